@@ -1,0 +1,1 @@
+"""Asynchronous client for the Civis Platform services API."""

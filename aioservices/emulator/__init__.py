@@ -1,0 +1,1 @@
+"""An emulator of the API, on loopback."""

@@ -1,0 +1,1 @@
+"""Following a log: nothing lost, nothing repeated."""
