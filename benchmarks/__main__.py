@@ -1,0 +1,58 @@
+"""The command that runs the benchmarks: `python -m benchmarks [--quick] [NAME ...]`."""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from benchmarks.report import Report, render
+
+SUITES = ("gets", "deploys", "listing", "logs", "importing")
+"""Modules beside this one; each has a coroutine `run(*, quick)` that returns a Report."""
+
+
+class Suite(Protocol):
+    """A module of this package that measures one thing."""
+
+    async def run(self, *, quick: bool) -> Report: ...
+
+
+class Arguments(argparse.Namespace):
+    """The command line."""
+
+    names: list[str]
+    quick: bool
+    json: Path | None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(SUITES)}")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    arguments = parser.parse_args(namespace=Arguments())
+    if unknown := set(arguments.names) - set(SUITES):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    reports = asyncio.run(_run(arguments.names or SUITES, quick=arguments.quick))
+    if arguments.json is not None:
+        figures = [report.to_builtins() for report in reports]
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+async def _run(names: Sequence[str], *, quick: bool) -> list[Report]:
+    reports = []
+    for name in names:
+        suite = cast("Suite", import_module(f"benchmarks.{name}"))
+        report = await suite.run(quick=quick)
+        reports.append(report)
+        print(render(report), flush=True)
+    verdicts = [verdict for report in reports for verdict in report.verdicts]
+    print(f"{sum(verdict.reached for verdict in verdicts)} of {len(verdicts)} targets reached.")
+    return reports
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""A race: several ways to do one thing, measured lap by lap in turn.
+
+A machine has good and bad moments. So that they hit all alike, the contenders take turns (A B C
+A B C ...), and how many times as fast one is as another is the median over the rounds.
+"""
+
+import gc
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from time import perf_counter
+
+import anyio.to_thread
+
+from benchmarks.report import Row, Verdict
+
+OURS = "aioservices"
+
+
+@dataclass(frozen=True)
+class Lap:
+    """What one contender did in one round."""
+
+    units: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Units a second."""
+        return self.units / self.seconds
+
+
+Contender = Callable[[], Awaitable[Lap]]
+"""Runs one lap. It checks the answers it gets, so that nobody wins by being wrong."""
+
+
+@dataclass(frozen=True)
+class Race:
+    """The laps of all contenders, in the order of the rounds."""
+
+    laps: Mapping[str, Sequence[Lap]]
+    unit: str
+
+    def times_as_fast(self, *, than: str) -> float:
+        """Return how many times as fast as another contender ours is."""
+        pairs = zip(self.laps[OURS], self.laps[than], strict=True)
+        return median(ours.rate / theirs.rate for ours, theirs in pairs)
+
+    def at_least(self, bound: float, *, than: str) -> Verdict:
+        """Judge whether ours is `bound` times as fast as another contender."""
+        claim = f"{OURS} is at least {bound:g} times as fast as {than}"
+        return Verdict(claim, self.times_as_fast(than=than), at_least=bound)
+
+    def rows(self) -> list[Row]:
+        """Return one line of figures for each contender."""
+        return [Row(name, self._figures(name)) for name in self.laps]
+
+    def _figures(self, name: str) -> dict[str, float]:
+        rates = [lap.rate for lap in self.laps[name]]
+        return {
+            f"median {self.unit}/s": median(rates),
+            f"best {self.unit}/s": max(rates),
+            f"{OURS} ×": self.times_as_fast(than=name),
+        }
+
+
+async def race(contenders: Mapping[str, Contender], *, unit: str, rounds: int) -> Race:
+    """Let the contenders take turns.
+
+    Parameters
+    ----------
+    contenders
+        The lap of each, by name; `OURS` is one of them. Each runs one lap more, before the
+        others are measured, to open its connections and warm its caches.
+    unit
+        What the laps count, in the plural.
+    rounds
+        How many laps each one is measured for.
+    """
+    for lap in contenders.values():
+        await lap()
+    laps: dict[str, list[Lap]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, lap in contenders.items():
+            gc.collect()  # nobody pays for the garbage of the one before
+            laps[name].append(await lap())
+    return Race(laps, unit)
+
+
+async def timed(work: Callable[[], Awaitable[int]]) -> Lap:
+    """Time one lap of `work`, which returns how many units it did."""
+    start = perf_counter()
+    units = await work()
+    return Lap(units, perf_counter() - start)
+
+
+def in_thread(work: Callable[[], int]) -> Contender:
+    """Turn synchronous work, which returns how many units it did, into a contender."""
+
+    def lap() -> Lap:
+        start = perf_counter()
+        units = work()
+        return Lap(units, perf_counter() - start)
+
+    return partial(anyio.to_thread.run_sync, lap)
+
+
+def check(answer: object, expected: object) -> None:
+    """Refuse a wrong answer."""
+    if answer != expected:
+        raise AssertionError(f"expected {expected!r:.100}, got {answer!r:.100}")
