@@ -1,0 +1,399 @@
+"""What a caller may pass to an endpoint, checked before anything is sent."""
+
+import difflib
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import NoneType, UnionType
+from typing import Literal, TypeAlias, TypedDict, cast, get_args, get_origin, is_typeddict
+
+import msgspec
+
+from aioservices.models import JSON, Credential, Notifications, Recurrence, RuntimePlan, Schedule
+
+__all__ = [
+    "NewServiceAttributes",
+    "NotificationsAttributes",
+    "RecurrenceAttributes",
+    "ScheduleAttributes",
+    "ServiceAttributes",
+    "check_id",
+    "check_ids",
+    "check_timestamp",
+    "encode_attributes",
+    "encode_body",
+]
+
+
+class RecurrenceAttributes(TypedDict):
+    """Hours of the week at which a service is on.
+
+    Attributes
+    ----------
+    scheduled_days
+        Days of the week, 0 for Sunday to 6 for Saturday.
+    scheduled_hours
+        Hours of those days, 0 to 23, in the time zone of the service.
+    """
+
+    scheduled_days: Sequence[int]
+    scheduled_hours: Sequence[int]
+
+
+class ScheduleAttributes(TypedDict):
+    """When a deployed service is on. Both are needed.
+
+    Attributes
+    ----------
+    runtime_plan
+        `on_demand` (turned on by a visit, off when idle), `specific_times` (on at the
+        recurrences) or `always_on`.
+    recurrences
+        The times of a service with `specific_times`, else an empty list.
+    """
+
+    runtime_plan: RuntimePlan
+    recurrences: Sequence[RecurrenceAttributes | Recurrence]
+
+
+class NotificationsAttributes(TypedDict, total=False):
+    """Whom to tell when a service fails.
+
+    Attributes
+    ----------
+    failure_email_addresses
+        E-mail addresses to write to.
+    failure_on
+        Whether to write to them at all.
+    """
+
+    failure_email_addresses: Sequence[str] | None
+    failure_on: bool | None
+
+
+class ServiceAttributes(TypedDict, total=False):
+    """What can be set on a service: the keyword arguments of `put` and `patch`.
+
+    All are optional. None clears an attribute; what is not given is not sent.
+
+    Attributes
+    ----------
+    name
+        Name of the service.
+    description
+        What it is for.
+    docker_image_name
+        Docker image to run, from Docker Hub.
+    docker_image_tag
+        Tag of that image. The server's default is `latest`.
+    schedule
+        When it is on while it is deployed: a dictionary, or the :class:`Schedule` of a response.
+    replicas
+        Number of replicas to run; the least number if `max_replicas` is set.
+    max_replicas
+        The most replicas to run. Setting it lets the service scale by itself.
+    instance_type
+        EC2 instance type to run on.
+    memory
+        Memory for each replica, in MB.
+    cpu
+        Processor time for each replica, in millicores.
+    credentials
+        Credentials to give to it: identifiers, or :class:`Credential` s of a response.
+    permission_set_id
+        Identifier of a permission set.
+    git_repo_url
+        Git repository that its code is in.
+    git_repo_ref
+        Branch, tag or commit of that repository.
+    git_path_dir
+        Directory of the code in that repository. The server's default is its root.
+    environment_variables
+        Environment variables to give to it, by name. Names are sent as they are; values are kept
+        out of messages and logs.
+    notifications
+        Whom to tell when it fails: a dictionary, or the :class:`Notifications` of a response.
+    partition_label
+        Label of the partition of the cluster to run in.
+    """
+
+    name: str | None
+    description: str | None
+    docker_image_name: str | None
+    docker_image_tag: str | None
+    schedule: ScheduleAttributes | Schedule | None
+    replicas: int | None
+    max_replicas: int | None
+    instance_type: str | None
+    memory: int | None
+    cpu: int | None
+    credentials: Sequence[int | Credential] | None
+    permission_set_id: int | None
+    git_repo_url: str | None
+    git_repo_ref: str | None
+    git_path_dir: str | None
+    environment_variables: Mapping[str, str | None] | None
+    notifications: NotificationsAttributes | Notifications | None
+    partition_label: str | None
+
+
+class NewServiceAttributes(ServiceAttributes, total=False):
+    """What can be set on a new service: the keyword arguments of `post`.
+
+    Attributes
+    ----------
+    type
+        Kind of service.
+    hidden
+        Whether listings leave it out.
+    """
+
+    type: str | None
+    hidden: bool | None
+
+
+_Schema: TypeAlias = (
+    ServiceAttributes | ScheduleAttributes | RecurrenceAttributes | NotificationsAttributes
+)
+
+
+def check_id(value: int, name: str) -> int:
+    """Refuse anything but a number that can stand in a path.
+
+    Parameters
+    ----------
+    value : int
+        The identifier; whatever has `__index__` is taken, such as an integer of NumPy.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    int
+        The identifier.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer. A boolean is none.
+    ValueError
+        If it is negative.
+    """
+    number = _integer(value)
+    if number is None:
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+    if number < 0:
+        raise ValueError(f"{name} must not be negative")
+    return number
+
+
+def check_ids(values: Iterable[int], name: str) -> list[int]:
+    """Refuse anything but several numbers that identify something.
+
+    Parameters
+    ----------
+    values : iterable of int
+        The identifiers.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    list of int
+        The identifiers.
+
+    Raises
+    ------
+    TypeError
+        If one is no integer, or there is only one instead of several.
+    ValueError
+        If one is negative.
+    """
+    if not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name} must be a list of integers, not {type(values).__name__}")
+    return [check_id(value, f"{name}[{place}]") for place, value in enumerate(values)]
+
+
+def check_timestamp(value: datetime | str, name: str) -> str:
+    """Write a time as the API wants it.
+
+    Parameters
+    ----------
+    value : datetime or str
+        An aware datetime, or a text in ISO 8601, which stays as it is.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    str
+        The time in ISO 8601; of a datetime in UTC, to the microsecond.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a datetime nor a text.
+    ValueError
+        If the datetime has no time zone, or the text is no ISO 8601.
+    """
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise ValueError(
+                f"{name} has no time zone: add one, as in datetime.now(UTC) or "
+                f"value.replace(tzinfo=UTC)"
+            )
+        return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name} must be a datetime or a string, not {type(value).__name__}")
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a time in ISO 8601, such as 2026-11-23T12:34:56Z"
+        ) from None
+    return value
+
+
+def encode_attributes(
+    method: str, attributes: Mapping[str, object], schema: type[_Schema]
+) -> bytes:
+    """Check the keyword arguments of a method and write them as the body of its request.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method, for the message.
+    attributes : mapping
+        The keyword arguments that were given.
+    schema : type
+        The TypedDict of what the method takes.
+
+    Returns
+    -------
+    bytes
+        A JSON object with the keys that the API uses.
+
+    Raises
+    ------
+    TypeError
+        If an argument is unknown, or of a wrong type.
+    """
+    hints: Mapping[str, object] = schema.__annotations__
+    for name in attributes:
+        if name not in hints:
+            meant = _did_you_mean(name, hints)
+            raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{meant}")
+    try:
+        members = {_camel(name): _wire(attributes[name], hints[name], name) for name in attributes}
+    except TypeError as error:
+        raise TypeError(f"{method}(): {error}") from None
+    return encode_body(**members)
+
+
+def encode_body(**members: object) -> bytes:
+    """Write the body of a request.
+
+    Parameters
+    ----------
+    members
+        Its members, named as on the wire. Those that are `msgspec.UNSET` are left out.
+
+    Returns
+    -------
+    bytes
+        A JSON object.
+
+    Raises
+    ------
+    ValueError
+        If a text cannot be written in UTF-8.
+    """
+    given = {name: value for name, value in members.items() if value is not msgspec.UNSET}
+    try:
+        return msgspec.json.encode(given)
+    except UnicodeEncodeError:  # it holds the text, which may be a secret
+        raise ValueError(
+            "a string cannot be sent: it has a lone surrogate, as a file name or an environment "
+            "variable that is no UTF-8 does"
+        ) from None
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return None
+    return operator.index(cast("int", value))
+
+
+def _wire(value: object, hint: object, where: str) -> JSON:
+    """Write a value as the API wants it, by the type hint that declares it."""
+    hints = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if value is None and NoneType in hints:
+        return None
+    if isinstance(value, msgspec.Struct) and type(value) in hints:
+        return value.id if isinstance(value, Credential) else msgspec.to_builtins(value)
+    got = type(value).__name__
+    kind = hints[0]
+    origin = get_origin(kind) or kind
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        if is_typeddict(kind):
+            return _wire_members(mapping, cast("type[_Schema]", kind), where)
+        if origin is Mapping:
+            return _wire_mapping(mapping, get_args(kind)[1], where)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        if origin is Sequence:
+            each_hint = get_args(kind)[0]
+            values = enumerate(cast("Sequence[object]", value))
+            return [_wire(each, each_hint, f"{where}[{place}]") for place, each in values]
+    elif kind is int and (number := _integer(value)) is not None:
+        return number
+    elif (kind is bool and isinstance(value, bool)) or (
+        (kind is str or origin is Literal) and isinstance(value, str)
+    ):
+        return value
+    nullable = " or None" if NoneType in hints else ""
+    expected = _EXPECTED.get(origin, "a dictionary")
+    raise TypeError(f"{where} must be {expected}{nullable}, not {got}")
+
+
+_EXPECTED: Mapping[object, str] = {
+    Sequence: "a list",
+    Literal: "a string",
+    str: "a string",
+    int: "an integer",
+    bool: "a boolean",
+}
+
+
+def _wire_members(given: Mapping[object, object], schema: type[_Schema], where: str) -> JSON:
+    hints: Mapping[str, object] = schema.__annotations__
+    for name in given:
+        if name not in hints:
+            raise TypeError(f"{where} takes no {name!r}{_did_you_mean(str(name), hints)}")
+    members = cast("Mapping[str, object]", given)
+    required = schema.__required_keys__  # type: ignore[union-attr]  # mypy does not know it
+    if missing := sorted(map(repr, required - members.keys())):
+        raise TypeError(f"{where} needs {' and '.join(missing)}")
+    return {
+        _camel(name): _wire(value, hints[name], f"{where}.{name}")
+        for name, value in members.items()
+    }
+
+
+def _wire_mapping(given: Mapping[object, object], hint: object, where: str) -> JSON:
+    wire: dict[str, JSON] = {}
+    for name, value in given.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the names in {where} must be strings, not {type(name).__name__}")
+        wire[name] = _wire(value, hint, f"{where}[{name!r}]")
+    return wire
