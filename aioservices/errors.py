@@ -1,0 +1,381 @@
+"""Every exception of the library, with the pure mapping from a response to one."""
+
+from __future__ import annotations
+
+import http
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "DeploymentFailedError",
+    "MissingAPIKeyError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitedError",
+    "RequestError",
+    "RequestTimeoutError",
+    "ResponseDecodeError",
+    "ResponseTooLargeError",
+    "ServerError",
+    "ServicesError",
+    "SessionClosedError",
+    "UnprocessableError",
+    "api_error",
+    "decode_error",
+    "redact",
+]
+
+
+class ServicesError(Exception):
+    """Base of every error that this library raises on its own account."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls the class with `args`, which keyword-only constructors refuse.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(
+    cls: type[ServicesError], args: tuple[object, ...], state: dict[str, object]
+) -> ServicesError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class MissingAPIKeyError(ServicesError):
+    """No API key was given, neither as an argument nor as ``CIVIS_API_KEY``."""
+
+
+class SessionClosedError(ServicesError):
+    """The session was closed before, or while, the call was made."""
+
+
+class DeploymentFailedError(ServicesError):
+    """A deployment ended, or was replaced, instead of running.
+
+    Attributes
+    ----------
+    service_id, deployment_id : int
+    state : str or None
+        The state in which it was found.
+    state_message : str or None
+        What the platform says of that state.
+    logs : tuple of str
+        The last lines of its log, oldest first.
+    """
+
+    def __init__(
+        self,
+        *,
+        service_id: int,
+        deployment_id: int,
+        state: str | None,
+        state_message: str | None = None,
+        logs: tuple[str, ...] = (),
+    ) -> None:
+        self.service_id = service_id
+        self.deployment_id = deployment_id
+        self.state = state
+        self.state_message = state_message
+        self.logs = logs
+        text = f"deployment {deployment_id} of service {service_id} is {state or 'in no state'}"
+        super().__init__(f"{text}: {state_message}" if state_message else text)
+
+
+class RequestError(ServicesError):
+    """A call that was made, without the result that was asked for.
+
+    Attributes
+    ----------
+    method, path : str
+        The request, as in ``GET`` and ``services/42``.
+    attempts : int
+        How many times it was sent.
+    """
+
+    def __init__(self, text: str, *, method: str, path: str, attempts: int) -> None:
+        self.method = method
+        self.path = path
+        self.attempts = attempts
+        times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        super().__init__(f"{method} {path}: {text} ({times})")
+
+
+class ConnectionFailedError(RequestError):
+    """No connection could be made, or it broke before the whole answer was read.
+
+    Attributes
+    ----------
+    sent : bool
+        Whether the server may have received, so acted on, the last attempt.
+    """
+
+    def __init__(self, text: str, *, method: str, path: str, attempts: int, sent: bool) -> None:
+        super().__init__(text, method=method, path=path, attempts=attempts)
+        self.sent = sent
+
+
+class RequestTimeoutError(ConnectionFailedError):
+    """The answer was not there within the timeout of an attempt."""
+
+
+class APIError(RequestError):
+    """The server answered with a status that is not a success.
+
+    Attributes
+    ----------
+    status : int
+    code : str, int or None
+        ``code`` of the error body.
+    error, description : str or None
+        ``error`` and ``errorDescription`` of the error body.
+    headers : Mapping of str to str
+        Those of the response; names are compared without regard to case.
+    body : bytes
+        The body as it came, at most its first 64 KiB.
+    """
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        method: str,
+        path: str,
+        attempts: int,
+        code: str | int | None = None,
+        error: str | None = None,
+        description: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.error = error
+        self.description = description
+        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self.body = body
+        said = description or error
+        text = _status_text(status)
+        super().__init__(
+            f"{text}: {said}" if said else text, method=method, path=path, attempts=attempts
+        )
+
+
+class BadRequestError(APIError):
+    """400: the server could not understand the request."""
+
+
+class AuthenticationError(APIError):
+    """401: the API key is missing, wrong or expired."""
+
+
+class PermissionDeniedError(APIError):
+    """403: the key's owner may not do this."""
+
+
+class NotFoundError(APIError):
+    """404: there is no such thing, or its existence is not shown to the key's owner."""
+
+
+class ConflictError(APIError):
+    """409: the request does not fit the present state."""
+
+
+class UnprocessableError(APIError):
+    """422: the request was understood, and a value in it refused."""
+
+
+class RateLimitedError(APIError):
+    """429: more requests than the rate limit allows.
+
+    Attributes
+    ----------
+    retry_after : float or None
+        Seconds after which the server is willing again, if it said so.
+    """
+
+    retry_after: float | None = None
+
+
+class ServerError(APIError):
+    """5xx: the server, or a proxy before it, failed."""
+
+
+class ResponseDecodeError(RequestError):
+    """The answer was a success, but its body is not what the endpoint promises.
+
+    Attributes
+    ----------
+    status : int
+    field : str or None
+        The place in the body, as in ``$[3].createdAt``.
+    headers : Mapping of str to str
+    body : bytes
+        The body as it came.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        method: str,
+        path: str,
+        attempts: int,
+        status: int,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        self.status = status
+        self.field = field
+        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self.body = body
+        super().__init__(
+            f"{_status_text(status)}, but {text}", method=method, path=path, attempts=attempts
+        )
+
+
+class ResponseTooLargeError(ResponseDecodeError):
+    """The body is larger than ``max_body_size``; what was read of it is dropped."""
+
+
+_BY_STATUS: Mapping[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableError,
+    429: RateLimitedError,
+}
+
+
+class _ErrorBody(msgspec.Struct, rename="camel"):
+    error: str | None = None
+    error_description: str | None = None
+    code: str | int | None = None
+
+    decoder: ClassVar[msgspec.json.Decoder[_ErrorBody]]
+
+
+_ErrorBody.decoder = msgspec.json.Decoder(_ErrorBody)
+
+
+def api_error(
+    *,
+    status: int,
+    method: str,
+    path: str,
+    attempts: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    retry_after: float | None = None,
+    secrets: Iterable[str] = (),
+) -> APIError:
+    """Make the error that a response stands for.
+
+    Parameters
+    ----------
+    status, method, path, attempts, headers, body
+        The response, and the request that it answers.
+    retry_after : float, optional
+        Seconds until the server is willing again.
+    secrets : iterable of str
+        What must not be repeated, even where the server does.
+
+    Returns
+    -------
+    APIError
+        Of the subclass that belongs to the status.
+    """
+    secrets = tuple(secrets)
+    try:
+        parsed = _ErrorBody.decoder.decode(body)
+    except msgspec.MsgspecError:
+        parsed = _ErrorBody(error_description=_describe_body(headers, body))
+    cls = _BY_STATUS.get(status, ServerError if status >= 500 else APIError)
+    error = cls(
+        status=status,
+        method=method,
+        path=path,
+        attempts=attempts,
+        code=parsed.code,
+        error=redact(parsed.error, secrets),
+        description=redact(parsed.error_description, secrets),
+        headers=headers,
+        body=body,
+    )
+    if isinstance(error, RateLimitedError):
+        error.retry_after = retry_after
+    return error
+
+
+def decode_error(
+    problem: Exception,
+    *,
+    status: int,
+    method: str,
+    path: str,
+    attempts: int,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> ResponseDecodeError:
+    """Make the error for a successful response whose body could not be decoded."""
+    place = re.search(r" - at `(.+)`$", str(problem))
+    if isinstance(problem, msgspec.ValidationError):
+        text = f"the body is not as promised: {problem}"
+    else:
+        text = _describe_body(headers, body) or f"the body is not valid JSON: {problem}"
+    return ResponseDecodeError(
+        text,
+        method=method,
+        path=path,
+        attempts=attempts,
+        status=status,
+        field=place[1] if place else None,
+        headers=headers,
+        body=body,
+    )
+
+
+def redact(text: str | None, secrets: Iterable[str]) -> str | None:
+    """Replace every secret in a text by ``***``.
+
+    Secrets of one to three characters are replaced where they stand as a word
+    of their own, so that a value such as ``1`` does not deface the message.
+    """
+    if not text:
+        return text
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        if len(secret) > 3:
+            text = text.replace(secret, "***")
+        else:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+    return text
+
+
+def _describe_body(headers: Mapping[str, str], body: bytes) -> str | None:
+    """Say what a body is that is not the JSON that was hoped for."""
+    if not body.strip():
+        return "the body is empty"
+    content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if content_type == "text/html" or body.lstrip()[:1] == b"<":
+        return f"the body is an HTML page of {len(body)} bytes"
+    if content_type.endswith("json"):
+        return None
+    return f"the body is {content_type or 'of no stated type'}, {len(body)} bytes"
+
+
+def _status_text(status: int) -> str:
+    try:
+        return f"{status} {http.HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

@@ -1,0 +1,593 @@
+"""One request: its connection, its turn in the budget, its repetition and its error.
+
+The only module that knows aiohttp.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import functools
+import logging
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+from multidict import CIMultiDict
+from yarl import URL
+
+from ._version import __version__
+from .address import (
+    QueryValue,
+    checked_base_url,
+    encoded_query,
+    proxy_for,
+    redirect_target,
+)
+from .budget import Budget, Gate, RateLimit
+from .errors import (
+    APIError,
+    ConnectionFailedError,
+    MissingAPIKeyError,
+    RateLimitedError,
+    RequestError,
+    RequestTimeoutError,
+    ResponseTooLargeError,
+    SessionClosedError,
+    api_error,
+)
+from .response import RawResponse
+from .retry import RetryPolicy, backoff_delays, may_repeat, next_delay, parse_retry_after
+
+__all__ = ["Options", "RequestInfo", "ResponseInfo", "Transport"]
+
+log = logging.getLogger(__name__)
+
+_ERROR_BODY_SIZE = 64 * 1024
+_MAX_REDIRECTS = 5
+_LONGEST_CONNECT = 30.0
+
+InfoT = TypeVar("InfoT")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a view of a session may change of its calls.
+
+    Attributes
+    ----------
+    timeout : float or None
+        Seconds that one attempt may take, from connecting to the last byte.
+    retry : RetryPolicy
+    max_body_size : int
+        Bytes of the largest body that is read, after decompression.
+    background : bool
+        Whether calls give way to ordinary ones and are paced by the rate limit.
+    """
+
+    timeout: float | None = 60.0
+    retry: RetryPolicy = RetryPolicy()
+    max_body_size: int = 256 * 1024 * 1024
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not _is_positive(self.timeout):
+            raise ValueError(f"timeout must be None or more than 0 seconds, not {self.timeout!r}")
+        if not isinstance(self.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"retry must be a RetryPolicy, not {self.retry!r}")
+        if not _is_positive(self.max_body_size):
+            raise ValueError(f"max_body_size must be 1 byte or more, not {self.max_body_size!r}")
+
+
+class RequestInfo(msgspec.Struct, frozen=True):
+    """One attempt, before it is sent.
+
+    Attributes
+    ----------
+    method, path : str
+    attempt : int
+        1 for the first.
+    """
+
+    method: str
+    path: str
+    attempt: int
+
+
+class ResponseInfo(msgspec.Struct, frozen=True):
+    """One attempt, after it was answered or failed.
+
+    Attributes
+    ----------
+    method, path : str
+    attempt : int
+        1 for the first.
+    status : int or None
+        None if there was no whole answer.
+    elapsed : float
+        Seconds that the attempt took.
+    rate_limit : RateLimit or None
+    """
+
+    method: str
+    path: str
+    attempt: int
+    status: int | None
+    elapsed: float
+    rate_limit: RateLimit | None
+
+
+class Transport:
+    """The connections of one session, and the way of every call over them.
+
+    Parameters
+    ----------
+    api_key : str, optional
+        Default: the environment variable ``CIVIS_API_KEY``.
+    base_url : str, optional
+        Default: ``CIVIS_API_ENDPOINT``, else the platform's public address.
+    max_connections : int
+        How many requests are under way at once; the others wait for their turn.
+    user_agent : str, optional
+        Put before the library's own ``User-Agent``.
+    http : aiohttp.ClientSession, optional
+        The caller's own, which is never closed here.
+    allow_http : bool
+        Whether the key may travel unencrypted to another machine.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        max_connections: int = 100,
+        user_agent: str | None = None,
+        http: aiohttp.ClientSession | None = None,
+        allow_http: bool = False,
+    ) -> None:
+        if isinstance(max_connections, bool) or max_connections < 1:
+            raise ValueError(f"max_connections must be 1 or more, not {max_connections!r}")
+        key = _checked_key(api_key)
+        authorization = aiohttp.encode_basic_auth(key, "")
+        self.base_url = checked_base_url(base_url, allow_http=allow_http)
+        self.rate_limit: RateLimit | None = None
+        self.request_observers: list[Callable[[RequestInfo], object]] = []
+        self.response_observers: list[Callable[[ResponseInfo], object]] = []
+        self._secrets = (key, authorization.partition(" ")[2])
+        anonymous = _anonymous_headers(user_agent)
+        # The key and the job stay at home: no redirect takes them to another host.
+        identified = anonymous | _job_headers() | {"Authorization": authorization}
+        self._headers = {
+            (at_home, has_body): CIMultiDict(
+                (identified if at_home else anonymous)
+                | ({"Content-Type": "application/json"} if has_body else {})
+            )
+            for at_home in (True, False)
+            for has_body in (True, False)
+        }
+        self._proxy = {} if http else _proxy_arguments(self.base_url)
+        self._max_connections = max_connections
+        self._gate = Gate(Budget(max_connections), time.monotonic)
+        self._http = http
+        self._owns_http = http is None
+
+    @property
+    def closed(self) -> bool:
+        """Whether `aclose` was called."""
+        return self._gate.closed
+
+    async def aclose(self) -> None:
+        """Close the connections; calls under way, waiting or yet to come fail."""
+        self._gate.close()
+        if self._owns_http and self._http is not None:
+            await self._http.close()
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, QueryValue] | None = None,
+        body: bytes | None = None,
+        options: Options,
+        secrets: Sequence[str] = (),
+    ) -> RawResponse:
+        """Send a request until it is answered, refused for good, or out of attempts.
+
+        Parameters
+        ----------
+        method : str
+            In capitals.
+        path : str
+            Relative to the base URL, with nothing in it that needs quoting.
+        params : mapping, optional
+            The query; None leaves a parameter out, a sequence repeats it as ``name[]``.
+        body : bytes, optional
+            JSON.
+        options : Options
+        secrets : sequence of str
+            What no message may repeat, apart from the API key.
+
+        Returns
+        -------
+        RawResponse
+            With a status of 2xx.
+
+        Raises
+        ------
+        APIError, ConnectionFailedError, RequestTimeoutError, ResponseTooLargeError
+        SessionClosedError
+        """
+        url = self.base_url + path
+        if params and (query := encoded_query(params)):
+            url = f"{url}?{query}"
+        call = _Call(method, path, url, body, options, secrets)
+        while True:
+            try:
+                return await self._attempt(call)
+            except RequestError as exc:
+                error = exc
+            jittered = call.next_backoff()
+            if isinstance(error, RateLimitedError):
+                quiet = jittered if error.retry_after is None else error.retry_after
+                self._gate.budget.refused(call.ticket, time.monotonic(), quiet)
+            delay = call.delay_after(error, jittered)
+            if delay is None:
+                raise error
+            log.warning("%s; the next one follows in %.1f s", error, delay)
+            await self._gate.sleep(delay)
+
+    async def _attempt(self, call: _Call) -> RawResponse:
+        """Send a request once, in its turn; only a success is returned."""
+        self._refuse_hopeless_wait(call)
+        call.ticket = await self._gate.enter(background=call.options.background)
+        call.begin()
+        if self.request_observers:
+            _notify(self.request_observers, RequestInfo(call.method, call.path, call.attempts))
+        answered: RawResponse | None = None
+        try:
+            answered = response = await self._exchange(call)
+        finally:
+            self._gate.leave()
+            if self.response_observers or log.isEnabledFor(logging.DEBUG):
+                self._report(call, answered)
+        if response.rate_limit is not None:
+            self.rate_limit = response.rate_limit
+        if response.status != 429:
+            self._gate.budget.served(call.ticket, time.monotonic(), response.rate_limit)
+        if response.status < 300:
+            return response
+        raise self._api_error(call, response)
+
+    async def _exchange(self, call: _Call) -> RawResponse:
+        """Send a request and read its answer, over redirects where these are safe to follow."""
+        url, at_home = call.url, True
+        hops = 0
+        while True:
+            response = await self._transfer(call, url, at_home=at_home)
+            target = redirect_target(
+                call.method,
+                url,
+                response.status,
+                response.headers.get("Location"),
+                base_url=self.base_url,
+            )
+            if target is None or hops == _MAX_REDIRECTS:
+                return response
+            url, at_home = target
+            hops += 1
+
+    async def _transfer(self, call: _Call, url: str, *, at_home: bool) -> RawResponse:
+        """One request over one connection; the only place where aiohttp's errors are known."""
+        http = self._open_http()
+        headers = self._headers[at_home, call.body is not None]
+        try:
+            async with http.request(
+                call.method,
+                URL(url, encoded=True),
+                data=call.body,
+                headers=headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=_client_timeout(call.options.timeout),
+                **self._proxy,
+            ) as answer:
+                content = await _read(answer, call)
+        except (aiohttp.ClientError, OSError) as exc:
+            problem = exc
+        except RuntimeError as exc:
+            if http.closed:  # while the call was under way
+                raise _closed_error() from exc
+            raise
+        else:
+            return RawResponse(
+                status=answer.status,
+                headers=answer.headers,
+                content=content,
+                method=call.method,
+                path=call.path,
+                attempts=call.attempts,
+                elapsed=time.monotonic() - call.begun,
+            )
+        # Out of the handler, so that an error whose repr shows request headers is no context.
+        if http.closed:
+            raise _closed_error()
+        cause = None if isinstance(problem, aiohttp.ClientResponseError) else problem
+        raise _connection_error(call, problem) from cause
+
+    def _open_http(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._max_connections),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_without_resend,),
+            )
+        elif self._http.closed:
+            raise _closed_error()
+        return self._http
+
+    def _api_error(self, call: _Call, response: RawResponse) -> APIError:
+        return api_error(
+            status=response.status,
+            method=call.method,
+            path=call.path,
+            attempts=call.attempts,
+            headers=CIMultiDict(response.headers),
+            body=response.content,
+            retry_after=_retry_after(response.headers),
+            secrets=(*self._secrets, *call.secrets),
+        )
+
+    def _refuse_hopeless_wait(self, call: _Call) -> None:
+        """Fail at once where the session is quiet for longer than the call may take."""
+        quiet = self._gate.budget.quiet_until - time.monotonic()
+        if quiet > call.options.retry.max_elapsed - call.elapsed():
+            error = RateLimitedError(
+                status=429,
+                method=call.method,
+                path=call.path,
+                attempts=call.attempts,
+                description=f"not sent: an earlier answer asks for {quiet:.0f} s of quiet",
+            )
+            error.retry_after = quiet
+            raise error
+
+    def _report(self, call: _Call, response: RawResponse | None) -> None:
+        info = ResponseInfo(
+            call.method,
+            call.path,
+            call.attempts,
+            response.status if response else None,
+            time.monotonic() - call.begun,
+            response.rate_limit if response else None,
+        )
+        log.debug(
+            "%s %s: %s in %.3f s (attempt %d)",
+            info.method,
+            info.path,
+            info.status or "no answer",
+            info.elapsed,
+            info.attempt,
+        )
+        _notify(self.response_observers, info)
+
+
+class _Call:
+    """What is known of one call while it is under way."""
+
+    __slots__ = (
+        "attempts",
+        "begun",
+        "body",
+        "delays",
+        "method",
+        "options",
+        "path",
+        "secrets",
+        "started",
+        "ticket",
+        "url",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        url: str,
+        body: bytes | None,
+        options: Options,
+        secrets: Sequence[str],
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.url = url
+        self.body = body
+        self.options = options
+        self.secrets = secrets
+        self.attempts = 0
+        self.ticket = 0
+        self.begun = self.started = math.nan
+        self.delays: Iterator[float] | None = None
+
+    def begin(self) -> None:
+        """Note that an attempt begins now."""
+        self.begun = time.monotonic()
+        self.attempts += 1
+        if self.attempts == 1:
+            self.started = self.begun
+
+    def elapsed(self) -> float:
+        """Seconds since the first attempt; 0 before it."""
+        return time.monotonic() - self.started if self.attempts else 0.0
+
+    def next_backoff(self) -> float:
+        """Seconds to wait by the policy's own rule."""
+        if self.delays is None:
+            policy = self.options.retry
+            self.delays = backoff_delays(policy.base_delay, policy.max_delay)
+        return next(self.delays)
+
+    def delay_after(self, error: RequestError, jittered: float) -> float | None:
+        """Seconds until the next attempt, or None if there is to be none."""
+        retry_after: float | None = None
+        if isinstance(error, APIError):
+            repeat = may_repeat(self.method, status=error.status)
+            retry_after = _retry_after(error.headers)
+        else:
+            repeat = isinstance(error, ConnectionFailedError) and may_repeat(
+                self.method, sent=error.sent
+            )
+            repeat = repeat and not isinstance(error.__cause__, aiohttp.ClientSSLError)
+        if not repeat:
+            return None
+        return next_delay(
+            self.options.retry,
+            attempts=self.attempts,
+            elapsed=self.elapsed(),
+            jittered=jittered,
+            retry_after=retry_after,
+        )
+
+
+class _ResetError(aiohttp.ClientError):
+    """Stands for a connection that broke, where aiohttp would silently send again."""
+
+
+async def _without_resend(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    # aiohttp repeats some requests by itself; attempts are counted and paced here alone.
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+        raise _ResetError(str(exc) or "the connection was reset") from exc
+
+
+async def _read(answer: aiohttp.ClientResponse, call: _Call) -> bytes:
+    """Read a body up to the bound; of an error's body the first part will do."""
+    failed = answer.status >= 300
+    bound = _ERROR_BODY_SIZE if failed else call.options.max_body_size
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await answer.content.readany():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > bound:
+            if failed:
+                break
+            raise ResponseTooLargeError(
+                f"the body is larger than {bound} bytes: ask for less, or raise max_body_size",
+                method=call.method,
+                path=call.path,
+                attempts=call.attempts,
+                status=answer.status,
+                headers=CIMultiDict(answer.headers),
+            )
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)[:bound]
+
+
+def _connection_error(call: _Call, problem: Exception) -> ConnectionFailedError:
+    """Say in our own terms why there was no answer."""
+    never_sent = isinstance(
+        problem,
+        aiohttp.ClientConnectorError
+        | aiohttp.ConnectionTimeoutError
+        | aiohttp.ClientHttpProxyError
+        | aiohttp.InvalidURL,
+    )
+    if isinstance(problem, TimeoutError):
+        cls: type[ConnectionFailedError] = RequestTimeoutError
+        text = f"no answer within {call.options.timeout:g} s"
+        if never_sent:
+            text = "could not connect in time"
+    else:
+        cls = ConnectionFailedError
+        text = str(problem) or type(problem).__name__
+        if not never_sent:
+            text = f"the connection broke: {text}"
+    return cls(
+        text, method=call.method, path=call.path, attempts=call.attempts, sent=not never_sent
+    )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    value = headers.get("Retry-After")
+    if value is None:
+        return None
+    try:  # the server's own clock, if it tells it: ours may be wrong
+        now = email.utils.parsedate_to_datetime(headers["Date"])
+    except (KeyError, ValueError):
+        now = dt.datetime.now(dt.UTC)
+    return parse_retry_after(value, now=now)
+
+
+@functools.lru_cache(maxsize=64)
+def _client_timeout(timeout: float | None) -> aiohttp.ClientTimeout:
+    # A bound of its own for connecting: only then is it known that nothing was sent.
+    connect = None if timeout is None else min(0.9 * timeout, _LONGEST_CONNECT)
+    return aiohttp.ClientTimeout(total=timeout, connect=connect)
+
+
+def _notify(observers: Iterable[Callable[[InfoT], object]], info: InfoT) -> None:
+    for observer in observers:
+        try:
+            observer(info)
+        except Exception:  # an observer's fault is not the call's
+            log.exception("an observer failed")
+
+
+def _checked_key(api_key: str | None) -> str:
+    key = os.environ.get("CIVIS_API_KEY", "") if api_key is None else api_key
+    if not key:
+        raise MissingAPIKeyError(
+            "no API key: set the environment variable CIVIS_API_KEY, or give api_key"
+        )
+    if ":" in key or not key.isprintable() or " " in key:
+        raise ValueError("the API key holds a character that no key has: a space, colon or newline")
+    return key
+
+
+def _anonymous_headers(user_agent: str | None) -> dict[str, str]:
+    own = (
+        f"aioservices/{__version__} "
+        f"(Python {platform.python_version()}; aiohttp {aiohttp.__version__})"
+    )
+    if user_agent is not None and (not user_agent.strip() or not user_agent.isprintable()):
+        raise ValueError("user_agent must be one line of text")
+    return {
+        "User-Agent": f"{user_agent.strip()} {own}" if user_agent else own,
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate",
+    }
+
+
+def _job_headers() -> dict[str, str]:
+    job, run = os.environ.get("CIVIS_JOB_ID"), os.environ.get("CIVIS_RUN_ID")
+    headers = {"X-Civis-Job-ID": job, "X-Civis-Run-ID": run}
+    return {name: value for name, value in headers.items() if value}
+
+
+def _proxy_arguments(base_url: str) -> dict[str, Any]:
+    proxy = proxy_for(base_url)
+    if proxy is None:
+        return {}
+    url = URL(proxy)
+    headers = {}
+    if url.user is not None:
+        headers["Proxy-Authorization"] = aiohttp.encode_basic_auth(url.user, url.password or "")
+    return {"proxy": url.with_user(None), "proxy_headers": headers}
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _closed_error() -> SessionClosedError:
+    return SessionClosedError("the session is closed: make a new Services to go on")
