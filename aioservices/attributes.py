@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, TypedDict, cast, get_args, get_origin, is
 
 import msgspec
 
-from aioservices.models import JSON, Credential, Notifications, Recurrence, RuntimePlan, Schedule
+from .models import JSON, Credential, Notifications, Recurrence, RuntimePlan, Schedule
 
 __all__ = [
     "NewServiceAttributes",
@@ -17,9 +17,10 @@ __all__ = [
     "RecurrenceAttributes",
     "ScheduleAttributes",
     "ServiceAttributes",
-    "check_id",
-    "check_ids",
+    "check_int",
+    "check_ints",
     "check_timestamp",
+    "encode",
     "encode_attributes",
     "encode_body",
 ]
@@ -157,50 +158,52 @@ _Schema: TypeAlias = (
 )
 
 
-def check_id(value: int, name: str) -> int:
-    """Refuse anything but a number that can stand in a path.
+def check_int(value: int, name: str, *, least: int = 0) -> int:
+    """Refuse anything but an integer that is not too small.
 
     Parameters
     ----------
     value : int
-        The identifier; whatever has `__index__` is taken, such as an integer of NumPy.
+        The number; whatever has `__index__` is taken, such as an integer of NumPy.
     name : str
         Name of the parameter, for the message.
+    least : int, default 0
+        The least number to take.
 
     Returns
     -------
     int
-        The identifier.
+        The number.
 
     Raises
     ------
     TypeError
         If it is no integer. A boolean is none.
     ValueError
-        If it is negative.
+        If it is too small.
     """
     number = _integer(value)
     if number is None:
         raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
-    if number < 0:
-        raise ValueError(f"{name} must not be negative")
+    if number < least:
+        raise ValueError(f"{name} must be {least} or more, not {number}")
     return number
 
 
-def check_ids(values: Iterable[int], name: str) -> list[int]:
-    """Refuse anything but several numbers that identify something.
+def check_ints(values: Iterable[int], name: str) -> list[int]:
+    """Refuse anything but several integers.
 
     Parameters
     ----------
     values : iterable of int
-        The identifiers.
+        The numbers.
     name : str
         Name of the parameter, for the message.
 
     Returns
     -------
     list of int
-        The identifiers.
+        The numbers.
 
     Raises
     ------
@@ -211,7 +214,7 @@ def check_ids(values: Iterable[int], name: str) -> list[int]:
     """
     if not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"{name} must be a list of integers, not {type(values).__name__}")
-    return [check_id(value, f"{name}[{place}]") for place, value in enumerate(values)]
+    return [check_int(value, f"{name}[{place}]") for place, value in enumerate(values)]
 
 
 def check_timestamp(value: datetime | str, name: str) -> str:
@@ -295,22 +298,39 @@ def encode_body(**members: object) -> bytes:
 
     Parameters
     ----------
-    members
+    **members
         Its members, named as on the wire. Those that are `msgspec.UNSET` are left out.
 
     Returns
     -------
     bytes
         A JSON object.
+    """
+    return encode({name: value for name, value in members.items() if value is not msgspec.UNSET})
+
+
+def encode(value: object) -> bytes:
+    """Write a value as JSON.
+
+    Parameters
+    ----------
+    value : object
+        Anything that msgspec can write.
+
+    Returns
+    -------
+    bytes
+        JSON in UTF-8.
 
     Raises
     ------
+    TypeError
+        If msgspec cannot write it.
     ValueError
         If a text cannot be written in UTF-8.
     """
-    given = {name: value for name, value in members.items() if value is not msgspec.UNSET}
     try:
-        return msgspec.json.encode(given)
+        return msgspec.json.encode(value)
     except UnicodeEncodeError:  # it holds the text, which may be a secret
         raise ValueError(
             "a string cannot be sent: it has a lone surrogate, as a file name or an environment "

@@ -1,0 +1,246 @@
+"""The session: every endpoint over one set of connections."""
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+import msgspec
+
+from .address import QueryValue, checked_path
+from .attributes import encode
+from .budget import RateLimit
+from .endpoints import Endpoints
+from .raw import RawServices
+from .response import RawResponse
+from .retry import RetryPolicy
+from .transport import Options, RequestInfo, ResponseInfo, Transport
+
+__all__ = ["Services"]
+
+RequestObserverT = TypeVar("RequestObserverT", bound=Callable[[RequestInfo], object])
+ResponseObserverT = TypeVar("ResponseObserverT", bound=Callable[[ResponseInfo], object])
+
+_DEFAULTS = Options()
+
+
+class Services(Endpoints):
+    """A session with the services API.
+
+    Use it in `async with`, or close it with :meth:`aclose`. One session serves any number of
+    tasks of one event loop at once; they share its connections, its rate limit and what a 429
+    asks for.
+
+    Parameters
+    ----------
+    api_key : str, optional
+        The API key. Default: the environment variable `CIVIS_API_KEY`.
+    base_url : str, optional
+        Where the API is. Default: the environment variable `CIVIS_API_ENDPOINT`, else
+        `https://api.civisanalytics.com/`.
+    timeout : float or None, default 60.0
+        Seconds that an attempt may take, from connecting to the last byte. None for no bound.
+    retry : RetryPolicy, optional
+        How often, and for how long, a failed call is repeated where that is safe.
+    max_connections : int, default 100
+        The most requests under way at once; the others wait for their turn.
+    user_agent : str, optional
+        Put before the library's own name in `User-Agent`.
+    http : aiohttp.ClientSession, optional
+        A session of the caller's to use, never closed here.
+    max_body_size : int, default 268435456
+        Bytes of the largest answer that is read.
+    allow_http : bool, default False
+        Whether the API key may be sent unencrypted to another machine.
+
+    Raises
+    ------
+    MissingAPIKeyError
+        If there is no API key.
+    ValueError
+        If an argument makes no sense, or the URL is not encrypted.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float | None = _DEFAULTS.timeout,
+        retry: RetryPolicy = _DEFAULTS.retry,
+        max_connections: int = 100,
+        user_agent: str | None = None,
+        http: aiohttp.ClientSession | None = None,
+        max_body_size: int = _DEFAULTS.max_body_size,
+        allow_http: bool = False,
+    ) -> None:
+        options = Options(timeout=timeout, retry=retry, max_body_size=max_body_size)
+        transport = Transport(
+            api_key,
+            base_url=base_url,
+            max_connections=max_connections,
+            user_agent=user_agent,
+            http=http,
+            allow_http=allow_http,
+        )
+        super().__init__(transport, options)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections, for this session and all its views.
+
+        Calls under way fail, as every later one does, with a :class:`SessionClosedError`.
+        """
+        await self._transport.aclose()
+
+    def with_options(
+        self,
+        *,
+        timeout: float | msgspec.UnsetType | None = msgspec.UNSET,
+        retry: RetryPolicy | msgspec.UnsetType = msgspec.UNSET,
+        max_body_size: int | msgspec.UnsetType = msgspec.UNSET,
+        background: bool | msgspec.UnsetType = msgspec.UNSET,
+    ) -> Self:
+        """Make a view with other options on the same connections.
+
+        Parameters
+        ----------
+        timeout : float or None, optional
+            Seconds that an attempt may take; None for no bound.
+        retry : RetryPolicy, optional
+            How often, and for how long, a failed call is repeated.
+        max_body_size : int, optional
+            Bytes of the largest answer that is read.
+        background : bool, optional
+            True for calls that give way to ordinary ones when the rate limit is near.
+
+        Returns
+        -------
+        Services
+            What is not given is as in this one. Closing either closes both.
+
+        Examples
+        --------
+        ::
+
+            patient = services.with_options(timeout=300, retry=RetryPolicy(max_attempts=20))
+        """
+        given = {
+            "timeout": timeout,
+            "retry": retry,
+            "max_body_size": max_body_size,
+            "background": background,
+        }
+        changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+        view = copy.copy(self)
+        view.__dict__.pop("raw", None)  # it has this one's options
+        view._options = msgspec.structs.replace(self._options, **changes)
+        return view
+
+    @cached_property
+    def raw(self) -> RawServices:
+        """The endpoints with their answers as they came, as in `services.raw.get(42)`."""
+        return RawServices(self._transport, self._options)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, QueryValue] | None = None,
+        json: object = None,
+    ) -> RawResponse:
+        """Make any other call, with the same connections, repetitions and errors.
+
+        Parameters
+        ----------
+        method : str
+            `GET`, `POST`, ...
+        path : str
+            Below the base URL, as `users/me`. What needs quoting is quoted.
+        params : mapping, optional
+            The query. None leaves a parameter out, a list is sent as `name[]=1&name[]=2`.
+        json : object, optional
+            The body: anything that msgspec can write as JSON. None for no body.
+
+        Returns
+        -------
+        RawResponse
+            With a status of 2xx.
+
+        Raises
+        ------
+        ValueError
+            If the path could lead elsewhere than below the base URL, or the method is none.
+        APIError, ConnectionFailedError, RequestTimeoutError
+            As every call.
+        """
+        if not (method.isascii() and method.isalpha()):
+            raise ValueError(f"method must be the name of an HTTP method, not {method!r}")
+        return await self._transport.send(
+            method.upper(),
+            checked_path(path),
+            params=params,
+            body=None if json is None else encode(json),
+            options=self._options,
+        )
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the server said last of its rate limit, None before its first answer."""
+        return self._transport.rate_limit
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is closed."""
+        return self._transport.closed
+
+    def on_request(self, observer: RequestObserverT) -> RequestObserverT:
+        """Have a function called before each attempt of each call.
+
+        Parameters
+        ----------
+        observer : callable
+            Takes a :class:`RequestInfo`. It runs in the middle of the call: it should be quick.
+            What it raises is logged and goes no further.
+
+        Returns
+        -------
+        callable
+            The function, so that this can be used as a decorator.
+        """
+        self._transport.request_observers.append(observer)
+        return observer
+
+    def on_response(self, observer: ResponseObserverT) -> ResponseObserverT:
+        """Have a function called after each attempt of each call, whatever came of it.
+
+        Parameters
+        ----------
+        observer : callable
+            Takes a :class:`ResponseInfo`. It runs in the middle of the call: it should be quick.
+            What it raises is logged and goes no further.
+
+        Returns
+        -------
+        callable
+            The function, so that this can be used as a decorator.
+        """
+        self._transport.response_observers.append(observer)
+        return observer
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self.closed else ""
+        return f"<{type(self).__name__} {self._transport.base_url}{closed}>"
