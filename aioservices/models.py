@@ -625,7 +625,7 @@ def to_dict(value: msgspec.Struct | Iterable[msgspec.Struct]) -> dict[str, JSON]
     """
     if isinstance(value, msgspec.Struct):
         return _fields(value)
-    return [_fields(each) for each in value]
+    return [_builtin(each) for each in value]
 
 
 def _fields(value: msgspec.Struct) -> dict[str, JSON]:
