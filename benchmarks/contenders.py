@@ -124,6 +124,8 @@ class Official:
             (files("civis.resources") / "civis_api_spec.json").read_text(),
             object_pairs_hook=OrderedDict,
         )
+        paths = specification["paths"].items()
+        specification["paths"] = {path: each for path, each in paths if "/services/" in path}
         before = os.environ.get("CIVIS_API_ENDPOINT")
         os.environ["CIVIS_API_ENDPOINT"] = url  # read when the client is made, and only there
         try:

@@ -61,7 +61,7 @@ class Race:
         return {
             f"median {self.unit}/s": median(rates),
             f"best {self.unit}/s": max(rates),
-            f"{OURS} ×": self.times_as_fast(than=name),
+            f"{OURS} is times": self.times_as_fast(than=name),
         }
 
 

@@ -1,0 +1,83 @@
+"""The benchmarks run, and do not let wrong answers win."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import SUITES
+from benchmarks.race import OURS, Contender, Lap, Race, check, race
+from benchmarks.report import Report, Row, Verdict, render
+
+ROOT = Path(__file__).parent.parent
+
+
+def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_quick_run_measures_everything_and_writes_the_figures(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    result = run_benchmarks("--quick", "--json", str(figures))
+    assert result.returncode == 0, result.stderr
+    reports = json.loads(figures.read_text())
+    assert len(reports) == len(SUITES)
+    for report in reports:
+        assert report["title"] in result.stdout
+        assert report["verdicts"]
+        for row in report["rows"]:
+            name, *values = row.values()
+            assert name
+            assert min(values) > 0
+
+
+def test_an_unknown_name_is_refused_with_those_there_are() -> None:
+    result = run_benchmarks("getz")
+    assert result.returncode == 2
+    assert "no benchmark getz; there are gets, deploys" in result.stderr
+
+
+def test_the_ratio_is_the_median_of_the_rounds_so_that_one_bad_moment_hits_all_alike() -> None:
+    ours = [Lap(100, 1.0), Lap(100, 10.0), Lap(100, 1.0)]
+    theirs = [Lap(50, 1.0), Lap(50, 10.0), Lap(10, 1.0)]
+    result = Race({OURS: ours, "them": theirs}, "calls")
+    assert result.times_as_fast(than="them") == 2.0
+
+
+def test_a_verdict_keeps_its_bound() -> None:
+    assert Verdict("fast", 1.0, at_least=0.95).reached
+    assert not Verdict("slow", 0.94, at_least=0.95).reached
+    assert Verdict("small", 1.2, at_most=1.25).reached
+    assert not Verdict("large", 1.3, at_most=1.25).reached
+
+
+async def test_contenders_take_turns_after_one_lap_to_warm_up() -> None:
+    turns: list[str] = []
+
+    def contender(name: str) -> Contender:
+        async def lap() -> Lap:
+            turns.append(name)
+            return Lap(1, 1.0)
+
+        return lap
+
+    result = await race({OURS: contender(OURS), "B": contender("B")}, unit="calls", rounds=2)
+    assert turns == [OURS, "B"] * 3
+    assert [len(laps) for laps in result.laps.values()] == [2, 2]
+
+
+def test_a_wrong_answer_stops_the_race() -> None:
+    check(42, 42)
+    with pytest.raises(AssertionError, match="expected 42, got 43"):
+        check(43, 42)
+
+
+def test_a_missed_target_stands_out_in_the_table() -> None:
+    verdicts = [Verdict("as fast", 0.5, at_least=1.0), Verdict("small", 1.0, at_most=2.0)]
+    text = render(Report("A title", [Row("ours", {"calls/s": 1234.5})], verdicts))
+    assert "ours    1,234" in text
+    assert "MISSED   as fast: 0.5" in text
+    assert "reached  small: 1" in text
