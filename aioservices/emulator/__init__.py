@@ -1,1 +1,50 @@
-"""An emulator of the API, on loopback."""
+"""An emulator of the API, on loopback.
+
+```python
+async with Emulator(services=3) as emulator:
+    async with Services(emulator.api_key, base_url=emulator.url) as services: ...
+```
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aioservices.emulator.app import RecordedRequest
+    from aioservices.emulator.emulator import Emulator
+    from aioservices.emulator.faults import (
+        Cut,
+        Delay,
+        Fault,
+        Garble,
+        Gzip,
+        Reset,
+        Respond,
+        Stall,
+    )
+    from aioservices.emulator.logs import LogBehaviour
+
+__all__ = [
+    "Cut",
+    "Delay",
+    "Emulator",
+    "Fault",
+    "Garble",
+    "Gzip",
+    "LogBehaviour",
+    "RecordedRequest",
+    "Reset",
+    "Respond",
+    "Stall",
+]
+
+_MODULES = {"Emulator": "emulator", "LogBehaviour": "logs", "RecordedRequest": "app"}
+
+
+def __getattr__(name: str) -> object:
+    # The pytest plugin lies in this package and is loaded by every run of pytest: whatever
+    # costs time is imported when it is first asked for.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'faults')}"), name)

@@ -1,0 +1,455 @@
+"""The emulator as a Python object."""
+
+import asyncio
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from os import PathLike
+from random import Random
+from secrets import token_hex
+from threading import RLock
+from types import TracebackType
+from typing import Literal, Self
+
+import anyio
+import msgspec
+from aiohttp import web
+
+from aioservices.emulator import instants
+from aioservices.emulator.api import Api
+from aioservices.emulator.app import App, RecordedRequest
+from aioservices.emulator.deployments import Deployment, Lifecycle
+from aioservices.emulator.faults import Effect, Fault, Faults
+from aioservices.emulator.limits import FixedWindow, SlidingWindow
+from aioservices.emulator.logs import LogBehaviour
+from aioservices.emulator.programs import Programs
+from aioservices.emulator.query import parse_body
+from aioservices.emulator.shapes import NewAttributes, Source, Stream
+from aioservices.emulator.state import Program, Service, State
+
+__all__ = ["Emulator"]
+
+
+class Emulator:
+    """A server of the services API on loopback, with state and in this process.
+
+    Its methods may be called from any thread.
+
+    Parameters
+    ----------
+    services
+        How many services there are at the beginning.
+    api_key
+        The key that is accepted. None makes one up.
+    port
+        The TCP port on 127.0.0.1; 0 takes a free one.
+    deployed
+        Whether these services are running at the beginning.
+    rate_limit
+        Requests let through in each window. The real platform gives 1,000 in 300 s.
+    rate_window
+        Seconds.
+    rate_limit_slides
+        Whether the requests of the last window's length are counted, in place of windows
+        that follow one another.
+    latency
+        Seconds by which each answer is late.
+    pending_for
+        Seconds from the creation of a deployment until it runs.
+    running_for
+        Seconds a deployment runs until it terminates by itself. None: for ever.
+    log_interval
+        Seconds between lines that a running deployment writes by itself. None: it writes
+        none. Services that are programs write what they write.
+    logs
+        What the server does with logs where nothing is documented.
+    log_retention
+        About how many lines of a deployment are kept.
+    pagination_headers
+        Whether listings carry `X-Pagination-...`.
+    shares_as
+        Whether `GET /services/{id}/shares` is an array holding one object, or the object.
+    credentials_as
+        Whether a service's credentials come as ids, or as objects with id and name.
+    stop_grace
+        Seconds that a program has from SIGTERM until SIGKILL.
+    seed
+        Of the order of unsorted log pages.
+    clock
+        Gives the time, in nanoseconds since the epoch.
+
+    Examples
+    --------
+    >>> async def main():
+    ...     async with Emulator(services=1) as emulator:
+    ...         emulator.log(1, "a line", stream="stderr")
+    ...         return emulator.url
+    """
+
+    def __init__(
+        self,
+        services: int = 0,
+        *,
+        api_key: str | None = None,
+        port: int = 0,
+        deployed: bool = False,
+        rate_limit: int = 1_000_000,
+        rate_window: float = 300.0,
+        rate_limit_slides: bool = False,
+        latency: float = 0.0,
+        pending_for: float = 0.1,
+        running_for: float | None = None,
+        log_interval: float | None = None,
+        logs: LogBehaviour | None = None,
+        log_retention: int = 2_000_000,
+        pagination_headers: bool = True,
+        shares_as: Literal["array", "object"] = "array",
+        credentials_as: Literal["ids", "objects"] = "ids",
+        stop_grace: float = 2.0,
+        seed: int = 0,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._clock = clock
+        self._port = port
+        self._lock = RLock()
+        self._faults = Faults()
+        self._programs = Programs(
+            environment=self._environment,
+            on_line=self._on_line,
+            on_state=self._on_state,
+            grace=stop_grace,
+        )
+        self._state = State(
+            lifecycle=Lifecycle(
+                pending_for=pending_for, running_for=running_for, log_interval=log_interval
+            ),
+            retention=log_retention,
+            on_start=self._programs.start,
+            on_stop=self._programs.stop,
+        )
+        self._api = Api(
+            state=self._state,
+            logs=logs or LogBehaviour(),
+            random=Random(seed),
+            pagination_headers=pagination_headers,
+            shares_as=shares_as,
+            credentials_as=credentials_as,
+        )
+        window = (SlidingWindow if rate_limit_slides else FixedWindow)(
+            rate_limit, instants.duration(rate_window)
+        )
+        self._app = App(
+            self._api,
+            self._faults,
+            window,
+            clock=clock,
+            lock=self._lock,
+            api_key=token_hex(16) if api_key is None else api_key,
+            latency=latency,
+        )
+        self._runner = web.ServerRunner(
+            web.Server(self._app.handle), access_log=None, shutdown_timeout=0.1
+        )
+        for number in range(1, services + 1):
+            self.add_service(f"service-{number}", deployed=deployed)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        self._port = self._runner.addresses[0][1]
+        # A task of its own, as the fixture of a test is often left by another task than the
+        # one that entered it, which a task group does not bear.
+        self._task = asyncio.create_task(self._programs.serve(), name="emulator-programs")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._runner.cleanup()
+            finally:
+                self._programs.close()
+                await _ended(self._task)
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def api_key(self) -> str:
+        """The key that is accepted; a new one makes the old one unknown at once."""
+        return self._app.api_key
+
+    @api_key.setter
+    def api_key(self, key: str) -> None:
+        self._app.api_key = key
+
+    @property
+    def logs(self) -> LogBehaviour:
+        """What the server does with logs; it may be changed at any time."""
+        return self._api.logs
+
+    @logs.setter
+    def logs(self, behaviour: LogBehaviour) -> None:
+        self._api.logs = behaviour
+
+    @property
+    def service_ids(self) -> list[int]:
+        """Every service there is."""
+        with self._lock:
+            return list(self._state.services)
+
+    @property
+    def requests(self) -> deque[RecordedRequest]:
+        """The last 10,000 requests, in the order in which they were answered."""
+        return self._app.requests
+
+    @property
+    def statuses(self) -> Counter[int | None]:
+        """How many requests were answered with each status, since the beginning."""
+        return self._app.statuses
+
+    @property
+    def deploys(self) -> Counter[int]:
+        """How many deployments each service has been given, since the beginning."""
+        return self._state.deploys
+
+    def add_service(
+        self,
+        name: str,
+        *,
+        command: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | PathLike[str] | None = None,
+        deployed: bool = False,
+        user_id: int = 1,
+        **attributes: object,
+    ) -> int:
+        """Add a service.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        command
+            The program that it really is, with its arguments; its deployments start it.
+        env
+            Environment variables for the program that the API does not show.
+        cwd
+            The folder the program starts in.
+        deployed
+            Whether it is deployed at once, and running.
+        user_id
+            Its author.
+        attributes
+            What else `POST /services` takes, in snake_case.
+
+        Returns
+        -------
+        int
+            The id of the service.
+        """
+        given = msgspec.json.encode({"name": name, **attributes})
+        parsed, _ = parse_body(given, NewAttributes)
+        program = None if command is None else Program(tuple(command), dict(env or {}), cwd)
+        with self._lock:
+            now = self._clock()
+            service = self._state.create(now, parsed, author=user_id, program=program)
+            if deployed:
+                self._deploy_running(service, now)
+            return service.shape.id
+
+    def remove_service(self, service_id: int) -> None:
+        """Take a service away, as if it had never been."""
+        with self._lock:
+            self._state.remove(self._clock(), service_id)
+
+    def deploy(self, service_id: int) -> int:
+        """Deploy a service, as `POST /services/{id}/deployments` does.
+
+        Returns
+        -------
+        int
+            The id of the deployment.
+        """
+        with self._lock:
+            return self._state.deploy(self._clock(), self._state.service(service_id)).id
+
+    def set_state(
+        self,
+        service_id: int,
+        state: str,
+        *,
+        message: str | None = None,
+        deployment_id: int | None = None,
+    ) -> None:
+        """Put a deployment into a state, where it stays.
+
+        Parameters
+        ----------
+        service_id
+            Whose deployment.
+        state
+            Any word. `terminated` and `failed` are final, and end a program.
+        message
+            The state message; by default one that goes with the state.
+        deployment_id
+            Which deployment; by default the current one.
+        """
+        with self._lock:
+            now = self._clock()
+            deployment = self._deployment(service_id, deployment_id, now)
+            self._state.move(now, deployment, state, message)
+
+    def log(
+        self,
+        service_id: int,
+        message: str,
+        *,
+        stream: Stream = "stdout",
+        source: Source = "user",
+        at: datetime | int | None = None,
+        deployment_id: int | None = None,
+        visible_after: float = 0.0,
+    ) -> None:
+        """Write a line into a log.
+
+        Parameters
+        ----------
+        service_id
+            Whose log. A service that was never deployed is deployed first, and running.
+        message
+            The line.
+        stream
+            Where it was written.
+        source
+            Who wrote it.
+        at
+            When: an aware datetime, or nanoseconds since the epoch. None: now.
+        deployment_id
+            Which deployment; by default the current one.
+        visible_after
+            Seconds until a query finds it.
+        """
+        with self._lock:
+            now = self._clock()
+            written = instants.from_datetime(at) if isinstance(at, datetime) else at
+            self._deployment(service_id, deployment_id, now).log.write(
+                message,
+                now=now,
+                at=now if written is None else written,
+                stream=stream,
+                source=source,
+                behaviour=self.logs,
+                visible_after=visible_after,
+            )
+
+    def fault(
+        self,
+        effect: Effect,
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        skip: int = 0,
+        times: int | None = None,
+        probability: float = 1.0,
+        seed: int = 0,
+    ) -> Fault:
+        """Let something go wrong.
+
+        Parameters
+        ----------
+        effect
+            What: `Delay`, `Respond`, `Reset`, `Stall`, `Cut`, `Garble` or `Gzip`.
+        method
+            Only requests with this HTTP method.
+        path
+            Only requests to this path, in which `*` stands for one segment and `**` for any
+            number: `"/services/*/deployments"`.
+        skip
+            How many such requests pass before.
+        times
+            How many requests it happens to. None: to all, until it is removed.
+        probability
+            Of happening to each.
+        seed
+            Of that chance.
+
+        Returns
+        -------
+        Fault
+            Counts its hits, and removes the fault: by `remove()`, or as a context manager.
+        """
+        fault = Fault(
+            effect,
+            method=method,
+            path=path,
+            skip=skip,
+            times=times,
+            probability=probability,
+            seed=seed,
+        )
+        with self._lock:
+            self._faults.add(fault)
+        return fault
+
+    def _deployment(self, service_id: int, deployment_id: int | None, now: int) -> Deployment:
+        service = self._state.service(service_id)
+        if deployment_id is not None:
+            return service.deployment(deployment_id)
+        return service.current or self._deploy_running(service, now)
+
+    def _deploy_running(self, service: Service, now: int) -> Deployment:
+        deployment = self._state.deploy(now, service)
+        if service.program is None:
+            self._state.move(now, deployment, "running", None)
+        return deployment
+
+    def _environment(self, service: Service) -> dict[str, str]:
+        return {
+            **os.environ,
+            # Whatever the program asks of the API it asks here, and never of the real one.
+            "CIVIS_API_ENDPOINT": self.url,
+            "CIVIS_API_KEY": self.api_key,
+            # Python would keep what it prints to a pipe, and the lines would come late.
+            "PYTHONUNBUFFERED": "1",
+            **(service.program.env if service.program else {}),
+            **service.shape.environment_variables,
+        }
+
+    def _on_line(self, deployment: Deployment, stream: Stream, message: str) -> None:
+        with self._lock:
+            now = self._clock()
+            deployment.log.write(
+                message, now=now, at=now, stream=stream, source="user", behaviour=self.logs
+            )
+
+    def _on_state(self, deployment: Deployment, state: str, message: str | None) -> None:
+        with self._lock:
+            now = self._clock()
+            if not deployment.has_ended(now):
+                deployment.move(now, state, message)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait for a task that is about to end, however often the waiting is cancelled."""
+    impatience: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            impatience = error
+    if impatience is not None:
+        raise impatience
+    task.result()

@@ -1,0 +1,54 @@
+"""Instants as whole nanoseconds since the epoch."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+__all__ = ["NANOSECONDS", "SECOND", "Unit", "duration", "from_datetime", "parse", "text"]
+
+Unit = Literal["s", "ms", "us", "ns"]
+
+SECOND = 1_000_000_000
+NANOSECONDS: dict[Unit, int] = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
+
+_DIGITS: dict[Unit, int] = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ISO_8601 = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9})\d*)?)?(Z|[+-]\d\d:?\d\d)?"
+)
+
+
+def parse(stamp: str) -> int:
+    """Read an ISO 8601 timestamp, exact to the nanosecond; without a zone it is UTC."""
+    match = _ISO_8601.fullmatch(stamp)
+    if match is None:
+        raise ValueError(f"{stamp!r} is no ISO 8601 timestamp")
+    date, time, fraction, zone = match.groups()
+    whole = datetime.fromisoformat(f"{date}T{time or '00:00'}{zone or 'Z'}")
+    return from_datetime(whole) + int((fraction or "").ljust(9, "0"))
+
+
+def from_datetime(moment: datetime) -> int:
+    """Convert an aware datetime without the loss that a float would bring."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+def duration(seconds: float) -> int:
+    """Convert seconds to nanoseconds."""
+    return round(seconds * SECOND)
+
+
+def text(instant: int, unit: Unit = "ms", utc_offset: int | None = None) -> str:
+    """Write a timestamp as the API does; `utc_offset` is in minutes, None writes `Z`."""
+    seconds, rest = divmod(instant, SECOND)
+    local = _EPOCH + timedelta(seconds=seconds, minutes=utc_offset or 0)
+    digits = _DIGITS[unit]
+    fraction = f".{rest:09d}"[: digits + 1] if digits else ""
+    return local.isoformat()[:19] + fraction + _zone(utc_offset)
+
+
+def _zone(utc_offset: int | None) -> str:
+    if utc_offset is None:
+        return "Z"
+    hours, minutes = divmod(abs(utc_offset), 60)
+    return f"{'-' if utc_offset < 0 else '+'}{hours:02d}:{minutes:02d}"

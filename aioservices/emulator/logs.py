@@ -1,0 +1,164 @@
+"""The log of one deployment."""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from random import Random
+from typing import Literal
+
+import msgspec
+
+from aioservices.emulator import instants
+from aioservices.emulator.instants import NANOSECONDS, Unit
+from aioservices.emulator.shapes import LogLine, Source, Stream
+
+__all__ = ["Log", "LogBehaviour"]
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogBehaviour:
+    """How a server treats its logs where nothing is documented.
+
+    Parameters
+    ----------
+    keeps
+        Which lines a page holds when more match than its limit allows.
+    order
+        The order of the lines of a page.
+    start_unit, end_unit
+        The precision with which a bound is compared.
+    start_rounding, end_rounding
+        Where a bound goes that is finer than that: `"down"` is what truncating the bound
+        alone does; `"up"` on the end is what truncating bound and line alike comes to.
+    ignores_end_at
+        The server takes no notice of `end_at`.
+    max_limit
+        The largest page the server gives, whatever is asked for. None: no bound.
+    unit
+        The precision of the lines' timestamps.
+    utc_offset
+        Minutes; the zone the timestamps are written in. None writes `Z`.
+    visible_after
+        Seconds from the writing of a line until a query finds it.
+    """
+
+    keeps: Literal["oldest", "newest", "any"] = "oldest"
+    order: Literal["asc", "desc", "unsorted"] = "asc"
+    start_unit: Unit = "ns"
+    end_unit: Unit = "ns"
+    start_rounding: Literal["down", "up"] = "down"
+    end_rounding: Literal["down", "up"] = "down"
+    ignores_end_at: bool = False
+    max_limit: int | None = None
+    unit: Unit = "ms"
+    utc_offset: int | None = None
+    visible_after: float = 0.0
+
+    def first(self, start_at: int) -> int:
+        """Give the earliest instant that `start_at` lets through."""
+        unit = NANOSECONDS[self.start_unit]
+        return (-(-start_at // unit) if self.start_rounding == "up" else start_at // unit) * unit
+
+    def last(self, end_at: int) -> int:
+        """Give the latest instant that `end_at` lets through."""
+        unit = NANOSECONDS[self.end_unit]
+        floor = end_at // unit * unit
+        return floor + unit - 1 if self.end_rounding == "up" else floor
+
+
+class Log:
+    """Lines by time, kept as the bytes they are sent as, so that a page is only joined.
+
+    Parameters
+    ----------
+    retention
+        About how many lines are kept; the oldest are forgotten.
+    """
+
+    def __init__(self, retention: int = 2_000_000) -> None:
+        self._retention = retention
+        self._times = array("q")
+        self._lines: list[bytes] = []
+        self._hidden: list[tuple[int, int, int, bytes]] = []
+        self._written = 0
+
+    def __len__(self) -> int:
+        return len(self._lines) + len(self._hidden)
+
+    def write(
+        self,
+        message: str,
+        *,
+        now: int,
+        at: int,
+        stream: Stream,
+        source: Source,
+        behaviour: LogBehaviour,
+        visible_after: float = 0.0,
+    ) -> None:
+        """Append a line with the time `at`; queries find it so many seconds from `now`."""
+        at -= at % NANOSECONDS[behaviour.unit]
+        stamp = instants.text(at, behaviour.unit, behaviour.utc_offset)
+        line = _encode(LogLine(message=message, stream=stream, created_at=stamp, source=source))
+        self._written += 1
+        delay = instants.duration(visible_after + behaviour.visible_after)
+        if delay > 0:
+            heappush(self._hidden, (now + delay, self._written, at, line))
+        else:
+            self._insert(at, line)
+
+    def query(
+        self,
+        now: int,
+        *,
+        start_at: int | None,
+        end_at: int | None,
+        limit: int,
+        behaviour: LogBehaviour,
+        random: Random,
+    ) -> list[bytes]:
+        """Give one page, each line as JSON."""
+        while self._hidden and self._hidden[0][0] <= now:
+            _, _, at, line = heappop(self._hidden)
+            self._insert(at, line)
+        low, high = 0, len(self._times)
+        if start_at is not None:
+            low = bisect_left(self._times, behaviour.first(start_at))
+        if end_at is not None and not behaviour.ignores_end_at:
+            high = bisect_right(self._times, behaviour.last(end_at))
+        limit = min(limit, behaviour.max_limit or limit)
+        page = self._page(low, high, limit, behaviour, random)
+        if behaviour.order == "desc":
+            page.reverse()
+        elif behaviour.order == "unsorted":
+            random.shuffle(page)
+        return page
+
+    def _page(
+        self, low: int, high: int, limit: int, behaviour: LogBehaviour, random: Random
+    ) -> list[bytes]:
+        if high - low > limit:
+            if behaviour.keeps == "any":
+                kept = sorted(random.sample(range(low, high), limit))
+                return [self._lines[index] for index in kept]
+            if behaviour.keeps == "oldest":
+                high = low + limit
+            else:
+                low = high - limit
+        return self._lines[low:high]
+
+    def _insert(self, at: int, line: bytes) -> None:
+        if not self._times or at >= self._times[-1]:
+            self._times.append(at)
+            self._lines.append(line)
+        else:
+            index = bisect_right(self._times, at)
+            self._times.insert(index, at)
+            self._lines.insert(index, line)
+        # Forgetting a tenth at a time keeps the cost of a line constant.
+        if len(self._times) > self._retention * 11 // 10 + 1:
+            excess = len(self._times) - self._retention
+            del self._times[:excess], self._lines[:excess]

@@ -1,0 +1,1 @@
+"""Fixtures for the test suites of those who use the library."""
