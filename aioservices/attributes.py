@@ -1,6 +1,7 @@
 """What a caller may pass to an endpoint, checked before anything is sent."""
 
-import difflib
+# Without postponed annotations: those of the dictionaries are read at run time.
+
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -344,6 +345,8 @@ def _camel(name: str) -> str:
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    import difflib  # seldom needed, and slow to load
+
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 

@@ -1,5 +1,7 @@
 """One short method for each endpoint of the services API."""
 
+from __future__ import annotations
+
 import builtins
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime

@@ -1,5 +1,7 @@
 """The endpoints with their answers as they came."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ParamSpec, cast
 

@@ -1,5 +1,7 @@
 """The session: every endpoint over one set of connections."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable, Mapping
 from functools import cached_property
