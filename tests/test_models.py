@@ -1,5 +1,6 @@
 """Models: what they take from the wire, and what they show of it."""
 
+import doctest
 import json
 import pickle
 from collections.abc import Iterator
@@ -485,3 +486,9 @@ def test_every_noun_of_the_interface_is_a_model() -> None:
 def test_permission_levels_and_plans_are_those_of_the_reference() -> None:
     assert get_args(models.PermissionLevel) == ("read", "write", "manage")
     assert get_args(models.RuntimePlan) == ("on_demand", "specific_times", "always_on")
+
+
+def test_the_examples_in_the_documentation_are_right() -> None:
+    result = doctest.testmod(models)
+    assert result.attempted > 0
+    assert result.failed == 0
