@@ -299,8 +299,11 @@ def api_error(
     secrets = tuple(secrets)
     try:
         parsed = _ErrorBody.decoder.decode(body)
-    except msgspec.MsgspecError:
-        parsed = _ErrorBody(error_description=_describe_body(headers, body))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        said = _describe_body(headers, body)
+        if status < 400:
+            said = "a redirect that is not safe to follow: is base_url right?"
+        parsed = _ErrorBody(error_description=said)
     cls = _BY_STATUS.get(status, ServerError if status >= 500 else APIError)
     error = cls(
         status=status,

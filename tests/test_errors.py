@@ -1,0 +1,164 @@
+"""Errors: what they say, what they keep, and what they never tell."""
+
+import copy
+import pickle
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioservices import errors
+from aioservices.errors import (
+    APIError,
+    ConnectionFailedError,
+    DeploymentFailedError,
+    MissingAPIKeyError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    ServicesError,
+    SessionClosedError,
+    api_error,
+    decode_error,
+    redact,
+)
+
+WHERE = {"method": "GET", "path": "services/42", "attempts": 3}
+
+
+def make(status: int, body: bytes = b"", **headers: str) -> APIError:
+    return api_error(
+        status=status,
+        method="GET",
+        path="services/42",
+        attempts=3,
+        headers=headers,
+        body=body,
+        retry_after=2.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (400, "BadRequestError"),
+        (401, "AuthenticationError"),
+        (403, "PermissionDeniedError"),
+        (404, "NotFoundError"),
+        (409, "ConflictError"),
+        (422, "UnprocessableError"),
+        (429, "RateLimitedError"),
+        (500, "ServerError"),
+        (503, "ServerError"),
+        (599, "ServerError"),
+        (418, "APIError"),
+        (302, "APIError"),
+    ],
+)
+def test_each_status_has_its_class(status: int, name: str) -> None:
+    assert type(make(status)).__name__ == name
+
+
+def test_an_error_body_of_the_api_is_told() -> None:
+    error = make(404, b'{"error":"not_found","errorDescription":"no such service","code":404}')
+    assert str(error) == "GET services/42: 404 Not Found: no such service (3 attempts)"
+    assert (error.error, error.description, error.code) == ("not_found", "no such service", 404)
+    assert (error.status, error.method, error.path, error.attempts) == (
+        404,
+        "GET",
+        "services/42",
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "the body is empty"),
+        (b"<html><h1>Bad</h1></html>", "the body is an HTML page of 25 bytes"),
+        (b"plain words", "the body is of no stated type, 11 bytes"),
+        (b'["not", "an object"]', "the body is of no stated type, 20 bytes"),
+        (b'{"error": {"nested": true}}', "the body is of no stated type"),
+    ],
+)
+def test_a_body_that_is_not_the_apis_is_described(body: bytes, said: str) -> None:
+    error = make(502, body)
+    assert said in str(error)
+    assert error.body == body
+
+
+def test_a_redirect_that_is_not_followed_says_what_to_look_at() -> None:
+    assert "base_url" in str(make(302))
+
+
+@given(st.binary(max_size=200), st.integers(300, 599))
+def test_any_body_gives_an_error(body: bytes, status: int) -> None:
+    assert make(status, body).status == status
+
+
+def every_error() -> list[ServicesError]:
+    return [
+        ServicesError("plain"),
+        MissingAPIKeyError("no key"),
+        SessionClosedError("closed"),
+        make(422, b'{"error":"invalid"}', **{"Content-Type": "application/json"}),
+        make(429),
+        ConnectionFailedError("reset", sent=True, **WHERE),  # type: ignore[arg-type]
+        RequestTimeoutError("late", sent=False, **WHERE),  # type: ignore[arg-type]
+        ResponseDecodeError("wrong", status=200, field="$.id", body=b"[]", **WHERE),  # type: ignore[arg-type]
+        ResponseTooLargeError("huge", status=200, **WHERE),  # type: ignore[arg-type]
+        DeploymentFailedError(
+            service_id=1, deployment_id=2, state="failed", state_message="why", logs=("a", "b")
+        ),
+    ]
+
+
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
+def test_every_error_survives_pickling_and_copying(error: ServicesError) -> None:
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # type: ignore[no-any-expr, unused-ignore]
+        assert type(other) is type(error)
+        assert str(other) == str(error)
+        assert vars(other) == vars(error)
+
+
+def test_the_parametrisation_above_knows_every_class() -> None:
+    classes = {
+        value
+        for name in errors.__all__
+        if isinstance(value := getattr(errors, name), type) and issubclass(value, Exception)
+    }
+    shown = {cls for error in every_error() for cls in type(error).__mro__}
+    assert {cls for cls in classes if not issubclass(cls, APIError)} <= shown
+
+
+def test_a_rate_limit_error_tells_how_long_it_lasts() -> None:
+    error = make(429)
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_after == 2.5
+
+
+def test_a_decode_error_names_the_field() -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.json.decode(b'[{"id": "x"}]', type=list[dict[str, int]])
+    error = decode_error(
+        caught.value, status=200, method="GET", path="services", attempts=1, headers={}, body=b"x"
+    )
+    assert error.field == "$[0][...]"
+    assert "$[0]" in str(error)
+
+
+@given(st.text(min_size=4), st.text(), st.text())
+def test_a_secret_is_never_repeated(secret: str, before: str, after: str) -> None:
+    text = redact(before + secret + after, [secret])
+    assert text is not None
+    assert secret not in text.replace("***", "\0") or set(secret) <= {"*"}
+
+
+def test_a_short_secret_is_hidden_where_it_is_a_word() -> None:
+    assert redact("DEBUG=1 is wrong, 10 is not", ["1"]) == "DEBUG=*** is wrong, 10 is not"
+
+
+def test_the_longer_of_two_secrets_is_hidden_whole() -> None:
+    assert redact("token abcdef", ["abcd", "abcdef"]) == "token ***"
