@@ -43,6 +43,7 @@ class OfficialClient:
 async def emulator(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
     async with Emulator() as emulator:
         monkeypatch.setenv("CIVIS_API_ENDPOINT", emulator.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
         yield emulator
 
 
