@@ -1,0 +1,86 @@
+"""What a person watches: lines that stay, above one that is drawn anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import textwrap
+from collections.abc import Mapping
+from typing import TextIO
+
+from aioservices.cli.text import printable
+
+__all__ = ["Screen"]
+
+_PALETTE = ("36", "32", "35", "33", "94", "96")
+_STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "31"}
+_CLEAR = "\r\x1b[2K"
+
+
+class Screen:
+    """Standard output as a terminal, or as the plain text that a pipe gets.
+
+    Parameters
+    ----------
+    out : text file
+    environment : mapping
+        Where ``NO_COLOR`` and ``TERM`` are looked up.
+    """
+
+    def __init__(self, out: TextIO, environment: Mapping[str, str] = os.environ) -> None:
+        self._out = out
+        self._live = out.isatty() and environment.get("TERM") != "dumb"
+        self._colour = self._live and not environment.get("NO_COLOR")
+        self._bar = "█░" if "utf" in (out.encoding or "").lower() else "#."
+        self._footer = ""
+
+    def paint(self, text: str, style: str) -> str:
+        """Give a text a style: ``bold``, ``dim``, ``good`` or ``bad``."""
+        return self._painted(text, _STYLES[style])
+
+    def paint_name(self, name: str, number: int, width: int) -> str:
+        """Give the name of the service of that number its colour, padded to a width."""
+        return self._painted(f"{name:<{width}}", _PALETTE[number % len(_PALETTE)])
+
+    def line(self, text: str = "") -> None:
+        """Write a line that stays."""
+        self._write(
+            f"{text}\n{self._footer}" if not self._footer else f"{_CLEAR}{text}\n{self._footer}"
+        )
+
+    def entry(self, prefix: str, prefix_width: int, text: str, style: str | None = None) -> None:
+        """Write a line after a prefix; a terminal gets it wrapped beside the prefix."""
+        text = printable(text)
+        lines = [text]
+        if self._live:
+            room = max(20, self._columns() - prefix_width)
+            lines = textwrap.wrap(text, room, drop_whitespace=False, break_on_hyphens=False)
+        for number, part in enumerate(lines or [""]):
+            head = prefix if number == 0 else " " * prefix_width
+            self.line(head + (self.paint(part, style) if style else part))
+
+    def progress(self, done: int, of: int, note: str) -> None:
+        """Show how far something is, on a terminal only."""
+        if not self._live:
+            return
+        width = 24
+        filled = width * done // of
+        bar = self._bar[0] * filled + self._bar[1] * (width - filled)
+        self._footer = f"  {bar} {done}/{of} {note}"[: self._columns() - 1]
+        self._write(_CLEAR + self._footer)
+
+    def end_progress(self) -> None:
+        """Take the progress away."""
+        if self._footer:
+            self._footer = ""
+            self._write(_CLEAR)
+
+    def _columns(self) -> int:
+        return shutil.get_terminal_size().columns
+
+    def _painted(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()

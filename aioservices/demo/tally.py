@@ -1,0 +1,72 @@
+"""What the demo saw, counted; pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from aioservices.models import LogEntry
+
+__all__ = ["Difference", "Tally"]
+
+
+class Difference(NamedTuple):
+    """How the lines that arrived differ from those that were written.
+
+    Attributes
+    ----------
+    missing, repeated : int
+    """
+
+    missing: int
+    repeated: int
+
+
+class Tally:
+    """The lines that arrived, by service and deployment."""
+
+    def __init__(self) -> None:
+        self.lines: Counter[int] = Counter()
+        self._entries: defaultdict[int, list[LogEntry]] = defaultdict(list)
+        self._complaints: dict[int, str] = {}
+
+    def add(self, service_id: int, deployment_id: int, entry: LogEntry) -> None:
+        """Count a line."""
+        self.lines[service_id] += 1
+        self._entries[deployment_id].append(entry)
+        if entry.stream == "stderr" and entry.message:
+            self._complaints[service_id] = entry.message
+
+    def last_complaint(self, service_id: int) -> str | None:
+        """Give the last line that a service wrote to its standard error."""
+        return self._complaints.get(service_id)
+
+    def compare(self, written: Mapping[int, Sequence[LogEntry]]) -> Difference:
+        """Compare what arrived with what the platform's logs hold.
+
+        Parameters
+        ----------
+        written : mapping
+            By deployment, its log up to some instant, oldest first.
+
+        Returns
+        -------
+        Difference
+            Of the lines before the last instant of each log: companions of its
+            last line may have been written after it was read.
+        """
+        missing = repeated = 0
+        for deployment_id, log in written.items():
+            if not log:
+                continue
+            end = log[-1].created_at
+            there = _counted(entry for entry in log if entry.created_at < end)
+            here = _counted(e for e in self._entries[deployment_id] if e.created_at < end)
+            missing += (there - here).total()
+            repeated += (here - there).total()
+        return Difference(missing, repeated)
+
+
+def _counted(entries: Iterable[LogEntry]) -> Counter[tuple[object, ...]]:
+    return Counter((e.created_at, e.stream, e.source, e.message) for e in entries)
