@@ -18,6 +18,7 @@ from .endpoints import Endpoints
 from .raw import RawServices
 from .response import RawResponse
 from .retry import RetryPolicy
+from .stream import BackgroundTasks
 from .transport import Options, RequestInfo, ResponseInfo, Transport
 
 __all__ = ["Services"]
@@ -88,6 +89,7 @@ class Services(Endpoints):
             allow_http=allow_http,
         )
         super().__init__(transport, options)
+        self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,6 +107,7 @@ class Services(Endpoints):
 
         Calls under way fail, as every later one does, with a :class:`SessionClosedError`.
         """
+        await self._tasks.aclose()
         await self._transport.aclose()
 
     def with_options(
