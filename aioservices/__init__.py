@@ -16,6 +16,7 @@ from .errors import (
     ConflictError,
     ConnectionFailedError,
     DeploymentFailedError,
+    DeploymentTimeoutError,
     MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
@@ -29,6 +30,7 @@ from .errors import (
     SessionClosedError,
     UnprocessableError,
 )
+from .fleet import DeployOutcome, DeployRun
 from .models import (
     Credential,
     Dependency,
@@ -65,9 +67,12 @@ __all__ = [
     "ConnectionFailedError",
     "Credential",
     "Dependency",
+    "DeployOutcome",
+    "DeployRun",
     "Deployment",
     "DeploymentFailedError",
     "DeploymentSummary",
+    "DeploymentTimeoutError",
     "LogEntry",
     "MissingAPIKeyError",
     "NewServiceAttributes",

@@ -16,6 +16,7 @@ __all__ = [
     "ConflictError",
     "ConnectionFailedError",
     "DeploymentFailedError",
+    "DeploymentTimeoutError",
     "MissingAPIKeyError",
     "NotFoundError",
     "PermissionDeniedError",
@@ -46,6 +47,7 @@ def _restore(
     cls: type[ServicesError], args: tuple[object, ...], state: dict[str, object]
 ) -> ServicesError:
     error = cls.__new__(cls, *args)
+    error.args = args  # where a class inherits from OSError too, that was left to __init__
     error.__dict__.update(state)
     return error
 
@@ -88,6 +90,38 @@ class DeploymentFailedError(ServicesError):
         self.logs = logs
         text = f"deployment {deployment_id} of service {service_id} is {state or 'in no state'}"
         super().__init__(f"{text}: {state_message}" if state_message else text)
+
+
+class DeploymentTimeoutError(ServicesError, TimeoutError):
+    """A deployment was not running in time; it may yet come to run.
+
+    Attributes
+    ----------
+    service_id, deployment_id : int
+    state : str or None
+        The state in which it was seen last; None if it could not be seen.
+    state_message : str or None
+        What the platform says of that state.
+    """
+
+    def __init__(
+        self,
+        *,
+        service_id: int,
+        deployment_id: int,
+        timeout: float,
+        state: str | None,
+        state_message: str | None = None,
+    ) -> None:
+        self.service_id = service_id
+        self.deployment_id = deployment_id
+        self.state = state
+        self.state_message = state_message
+        said = f": {state_message}" if state_message else ""
+        super().__init__(
+            f"deployment {deployment_id} of service {service_id} is still "
+            f"{state or 'in an unknown state'} after {timeout:g} s{said}"
+        )
 
 
 class RequestError(ServicesError):

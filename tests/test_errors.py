@@ -13,6 +13,7 @@ from aioservices.errors import (
     APIError,
     ConnectionFailedError,
     DeploymentFailedError,
+    DeploymentTimeoutError,
     MissingAPIKeyError,
     RateLimitedError,
     RequestTimeoutError,
@@ -109,6 +110,9 @@ def every_error() -> list[ServicesError]:
         RequestTimeoutError("late", sent=False, **WHERE),  # type: ignore[arg-type]
         ResponseDecodeError("wrong", status=200, field="$.id", body=b"[]", **WHERE),  # type: ignore[arg-type]
         ResponseTooLargeError("huge", status=200, **WHERE),  # type: ignore[arg-type]
+        DeploymentTimeoutError(
+            service_id=1, deployment_id=2, timeout=600.0, state="pending", state_message="no room"
+        ),
         DeploymentFailedError(
             service_id=1, deployment_id=2, state="failed", state_message="why", logs=("a", "b")
         ),

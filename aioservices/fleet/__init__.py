@@ -1,1 +1,5 @@
 """Many services at once."""
+
+from .deploy import DeployOutcome, DeployRun
+
+__all__ = ["DeployOutcome", "DeployRun"]

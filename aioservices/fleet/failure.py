@@ -1,0 +1,84 @@
+"""Why a deployment failed, with the last lines of its log."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+import anyio
+
+from aioservices.errors import DeploymentFailedError, ServicesError
+from aioservices.models import DeploymentSummary, LogEntry
+
+from .session import Session
+
+__all__ = ["failure_of", "last_lines"]
+
+log = logging.getLogger(__name__)
+
+_LINES = 20
+_LOOK_BACK = timedelta(seconds=60)
+_LATE = 1.0  # the last lines may become visible a little after the end
+_PATIENCE = 15.0
+
+
+async def failure_of(
+    session: Session, service_id: int, deployment: DeploymentSummary, message: str | None = None
+) -> DeploymentFailedError:
+    """Make the error of a deployment that will not run.
+
+    Parameters
+    ----------
+    session : Session
+        Fetches its log. That this fails is no error: then there are no lines.
+    service_id : int
+        Its service.
+    deployment : DeploymentSummary
+        As it was seen last.
+    message : str, optional
+        What to say of it. Default: its own state message.
+    """
+    lines: Sequence[str] = ()
+    try:
+        with anyio.move_on_after(_PATIENCE):
+            lines = await _read_end(session, service_id, deployment)
+    except ServicesError as exc:
+        log.info("no log of deployment %d: %s", deployment.deployment_id, exc)
+    return DeploymentFailedError(
+        service_id=service_id,
+        deployment_id=deployment.deployment_id,
+        state=deployment.state,
+        state_message=message or deployment.state_message,
+        logs=tuple(lines),
+    )
+
+
+def last_lines(entries: Sequence[LogEntry], count: int = _LINES) -> list[str]:
+    """Pick the last lines of a page, whatever its order.
+
+    Parameters
+    ----------
+    entries : sequence of LogEntry
+    count : int, default 20
+        The most lines to return.
+
+    Returns
+    -------
+    list of str
+        The oldest first.
+    """
+    ordered = sorted(entries, key=lambda entry: entry.created_at)
+    return [entry.message or "" for entry in ordered[-count:]]
+
+
+async def _read_end(
+    session: Session, service_id: int, deployment: DeploymentSummary
+) -> Sequence[str]:
+    number = deployment.deployment_id
+    # Which end of a long log a page shows is not documented: ask for its end alone, first.
+    end = deployment.updated_at or deployment.created_at
+    near_end = end and end - _LOOK_BACK
+    entries = await session.list_deployments_logs(service_id, number, start_at=near_end)
+    if not entries:
+        await anyio.sleep(_LATE)
+        entries = await session.list_deployments_logs(service_id, number)
+    return last_lines(entries)

@@ -1,0 +1,67 @@
+"""What a fleet needs of a session."""
+
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import Literal, Protocol, Self
+
+from aioservices.models import Deployment, DeploymentSummary, LogEntry, Service
+from aioservices.response import RawResponse
+
+__all__ = ["RawSession", "Session"]
+
+
+class RawSession(Protocol):
+    """The listing with its headers, which tell how many pages there are."""
+
+    def list(
+        self,
+        *,
+        status: str | None = None,
+        limit: int | None = None,
+        page_num: int | None = None,
+        order: Literal["created_at"] | None = None,
+        order_dir: Literal["asc"] | None = None,
+    ) -> Awaitable[RawResponse]:
+        """``GET /services``, one page."""
+        ...
+
+
+class Session(Protocol):
+    """The calls that are made on behalf of many services; `Services` has them all."""
+
+    @property
+    def raw(self) -> RawSession:
+        """The calls with their answers as they came."""
+        ...
+
+    def with_options(self, *, background: bool) -> Self:
+        """Make a view whose calls give way to others."""
+        ...
+
+    async def get(self, id: int) -> Service:
+        """``GET /services/{id}``."""
+        ...
+
+    def list_deployments(
+        self, service_id: int, *, order_dir: Literal["desc"] | None = None
+    ) -> Awaitable[Sequence[DeploymentSummary]]:
+        """``GET /services/{service_id}/deployments``, one page."""
+        ...
+
+    async def get_deployments(self, service_id: int, deployment_id: int) -> Deployment:
+        """``GET /services/{service_id}/deployments/{deployment_id}``."""
+        ...
+
+    async def post_deployments(self, service_id: int) -> Deployment:
+        """``POST /services/{service_id}/deployments``."""
+        ...
+
+    async def post_redeploy(self, service_id: int) -> Deployment:
+        """``POST /services/{service_id}/redeploy``."""
+        ...
+
+    async def list_deployments_logs(
+        self, id: int, deployment_id: int, *, start_at: datetime | None = None
+    ) -> Sequence[LogEntry]:
+        """``GET /services/{id}/deployments/{deployment_id}/logs``."""
+        ...
