@@ -29,13 +29,17 @@ from aioservices.emulator.query import parse_body
 from aioservices.emulator.shapes import NewAttributes, Source, Stream
 from aioservices.emulator.state import Program, Service, State
 
-__all__ = ["Emulator"]
+__all__ = ["UNLIMITED", "Emulator"]
+
+UNLIMITED = 1_000_000
+"""More requests in a window than tests and benchmarks make."""
 
 
 class Emulator:
     """A server of the services API on loopback, with state and in this process.
 
-    Its methods may be called from any thread.
+    Its methods may be called from any thread. When it is left and entered again, it is the
+    same server after an outage: the same state, port and key.
 
     Parameters
     ----------
@@ -95,7 +99,7 @@ class Emulator:
         api_key: str | None = None,
         port: int = 0,
         deployed: bool = False,
-        rate_limit: int = 1_000_000,
+        rate_limit: int = UNLIMITED,
         rate_window: float = 300.0,
         rate_limit_slides: bool = False,
         latency: float = 0.0,
@@ -149,13 +153,13 @@ class Emulator:
             api_key=token_hex(16) if api_key is None else api_key,
             latency=latency,
         )
-        self._runner = web.ServerRunner(
-            web.Server(self._app.handle), access_log=None, shutdown_timeout=0.1
-        )
         for number in range(1, services + 1):
             self.add_service(f"service-{number}", deployed=deployed)
 
     async def __aenter__(self) -> Self:
+        self._runner = web.ServerRunner(
+            web.Server(self._app.handle), access_log=None, shutdown_timeout=0.1
+        )
         try:
             await self._runner.setup()
             await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
@@ -178,8 +182,7 @@ class Emulator:
             try:
                 await self._runner.cleanup()
             finally:
-                self._programs.close()
-                await _ended(self._task)
+                await _cancel(self._task)
 
     @property
     def url(self) -> str:
@@ -442,8 +445,9 @@ class Emulator:
                 deployment.move(now, state, message)
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Wait for a task that is about to end, however often the waiting is cancelled."""
+async def _cancel(task: asyncio.Task[None]) -> None:
+    """Wait until a task has cleaned up, however often the waiting is cancelled."""
+    task.cancel()
     impatience: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -452,4 +456,5 @@ async def _ended(task: asyncio.Task[None]) -> None:
             impatience = error
     if impatience is not None:
         raise impatience
-    task.result()
+    if not task.cancelled():
+        task.result()

@@ -46,7 +46,6 @@ class Programs:
         self._orders: deque[tuple[Service | None, Deployment]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
-        self._closed = False
         self._stops: dict[int, anyio.Event] = {}
         self._turns: defaultdict[int, anyio.Lock] = defaultdict(anyio.Lock)
 
@@ -59,11 +58,11 @@ class Programs:
         self._order(None, deployment)
 
     async def serve(self) -> None:
-        """Carry out what is ordered, until `close` is called; then every program is stopped."""
+        """Carry out what is ordered, until cancelled; then every program is stopped."""
         self._loop = asyncio.get_running_loop()
         async with anyio.create_task_group() as programs:
             try:
-                while not self._closed:
+                while True:
                     self._news.clear()
                     while self._orders:
                         service, deployment = self._orders.popleft()
@@ -77,11 +76,6 @@ class Programs:
                 self._loop = None
                 for stop in self._stops.values():
                     stop.set()
-
-    def close(self) -> None:
-        """Let `serve` come to its end."""
-        self._closed = True
-        self._news.set()
 
     def _order(self, service: Service | None, deployment: Deployment) -> None:
         self._orders.append((service, deployment))

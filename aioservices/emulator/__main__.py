@@ -1,0 +1,104 @@
+"""`python -m aioservices.emulator`."""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import NoReturn
+
+from aioservices.emulator.emulator import UNLIMITED
+from aioservices.emulator.serve import parse_program, serve
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the emulator with the arguments of a command line.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        serve(
+            port=options.port,
+            services=options.services,
+            api_key=options.api_key,
+            programs=dict(options.run),
+            rate_limit=options.rate_limit,
+            latency=options.latency / 1000,
+        )
+    except OSError as error:
+        print(f"Cannot listen on port {options.port}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = _Parser(
+        prog="python -m aioservices.emulator",
+        description="A server of the Civis services API on this machine, for trying things out.",
+    )
+    add = parser.add_argument
+    add("--port", type=_port, default=0, help="TCP port on 127.0.0.1 (0, the default: a free one)")
+    add("--services", type=_count, default=3, help="services that run from the start (3)")
+    add("--api-key", metavar="KEY", help="the key that is accepted (by default it is made up)")
+    add(
+        "--run",
+        type=_program,
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="a service that is a real program, started by its deployment; may be repeated",
+    )
+    add(
+        "--rate-limit",
+        type=_positive,
+        default=UNLIMITED,
+        metavar="N",
+        help="requests let through in 300 s (the platform: 1000; here: 1000000)",
+    )
+    add("--latency", type=_milliseconds, default=0.0, metavar="MS", help="delay of each answer")
+    return parser
+
+
+def _program(text: str) -> tuple[str, list[str]]:
+    try:
+        return parse_program(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def _port(text: str) -> int:
+    return _whole(text, 0, 65535)
+
+
+def _count(text: str) -> int:
+    return _whole(text, 0, 1_000_000)
+
+
+def _positive(text: str) -> int:
+    return _whole(text, 1, 1_000_000_000)
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
+        raise ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+    return int(text)
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 3_600_000:
+        raise ArgumentTypeError(f"{text!r} is no number of milliseconds")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The emulator as a program of its own."""
+
+import asyncio
+import shlex
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from aioservices.emulator.emulator import UNLIMITED, Emulator
+
+__all__ = ["parse_program", "serve"]
+
+
+def parse_program(text: str) -> tuple[str, list[str]]:
+    """Read `NAME=COMMAND`, whose command is split as a shell would.
+
+    Raises
+    ------
+    ValueError
+        It is not of that form; says what is wrong with it.
+    """
+    name, separator, command = text.partition("=")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"cannot read the command of {name!r}: {error}") from None
+    if not (name and separator and words):
+        raise ValueError(f"{text!r} is not of the form NAME=COMMAND")
+    return name, words
+
+
+def serve(
+    *,
+    port: int = 0,
+    services: int = 3,
+    api_key: str | None = None,
+    programs: Mapping[str, Sequence[str]] | None = None,
+    rate_limit: int = UNLIMITED,
+    latency: float = 0.0,
+) -> None:
+    """Run the emulator until SIGINT or SIGTERM.
+
+    Prints one line when it accepts connections; a key that it made up goes to standard error.
+
+    Parameters
+    ----------
+    port
+        The TCP port on 127.0.0.1; 0 takes a free one.
+    services
+        How many services run and write lines from the beginning.
+    api_key
+        The key that is accepted. None makes one up.
+    programs
+        More services, by name, each with the command that it really is.
+    rate_limit
+        Requests let through in 300 s.
+    latency
+        Seconds by which each answer is late.
+
+    Raises
+    ------
+    OSError
+        The port cannot be had.
+    """
+    emulator = Emulator(
+        services,
+        port=port,
+        api_key=api_key,
+        deployed=True,
+        log_interval=1.0,
+        rate_limit=rate_limit,
+        latency=latency,
+    )
+    for name, command in (programs or {}).items():
+        emulator.add_service(name, command=command)
+    asyncio.run(_serve(emulator, tell_key=api_key is None))
+
+
+async def _serve(emulator: Emulator, *, tell_key: bool) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with emulator:
+        print(f"Emulator listening on {emulator.url}", flush=True)
+        if tell_key:
+            settings = f"CIVIS_API_ENDPOINT={emulator.url} CIVIS_API_KEY={emulator.api_key}"
+            print(f"export {settings}", file=sys.stderr, flush=True)
+        await stop.wait()
