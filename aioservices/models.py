@@ -9,7 +9,8 @@ token, a signed URL.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Annotated, Literal, TypeAlias, cast, overload
 
 import msgspec
@@ -383,15 +384,32 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
         When it was written. It is the line's place in the log, therefore always there.
     source
         `user` for what the service wrote, `system` for what the platform says about it.
+    service_id
+        Identifier of the service. Set by a tail, None in a plain page.
     deployment_id
         Identifier of the deployment that wrote it. Set by a tail, None in a plain page.
+    copy
+        Which of several identical lines of one instant it is, from 0. Set by a tail.
     """
 
     message: str | None = None
     stream: str | None = None
     created_at: Timestamp
     source: str | None = None
+    service_id: int | None = None
     deployment_id: int | None = None
+    copy: int = 0
+
+    @property
+    def line_id(self) -> str:
+        """Hash that stays the same however, and however often, the line is read.
+
+        A sink that keeps one row an identifier needs no other protection against repetition.
+        """
+        at = self.created_at.astimezone(UTC).isoformat(timespec="microseconds")
+        place = f"{self.service_id}/{self.deployment_id}/{at}/{self.copy}"
+        text = f"{place}\0{self.stream}\0{self.source}\0{self.message}"
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
