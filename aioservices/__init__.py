@@ -57,6 +57,7 @@ from .pagination import Paginator
 from .response import RawResponse
 from .retry import RetryPolicy
 from .services import Services
+from .tail import LogCursor, LogGap, LogTail, TailStatus
 from .transport import RequestInfo, ResponseInfo
 
 __all__ = [
@@ -73,7 +74,10 @@ __all__ = [
     "DeploymentFailedError",
     "DeploymentSummary",
     "DeploymentTimeoutError",
+    "LogCursor",
     "LogEntry",
+    "LogGap",
+    "LogTail",
     "MissingAPIKeyError",
     "NewServiceAttributes",
     "NewToken",
@@ -107,6 +111,7 @@ __all__ = [
     "ShareHolders",
     "Sharee",
     "Shares",
+    "TailStatus",
     "Token",
     "Transfer",
     "TransferredDependency",

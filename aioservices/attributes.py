@@ -24,6 +24,7 @@ __all__ = [
     "encode",
     "encode_attributes",
     "encode_body",
+    "parse_timestamp",
 ]
 
 
@@ -216,6 +217,33 @@ def check_ints(values: Iterable[int], name: str) -> list[int]:
     if not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"{name} must be a list of integers, not {type(values).__name__}")
     return [check_int(value, f"{name}[{place}]") for place, value in enumerate(values)]
+
+
+def parse_timestamp(value: datetime | str, name: str) -> datetime:
+    """Read a time that is to be reckoned with here, not only sent.
+
+    Parameters
+    ----------
+    value : datetime or str
+        An aware datetime, or a text in ISO 8601 with a time zone.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    datetime
+        Aware.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_timestamp`, and for a text without a time zone.
+    """
+    check_timestamp(value, name)
+    time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if time.utcoffset() is None:
+        raise ValueError(f"{name} has no time zone: add one, as in 2026-01-31T12:00:00Z")
+    return time
 
 
 def check_timestamp(value: datetime | str, name: str) -> str:

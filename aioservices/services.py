@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from functools import cached_property
 from types import TracebackType
 from typing import Self, TypeVar
@@ -12,7 +13,7 @@ import aiohttp
 import msgspec
 
 from .address import QueryValue, checked_path
-from .attributes import encode
+from .attributes import check_int, encode, parse_timestamp
 from .budget import RateLimit
 from .endpoints import Endpoints
 from .fleet.deploy import DeployRun
@@ -22,6 +23,9 @@ from .raw import RawServices
 from .response import RawResponse
 from .retry import RetryPolicy
 from .stream import BackgroundTasks
+from .tail import LogCursor, LogTail
+from .tail.logtail import checked_options
+from .tail.plan import ServerTraits
 from .transport import Options, RequestInfo, ResponseInfo, Transport
 
 __all__ = ["Services"]
@@ -93,6 +97,7 @@ class Services(Endpoints):
         )
         super().__init__(transport, options)
         self._tasks = BackgroundTasks()
+        self._log_traits = ServerTraits()
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,7 +158,8 @@ class Services(Endpoints):
         }
         changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
         view = copy.copy(self)
-        view.__dict__.pop("raw", None)  # it has this one's options
+        for made_of_options in ("raw", "_log_source"):
+            view.__dict__.pop(made_of_options, None)
         view._options = msgspec.structs.replace(self._options, **changes)
         return view
 
@@ -161,6 +167,99 @@ class Services(Endpoints):
     def raw(self) -> RawServices:
         """The endpoints with their answers as they came, as in `services.raw.get(42)`."""
         return RawServices(self._transport, self._options)
+
+    def tail_logs(
+        self,
+        id: int,
+        deployment_id: int | None = None,
+        *,
+        start_at: datetime | str | None = None,
+        end_at: datetime | str | None = None,
+        resume: LogCursor | None = None,
+        follow: bool = True,
+        poll_interval: float = 1.0,
+        max_poll_interval: float = 30.0,
+        overlap: float = 60.0,
+        grace: float = 30.0,
+        limit: int = 10_000,
+        max_outage: float | None = None,
+    ) -> LogTail:
+        """Follow the log of a service, or of one deployment: no line lost, none repeated.
+
+        ``GET /services/{id}/deployments/{deployment_id}/logs``, with a look at
+        ``GET /services/{id}`` or ``GET /services/{id}/deployments/{deployment_id}`` now and then
+
+        Parameters
+        ----------
+        id : int
+            Identifier of the service.
+        deployment_id : int, optional
+            Identifier of a deployment to stay with. Without it the tail follows the service: its
+            current deployment, then each one that replaces it.
+        start_at : datetime or str, optional
+            Lines before this time are left out. Default: from the beginning of the log.
+        end_at : datetime or str, optional
+            Lines after this time are left out, and the tail ends when it has passed.
+        resume : LogCursor, optional
+            Where another tail stood, to go on from there.
+        follow : bool, default True
+            False: end when everything up to now was given.
+        poll_interval : float, default 1.0
+            Seconds between two polls while lines come.
+        max_poll_interval : float, default 30.0
+            Seconds between two requests, on average, when none have come for a while.
+        overlap : float, default 60.0
+            Seconds after its time at which a line may still turn up. Longer costs more requests
+            for pages that hold nothing new, shorter loses what turns up later.
+        grace : float, default 30.0
+            Seconds after a deployment's end during which late lines are awaited.
+        limit : int, default 10000
+            Lines that are asked for at once.
+        max_outage : float, optional
+            Seconds without an answer after which the tail fails. Default: it goes on trying.
+
+        Returns
+        -------
+        LogTail
+            An async iterator of `LogEntry`. Iterating raises `AuthenticationError` when the key
+            is refused, `NotFoundError` or `PermissionDeniedError` when the log is gone for good;
+            its `cursor` is intact then.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument makes no sense.
+
+        Examples
+        --------
+        ::
+
+            async with services.tail_logs(42) as tail:
+                async for entry in tail:
+                    print(entry.created_at, entry.message)
+        """
+        options = checked_options(
+            service_id=check_int(id, "id"),
+            deployment_id=None
+            if deployment_id is None
+            else check_int(deployment_id, "deployment_id"),
+            start_at=None if start_at is None else parse_timestamp(start_at, "start_at"),
+            end_at=None if end_at is None else parse_timestamp(end_at, "end_at"),
+            resume=resume,
+            follow=follow,
+            poll_interval=poll_interval,
+            max_poll_interval=max_poll_interval,
+            overlap=overlap,
+            grace=grace,
+            limit=limit,
+            max_outage=max_outage,
+        )
+        return LogTail(self._log_source, self._tasks, options, self._log_traits, resume)
+
+    @cached_property
+    def _log_source(self) -> Services:
+        """What tails make their calls with: they give way to others, and repeat on their own."""
+        return self.with_options(background=True, retry=RetryPolicy(max_attempts=1))
 
     async def request(
         self,

@@ -1,0 +1,112 @@
+"""Where a tail stands: to be kept, and to go on from in another process."""
+
+from __future__ import annotations
+
+import msgspec
+
+from aioservices.models import Timestamp
+
+from .window import Window
+
+__all__ = ["LogCursor", "Position"]
+
+_VERSION = 1
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a tail stands in one deployment's log.
+
+    Attributes
+    ----------
+    deployment_id : int
+    floor : datetime or None
+        Below it every line was delivered; None: none was asked to be left out.
+    lines : str
+        What was delivered above the floor, as counts of hashes.
+    """
+
+    deployment_id: int
+    floor: Timestamp | None = None
+    lines: str = ""
+
+    def window(self) -> Window:
+        """Make the window that stands here."""
+        window = Window(self.floor)
+        window.unpack(self.lines)
+        return window
+
+
+class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a tail stands: behind the last line that it gave.
+
+    Keep `to_json` somewhere safe; a tail that gets the cursor as ``resume``
+    goes on from there, with nothing lost and nothing repeated.
+
+    Attributes
+    ----------
+    service_id : int
+    deployment_id : int or None
+        The deployment that the tail was bound to; None if it follows the service.
+    positions : tuple of Position
+        The logs that are being read.
+    latest_id : int or None
+        The newest deployment that was taken up.
+    latest_at : datetime or None
+        When that one was created.
+    """
+
+    service_id: int
+    deployment_id: int | None = None
+    positions: tuple[Position, ...] = ()
+    latest_id: int | None = None
+    latest_at: Timestamp | None = None
+
+    def to_json(self) -> str:
+        """Write it as one line of JSON."""
+        document = _Document(version=_VERSION, cursor=self)
+        return msgspec.json.encode(document).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> LogCursor:
+        """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        text : str or bytes
+
+        Returns
+        -------
+        LogCursor
+
+        Raises
+        ------
+        ValueError
+            If it is cut, changed, something else, or of a version that is not known.
+        """
+        try:
+            version = _version_decoder.decode(text).version
+            cursor = _document_decoder.decode(text).cursor if version == _VERSION else None
+            for position in cursor.positions if cursor else ():
+                position.window()
+        except (msgspec.MsgspecError, ValueError) as exc:
+            raise ValueError(f"this is no cursor of a log: {exc}") from exc
+        if cursor is None:
+            raise ValueError(f"this cursor is of version {version}, which this release cannot read")
+        return cursor
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+class _Document(_Version):
+    cursor: LogCursor
+
+
+_version_decoder = msgspec.json.Decoder(_Version)
+_document_decoder = msgspec.json.Decoder(_Document)
+
+
+def position(deployment_id: int, window: Window) -> Position:
+    """Note where a window stands."""
+    return Position(deployment_id=deployment_id, floor=window.floor, lines=window.pack())

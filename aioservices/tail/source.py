@@ -1,0 +1,240 @@
+"""What a tail asks the API for, and how it puts up with what goes wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import logging
+import time
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import anyio
+
+from aioservices.errors import (
+    APIError,
+    AuthenticationError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestError,
+    ResponseTooLargeError,
+)
+from aioservices.models import Deployment, DeploymentSummary, LogEntry, Service, reading_log
+from aioservices.response import RawResponse, decode
+from aioservices.retry import backoff_delays
+
+from .plan import Query
+from .status import Health
+
+__all__ = ["LogSource", "PatientSource"]
+
+log = logging.getLogger("aioservices.tail")
+
+T = TypeVar("T")
+
+# How often a 403 or 404 must be repeated before it is believed ...
+_CONFIRMATIONS = 3
+# ... and for how many seconds a new deployment's log may not be there yet.
+_SLOW_START = 60.0
+
+
+class LogEndpoint(Protocol):
+    """The endpoint of the log, with its answers as they came."""
+
+    def list_deployments_logs(
+        self,
+        id: int,
+        deployment_id: int,
+        *,
+        start_at: dt.datetime | str | None = None,
+        end_at: dt.datetime | str | None = None,
+        limit: int | None = None,
+    ) -> Awaitable[RawResponse]:
+        """Get a page."""
+        ...
+
+
+class LogSource(Protocol):
+    """The part of a session that a tail needs."""
+
+    @property
+    def raw(self) -> LogEndpoint:
+        """The endpoints with their answers as they came."""
+        ...
+
+    async def get(self, id: int) -> Service:
+        """Get a service."""
+        ...
+
+    async def get_deployments(self, service_id: int, deployment_id: int) -> Deployment:
+        """Get a deployment."""
+        ...
+
+    def list_deployments(self, service_id: int) -> AsyncIterable[DeploymentSummary]:
+        """List the deployments of a service, newest first."""
+        ...
+
+
+class PatientSource:
+    """Asks until there is an answer, except where there will never be one.
+
+    Parameters
+    ----------
+    source : LogSource
+        Its calls should not be repeated by itself.
+    service_id : int
+    health : Health
+    shortest, longest : float
+        Seconds to wait after a failure, at first and at last.
+    max_outage : float, optional
+        Seconds after which an outage is an error.
+    """
+
+    def __init__(
+        self,
+        source: LogSource,
+        service_id: int,
+        health: Health,
+        *,
+        shortest: float,
+        longest: float,
+        max_outage: float | None = None,
+    ) -> None:
+        self.failures = 0
+        self._source = source
+        self._service_id = service_id
+        self._health = health
+        self._shortest = shortest
+        self._longest = longest
+        self._max_outage = max_outage
+        self._began = time.monotonic()
+
+    async def service(self) -> Service:
+        """Get the service."""
+        return await self._patiently(lambda: self._source.get(self._service_id))
+
+    async def deployment(self, deployment_id: int) -> Deployment:
+        """Get a deployment."""
+        return await self._patiently(
+            lambda: self._source.get_deployments(self._service_id, deployment_id)
+        )
+
+    async def deployments_since(
+        self, latest_id: int | None, latest_at: dt.datetime | None
+    ) -> list[DeploymentSummary]:
+        """List the deployments that came after one, oldest first; after None: all of them."""
+
+        async def read() -> list[DeploymentSummary]:
+            found: list[DeploymentSummary] = []
+            async for deployment in self._source.list_deployments(self._service_id):
+                at = deployment.created_at
+                if deployment.deployment_id == latest_id or (at and latest_at and at < latest_at):
+                    break
+                found.append(deployment)
+            return found[::-1]
+
+        return await self._patiently(read)
+
+    async def newest_deployment(self) -> DeploymentSummary | None:
+        """Get the deployment that was created last, if there is any."""
+
+        async def read() -> DeploymentSummary | None:
+            async for deployment in self._source.list_deployments(self._service_id):
+                return deployment
+            return None
+
+        return await self._patiently(read)
+
+    async def page(
+        self, deployment_id: int, query: Query, *, young: float
+    ) -> tuple[list[LogEntry], dt.datetime | None]:
+        """Fetch a page of a log.
+
+        Parameters
+        ----------
+        deployment_id : int
+        query : Query
+        young : float
+            When (by the monotonic clock) the deployment was first seen.
+
+        Returns
+        -------
+        list of LogEntry
+        datetime or None
+            The server's time when it was asked, or a little earlier.
+
+        Raises
+        ------
+        ResponseTooLargeError
+            If fewer lines must be asked for.
+        """
+
+        async def read() -> tuple[list[LogEntry], dt.datetime | None]:
+            response = await self._source.raw.list_deployments_logs(
+                self._service_id,
+                deployment_id,
+                start_at=query.start,
+                end_at=query.end,
+                limit=query.limit,
+            )
+            with reading_log(self._service_id, deployment_id):
+                return decode(response, list[LogEntry]), _server_time(response)
+
+        return await self._patiently(read, until=young + _SLOW_START)
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]], *, until: float = 0.0) -> T:
+        delays = backoff_delays(self._shortest, self._longest)
+        began: float | None = None
+        refusals = 0
+        while True:
+            try:
+                result = await call()
+            except (NotFoundError, PermissionDeniedError) as exc:
+                refusals += 1
+                if refusals >= _CONFIRMATIONS and time.monotonic() >= until:
+                    raise
+                error: RequestError = exc
+            except RequestError as exc:
+                if not _will_pass(exc):
+                    raise
+                error = exc
+                refusals = 0
+                self._note_outage(exc)
+            else:
+                if began is not None and self._health.error is not None:
+                    self._health.error = None
+                    log.info("service %d: the log is served again", self._service_id)
+                return result
+            self.failures += 1
+            now = time.monotonic()
+            began = now if began is None else began
+            if self._max_outage is not None and now - began >= self._max_outage:
+                raise error
+            await anyio.sleep(next(delays))
+
+    def _note_outage(self, error: RequestError) -> None:
+        if self._health.error is None:
+            self._health.outages += 1
+            log.warning("service %d: the log is not served: %s", self._service_id, error)
+        self._health.error = str(error)
+
+
+def _will_pass(error: RequestError) -> bool:
+    """Whether a failure is one of those that end by themselves."""
+    if isinstance(error, ResponseTooLargeError | AuthenticationError):
+        return False
+    if isinstance(error, APIError):
+        return isinstance(error, RateLimitedError) or error.status >= 500 or error.status == 408
+    return True
+
+
+def _server_time(response: RawResponse) -> dt.datetime | None:
+    """The server's time when the request was sent, at the latest."""
+    try:
+        date = email.utils.parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError):
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=dt.UTC)
+    return date - dt.timedelta(seconds=response.elapsed)
