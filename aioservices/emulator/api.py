@@ -12,7 +12,7 @@ from aioservices.emulator.logs import LogBehaviour
 from aioservices.emulator.query import Query, parse_body
 from aioservices.emulator.state import Refusal, Service, State, unknown
 
-__all__ = ["Api", "Reply", "Request", "refuse"]
+__all__ = ["ROUTES", "Api", "Reply", "Request", "refuse"]
 
 _Item = TypeVar("_Item")
 
@@ -106,7 +106,7 @@ class Api:
         segments = request.path.strip("/").split("/")
         ids = [int(segment) for segment in segments if _is_id(segment)]
         template = "/".join("#" if _is_id(segment) else segment for segment in segments)
-        methods = _ROUTES.get(template)
+        methods = ROUTES.get(template)
         if methods is None:
             return refuse(404, f"There is nothing at {request.path}")
         endpoint = methods.get(request.method)
@@ -309,7 +309,7 @@ class Api:
         }
 
 
-_ROUTES: Mapping[str, Mapping[str, Callable[..., Reply]]] = {
+ROUTES: Mapping[str, Mapping[str, Callable[..., Reply]]] = {
     "services": {"GET": Api._list, "POST": Api._post},
     "services/#": {"GET": Api._get, "PUT": Api._put, "PATCH": Api._patch, "DELETE": Api._delete},
     "services/#/shares": {"GET": Api._list_shares},
