@@ -98,6 +98,7 @@ class Services(Endpoints):
         super().__init__(transport, options)
         self._tasks = BackgroundTasks()
         self._log_traits = ServerTraits()
+        self._raw: RawServices | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -158,15 +159,17 @@ class Services(Endpoints):
         }
         changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
         view = copy.copy(self)
-        for made_of_options in ("raw", "_log_source"):
-            view.__dict__.pop(made_of_options, None)
+        view._raw = None  # it has this one's options
+        view.__dict__.pop("_log_source", None)
         view._options = msgspec.structs.replace(self._options, **changes)
         return view
 
-    @cached_property
+    @property
     def raw(self) -> RawServices:
         """The endpoints with their answers as they came, as in `services.raw.get(42)`."""
-        return RawServices(self._transport, self._options)
+        if self._raw is None:
+            self._raw = RawServices(self._transport, self._options)
+        return self._raw
 
     def tail_logs(
         self,
