@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Sequence
 from typing import NoReturn
 
 from aioservices.emulator.emulator import UNLIMITED
@@ -13,15 +14,22 @@ class _Parser(ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m aioservices.emulator") -> int:
     """Run the emulator with the arguments of a command line.
+
+    Parameters
+    ----------
+    argv
+        The arguments. None: those of this process.
+    prog
+        What the user has called, for the help and for complaints.
 
     Returns
     -------
     int
         The exit status.
     """
-    options = _parser().parse_args(argv)
+    options = _parser(prog).parse_args(argv)
     try:
         serve(
             port=options.port,
@@ -37,9 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> ArgumentParser:
+def _parser(prog: str) -> ArgumentParser:
     parser = _Parser(
-        prog="python -m aioservices.emulator",
+        prog=prog,
         description="A server of the Civis services API on this machine, for trying things out.",
     )
     add = parser.add_argument

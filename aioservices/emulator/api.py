@@ -10,6 +10,7 @@ import msgspec
 from aioservices.emulator import directory, shapes
 from aioservices.emulator.logs import LogBehaviour
 from aioservices.emulator.query import Query, parse_body
+from aioservices.emulator.shapes import pick
 from aioservices.emulator.state import Refusal, Service, State, unknown
 
 __all__ = ["ROUTES", "Api", "Reply", "Request", "refuse"]
@@ -142,7 +143,7 @@ class Api:
         page, headers = self._page(
             call, found, key=lambda service: (getattr(service.shape, order), service.shape.id)
         )
-        return _reply([_pick(s.view(call.now), shapes.ServiceSummary) for s in page], headers)
+        return _reply([service.summary(call.now) for service in page], headers)
 
     def _post(self, call: Call) -> Reply:
         attributes, _ = parse_body(call.body, shapes.NewAttributes)
@@ -198,22 +199,11 @@ class Api:
         dependencies = self.state.transfer(
             call.now, service, body.user_id, grant=body.include_dependencies
         )
-        return _reply(
-            shapes.Transfer(
-                dependencies=[
-                    shapes.TransferredDependency(
-                        object_type=each.object_type,
-                        fco_type=each.fco_type,
-                        id=each.id,
-                        name=each.name,
-                        permission_level=each.permission_level,
-                        description=each.description,
-                        shared=body.include_dependencies,
-                    )
-                    for each in dependencies
-                ]
-            )
-        )
+        shared = [
+            pick(dependency, shapes.TransferredDependency, shared=body.include_dependencies)
+            for dependency in dependencies
+        ]
+        return _reply(shapes.Transfer(dependencies=shared))
 
     def _put_archive(self, call: Call, service: Service) -> Reply:
         body, _ = parse_body(call.body, shapes.ArchiveBody)
@@ -237,7 +227,7 @@ class Api:
         found = [d for d in service.deployments.values() if only in (None, d.id)]
         call.query.choice("order", ("created_at",), "created_at")
         page, headers = self._page(call, found, key=lambda d: (d.created, d.id))
-        return _reply([_pick(d.shape(call.now), shapes.DeploymentSummary) for d in page], headers)
+        return _reply([deployment.summary(call.now) for deployment in page], headers)
 
     def _post_deployments(self, call: Call, service: Service) -> Reply:
         body, _ = parse_body(call.body, shapes.DeployBody)
@@ -279,7 +269,7 @@ class Api:
         return _reply(token, status=201)
 
     def _list_tokens(self, call: Call, service: Service) -> Reply:
-        return _reply([_pick(token, shapes.Token) for token in service.tokens.values()])
+        return _reply([pick(token, shapes.Token) for token in service.tokens.values()])
 
     def _delete_tokens(self, call: Call, service: Service, token_id: int) -> Reply:
         return _forget(service.tokens, "token", token_id)
@@ -341,10 +331,6 @@ def _is_id(segment: str) -> bool:
 
 def _reply(value: object, headers: Mapping[str, str] = _NO_HEADERS, status: int = 200) -> Reply:
     return Reply(status, _encode(value), headers)
-
-
-def _pick(value: object, shape: type[_Item]) -> _Item:
-    return msgspec.convert(value, shape, from_attributes=True)
 
 
 def _status(service: Service, now: int) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from aioservices.emulator import instants
 from aioservices.emulator.logs import Log, LogBehaviour
 from aioservices.emulator.shapes import Deployment as DeploymentShape
-from aioservices.emulator.shapes import Stream
+from aioservices.emulator.shapes import DeploymentSummary, Stream, pick
 
 __all__ = ["FINAL_STATES", "Deployment", "Lifecycle", "Phase"]
 
@@ -126,6 +126,10 @@ class Deployment:
             max_memory_usage=used and round(used * self._shape.memory, 1),
             max_cpu_usage=used and round(used * self._shape.cpu, 1),
         )
+
+    def summary(self, now: int) -> DeploymentSummary:
+        """Say of it what the API says in a listing."""
+        return pick(self.shape(now), DeploymentSummary)
 
     def grow(self, now: int, behaviour: LogBehaviour) -> None:
         """Write the lines that it has written by itself until `now`."""

@@ -89,7 +89,9 @@ class Emulator:
     >>> async def main():
     ...     async with Emulator(services=1) as emulator:
     ...         emulator.log(1, "a line", stream="stderr")
-    ...         return emulator.url
+    ...         print(emulator.url, emulator.deploys)
+    >>> asyncio.run(main())
+    http://127.0.0.1:... Counter({1: 1})
     """
 
     def __init__(
@@ -162,7 +164,7 @@ class Emulator:
         )
         try:
             await self._runner.setup()
-            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+            await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=1024).start()
         except BaseException:
             await self._runner.cleanup()
             raise

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 __all__ = ["NANOSECONDS", "SECOND", "Unit", "duration", "from_datetime", "parse", "text"]
@@ -30,6 +31,8 @@ def parse(stamp: str) -> int:
 
 def from_datetime(moment: datetime) -> int:
     """Convert an aware datetime without the loss that a float would bring."""
+    if moment.tzinfo is None:
+        raise ValueError("the time has no timezone: give an aware datetime")
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 
@@ -41,14 +44,17 @@ def duration(seconds: float) -> int:
 def text(instant: int, unit: Unit = "ms", utc_offset: int | None = None) -> str:
     """Write a timestamp as the API does; `utc_offset` is in minutes, None writes `Z`."""
     seconds, rest = divmod(instant, SECOND)
-    local = _EPOCH + timedelta(seconds=seconds, minutes=utc_offset or 0)
+    date_and_time, zone = _second(seconds, utc_offset)
     digits = _DIGITS[unit]
-    fraction = f".{rest:09d}"[: digits + 1] if digits else ""
-    return local.isoformat()[:19] + fraction + _zone(utc_offset)
+    return f"{date_and_time}.{rest:09d}"[: 20 + digits if digits else 19] + zone
 
 
-def _zone(utc_offset: int | None) -> str:
+# Lines of a log are written by the thousand in a second.
+@lru_cache(maxsize=256)
+def _second(seconds: int, utc_offset: int | None) -> tuple[str, str]:
+    local = _EPOCH + timedelta(seconds=seconds, minutes=utc_offset or 0)
+    date_and_time = local.isoformat()[:19]
     if utc_offset is None:
-        return "Z"
+        return date_and_time, "Z"
     hours, minutes = divmod(abs(utc_offset), 60)
-    return f"{'-' if utc_offset < 0 else '+'}{hours:02d}:{minutes:02d}"
+    return date_and_time, f"{'-' if utc_offset < 0 else '+'}{hours:02d}:{minutes:02d}"

@@ -4,7 +4,7 @@ Written from the API's reference alone, and not from the client's models: a mist
 of the two must not be able to hide in the other.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct, field
 
@@ -18,8 +18,17 @@ Day = Annotated[int, Meta(ge=0, le=6)]
 Hour = Annotated[int, Meta(ge=0, le=23)]
 
 
+_Shape = TypeVar("_Shape", bound=Struct)
+
+
 class Wire(Struct, rename="camel"):
     """An object whose keys are camelCase on the wire."""
+
+
+def pick(source: Struct, shape: type[_Shape], **others: object) -> _Shape:
+    """Take from an object what a smaller shape has of it, and the others as given."""
+    names = shape.__struct_fields__
+    return shape(**{name: getattr(source, name) for name in names if name not in others}, **others)
 
 
 class Body(Wire, forbid_unknown_fields=True):

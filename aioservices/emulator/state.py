@@ -23,7 +23,9 @@ from aioservices.emulator.shapes import (
     NewAttributes,
     NewToken,
     PermissionLevel,
+    ServiceSummary,
     Shares,
+    pick,
 )
 from aioservices.emulator.shapes import Deployment as DeploymentShape
 from aioservices.emulator.shapes import Service as ServiceShape
@@ -74,6 +76,11 @@ class Service:
             current_deployment=self.current.shape(now),
             current_url=f"https://service-{self.shape.id}.services.example" if alive else None,
         )
+
+    def summary(self, now: int) -> ServiceSummary:
+        """Say of it what the API says in a listing."""
+        current = None if self.current is None else self.current.summary(now)
+        return pick(self.shape, ServiceSummary, current_deployment=current)
 
     def shares(self) -> Shares:
         """Say who may do what with it."""
@@ -192,9 +199,8 @@ class State:
 
     def clone(self, now: int, service: Service) -> Service:
         """Copy the attributes of a service into a new one."""
-        copied = {name: getattr(service.shape, name) for name in NewAttributes.__struct_fields__}
-        attributes = NewAttributes(**copied)
-        attributes.name = f"Clone of {service.shape.name}"
+        name = f"Clone of {service.shape.name}"
+        attributes = pick(service.shape, NewAttributes, name=name)
         return self.create(now, attributes, program=service.program)
 
     def deploy(self, now: int, service: Service, deployment_id: int | None = None) -> Deployment:

@@ -1,0 +1,168 @@
+"""The emulator as a Python object."""
+
+import asyncio
+import doctest
+import gc
+import threading
+from datetime import UTC, datetime
+
+import aiohttp
+import anyio
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+import aioservices.emulator.emulator
+from aioservices.emulator import Emulator
+from aioservices.emulator.state import Refusal
+from tests.emulator.conftest import Client
+
+
+async def test_every_name_of_the_package_is_there() -> None:
+    for name in aioservices.emulator.__all__:
+        assert getattr(aioservices.emulator, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Unknown'"):
+        _ = aioservices.emulator.Unknown
+
+
+async def test_it_leaves_no_task_and_no_socket(session: aiohttp.ClientSession) -> None:
+    before = asyncio.all_tasks()
+    async with Emulator(services=1) as emulator:
+        await Client(emulator, session).get("/services/1")
+    with anyio.fail_after(10):
+        while asyncio.all_tasks() != before:
+            await anyio.sleep(0.01)
+    gc.collect()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await Client(emulator, session).get("/services/1")
+
+
+async def test_it_may_be_left_by_another_task_than_the_one_that_entered_it(
+    session: aiohttp.ClientSession,
+) -> None:
+    emulator = Emulator(services=1)
+    await asyncio.create_task(emulator.__aenter__())
+    await Client(emulator, session).get("/services/1")
+    await asyncio.create_task(emulator.__aexit__(None, None, None))
+
+
+async def test_it_comes_back_after_an_outage(session: aiohttp.ClientSession) -> None:
+    emulator = Emulator()
+    async with emulator:
+        made = await Client(emulator, session).post("/services", {"name": "web"})
+        url = emulator.url
+    async with emulator:
+        assert emulator.url == url
+        assert await Client(emulator, session).get(f"/services/{made['id']}") == made
+
+
+async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(emulator: Emulator) -> None:
+    port = int(emulator.url.rpartition(":")[2])
+    before = asyncio.all_tasks()
+    with pytest.raises(OSError, match="in use"):
+        async with Emulator(port=port):
+            pass
+    assert asyncio.all_tasks() == before
+
+
+async def test_each_emulator_has_a_key_of_its_own() -> None:
+    first, second = Emulator(), Emulator()
+    assert first.api_key != second.api_key
+    assert Emulator(api_key="mine").api_key == "mine"
+    assert first.api_key not in repr(first)
+
+
+async def test_a_service_has_the_attributes_that_were_given(client: Client) -> None:
+    service_id = client.emulator.add_service("web", memory=512, hidden=True, user_id=7)
+    service = await client.get(f"/services/{service_id}")
+    assert (service["name"], service["memory"], service["hidden"]) == ("web", 512, True)
+    assert service["user"]["id"] == 7
+    assert client.emulator.service_ids == [service_id]
+
+
+async def test_attributes_that_do_not_exist_are_refused(emulator: Emulator) -> None:
+    with pytest.raises(Refusal, match="replica"):
+        emulator.add_service("web", replica=2)
+    assert emulator.service_ids == []
+
+
+async def test_services_can_be_running_from_the_start(session: aiohttp.ClientSession) -> None:
+    async with Emulator(services=2, deployed=True, pending_for=60.0) as emulator:
+        running = await Client(emulator, session).get("/services", status="running")
+        assert len(running) == 2
+
+
+async def test_a_line_deploys_a_service_that_was_not(client: Client, service_id: int) -> None:
+    client.emulator.log(service_id, "first")
+    service = await client.get(f"/services/{service_id}")
+    assert service["currentDeployment"]["state"] == "running"
+    deployment_id = service["currentDeployment"]["deploymentId"]
+    assert await client.messages(service_id, deployment_id) == ["first"]
+
+
+async def test_a_state_can_be_any_word(client: Client, service_id: int) -> None:
+    client.emulator.deploy(service_id)
+    client.emulator.set_state(service_id, "hibernating", message="until spring")
+    current = (await client.get(f"/services/{service_id}"))["currentDeployment"]
+    assert (current["state"], current["stateMessage"]) == ("hibernating", "until spring")
+
+
+async def test_an_earlier_deployment_can_change_too(client: Client, service_id: int) -> None:
+    first, _second = client.emulator.deploy(service_id), client.emulator.deploy(service_id)
+    client.emulator.set_state(service_id, "running", deployment_id=first)
+    path = f"/services/{service_id}/deployments/{first}"
+    assert (await client.get(path))["state"] == "running"
+
+
+async def test_a_removed_service_is_gone(client: Client, service_id: int) -> None:
+    client.emulator.remove_service(service_id)
+    assert (await client.call("GET", f"/services/{service_id}")).status == 404
+
+
+async def test_deploys_are_counted_for_each_service(client: Client, service_id: int) -> None:
+    await client.post(f"/services/{service_id}/deployments")
+    await client.post(f"/services/{service_id}/redeploy")
+    assert client.emulator.deploys == {service_id: 2}
+
+
+@pytest.mark.parametrize("call", ["log", "deploy", "set_state", "remove_service"])
+async def test_an_unknown_service_is_named(emulator: Emulator, call: str) -> None:
+    arguments = {"log": ("a line",), "set_state": ("running",)}.get(call, ())
+    with pytest.raises(Refusal, match="service 42"):
+        getattr(emulator, call)(42, *arguments)
+
+
+async def test_a_naive_time_is_refused(emulator: Emulator, service_id: int) -> None:
+    naive = datetime.now(UTC).replace(tzinfo=None)
+    with pytest.raises(ValueError, match="timezone"):
+        emulator.log(service_id, "a line", at=naive)
+
+
+def test_its_example_runs() -> None:
+    results = doctest.testmod(aioservices.emulator.emulator, optionflags=doctest.ELLIPSIS)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def test_its_methods_may_be_called_from_any_thread() -> None:
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(Emulator(services=1)) as emulator,
+    ):
+
+        def write() -> None:
+            for number in range(500):
+                emulator.log(1, str(number))
+
+        threads = [threading.Thread(target=write) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+
+        async def count() -> int:
+            async with aiohttp.ClientSession() as session:
+                return len(await Client(emulator, session).messages(1, 1001))
+
+        assert portal.call(count) <= 2000
+        for thread in threads:
+            thread.join()
+        assert portal.call(count) == 2000
+        assert emulator.deploys == {1: 1}
