@@ -115,6 +115,14 @@ class Endpoints:
         Returns
         -------
         Paginator of ServiceSummary
+
+        Examples
+        --------
+        ::
+
+            running = await services.list(status="running", limit=50)
+            async for summary in services.list(order="name", order_dir="asc"):
+                print(summary.id, summary.name)
         """
         filters: dict[str, QueryValue] = {
             "hidden": hidden,
@@ -147,6 +155,16 @@ class Endpoints:
         ------
         TypeError
             If an attribute is unknown or of a wrong type.
+
+        Examples
+        --------
+        ::
+
+            service = await services.post(
+                name="dashboard",
+                docker_image_name="acme/dashboard",
+                environment_variables={"STAGE": "test"},
+            )
         """
         body = encode_attributes("post", attributes, NewServiceAttributes)
         return await self._call(
@@ -171,6 +189,13 @@ class Endpoints:
         ------
         NotFoundError
             If there is no such service.
+
+        Examples
+        --------
+        ::
+
+            service = await services.get(42)
+            print(service.name, service.current_url)
         """
         return await self._call(Service, "GET", f"services/{check_int(id, 'id')}")
 
@@ -195,6 +220,12 @@ class Endpoints:
         ------
         TypeError
             If an attribute is unknown or of a wrong type.
+
+        Examples
+        --------
+        ::
+
+            service = await services.put(42, name="dashboard", docker_image_name="acme/dashboard")
         """
         path = f"services/{check_int(id, 'id')}"
         body = encode_attributes("put", attributes, ServiceAttributes)
@@ -221,6 +252,12 @@ class Endpoints:
         ------
         TypeError
             If an attribute is unknown or of a wrong type.
+
+        Examples
+        --------
+        ::
+
+            service = await services.patch(42, replicas=3, max_replicas=None)
         """
         path = f"services/{check_int(id, 'id')}"
         body = encode_attributes("patch", attributes, ServiceAttributes)
@@ -240,6 +277,12 @@ class Endpoints:
         -------
         Service
             The copy.
+
+        Examples
+        --------
+        ::
+
+            copy = await services.post_clone(42)
         """
         return await self._call(Service, "POST", f"services/{check_int(id, 'id')}/clone")
 
@@ -259,6 +302,12 @@ class Endpoints:
         -------
         Service
             As it is now.
+
+        Examples
+        --------
+        ::
+
+            await services.put_archive(42, True)
         """
         path = f"services/{check_int(id, 'id')}/archive"
         return await self._call(Service, "PUT", path, body=encode_body(status=status))
@@ -293,6 +342,12 @@ class Endpoints:
         -------
         Transfer
             What became of everything that the service needs.
+
+        Examples
+        --------
+        ::
+
+            transfer = await services.put_transfer(42, user_id, True, send_email=False)
         """
         path = f"services/{check_int(id, 'id')}/transfer"
         body = encode_body(
@@ -320,6 +375,13 @@ class Endpoints:
         Returns
         -------
         list of Dependency
+
+        Examples
+        --------
+        ::
+
+            for dependency in await services.list_dependencies(42):
+                print(dependency.object_type, dependency.name)
         """
         path = f"services/{check_int(id, 'id')}/dependencies"
         params = {"user_id": _optional_int(user_id, "user_id")}
@@ -362,6 +424,13 @@ class Endpoints:
         Returns
         -------
         Paginator of DeploymentSummary
+
+        Examples
+        --------
+        ::
+
+            async for deployment in services.list_deployments(42):
+                print(deployment.deployment_id, deployment.state)
         """
         path = f"services/{check_int(service_id, 'service_id')}/deployments"
         filters: dict[str, QueryValue] = {
@@ -397,6 +466,12 @@ class Endpoints:
         -------
         Deployment
             As it was created; it starts later.
+
+        Examples
+        --------
+        ::
+
+            deployment = await services.post_deployments(42)
         """
         path = f"services/{check_int(service_id, 'service_id')}/deployments"
         body = encode_body(deploymentId=_optional_int(deployment_id, "deployment_id"))
@@ -417,6 +492,13 @@ class Endpoints:
         Returns
         -------
         Deployment
+
+        Examples
+        --------
+        ::
+
+            deployment = await services.get_deployments(42, deployment_id)
+            print(deployment.state, deployment.state_message)
         """
         return await self._call(Deployment, "GET", _deployment(service_id, deployment_id))
 
@@ -431,6 +513,12 @@ class Endpoints:
             The service.
         deployment_id : int
             The deployment.
+
+        Examples
+        --------
+        ::
+
+            await services.delete_deployments(42, deployment_id)
         """
         return await self._act("DELETE", _deployment(service_id, deployment_id))
 
@@ -452,6 +540,12 @@ class Endpoints:
         -------
         Deployment
             As it was created; it starts later.
+
+        Examples
+        --------
+        ::
+
+            deployment = await services.post_redeploy(42)
         """
         path = f"services/{check_int(service_id, 'service_id')}/redeploy"
         body = encode_body(deploymentId=_optional_int(deployment_id, "deployment_id"))
@@ -491,6 +585,14 @@ class Endpoints:
         ------
         ValueError
             If a time has no time zone or is no ISO 8601.
+
+        Examples
+        --------
+        ::
+
+            page = await services.list_deployments_logs(
+                42, deployment_id, start_at="2026-01-31T12:00:00Z", limit=100
+            )
         """
         path = f"{_deployment(id, deployment_id, 'id')}/logs"
         params = {
@@ -515,6 +617,13 @@ class Endpoints:
         Returns
         -------
         Shares
+
+        Examples
+        --------
+        ::
+
+            shares = await services.list_shares(42)
+            print([user.name for user in shares.readers.users])
         """
         path = f"services/{check_int(id, 'id')}/shares"
         shares = await self._call(_ONE_OR_ARRAY_OF_ONE, "GET", path)
@@ -550,6 +659,12 @@ class Endpoints:
         -------
         Shares
             Everybody it is shared with now.
+
+        Examples
+        --------
+        ::
+
+            shares = await services.put_shares_users(42, [user_id], "read")
         """
         body = encode_body(
             userIds=check_ints(user_ids, "user_ids"),
@@ -571,6 +686,12 @@ class Endpoints:
             The service.
         user_id : int
             The user.
+
+        Examples
+        --------
+        ::
+
+            await services.delete_shares_users(42, user_id)
         """
         path = f"services/{check_int(id, 'id')}/shares/users/{check_int(user_id, 'user_id')}"
         return await self._act("DELETE", path)
@@ -605,6 +726,12 @@ class Endpoints:
         -------
         Shares
             Everybody it is shared with now.
+
+        Examples
+        --------
+        ::
+
+            shares = await services.put_shares_groups(42, [group_id], "write")
         """
         body = encode_body(
             groupIds=check_ints(group_ids, "group_ids"),
@@ -626,6 +753,12 @@ class Endpoints:
             The service.
         group_id : int
             The group.
+
+        Examples
+        --------
+        ::
+
+            await services.delete_shares_groups(42, group_id)
         """
         path = f"services/{check_int(id, 'id')}/shares/groups/{check_int(group_id, 'group_id')}"
         return await self._act("DELETE", path)
@@ -647,6 +780,13 @@ class Endpoints:
         Returns
         -------
         list of Project
+
+        Examples
+        --------
+        ::
+
+            for project in await services.list_projects(42):
+                print(project.id, project.name)
         """
         path = f"services/{check_int(id, 'id')}/projects"
         return await self._call(builtins.list[Project], "GET", path, params={"hidden": hidden})
@@ -662,6 +802,12 @@ class Endpoints:
             The service.
         project_id : int
             The project.
+
+        Examples
+        --------
+        ::
+
+            await services.put_projects(42, project_id)
         """
         path = f"services/{check_int(id, 'id')}/projects/{check_int(project_id, 'project_id')}"
         return await self._act("PUT", path)
@@ -677,6 +823,12 @@ class Endpoints:
             The service.
         project_id : int
             The project.
+
+        Examples
+        --------
+        ::
+
+            await services.delete_projects(42, project_id)
         """
         path = f"services/{check_int(id, 'id')}/projects/{check_int(project_id, 'project_id')}"
         return await self._act("DELETE", path)
@@ -710,6 +862,13 @@ class Endpoints:
         -------
         NewToken
             With the value of the token, which is never shown again.
+
+        Examples
+        --------
+        ::
+
+            created = await services.post_tokens(42, "ci", expires_in=3600)
+            keep(created.token)  # it is never shown again
         """
         path = f"services/{check_int(id, 'id')}/tokens"
         body = encode_body(name=name, machineToken=machine_token, expiresIn=expires_in)
@@ -728,6 +887,13 @@ class Endpoints:
         Returns
         -------
         list of Token
+
+        Examples
+        --------
+        ::
+
+            for token in await services.list_tokens(42):
+                print(token.id, token.name, token.expires_at)
         """
         path = f"services/{check_int(id, 'id')}/tokens"
         return await self._call(builtins.list[Token], "GET", path)
@@ -743,6 +909,12 @@ class Endpoints:
             The service.
         token_id : int
             The token.
+
+        Examples
+        --------
+        ::
+
+            await services.delete_tokens(42, token_id)
         """
         path = f"services/{check_int(id, 'id')}/tokens/{check_int(token_id, 'token_id')}"
         return await self._act("DELETE", path)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import aiohttp
+import anyio
 import msgspec
 
 from .address import QueryValue, checked_path
@@ -116,8 +117,9 @@ class Services(Endpoints):
 
         Calls under way fail, as every later one does, with a :class:`SessionClosedError`.
         """
-        await self._tasks.aclose()
-        await self._transport.aclose()
+        with anyio.CancelScope(shield=True):  # also where it is a cancellation that ends the session
+            await self._tasks.aclose()
+            await self._transport.aclose()
 
     def with_options(
         self,

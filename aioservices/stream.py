@@ -53,7 +53,8 @@ async def stop(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks)
+        with anyio.CancelScope(shield=True):  # they were told to end, and nothing is left behind
+            await asyncio.wait(tasks)
 
 
 class Stream(Generic[T]):
