@@ -1,6 +1,5 @@
 """Every example that users read is run as it stands."""
 
-import asyncio
 import inspect
 import re
 import textwrap
@@ -103,7 +102,7 @@ async def execute(code: str, names: dict[str, Any]) -> None:
     else:
         exec(f"async def example():\n{textwrap.indent(code, '    ')}", names)
         main = names["example"]()
-    await asyncio.ensure_future(main)
+    await main
 
 
 @pytest.mark.parametrize("code", docstring_examples())
