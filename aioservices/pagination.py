@@ -16,8 +16,9 @@ __all__ = ["Page", "PagePlan", "Paginator", "total_pages"]
 T = TypeVar("T")
 
 DEFAULT_PAGE_SIZE = 50  # the server's maximum
-# The pages that are fetched at once, growing: who leaves early should cost little.
-_AHEAD = (1, 4, 8)
+# The most pages that are fetched at once. It is not reached at once: who leaves early
+# should cost little.
+_AHEAD = 8
 # A listing without page counts ends at its first empty page. A server that
 # ignores page_num never sends one.
 _STALE_PAGES = 20
@@ -59,7 +60,7 @@ class PagePlan:
     def __init__(self, first: int = 1) -> None:
         self._next = first
         self._end: int | None = None  # number of the last page, if known
-        self._batches = 0
+        self._admitted = 0
         self._stale = 0
         self._seen: set[Hashable] = set()
         self._over = False
@@ -68,11 +69,10 @@ class PagePlan:
         """The numbers of the pages to fetch at once; empty when the listing is at its end."""
         if self._over:
             return range(0)
-        size = _AHEAD[min(self._batches, len(_AHEAD) - 1)]
-        size = 1 if self._end is None else min(size, self._end - self._next + 1)
-        self._batches += 1
-        self._next += size
-        return range(self._next - size, self._next)
+        size = 1
+        if self._end is not None:  # so one page at least was admitted
+            size = min(4 * self._admitted, _AHEAD, self._end - self._next + 1)
+        return range(self._next, self._next + size)
 
     def end(self) -> None:
         """Fetch nothing more."""
@@ -101,6 +101,8 @@ class PagePlan:
         """
         if self._over:
             return []
+        self._next = number + 1
+        self._admitted += 1
         if page.total_pages is not None:
             self._end = page.total_pages
         if not page.items or (self._end is not None and number >= self._end):

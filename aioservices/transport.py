@@ -159,9 +159,13 @@ class Transport:
         self.request_observers: list[Callable[[RequestInfo], object]] = []
         self.response_observers: list[Callable[[ResponseInfo], object]] = []
         self._secrets = (key, authorization.partition(" ")[2])
+        self._proxy = {} if http else _proxy_arguments(self.base_url)
         anonymous = _anonymous_headers(user_agent)
         # The key and the job stay at home: no redirect takes them to another host.
         identified = anonymous | _job_headers() | {"Authorization": authorization}
+        if self.base_url.startswith("http:"):
+            # aiohttp tells a proxy who we are only where it is asked to build a tunnel.
+            identified |= self._proxy.get("proxy_headers", {})
         self._headers = {
             (at_home, has_body): CIMultiDict(
                 (identified if at_home else anonymous)
@@ -170,9 +174,8 @@ class Transport:
             for at_home in (True, False)
             for has_body in (True, False)
         }
-        self._proxy = {} if http else _proxy_arguments(self.base_url)
-        self._max_connections = max_connections
-        self._gate = Gate(Budget(max_connections), time.monotonic)
+        self._max_connections = _connections(http, max_connections)
+        self._gate = Gate(Budget(self._max_connections), time.monotonic)
         self._http = http
         self._owns_http = http is None
 
@@ -235,7 +238,7 @@ class Transport:
             jittered = call.next_backoff()
             if isinstance(error, RateLimitedError):
                 quiet = jittered if error.retry_after is None else error.retry_after
-                self._gate.budget.refused(call.ticket, time.monotonic(), quiet)
+                self._gate.budget.refused(call.begun, time.monotonic(), quiet)
             delay = call.delay_after(error, jittered)
             if delay is None:
                 raise error
@@ -244,9 +247,11 @@ class Transport:
 
     async def _attempt(self, call: _Call) -> RawResponse:
         """Send a request once, in its turn; only a success is returned."""
-        self._refuse_hopeless_wait(call)
-        call.ticket = await self._gate.enter(background=call.options.background)
-        call.begin()
+        now, background = time.monotonic(), call.options.background
+        if not self._gate.try_enter(now, background=background):
+            self._refuse_hopeless_wait(call)
+            now = await self._gate.enter(background=background)
+        call.begin(now)
         if self.request_observers:
             _notify(self.request_observers, RequestInfo(call.method, call.path, call.attempts))
         answered: RawResponse | None = None
@@ -259,7 +264,7 @@ class Transport:
         if response.rate_limit is not None:
             self.rate_limit = response.rate_limit
         if response.status != 429:
-            self._gate.budget.served(call.ticket, time.monotonic(), response.rate_limit)
+            self._gate.budget.served(call.begun, time.monotonic(), response.rate_limit)
         if response.status < 300:
             return response
         raise self._api_error(call, response)
@@ -287,17 +292,22 @@ class Transport:
         http = self._open_http()
         headers = self._headers[at_home, call.body is not None]
         try:
-            async with http.request(
+            # Awaited, not entered: a body read to its end has given its connection back.
+            answer = await http.request(
                 call.method,
                 URL(url, encoded=True),
                 data=call.body,
                 headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
+                auto_decompress=True,
                 timeout=_client_timeout(call.options.timeout),
                 **self._proxy,
-            ) as answer:
+            )
+            try:
                 content = await _read(answer, call)
+            finally:
+                answer.close()  # does nothing after that; else the connection is of no more use
         except (aiohttp.ClientError, OSError) as exc:
             problem = exc
         except RuntimeError as exc:
@@ -390,7 +400,6 @@ class _Call:
         "path",
         "secrets",
         "started",
-        "ticket",
         "url",
     )
 
@@ -410,13 +419,12 @@ class _Call:
         self.options = options
         self.secrets = secrets
         self.attempts = 0
-        self.ticket = 0
         self.begun = self.started = math.nan
         self.delays: Iterator[float] | None = None
 
-    def begin(self) -> None:
-        """Note that an attempt begins now."""
-        self.begun = time.monotonic()
+    def begin(self, now: float) -> None:
+        """Note that an attempt begins."""
+        self.begun = now
         self.attempts += 1
         if self.attempts == 1:
             self.started = self.begun
@@ -541,6 +549,13 @@ def _notify(observers: Iterable[Callable[[InfoT], object]], info: InfoT) -> None
             observer(info)
         except Exception:  # an observer's fault is not the call's
             log.exception("an observer failed")
+
+
+def _connections(http: aiohttp.ClientSession | None, most: int) -> int:
+    """How many connections there are at once: to wait for one is not part of an attempt."""
+    connector = http.connector if http else None
+    limits = (connector.limit, connector.limit_per_host) if connector else ()
+    return min([most, *(limit for limit in limits if limit > 0)])
 
 
 def _checked_key(api_key: str | None) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,13 +14,15 @@ class Request:
     target: str
     headers: dict[str, str]
     body: bytes
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def json(self) -> object:
         return json.loads(self.body)
 
 
-Behaviour = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
+Writer = asyncio.StreamWriter
+Behaviour = Callable[[Request, Writer], Awaitable[None]]
 
 
 @dataclass
@@ -36,7 +39,7 @@ async def hostile(*script: Behaviour, host: str = "127.0.0.1") -> AsyncIterator[
     left = list(script)
     tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: Writer) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
@@ -76,7 +79,7 @@ def answer(
     """Answer with a body; a `length` other than the body's own is a lie."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
 
-    async def behave(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def behave(_: Request, writer: Writer) -> None:
         head = {
             "Content-Type": content_type,
             "Content-Length": str(len(content) if length is None else length),
@@ -88,17 +91,60 @@ def answer(
     return behave
 
 
-async def reset(_: Request, writer: asyncio.StreamWriter) -> None:
+def redirect(location: str, status: int = 307) -> Behaviour:
+    """Send the client elsewhere."""
+    return answer(b"", status=status, headers={"Location": location})
+
+
+def chunked(*chunks: bytes, status: int = 200, whole: bool = True) -> Behaviour:
+    """Answer in chunks, and if it is not to be whole, close instead of saying that it is."""
+
+    async def behave(_: Request, writer: Writer) -> None:
+        writer.write(b"HTTP/1.1 %d Status\r\nTransfer-Encoding: chunked\r\n\r\n" % status)
+        for chunk in chunks:
+            writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            await writer.drain()
+        if whole:
+            writer.write(b"0\r\n\r\n")
+        else:
+            writer.close()
+
+    return behave
+
+
+def endless(status: int = 200) -> Behaviour:
+    """Answer with a body that never ends."""
+
+    async def behave(_: Request, writer: Writer) -> None:
+        writer.write(b"HTTP/1.1 %d Status\r\nTransfer-Encoding: chunked\r\n\r\n" % status)
+        while True:
+            writer.write(b"4000\r\n%b\r\n" % (b" " * 0x4000))
+            await writer.drain()
+
+    return behave
+
+
+def after(seconds: float, behaviour: Behaviour) -> Behaviour:
+    """Take a while first."""
+
+    async def behave(request: Request, writer: Writer) -> None:
+        await asyncio.sleep(seconds)
+        await behaviour(request, writer)
+
+    return behave
+
+
+async def reset(_: Request, writer: Writer) -> None:
     """Break the connection before anything is answered."""
     writer.transport.abort()
 
 
-async def hang_up(_: Request, writer: asyncio.StreamWriter) -> None:
+async def hang_up(_: Request, writer: Writer) -> None:
     """Close the connection in good order before anything is answered."""
     writer.close()
 
 
-async def stall(_: Request, __: asyncio.StreamWriter) -> None:
+async def stall(_: Request, __: Writer) -> None:
     """Never answer."""
     await asyncio.Event().wait()
 
@@ -106,7 +152,7 @@ async def stall(_: Request, __: asyncio.StreamWriter) -> None:
 def cut_body(sent: bytes = b'{"id": 1', length: int = 100) -> Behaviour:
     """Answer less than was promised, then close."""
 
-    async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
+    async def behave(request: Request, writer: Writer) -> None:
         await answer(sent, length=length)(request, writer)
         await writer.drain()
         writer.close()
@@ -117,7 +163,7 @@ def cut_body(sent: bytes = b'{"id": 1', length: int = 100) -> Behaviour:
 def reset_in_body(sent: bytes = b'{"id": 1', length: int = 100) -> Behaviour:
     """Answer less than was promised, then break the connection."""
 
-    async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
+    async def behave(request: Request, writer: Writer) -> None:
         await answer(sent, length=length)(request, writer)
         await writer.drain()
         await asyncio.sleep(0.02)  # or the reset overtakes what was sent
@@ -129,7 +175,7 @@ def reset_in_body(sent: bytes = b'{"id": 1', length: int = 100) -> Behaviour:
 def stall_in_body(sent: bytes = b'{"id": 1', length: int = 100) -> Behaviour:
     """Answer less than was promised, and nothing more."""
 
-    async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
+    async def behave(request: Request, writer: Writer) -> None:
         await answer(sent, length=length)(request, writer)
         await writer.drain()
         await asyncio.Event().wait()
@@ -137,7 +183,7 @@ def stall_in_body(sent: bytes = b'{"id": 1', length: int = 100) -> Behaviour:
     return behave
 
 
-async def no_http(_: Request, writer: asyncio.StreamWriter) -> None:
+async def no_http(_: Request, writer: Writer) -> None:
     """Answer something that is not HTTP."""
     writer.write(b"220 smtp.example.org ESMTP\r\n\r\n")
     writer.close()
