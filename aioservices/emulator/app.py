@@ -133,15 +133,16 @@ class App:
             strike = self._faults.strike(asked.method, asked.path)
         if strike.delay or self.latency:
             await asyncio.sleep(strike.delay + self.latency)
-        instead = strike.instead
-        reply = Reply(0)
-        if instead is None or instead.acts:
-            reply = self._answer(asked, request.headers.get("Authorization", ""))
-        if isinstance(instead, Respond):
+        instead, authorization = strike.instead, request.headers.get("Authorization", "")
+        if instead is None:
+            reply = self._answer(asked, authorization)
+        else:
+            if instead.acts:
+                self._answer(asked, authorization)
+            if not isinstance(instead, Respond):
+                await _break(request, instead)
+                return web.Response(), None
             reply = _stand_in(instead, self._clock())
-        elif instead is not None:
-            await _break(request, instead)
-            return web.Response(), None
         return await self._send(request, reply, strike), reply.status
 
     def _answer(self, asked: Request, authorization: str) -> Reply:

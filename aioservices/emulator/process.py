@@ -91,9 +91,10 @@ async def _attend(
                 await process.wait()
                 # Its children must not outlive it, even when it ended by itself.
                 stop.set()
-        finally:
+        except BaseException:
             # When a loop is closed in a hurry not even a shield keeps the above going.
             _signal(process.pid, signal.SIGKILL)
+            raise
         # Whoever left the group may still hold the pipes.
         readers.cancel_scope.deadline = anyio.current_time() + grace
 
