@@ -41,7 +41,20 @@ def listing(page: int) -> bytes:
 
 def log_page() -> bytes:
     """Return the body of a page of `LOG_LINES` log lines, oldest first."""
-    return _compact([_line(number) for number in range(LOG_LINES)])
+    step = timedelta(milliseconds=1)
+    lines = (log_line(number, _EPOCH + number * step) for number in range(LOG_LINES))
+    return b"[%b]" % b",".join(lines)
+
+
+def log_line(number: int, created_at: datetime) -> bytes:
+    """Return one log line, counted from 0, with a time in UTC."""
+    message = log_message(number).replace('"', '\\"')
+    stream = "stderr" if number % 10 == 0 else "stdout"
+    source = "system" if number % 50 == 0 else "user"
+    at = created_at.replace(tzinfo=None).isoformat(timespec="microseconds")
+    return (
+        f'{{"message":"{message}","stream":"{stream}","createdAt":"{at}Z","source":"{source}"}}'
+    ).encode()
 
 
 def log_message(number: int) -> str:
@@ -49,16 +62,6 @@ def log_message(number: int) -> str:
     return (
         f'10.0.{number % 256}.7 - "GET /items/{number} HTTP/1.1" 200 {number * 7919 % 9973} bytes'
     )
-
-
-def _line(number: int) -> dict[str, str]:
-    created_at = _EPOCH + timedelta(milliseconds=number)
-    return {
-        "message": log_message(number),
-        "stream": "stderr" if number % 10 == 0 else "stdout",
-        "createdAt": created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "source": "system" if number % 50 == 0 else "user",
-    }
 
 
 def _compact(value: object) -> bytes:

@@ -20,7 +20,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from benchmarks import payloads
 
 _START_TIMEOUT = 30.0  # seconds
-_RATE_LIMIT = 10_000_000  # calls: the real headers, without ever being the reason to wait
+RATE_LIMIT = 10_000_000
+"""Calls: the real headers, without ever being the reason to wait."""
 
 
 @asynccontextmanager
@@ -37,7 +38,14 @@ async def canned_server(*, latency: float = 0.0) -> AsyncIterator[str]:
     str
         Its base URL, ending in a slash, once it accepts connections.
     """
-    command = [sys.executable, "-m", "benchmarks.server", "--latency", str(latency)]
+    async with server_process("benchmarks.server", f"--latency={latency}") as url:
+        yield url
+
+
+@asynccontextmanager
+async def server_process(module: str, *arguments: str) -> AsyncIterator[str]:
+    """Run a module that calls `serve` in a process of its own, and give its base URL."""
+    command = [sys.executable, "-m", module, *arguments]
     root = Path(__file__).resolve().parent.parent
     async with await anyio.open_process(
         command, stdin=PIPE, stdout=PIPE, stderr=None, cwd=root
@@ -53,7 +61,8 @@ async def canned_server(*, latency: float = 0.0) -> AsyncIterator[str]:
 class CannedProtocol(asyncio.Protocol):
     """One keep-alive connection; requests on it are answered one after the other."""
 
-    def __init__(self, latency: float) -> None:
+    def __init__(self, answer: Callable[[bytes], bytes], latency: float) -> None:
+        self._answer = answer
         self._latency = latency
         self._buffer = bytearray()
 
@@ -66,11 +75,11 @@ class CannedProtocol(asyncio.Protocol):
         while (end := self._request_end()) is not None:
             request_line, _, _ = bytes(self._buffer[:end]).partition(b"\r\n")
             del self._buffer[:end]
-            response = answer(request_line)
+            answered = self._answer(request_line)
             if self._latency:
-                asyncio.get_running_loop().call_later(self._latency, self._send, response)
+                asyncio.get_running_loop().call_later(self._latency, self._send, answered)
             else:
-                self._send(response)
+                self._send(answered)
 
     def _request_end(self) -> int | None:
         head_end = self._buffer.find(b"\r\n\r\n")
@@ -80,9 +89,41 @@ class CannedProtocol(asyncio.Protocol):
         end = head_end + 4 + (int(length[1]) if length else 0)
         return end if len(self._buffer) >= end else None
 
-    def _send(self, response: bytes) -> None:
+    def _send(self, answered: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(response)
+            self._transport.write(answered)
+
+
+def serve(answer: Callable[[bytes], bytes], latency: float = 0.0) -> None:
+    """Print the port of a new server, then serve until the standard input closes.
+
+    Parameters
+    ----------
+    answer
+        Given a request line, returns the whole response.
+    latency
+        Seconds to let pass before each answer.
+    """
+    asyncio.run(_serve(answer, latency))
+
+
+def response(
+    status: bytes,
+    body: bytes,
+    headers: bytes = b"",
+    *,
+    limit: int = RATE_LIMIT,
+    remaining: int = RATE_LIMIT - 1,
+) -> bytes:
+    """Return a response with the headers that the real API sends."""
+    return (
+        b"HTTP/1.1 %b\r\n"
+        b"Content-Type: application/json; charset=utf-8\r\n"
+        b"Cache-Control: private, no-store\r\n"
+        b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\n"
+        b"X-Request-Id: bd1f6e7e-5748-4247-babe-67cb81b51444\r\n"
+        b"%bContent-Length: %d\r\n\r\n%b"
+    ) % (status, limit, remaining, headers, len(body), body)
 
 
 def answer(request_line: bytes) -> bytes:
@@ -90,15 +131,15 @@ def answer(request_line: bytes) -> bytes:
     for pattern, respond in _ROUTES:
         if match := pattern.match(request_line):
             return respond(match)
-    return _response(b"404 Not Found", b'{"error":"not_found","code":404}')
+    return response(b"404 Not Found", b'{"error":"not_found","code":404}')
 
 
 def _get(match: re.Match[bytes]) -> bytes:
-    return _response(b"200 OK", payloads.service(int(match[1])))
+    return response(b"200 OK", payloads.service(int(match[1])))
 
 
 def _deploy(match: re.Match[bytes]) -> bytes:
-    return _response(b"201 Created", payloads.deployment(int(match[1])))
+    return response(b"201 Created", payloads.deployment(int(match[1])))
 
 
 def _list(match: re.Match[bytes]) -> bytes:
@@ -112,27 +153,16 @@ def _listing(page: int) -> bytes:
         b"X-Pagination-Current-Page: %d\r\nX-Pagination-Total-Pages: %d\r\n"
         b"X-Pagination-Per-Page: %d\r\nX-Pagination-Total-Entries: %d\r\n"
     ) % (page, payloads.SERVICES // payloads.PAGE_SIZE, payloads.PAGE_SIZE, payloads.SERVICES)
-    return _response(b"200 OK", payloads.listing(page), pagination)
+    return response(b"200 OK", payloads.listing(page), pagination)
 
 
 @cache
 def _log_page() -> bytes:
-    return _response(b"200 OK", payloads.log_page())
+    return response(b"200 OK", payloads.log_page())
 
 
 def _logs(_: re.Match[bytes]) -> bytes:
     return _log_page()
-
-
-def _response(status: bytes, body: bytes, headers: bytes = b"") -> bytes:
-    return (
-        b"HTTP/1.1 %b\r\n"
-        b"Content-Type: application/json; charset=utf-8\r\n"
-        b"Cache-Control: private, no-store\r\n"
-        b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\n"
-        b"X-Request-Id: bd1f6e7e-5748-4247-babe-67cb81b51444\r\n"
-        b"%bContent-Length: %d\r\n\r\n%b"
-    ) % (status, _RATE_LIMIT, _RATE_LIMIT - 1, headers, len(body), body)
 
 
 _CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)\r\n")
@@ -145,10 +175,10 @@ _ROUTES: list[tuple[re.Pattern[bytes], Callable[[re.Match[bytes]], bytes]]] = [
 ]
 
 
-async def _serve(latency: float) -> None:
+async def _serve(answer: Callable[[bytes], bytes], latency: float) -> None:
     loop = asyncio.get_running_loop()
-    _log_page()  # built before the first request, not during it
-    server = await loop.create_server(partial(CannedProtocol, latency), "127.0.0.1", 0, backlog=512)
+    protocol = partial(CannedProtocol, answer, latency)
+    server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.buffer.read)
     server.close()
@@ -157,7 +187,8 @@ async def _serve(latency: float) -> None:
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
-    asyncio.run(_serve(parser.parse_args().latency))
+    _log_page()  # built before the first request, not during it
+    serve(answer, parser.parse_args().latency)
 
 
 if __name__ == "__main__":
