@@ -25,7 +25,7 @@ from .response import RawResponse
 from .retry import RetryPolicy
 from .stream import BackgroundTasks
 from .tail import LogCursor, LogTail
-from .tail.logtail import checked_options
+from .tail.options import TailOptions, checked_options
 from .tail.plan import ServerTraits
 from .transport import Options, RequestInfo, ResponseInfo, Transport
 
@@ -117,7 +117,7 @@ class Services(Endpoints):
 
         Calls under way fail, as every later one does, with a :class:`SessionClosedError`.
         """
-        with anyio.CancelScope(shield=True):  # also where it is a cancellation that ends the session
+        with anyio.CancelScope(shield=True):  # it may be a cancellation that ends the session
             await self._tasks.aclose()
             await self._transport.aclose()
 
@@ -243,22 +243,22 @@ class Services(Endpoints):
                 async for entry in tail:
                     print(entry.created_at, entry.message)
         """
-        options = checked_options(
+        options = TailOptions(
             service_id=check_int(id, "id"),
             deployment_id=None
             if deployment_id is None
             else check_int(deployment_id, "deployment_id"),
             start_at=None if start_at is None else parse_timestamp(start_at, "start_at"),
             end_at=None if end_at is None else parse_timestamp(end_at, "end_at"),
-            resume=resume,
             follow=follow,
             poll_interval=poll_interval,
             max_poll_interval=max_poll_interval,
             overlap=overlap,
             grace=grace,
-            limit=limit,
+            limit=check_int(limit, "limit"),
             max_outage=max_outage,
         )
+        options = checked_options(options, resume)
         return LogTail(self._log_source, self._tasks, options, self._log_traits, resume)
 
     @cached_property

@@ -102,6 +102,8 @@ class Stream(Generic[T]):
         except anyio.EndOfStream:
             pass
         await asyncio.wait([self._task])
+        if self._ended:  # somebody closed it meanwhile
+            raise StopAsyncIteration
         self._end()
         if self._task.cancelled():
             raise SessionClosedError("the session was closed during the iteration")
@@ -121,9 +123,12 @@ class Stream(Generic[T]):
 
     async def aclose(self) -> None:
         """End the iteration, and wait until its task has ended."""
-        if self._task is not None:
-            await stop(self._task)
-        self._end()
+        self._ended = True
+        try:
+            if self._task is not None:
+                await stop(self._task)
+        finally:
+            self._end()
 
     def __del__(self) -> None:
         task = self._task

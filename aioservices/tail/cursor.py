@@ -61,6 +61,14 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     latest_id: int | None = None
     latest_at: Timestamp | None = None
 
+    @property
+    def whose(self) -> str:
+        """What it is the cursor of, in words."""
+        service = f"service {self.service_id}"
+        if self.deployment_id is None:
+            return service
+        return f"deployment {self.deployment_id} of {service}"
+
     def to_json(self) -> str:
         """Write it as one line of JSON."""
         document = _Document(version=_VERSION, cursor=self)

@@ -84,6 +84,7 @@ class LogReader:
         self._newest_before = self._newest
         self._last_poll: dt.datetime | None = None
         self._clock: dt.datetime | None = None
+        self._horizon = dt.datetime.max.replace(tzinfo=dt.UTC)
         self._step: dt.timedelta | None = None
         self._crowded: list[tuple[dt.datetime, dt.datetime]] = []
 
@@ -112,6 +113,7 @@ class LogReader:
         self.news = 0
         self._newest_before = self._newest
         self._clock = None
+        self._horizon = horizon
         horizon = max(horizon, self._newest or horizon)
         return Walk(
             start,
@@ -131,7 +133,7 @@ class LogReader:
         segment : Segment
         clock : datetime or None
             The server's time, or an earlier one, when the poll began. Without
-            it the newest line tells the time.
+            it the newest line tells the time, unless it lies ahead of our own.
 
         Returns
         -------
@@ -145,7 +147,8 @@ class LogReader:
             last = entries[-1].created_at
             self._newest = last if self._newest is None else max(self._newest, last)
         if self._clock is None:
-            self._clock = self._newest if clock is None else clock
+            told = self._newest and min(self._newest, self._horizon)
+            self._clock = told if clock is None else clock
         bottom = self._final_below(segment)
         self.window.raise_floor(bottom)
         bottom = self.window.floor
@@ -171,9 +174,10 @@ class LogReader:
 
     def _final_below(self, segment: Segment) -> dt.datetime | None:
         """Below which time every line has been read, and no other can turn up."""
-        if not self.looked_whole or self._clock is None:
+        if not self.looked_whole or self._clock is None or self._newest is None:
             return None
-        settled = earlier(self._clock, self._overlap)
+        # Never above the newest line, should the server's clock be ahead of those that write.
+        settled = min(earlier(self._clock, self._overlap), self._newest)
         return settled if segment.end is None else min(segment.end, settled)
 
     def _is_new_gap(self, segment: Segment) -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import logging
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import anyio
 
@@ -24,6 +23,7 @@ from aioservices.models import Deployment, DeploymentSummary, LogEntry, Service,
 from aioservices.response import RawResponse, decode
 from aioservices.retry import backoff_delays
 
+from .clock import ServerClock
 from .plan import Query
 from .status import Health
 
@@ -39,8 +39,16 @@ _CONFIRMATIONS = 3
 _SLOW_START = 60.0
 
 
-class LogEndpoint(Protocol):
-    """The endpoint of the log, with its answers as they came."""
+class RawSource(Protocol):
+    """The endpoints that a tail needs, with their answers as they came."""
+
+    def get(self, id: int) -> Awaitable[RawResponse]:
+        """Get a service."""
+        ...
+
+    def get_deployments(self, service_id: int, deployment_id: int) -> Awaitable[RawResponse]:
+        """Get a deployment."""
+        ...
 
     def list_deployments_logs(
         self,
@@ -51,7 +59,7 @@ class LogEndpoint(Protocol):
         end_at: dt.datetime | str | None = None,
         limit: int | None = None,
     ) -> Awaitable[RawResponse]:
-        """Get a page."""
+        """Get a page of a log."""
         ...
 
 
@@ -59,20 +67,18 @@ class LogSource(Protocol):
     """The part of a session that a tail needs."""
 
     @property
-    def raw(self) -> LogEndpoint:
+    def raw(self) -> RawSource:
         """The endpoints with their answers as they came."""
         ...
 
-    async def get(self, id: int) -> Service:
-        """Get a service."""
-        ...
-
-    async def get_deployments(self, service_id: int, deployment_id: int) -> Deployment:
-        """Get a deployment."""
-        ...
-
-    def list_deployments(self, service_id: int) -> AsyncIterable[DeploymentSummary]:
-        """List the deployments of a service, newest first."""
+    def list_deployments(
+        self,
+        service_id: int,
+        *,
+        order: Literal["created_at"] | None = None,
+        order_dir: Literal["asc", "desc"] | None = None,
+    ) -> AsyncIterable[DeploymentSummary]:
+        """List the deployments of a service."""
         ...
 
 
@@ -89,6 +95,12 @@ class PatientSource:
         Seconds to wait after a failure, at first and at last.
     max_outage : float, optional
         Seconds after which an outage is an error.
+
+    Attributes
+    ----------
+    clock : ServerClock
+    failures : int
+        How often there was no answer.
     """
 
     def __init__(
@@ -101,6 +113,7 @@ class PatientSource:
         longest: float,
         max_outage: float | None = None,
     ) -> None:
+        self.clock = ServerClock()
         self.failures = 0
         self._source = source
         self._service_id = service_id
@@ -108,26 +121,29 @@ class PatientSource:
         self._shortest = shortest
         self._longest = longest
         self._max_outage = max_outage
-        self._began = time.monotonic()
 
     async def service(self) -> Service:
         """Get the service."""
-        return await self._patiently(lambda: self._source.get(self._service_id))
+        return await self._patiently(
+            lambda: self._get(self._source.raw.get(self._service_id), Service)
+        )
 
     async def deployment(self, deployment_id: int) -> Deployment:
         """Get a deployment."""
         return await self._patiently(
-            lambda: self._source.get_deployments(self._service_id, deployment_id)
+            lambda: self._get(
+                self._source.raw.get_deployments(self._service_id, deployment_id), Deployment
+            )
         )
 
     async def deployments_since(
-        self, latest_id: int | None, latest_at: dt.datetime | None
+        self, latest_id: int, latest_at: dt.datetime | None
     ) -> list[DeploymentSummary]:
-        """List the deployments that came after one, oldest first; after None: all of them."""
+        """List the deployments that came after one, oldest first."""
 
         async def read() -> list[DeploymentSummary]:
             found: list[DeploymentSummary] = []
-            async for deployment in self._source.list_deployments(self._service_id):
+            async for deployment in self._newest_first():
                 at = deployment.created_at
                 if deployment.deployment_id == latest_id or (at and latest_at and at < latest_at):
                     break
@@ -140,14 +156,14 @@ class PatientSource:
         """Get the deployment that was created last, if there is any."""
 
         async def read() -> DeploymentSummary | None:
-            async for deployment in self._source.list_deployments(self._service_id):
+            async for deployment in self._newest_first():
                 return deployment
             return None
 
         return await self._patiently(read)
 
     async def page(
-        self, deployment_id: int, query: Query, *, young: float
+        self, deployment_id: int, query: Query, *, first_seen: float
     ) -> tuple[list[LogEntry], dt.datetime | None]:
         """Fetch a page of a log.
 
@@ -155,8 +171,8 @@ class PatientSource:
         ----------
         deployment_id : int
         query : Query
-        young : float
-            When (by the monotonic clock) the deployment was first seen.
+        first_seen : float
+            When, by the monotonic clock, the deployment was seen first.
 
         Returns
         -------
@@ -179,11 +195,24 @@ class PatientSource:
                 limit=query.limit,
             )
             with reading_log(self._service_id, deployment_id):
-                return decode(response, list[LogEntry]), _server_time(response)
+                entries = decode(response, list[LogEntry])
+            return entries, self.clock.hear(response.headers, response.elapsed)
 
-        return await self._patiently(read, until=young + _SLOW_START)
+        return await self._patiently(read, doubted_until=first_seen + _SLOW_START)
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]], *, until: float = 0.0) -> T:
+    async def _get(self, call: Awaitable[RawResponse], type_: type[T]) -> T:
+        response = await call
+        value = decode(response, type_)
+        self.clock.hear(response.headers, response.elapsed)
+        return value
+
+    def _newest_first(self) -> AsyncIterable[DeploymentSummary]:
+        return self._source.list_deployments(self._service_id, order="created_at", order_dir="desc")
+
+    async def _patiently(
+        self, call: Callable[[], Awaitable[T]], *, doubted_until: float = 0.0
+    ) -> T:
+        """Repeat a call; a 403 or 404 is believed when it was confirmed, and not too soon."""
         delays = backoff_delays(self._shortest, self._longest)
         began: float | None = None
         refusals = 0
@@ -192,7 +221,7 @@ class PatientSource:
                 result = await call()
             except (NotFoundError, PermissionDeniedError) as exc:
                 refusals += 1
-                if refusals >= _CONFIRMATIONS and time.monotonic() >= until:
+                if refusals >= _CONFIRMATIONS and time.monotonic() >= doubted_until:
                     raise
                 error: RequestError = exc
             except RequestError as exc:
@@ -227,14 +256,3 @@ def _will_pass(error: RequestError) -> bool:
     if isinstance(error, APIError):
         return isinstance(error, RateLimitedError) or error.status >= 500 or error.status == 408
     return True
-
-
-def _server_time(response: RawResponse) -> dt.datetime | None:
-    """The server's time when the request was sent, at the latest."""
-    try:
-        date = email.utils.parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError):
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=dt.UTC)
-    return date - dt.timedelta(seconds=response.elapsed)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import deque
 
 import msgspec
 
 __all__ = ["LogGap", "TailStatus"]
+
+_GAPS = 100  # that are remembered
 
 
 class LogGap(UserWarning):
@@ -57,15 +60,20 @@ class TailStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_poll : datetime or None
         When one succeeded last, by our clock.
     next_poll : datetime or None
-        When the next one is due, by our clock; None while one is under way.
+        When the next one is due, by our clock; None while one is under way, or none is planned.
     lag : float or None
         Seconds since the last poll that succeeded.
     outages : int
         Times that the server could not be reached or did not serve.
     error : str or None
         What is wrong, during an outage.
+    gap_count : int
+        Times that lines were found that cannot be had.
     gaps : tuple of LogGap
-        Where lines may be missing.
+        Where these are; the last hundred.
+    sheds : int
+        Times that more lines than can be counted lay inside the overlap: what turns up late
+        among the older half of these is not seen.
     """
 
     deployments: tuple[int, ...]
@@ -77,22 +85,30 @@ class TailStatus(msgspec.Struct, frozen=True, kw_only=True):
     lag: float | None
     outages: int
     error: str | None
+    gap_count: int
     gaps: tuple[LogGap, ...]
+    sheds: int
 
 
 class Health:
     """What `TailStatus` is a snapshot of."""
 
     def __init__(self) -> None:
-        self.deployments: set[int] = set()
+        self.due: dict[int, float | None] = {}  # the next poll of each deployment's log
         self.polls = 0
         self.lines = 0
         self.late_lines = 0
         self.last_poll: float | None = None
-        self.next_poll: float | None = None
         self.outages = 0
         self.error: str | None = None
-        self.gaps: list[LogGap] = []
+        self.gap_count = 0
+        self.gaps: deque[LogGap] = deque(maxlen=_GAPS)
+        self.sheds = 0
+
+    def note_gap(self, gap: LogGap) -> None:
+        """Count a gap."""
+        self.gap_count += 1
+        self.gaps.append(gap)
 
     def snapshot(self, now: dt.datetime) -> TailStatus:
         """Tell how things are."""
@@ -100,15 +116,18 @@ class Health:
         def time(stamp: float | None) -> dt.datetime | None:
             return None if stamp is None else dt.datetime.fromtimestamp(stamp, dt.UTC)
 
+        due = [stamp for stamp in self.due.values() if stamp is not None]
         return TailStatus(
-            deployments=tuple(sorted(self.deployments)),
+            deployments=tuple(sorted(self.due)),
             polls=self.polls,
             lines=self.lines,
             late_lines=self.late_lines,
             last_poll=time(self.last_poll),
-            next_poll=time(self.next_poll),
+            next_poll=time(min(due)) if due and len(due) == len(self.due) else None,
             lag=None if self.last_poll is None else max(0.0, now.timestamp() - self.last_poll),
             outages=self.outages,
             error=self.error,
+            gap_count=self.gap_count,
             gaps=tuple(self.gaps),
+            sheds=self.sheds,
         )

@@ -1,0 +1,54 @@
+"""The server's time, as its answers tell it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import time
+from collections.abc import Mapping
+
+__all__ = ["ServerClock"]
+
+
+class ServerClock:
+    """Tells the server's time; our own only as long as the server has not said anything.
+
+    Attributes
+    ----------
+    known : bool
+        Whether the server has told the time.
+    """
+
+    def __init__(self) -> None:
+        self.known = False
+        self._told = dt.datetime.now(dt.UTC)
+        self._told_at = time.monotonic()
+
+    def now(self) -> dt.datetime:
+        """The time, or a little earlier."""
+        return self._told + dt.timedelta(seconds=time.monotonic() - self._told_at)
+
+    def hear(self, headers: Mapping[str, str], elapsed: float) -> dt.datetime | None:
+        """Learn from an answer.
+
+        Parameters
+        ----------
+        headers : mapping
+            Of the answer.
+        elapsed : float
+            Seconds that it took.
+
+        Returns
+        -------
+        datetime or None
+            The server's time when it was asked, or a little earlier; None if it does not tell.
+        """
+        try:
+            date = email.utils.parsedate_to_datetime(headers["Date"])
+        except (KeyError, ValueError):
+            return None
+        if date.tzinfo is None:  # "-0000": UTC of unknown origin
+            date = date.replace(tzinfo=dt.UTC)
+        self.known = True
+        self._told, self._told_at = date, time.monotonic()
+        return date - dt.timedelta(seconds=elapsed)

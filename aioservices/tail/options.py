@@ -1,0 +1,61 @@
+"""What a tail is asked for."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+
+from .cursor import LogCursor
+
+__all__ = ["TailOptions", "checked_options"]
+
+_LONGEST = 1e9  # seconds
+
+
+class TailOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tail was asked for; see `Services.tail_logs`."""
+
+    service_id: int
+    deployment_id: int | None
+    start_at: dt.datetime | None
+    end_at: dt.datetime | None
+    follow: bool
+    poll_interval: float
+    max_poll_interval: float
+    overlap: float
+    grace: float
+    limit: int
+    max_outage: float | None
+
+
+def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptions:
+    """Give the options back if they make sense.
+
+    Raises
+    ------
+    ValueError
+        If they do not.
+    """
+    for name, least in (
+        ("poll_interval", 0.001),
+        ("max_poll_interval", options.poll_interval),
+        ("overlap", 0.0),
+        ("grace", 0.0),
+        ("max_outage", 0.0),
+    ):
+        value = getattr(options, name)
+        if value is not None and not least <= value <= _LONGEST:
+            raise ValueError(f"{name} must be {least:g} to {_LONGEST:g} seconds, not {value!r}")
+    if options.limit < 1:
+        raise ValueError(f"limit must be 1 or more lines, not {options.limit!r}")
+    start_at, end_at = options.start_at, options.end_at
+    if start_at is not None and end_at is not None and end_at < start_at:
+        raise ValueError("end_at must not be before start_at")
+    if resume is None:
+        return options
+    if start_at is not None:
+        raise ValueError("resume says where to start: leave out start_at")
+    if (resume.service_id, resume.deployment_id) != (options.service_id, options.deployment_id):
+        raise ValueError(f"the cursor is that of {resume.whose}: it cannot be resumed elsewhere")
+    return options

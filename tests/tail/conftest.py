@@ -1,0 +1,87 @@
+"""A server, a session and a tail with short intervals."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import anyio
+import pytest
+
+from aioservices import LogEntry, LogTail, Services
+from aioservices.emulator import Emulator
+
+# How long anything may take before a test counts as failed; nothing waits for that long.
+PATIENCE = 20.0
+# Two seconds after their time every line can be seen, and nobody is polled rarely.
+QUICK: dict[str, Any] = {
+    "poll_interval": 0.02,
+    "max_poll_interval": 0.05,
+    "overlap": 2.0,
+    "grace": 0.3,
+}
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(pending_for=0.0) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def services(emulator: Emulator) -> AsyncIterator[Services]:
+    async with session(emulator) as services:
+        yield services
+
+
+@asynccontextmanager
+async def session(emulator: Emulator, **options: Any) -> AsyncIterator[Services]:
+    async with Services(emulator.api_key, base_url=emulator.url, **options) as services:
+        yield services
+
+
+async def take(tail: LogTail, count: int) -> list[str]:
+    """Give the messages of the next lines."""
+    messages: list[str] = []
+    with anyio.fail_after(PATIENCE):
+        while len(messages) < count:
+            messages.append(str((await anext(tail)).message))
+    return messages
+
+
+async def drain(tail: LogTail) -> list[str]:
+    """Give the messages of all lines until the tail ends."""
+    with anyio.fail_after(PATIENCE):
+        return [str(entry.message) async for entry in tail]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something to be so."""
+    with anyio.fail_after(PATIENCE):
+        while not condition():
+            await anyio.sleep(0.005)
+
+
+def write(emulator: Emulator, service_id: int, *numbers: int, **options: Any) -> list[str]:
+    """Write numbered lines; gives their messages."""
+    messages = [f"line {number}" for number in numbers]
+    for message in messages:
+        emulator.log(service_id, message, **options)
+    return messages
+
+
+def log_queries(emulator: Emulator) -> int:
+    return sum(request.path.endswith("/logs") for request in emulator.requests)
+
+
+def looks(emulator: Emulator, service_id: int) -> int:
+    return sum(request.path == f"/services/{service_id}" for request in emulator.requests)
+
+
+def instants(entries: list[LogEntry]) -> list[datetime]:
+    return [entry.created_at for entry in entries]
+
+
+def running() -> set[asyncio.Task[Any]]:
+    return {task for task in asyncio.all_tasks() if not task.done()}
