@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from aioservices.models import Timestamp
@@ -71,7 +73,7 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def to_json(self) -> str:
         """Write it as one line of JSON."""
-        document = _Document(version=_VERSION, cursor=self)
+        document = _Document(version=_VERSION, cursor=self, check=_check(self))
         return msgspec.json.encode(document).decode()
 
     @classmethod
@@ -93,14 +95,16 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """
         try:
             version = _version_decoder.decode(text).version
-            cursor = _document_decoder.decode(text).cursor if version == _VERSION else None
-            for position in cursor.positions if cursor else ():
-                position.window()
-        except (msgspec.MsgspecError, ValueError) as exc:
+            document = _document_decoder.decode(text) if version == _VERSION else None
+            for place in document.cursor.positions if document else ():
+                place.window()
+        except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
             raise ValueError(f"this is no cursor of a log: {exc}") from exc
-        if cursor is None:
+        if document is None:
             raise ValueError(f"this cursor is of version {version}, which this release cannot read")
-        return cursor
+        if document.check != _check(document.cursor):
+            raise ValueError("this is no cursor of a log: it was changed after it was written")
+        return document.cursor
 
 
 class _Version(msgspec.Struct):
@@ -108,6 +112,7 @@ class _Version(msgspec.Struct):
 
 
 class _Document(_Version):
+    check: str
     cursor: LogCursor
 
 
@@ -118,3 +123,8 @@ _document_decoder = msgspec.json.Decoder(_Document)
 def position(deployment_id: int, window: Window) -> Position:
     """Note where a window stands."""
     return Position(deployment_id=deployment_id, floor=window.floor, lines=window.pack())
+
+
+def _check(cursor: LogCursor) -> str:
+    """Sum a cursor up; spaces and the order of keys in its JSON may change on the way."""
+    return hashlib.blake2b(msgspec.json.encode(cursor), digest_size=8).hexdigest()
