@@ -71,8 +71,8 @@ def write(emulator: Emulator, service_id: int, *numbers: int, **options: Any) ->
     return messages
 
 
-def log_queries(emulator: Emulator) -> int:
-    return sum(request.path.endswith("/logs") for request in emulator.requests)
+def queries(emulator: Emulator, end: str = "/logs") -> int:
+    return sum(request.path.endswith(end) for request in emulator.requests)
 
 
 def looks(emulator: Emulator, service_id: int) -> int:

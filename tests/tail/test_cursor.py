@@ -14,11 +14,12 @@ from aioservices import LogCursor, LogEntry
 from aioservices.tail.cursor import Position, position
 from aioservices.tail.window import Window
 
+NO_CURSOR = r"\Athis is no cursor of a log: "
 START = datetime(2026, 11, 23, 12, 34, 56, 789012, tzinfo=UTC)
 
 identifiers = st.integers(1, 2**53)
 zones = st.sampled_from([UTC, timezone(timedelta(hours=-5, minutes=-30))])
-times = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=zones)
+times = st.datetimes(timezones=zones).filter(lambda time: 1 < time.year < 9998)
 entries = st.builds(
     LogEntry,
     message=st.none() | st.text(max_size=5),
@@ -76,7 +77,7 @@ def test_a_cursor_may_be_kept_as_a_json_object_among_others() -> None:
 def test_a_cursor_cut_at_any_byte_is_refused() -> None:
     text = sample().to_json()
     for length in range(len(text)):
-        with pytest.raises(ValueError, match="^this is no cursor of a log: "):
+        with pytest.raises(ValueError, match=NO_CURSOR):
             LogCursor.from_json(text[:length])
 
 
@@ -89,14 +90,17 @@ def test_a_cursor_with_one_changed_character_is_refused_or_means_the_same(
     place = data.draw(st.integers(0, len(text) - 1))
     changed = text[:place] + data.draw(st.characters(codec="utf-8")) + text[place + 1 :]
     try:
-        assert LogCursor.from_json(changed) == cursor
+        read = LogCursor.from_json(changed)
     except ValueError as error:
-        assert re.match("this (is no cursor of a log|cursor is of version)", str(error))
+        message = str(error)
+        assert re.match("this (is no cursor of a log|cursor is of version)", message)
+    else:
+        assert read == cursor
 
 
 @given(st.binary() | st.text().map(lambda text: text.encode()))
 def test_garbage_is_refused(text: bytes) -> None:
-    with pytest.raises(ValueError, match="^this is no cursor of a log: "):
+    with pytest.raises(ValueError, match=NO_CURSOR):
         LogCursor.from_json(text)
 
 
@@ -114,7 +118,7 @@ def test_garbage_is_refused(text: bytes) -> None:
     ],
 )
 def test_other_json_is_refused(document: str) -> None:
-    with pytest.raises(ValueError, match="^this is no cursor of a log: "):
+    with pytest.raises(ValueError, match=NO_CURSOR):
         LogCursor.from_json(document)
 
 
@@ -128,7 +132,7 @@ def test_a_cursor_of_a_newer_version_is_refused_by_name() -> None:
 def test_lines_that_no_window_could_have_written_are_refused(lines: str) -> None:
     place = Position(deployment_id=1001, floor=START, lines=lines)
     text = LogCursor(service_id=42, positions=(place,)).to_json()
-    with pytest.raises(ValueError, match="^this is no cursor of a log: "):
+    with pytest.raises(ValueError, match=NO_CURSOR):
         LogCursor.from_json(text)
 
 
