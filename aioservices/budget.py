@@ -246,7 +246,7 @@ class Gate:
                 waiter.wake = anyio.Event()
                 with anyio.move_on_after(wait):
                     await waiter.wake.wait()
-            raise _closed_error()
+            raise SessionClosedError
         finally:
             del queue[waiter]
             self._wake_next()
@@ -260,7 +260,7 @@ class Gate:
         """Wait outside the queue, at most until the gate is closed."""
         with anyio.move_on_after(seconds):
             await self._closed.wait()
-            raise _closed_error()
+            raise SessionClosedError
 
     def close(self) -> None:
         """Turn away all who wait, and all who come."""
@@ -287,7 +287,3 @@ class _Waiter:
 
 
 _Queue = OrderedDict[_Waiter, None]
-
-
-def _closed_error() -> SessionClosedError:
-    return SessionClosedError("the session is closed: make a new Services to go on")

@@ -59,6 +59,9 @@ class MissingAPIKeyError(ServicesError):
 class SessionClosedError(ServicesError):
     """The session was closed before, or while, the call was made."""
 
+    def __init__(self, text: str = "the session is closed: make a new Services to go on") -> None:
+        super().__init__(text)
+
 
 class DeploymentFailedError(ServicesError):
     """A deployment ended, or was replaced, instead of running.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar, cast
 
 import msgspec
+from multidict import CIMultiDict
 
 from .budget import RateLimit
 from .errors import decode_error
@@ -105,7 +106,7 @@ def decode(response: RawResponse, type_: type[T]) -> T:
         If the body is something else.
     """
     try:
-        value: T = _decoder(type_).decode(response.content)
+        value: T = _decoder(cast("Hashable", type_)).decode(response.content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise decode_error(
             exc,
@@ -113,14 +114,14 @@ def decode(response: RawResponse, type_: type[T]) -> T:
             method=response.method,
             path=response.path,
             attempts=response.attempts,
-            headers=response.headers,
+            headers=CIMultiDict(response.headers),  # the proxy that aiohttp gives cannot be pickled
             body=response.content,
         ) from exc
     return value
 
 
 @functools.cache
-def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
+def _decoder(type_: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)
 
 

@@ -31,7 +31,7 @@ class BackgroundTasks:
         """Start a task; its exception, if any, is for whoever asks the task for it."""
         if self._closed:
             work.close()
-            raise SessionClosedError("the session is closed: make a new Services to go on")
+            raise SessionClosedError
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)

@@ -5,6 +5,7 @@ The only module that knows aiohttp.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import email.utils
 import functools
@@ -14,9 +15,10 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiohttp
+import anyio
 import msgspec
 from multidict import CIMultiDict
 from yarl import URL
@@ -176,6 +178,8 @@ class Transport:
         }
         self._max_connections = _connections(http, max_connections)
         self._gate = Gate(Budget(self._max_connections), time.monotonic)
+        # Who sends at the moment, and how often each was asked to stop before.
+        self._under_way: dict[asyncio.Task[object], int] = {}
         self._http = http
         self._owns_http = http is None
 
@@ -186,7 +190,10 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the connections; calls under way, waiting or yet to come fail."""
-        self._gate.close()
+        if not self.closed:
+            self._gate.close()
+            for task in self._under_way:
+                task.cancel()  # which `_attempt` turns into an error
         if self._owns_http and self._http is not None:
             await self._http.close()
 
@@ -231,10 +238,11 @@ class Transport:
             url = f"{url}?{query}"
         call = _Call(method, path, url, body, options, secrets)
         while True:
+            await self._take_turn(call)
             try:
                 return await self._attempt(call)
             except RequestError as exc:
-                error = exc
+                error = call.error = exc
             jittered = call.next_backoff()
             if isinstance(error, RateLimitedError):
                 quiet = jittered if error.retry_after is None else error.retry_after
@@ -245,19 +253,34 @@ class Transport:
             log.warning("%s; the next one follows in %.1f s", error, delay)
             await self._gate.sleep(delay)
 
-    async def _attempt(self, call: _Call) -> RawResponse:
-        """Send a request once, in its turn; only a success is returned."""
+    async def _take_turn(self, call: _Call) -> None:
+        """Wait until an attempt may begin; after the first one no longer than the policy allows."""
         now, background = time.monotonic(), call.options.background
-        if not self._gate.try_enter(now, background=background):
-            self._refuse_hopeless_wait(call)
-            now = await self._gate.enter(background=background)
-        call.begin(now)
+        if self._gate.try_enter(now, background=background):
+            call.begin(now)
+            return
+        self._refuse_hopeless_wait(call, now)
+        with anyio.move_on_after(call.time_left(now) if call.attempts else None) as scope:
+            call.begin(await self._gate.enter(background=background))
+        if scope.cancelled_caught and call.error is not None:
+            raise call.error
+
+    async def _attempt(self, call: _Call) -> RawResponse:
+        """Send a request once; only a success is returned."""
         if self.request_observers:
             _notify(self.request_observers, RequestInfo(call.method, call.path, call.attempts))
         answered: RawResponse | None = None
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._under_way[task] = task.cancelling()
         try:
             answered = response = await self._exchange(call)
+        except asyncio.CancelledError:
+            # As asyncio.timeout does: it may be `aclose` that cancelled, somebody else, or both.
+            if self.closed and task.uncancel() <= self._under_way[task]:
+                raise SessionClosedError from None
+            raise
         finally:
+            del self._under_way[task]
             self._gate.leave()
             if self.response_observers or log.isEnabledFor(logging.DEBUG):
                 self._report(call, answered)
@@ -310,10 +333,6 @@ class Transport:
                 answer.close()  # does nothing after that; else the connection is of no more use
         except (aiohttp.ClientError, OSError) as exc:
             problem = exc
-        except RuntimeError as exc:
-            if http.closed:  # while the call was under way
-                raise _closed_error() from exc
-            raise
         else:
             return RawResponse(
                 status=answer.status,
@@ -326,7 +345,7 @@ class Transport:
             )
         # Out of the handler, so that an error whose repr shows request headers is no context.
         if http.closed:
-            raise _closed_error()
+            raise SessionClosedError
         cause = None if isinstance(problem, aiohttp.ClientResponseError) else problem
         raise _connection_error(call, problem) from cause
 
@@ -338,7 +357,7 @@ class Transport:
                 middlewares=(_without_resend,),
             )
         elif self._http.closed:
-            raise _closed_error()
+            raise SessionClosedError
         return self._http
 
     def _api_error(self, call: _Call, response: RawResponse) -> APIError:
@@ -353,10 +372,10 @@ class Transport:
             secrets=(*self._secrets, *call.secrets),
         )
 
-    def _refuse_hopeless_wait(self, call: _Call) -> None:
+    def _refuse_hopeless_wait(self, call: _Call, now: float) -> None:
         """Fail at once where the session is quiet for longer than the call may take."""
-        quiet = self._gate.budget.quiet_until - time.monotonic()
-        if quiet > call.options.retry.max_elapsed - call.elapsed():
+        quiet = self._gate.budget.quiet_until - now
+        if quiet > call.time_left(now):
             error = RateLimitedError(
                 status=429,
                 method=call.method,
@@ -395,6 +414,7 @@ class _Call:
         "begun",
         "body",
         "delays",
+        "error",
         "method",
         "options",
         "path",
@@ -420,6 +440,7 @@ class _Call:
         self.secrets = secrets
         self.attempts = 0
         self.begun = self.started = math.nan
+        self.error: RequestError | None = None
         self.delays: Iterator[float] | None = None
 
     def begin(self, now: float) -> None:
@@ -429,9 +450,10 @@ class _Call:
         if self.attempts == 1:
             self.started = self.begun
 
-    def elapsed(self) -> float:
-        """Seconds since the first attempt; 0 before it."""
-        return time.monotonic() - self.started if self.attempts else 0.0
+    def time_left(self, now: float) -> float:
+        """Seconds in which another attempt may begin; before the first one all of them."""
+        elapsed = now - self.started if self.attempts else 0.0
+        return self.options.retry.max_elapsed - elapsed
 
     def next_backoff(self) -> float:
         """Seconds to wait by the policy's own rule."""
@@ -456,7 +478,7 @@ class _Call:
         return next_delay(
             self.options.retry,
             attempts=self.attempts,
-            elapsed=self.elapsed(),
+            elapsed=time.monotonic() - self.started,
             jittered=jittered,
             retry_after=retry_after,
         )
@@ -498,7 +520,8 @@ async def _read(answer: aiohttp.ClientResponse, call: _Call) -> bytes:
                 status=answer.status,
                 headers=CIMultiDict(answer.headers),
             )
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)[:bound]
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return body[:bound]
 
 
 def _connection_error(call: _Call, problem: Exception) -> ConnectionFailedError:
@@ -602,7 +625,3 @@ def _proxy_arguments(base_url: str) -> dict[str, Any]:
 
 def _is_positive(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-
-
-def _closed_error() -> SessionClosedError:
-    return SessionClosedError("the session is closed: make a new Services to go on")

@@ -75,6 +75,7 @@ def answer(
     headers: Mapping[str, str] | None = None,
     content_type: str = "application/json",
     length: int | None = None,
+    close: bool = False,
 ) -> Behaviour:
     """Answer with a body; a `length` other than the body's own is a lie."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -87,6 +88,8 @@ def answer(
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
         writer.write(f"HTTP/1.1 {status} Status\r\n{lines}\r\n".encode() + content)
+        if close:
+            writer.close()
 
     return behave
 

@@ -4,15 +4,18 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
 import pytest
 
 from aioservices.errors import (
     RequestTimeoutError,
     ResponseDecodeError,
+    ServerError,
     SessionClosedError,
     UnprocessableError,
 )
 from aioservices.models import NewToken, Service, Sharee, ShareHolders, Shares
+from aioservices.pagination import PageIterator
 from aioservices.response import RawResponse
 from aioservices.retry import RetryPolicy
 from aioservices.services import Services
@@ -271,3 +274,52 @@ async def test_a_new_token_is_given_and_not_shown() -> None:
 async def test_a_session_does_not_show_its_key() -> None:
     async with hostile(answer(SERVICE)) as server, session(server) as services:
         assert KEY not in repr(services) + str(vars(services))
+
+
+async def test_nothing_that_came_from_a_closed_session_works_any_longer() -> None:
+    async with hostile(answer([])) as server:
+        services = session(server)
+        view, raw, listing = services.with_options(timeout=5), services.raw, services.list()
+        await services.aclose()
+        calls = [view.get(42), raw.get(42), services.request("GET", "users"), aiter(listing)]
+        for call in calls:
+            with pytest.raises(SessionClosedError, match="make a new Services"):
+                await (anext(call) if isinstance(call, PageIterator) else call)
+        with pytest.raises(SessionClosedError):
+            await listing
+        assert server.requests == []
+
+
+async def test_closing_a_view_closes_the_session() -> None:
+    async with hostile(answer(SERVICE)) as server, session(server) as services:
+        await services.with_options(timeout=5).aclose()
+        with pytest.raises(SessionClosedError):
+            await services.get(42)
+
+
+async def test_a_view_has_its_own_retries() -> None:
+    async with hostile(answer(b"", status=503)) as server, session(server) as services:
+        patient = services.with_options(retry=RetryPolicy(max_attempts=3, base_delay=0))
+        with pytest.raises(ServerError) as caught:
+            await patient.get(42)
+        assert caught.value.attempts == len(server.requests) == 3
+        with pytest.raises(ServerError) as caught:
+            await services.get(42)
+        assert caught.value.attempts == 1
+
+
+async def test_background_calls_of_a_view_leave_what_is_left_to_ordinary_ones() -> None:
+    """They wait while no more than the reserve is left; ordinary ones do not."""
+    scarce = answer(SERVICE, headers={"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "15"})
+    async with hostile(scarce) as server, session(server) as services:
+        await services.get(1)
+        background = services.with_options(background=True)
+        async with anyio.create_task_group() as group:
+            for number in range(40):
+                group.start_soon(background.get, number)
+            await anyio.wait_all_tasks_blocked()
+            waiting = len(server.requests)
+            for _ in range(10):
+                await services.get(2)
+            assert len(server.requests) <= waiting + 10 + 5
+            group.cancel_scope.cancel()
