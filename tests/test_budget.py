@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from aioservices.budget import Budget, Gate, RateLimit
 from aioservices.errors import SessionClosedError
+from aioservices.services import Services
+from tests.hostile import Request, Writer, answer, hostile
 from tests.rate_limited import Server, Simulation, Traffic
 
 WINDOWS = 20
@@ -31,7 +33,7 @@ shared = st.builds(
     lambda traffic, others: replace(traffic, others=others), ours, st.sampled_from([0.1, 0.3])
 )
 servers = st.builds(Server, fixed | st.just("sliding"), limits, seconds, phase=st.floats(0, 300))
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 
 def ran(server: Server, traffic: Traffic, seed: int) -> Simulation:
@@ -152,6 +154,7 @@ class Steps:
             how(sent_at)
 
 
+@settings(max_examples=60)
 @given(st.integers(1, 20), st.data())
 def test_somebody_is_admitted_in_the_end_whatever_the_server_says(
     slots: int, data: st.DataObject
@@ -377,3 +380,39 @@ async def test_ten_thousand_calls_pass_with_work_in_proportion(gate: Gate) -> No
         gate.leave()
     assert len(order) == 10_000
     assert next(looks) <= 40_000
+
+
+# -- over real sockets -------------------------------------------------------------------------
+
+
+async def test_background_and_ordinary_calls_of_a_session_share_a_servers_limit() -> None:
+    model = Server("from the first request", 50, 1.0)
+    refused = 0
+
+    async def serve(request: Request, writer: Writer) -> None:
+        nonlocal refused
+        said = model.ask(time.monotonic())
+        if isinstance(said, RateLimit):
+            headers = {
+                "X-RateLimit-Limit": str(said.limit),
+                "X-RateLimit-Remaining": str(said.remaining),
+            }
+            await answer({"id": 1}, headers=headers)(request, writer)
+        else:
+            refused += 1
+            await answer(b"", status=429, headers={"Retry-After": str(said)})(request, writer)
+
+    async def call_again_and_again(services: Services) -> None:
+        while True:
+            await services.get(1)
+
+    async with hostile(serve) as server, Services("key", base_url=server.url) as services:
+        async with anyio.create_task_group() as group:
+            for _ in range(40):
+                group.start_soon(call_again_and_again, services.with_options(background=True))
+            for _ in range(25):
+                await services.get(2)
+                await anyio.sleep(0.1)
+            group.cancel_scope.cancel()
+        assert refused <= 1 + 0.02 * len(server.requests)
+        assert len(server.requests) >= 25 + 40
