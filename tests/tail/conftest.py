@@ -56,6 +56,21 @@ async def drain(tail: LogTail) -> list[str]:
         return [str(entry.message) async for entry in tail]
 
 
+@asynccontextmanager
+async def collecting(tail: LogTail) -> AsyncIterator[list[str]]:
+    """Read a tail in the background; the messages that came so far are in the list."""
+    messages: list[str] = []
+
+    async def collect() -> None:
+        async for entry in tail:
+            messages.append(str(entry.message))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(collect)
+        yield messages
+        group.cancel_scope.cancel()
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something to be so."""
     with anyio.fail_after(PATIENCE):
