@@ -1,0 +1,83 @@
+"""The command line as a whole: its commands, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from aioservices._version import __version__
+
+from .errors import INTERRUPTED, explain
+from .listing import get_services, list_services
+from .local import demo, emulator
+from .text import one_line
+
+__all__ = ["cli", "main"]
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="aioservices", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    r"""Look at, deploy and follow services of the Civis Platform.
+
+    The API key is read from the environment variable CIVIS_API_KEY.
+
+    \b
+    To look around without a key:
+      aioservices demo
+    To begin:
+      export CIVIS_API_KEY=...
+      aioservices list
+      aioservices deploy 42 web-shop 'batch-*'
+      aioservices logs web-shop -f -n 100
+      aioservices watch 'web-*'
+
+    Each command tells more: aioservices logs --help
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for command in (list_services, get_services, emulator, demo):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Without the program's name.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    try:
+        status = cli.main(list(arguments), prog_name="aioservices", standalone_mode=False)
+    except click.Abort:
+        return INTERRUPTED
+    except click.ClickException as exc:
+        return _fail(_complaint(exc), exc.exit_code)
+    except Exception as exc:  # whatever it is, a person gets one line
+        return _fail(*explain(exc, url="the API"))
+    return status if isinstance(status, int) else 0
+
+
+def _fail(text: str, status: int) -> int:
+    click.echo(f"aioservices: {text}", err=True)
+    return status
+
+
+def _complaint(error: click.ClickException) -> str:
+    text = one_line(error.format_message()).rstrip(".")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{text} (see {error.ctx.command_path} --help)"
+    return text

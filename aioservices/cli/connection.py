@@ -1,0 +1,158 @@
+"""The session of a command, and what it says of trouble on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aioservices.address import checked_base_url
+from aioservices.errors import APIError, ConnectionFailedError, RequestError
+from aioservices.retry import RetryPolicy
+from aioservices.services import Services
+
+from .errors import MISUSED, CommandError, explain
+from .text import one_line
+from .times import in_words
+
+__all__ = ["Connection"]
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_HASTY = RetryPolicy(max_attempts=3, max_elapsed=5.0, base_delay=0.3)
+_HASTY_TIMEOUT = 10.0
+_TRANSIENT = frozenset({429, 502, 503, 504})
+_WORTH_TELLING = 2.0  # seconds of waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How a command reaches the API.
+
+    Attributes
+    ----------
+    url : str or None
+        None: ``CIVIS_API_ENDPOINT``, else the platform's address.
+    timeout : float
+        Seconds for an attempt of a request.
+    verbose : bool
+        Whether every attempt is told on standard error.
+    """
+
+    url: str | None = None
+    timeout: float = 60.0
+    verbose: bool = False
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is.
+
+        Raises
+        ------
+        CommandError
+            If it is no URL, or not a safe one.
+        """
+        try:
+            return checked_base_url(self.url)
+        except ValueError as exc:
+            message = str(exc).replace("base_url", "--url").partition(", or say allow_http")[0]
+            raise CommandError(message, status=MISUSED) from None
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Services]:
+        """Open a session, which ends with the block; whatever the block raises is explained."""
+        base_url = self.base_url
+        with _told(base_url, verbose=self.verbose):
+            try:
+                services = Services(
+                    base_url=base_url, timeout=self.timeout, user_agent="aioservices-cli"
+                )
+            except ValueError as exc:  # the key's form
+                raise CommandError(f"CIVIS_API_KEY: {exc}", status=MISUSED) from None
+            async with services:
+                try:
+                    yield services
+                except Exception as exc:
+                    if _is_closed_pipe(exc):
+                        raise
+                    log.debug("the command failed", exc_info=exc)
+                    raise CommandError(*explain(exc, url=base_url)) from exc
+
+    async def reach(self, services: Services, call: Callable[[Services], Awaitable[T]]) -> T:
+        """Make the first call of a command: it is told soon if there is no network.
+
+        Where the server answers at all, everything is tried as patiently as ever.
+
+        Parameters
+        ----------
+        services : Services
+        call : callable
+            Given a session, makes the call. It may be called twice.
+
+        Returns
+        -------
+        T
+            What the call returned.
+        """
+        hasty = services.with_options(retry=_HASTY, timeout=min(self.timeout, _HASTY_TIMEOUT))
+        try:
+            return await call(hasty)
+        except ConnectionFailedError as exc:
+            if not exc.sent:
+                raise
+        except APIError as exc:
+            if exc.status not in _TRANSIENT:
+                raise
+        return await call(services)
+
+
+def _is_closed_pipe(error: BaseException) -> bool:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return isinstance(error, BrokenPipeError)
+
+
+@contextlib.contextmanager
+def _told(url: str, *, verbose: bool) -> Iterator[None]:
+    """Show on standard error what the library logs."""
+    logger = logging.getLogger("aioservices")
+    handler = _Notices(url, verbose=verbose)
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+
+
+class _Notices(logging.Handler):
+    """Makes one line of a record, for a person."""
+
+    def __init__(self, url: str, *, verbose: bool) -> None:
+        super().__init__()
+        self._url = url
+        self._verbose = verbose
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = one_line(record.getMessage())
+        match record.args:
+            case (RequestError() as error, float() as delay) if not self._verbose:
+                if delay < _WORTH_TELLING:
+                    return
+                trouble = explain(error, url=self._url).text.rpartition(": ")[0]
+                text = f"{trouble}: trying again in {in_words(delay)}"
+            case _:
+                pass
+        # Looked up each time: a live display stands in for it.
+        print(f"aioservices: {text}", file=sys.stderr, flush=True)
+        if record.exc_info:
+            traceback.print_exception(record.exc_info[1])

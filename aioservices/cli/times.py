@@ -1,0 +1,96 @@
+"""Durations and instants as people write them; pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+__all__ = ["in_words", "parse_duration", "parse_instant"]
+
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhdw])")
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration such as ``90``, ``90s``, ``10m``, ``1h30m`` or ``2d``.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+
+    Examples
+    --------
+    >>> parse_duration("1h30m")
+    5400.0
+    """
+    text = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if not text or _PART.sub("", text).strip():
+        raise ValueError(f"{text!r} is no duration: write it as 90s, 10m, 1h30m or 2d")
+    return float(sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text)))
+
+
+def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:
+    """Read an instant: a duration back from now, or a date with or without a time.
+
+    Parameters
+    ----------
+    text : str
+        As ``10m``, or ISO 8601: ``2026-11-23``, ``2026-11-23T12:34``, with a
+        zone or in that of this machine.
+    now : datetime
+        Aware.
+
+    Returns
+    -------
+    datetime
+        Aware.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    try:
+        return now - dt.timedelta(seconds=parse_duration(text))
+    except OverflowError:
+        raise ValueError(f"{text!r} is before the calendar begins") from None
+    except ValueError:
+        pass
+    try:
+        instant = dt.datetime.fromisoformat(text.strip())
+        return instant if instant.tzinfo else instant.astimezone()
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no instant: write it as 10m (ago), 2026-11-23 or 2026-11-23T12:34"
+        ) from None
+
+
+def in_words(seconds: float) -> str:
+    """Say a duration in at most two units.
+
+    Examples
+    --------
+    >>> in_words(125.4), in_words(7.25), in_words(90_000)
+    ('2 min 5 s', '7 s', '1 d 1 h')
+    """
+    left = max(0, round(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number} {unit}")
+        elif parts:
+            break  # "1 d 3 s" says more than anybody wants to know
+    return " ".join(parts[:2]) or "0 s"
