@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -79,7 +80,7 @@ class Stream(Generic[T]):
     def __init__(
         self,
         tasks: BackgroundTasks,
-        produce: Callable[[Callable[[T], Awaitable[None]]], Awaitable[None]],
+        produce: Callable[[Callable[[T], Awaitable[None]]], Coroutine[object, object, None]],
         *,
         buffer: int = 0,
     ) -> None:
@@ -87,7 +88,7 @@ class Stream(Generic[T]):
         self._ended = False
         self._tasks = tasks
         self._produce = produce
-        self._send, self._receive = anyio.create_memory_object_stream[T](buffer)
+        self._channel = _Channel[T](buffer)
 
     def __aiter__(self) -> Self:
         return self
@@ -95,20 +96,21 @@ class Stream(Generic[T]):
     async def __anext__(self) -> T:
         if self._ended:
             raise StopAsyncIteration
+        channel = self._channel
         if self._task is None:
-            self._task = self._tasks.start(_feed(self._produce, self._send))
-        try:
-            return await self._receive.receive()
-        except anyio.EndOfStream:
-            pass
-        await asyncio.wait([self._task])
-        if self._ended:  # somebody closed it meanwhile
-            raise StopAsyncIteration
-        self._end()
-        if self._task.cancelled():
-            raise SessionClosedError("the session was closed during the iteration")
-        self._task.result()
-        raise StopAsyncIteration
+            self._task = self._tasks.start(self._produce(channel.send))
+            self._task.add_done_callback(channel.wake)
+        while not channel.items:
+            if self._ended:  # somebody closed it meanwhile
+                raise StopAsyncIteration
+            if self._task.done():
+                self._ended = True
+                if self._task.cancelled():
+                    raise SessionClosedError("the session was closed during the iteration")
+                self._task.result()
+                raise StopAsyncIteration
+            await channel.wait()
+        return channel.take()
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,27 +126,47 @@ class Stream(Generic[T]):
     async def aclose(self) -> None:
         """End the iteration, and wait until its task has ended."""
         self._ended = True
-        try:
-            if self._task is not None:
-                await stop(self._task)
-        finally:
-            self._end()
+        if self._task is not None:
+            await stop(self._task)
+        self._channel.items.clear()
 
     def __del__(self) -> None:
         task = self._task
         if task is not None and not task.done() and not task.get_loop().is_closed():
             task.cancel()
-        self._end()
-
-    def _end(self) -> None:
-        self._ended = True
-        self._receive.close()
-        self._send.close()  # a task that was cancelled before its first step did not
 
 
-async def _feed(
-    produce: Callable[[Callable[[T], Awaitable[None]]], Awaitable[None]],
-    send: anyio.abc.ObjectSendStream[T],
-) -> None:
-    async with send:
-        await produce(send.send)
+class _Channel(Generic[T]):
+    """Items on their way to the consumer.
+
+    They stay here until a step takes them: one that is cancelled, at whatever
+    moment, loses none.
+    """
+
+    def __init__(self, buffer: int) -> None:
+        self.items: deque[T] = deque()
+        self._buffer = buffer
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+
+    async def send(self, item: T) -> None:
+        """Add an item, and wait until there is room for the next one."""
+        self.items.append(item)
+        self._filled.set()
+        while len(self.items) > self._buffer:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    async def wait(self) -> None:
+        """Wait until there may be an item."""
+        self._filled.clear()
+        await self._filled.wait()
+
+    def take(self) -> T:
+        """Take the first item."""
+        self._emptied.set()
+        return self.items.popleft()
+
+    def wake(self, _: object) -> None:
+        """End the waiting: there will be no more items."""
+        self._filled.set()

@@ -73,6 +73,50 @@ async def test_a_cancelled_step_loses_nothing() -> None:
         assert await anext(stream) == 2
 
 
+async def test_a_step_cancelled_at_the_moment_its_item_comes_loses_nothing() -> None:
+    steps: list[asyncio.Task[int]] = []
+
+    async def send_and_cancel(emit: Emit) -> None:
+        await emit(1)
+        steps[0].cancel()
+        await emit(2)
+
+    async with Stream(BackgroundTasks(), send_and_cancel, buffer=1) as stream:
+
+        async def step() -> int:
+            return await anext(stream)
+
+        steps.append(asyncio.create_task(step()))
+        with pytest.raises(asyncio.CancelledError):
+            await steps[0]
+        assert [await anext(stream) for _ in range(2)] == [1, 2]
+
+
+async def test_a_stream_that_is_closed_while_somebody_waits_ends_for_that_one() -> None:
+    async def silent(_: Emit) -> None:
+        await anyio.sleep_forever()
+
+    stream = Stream(BackgroundTasks(), silent)
+    async with anyio.create_task_group() as group:
+
+        async def read() -> None:
+            assert [item async for item in stream] == []
+
+        group.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        await stream.aclose()
+
+
+async def test_closing_in_a_scope_that_is_cancelled_waits_for_the_task_all_the_same() -> None:
+    before = running()
+    stream = Stream(BackgroundTasks(), count_up)
+    await anext(stream)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await stream.aclose()
+    assert running() == before
+
+
 async def test_closing_the_session_ends_the_iteration_with_an_error() -> None:
     tasks = BackgroundTasks()
     stream = Stream(tasks, count_up)
