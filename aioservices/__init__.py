@@ -30,7 +30,7 @@ from .errors import (
     SessionClosedError,
     UnprocessableError,
 )
-from .fleet import DeployOutcome, DeployRun
+from .fleet import DeployOutcome, DeployRun, LogWatch, Sink, WatchedEntry
 from .models import (
     Credential,
     Dependency,
@@ -78,6 +78,7 @@ __all__ = [
     "LogEntry",
     "LogGap",
     "LogTail",
+    "LogWatch",
     "MissingAPIKeyError",
     "NewServiceAttributes",
     "NewToken",
@@ -111,12 +112,14 @@ __all__ = [
     "ShareHolders",
     "Sharee",
     "Shares",
+    "Sink",
     "TailStatus",
     "Token",
     "Transfer",
     "TransferredDependency",
     "UnprocessableError",
     "User",
+    "WatchedEntry",
     "__version__",
     "to_dict",
 ]

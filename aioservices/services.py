@@ -14,11 +14,14 @@ import anyio
 import msgspec
 
 from .address import QueryValue, checked_path
-from .attributes import check_int, encode, parse_timestamp
+from .attributes import check_int, check_ints, encode, parse_timestamp
 from .budget import RateLimit
 from .endpoints import Endpoints
+from .fleet.checks import check_seconds
 from .fleet.deploy import DeployRun
 from .fleet.waiting import wait_until_running
+from .fleet.watch import LogWatch
+from .fleet.watcher import Sink, WatchOptions
 from .models import Deployment
 from .raw import RawServices
 from .response import RawResponse
@@ -425,6 +428,103 @@ class Services(Endpoints):
             settle=settle,
             poll_interval=poll_interval,
         )
+
+    def watch_logs(
+        self,
+        ids: Iterable[int] | None = None,
+        *,
+        status: str | None = "running",
+        name: str | None = None,
+        sink: Sink | None = None,
+        refresh: float = 30.0,
+        hold_back: float | None = None,
+        resume: Mapping[int, LogCursor] | None = None,
+        start_at: datetime | str | None = None,
+        poll_interval: float = 1.0,
+        max_poll_interval: float = 30.0,
+        overlap: float = 60.0,
+        grace: float = 30.0,
+        limit: int = 1_000,
+    ) -> LogWatch:
+        """Follow the logs of many services in one stream.
+
+        ``GET /services``, and for each service what `tail_logs` calls. Services that come are
+        picked up at the next refresh, with their log from its beginning; those that go are read to
+        their end. The trouble of one log is its own: it is tried again at the next refresh. All of
+        them share what the rate limit leaves, and none can crowd out the others.
+
+        Parameters
+        ----------
+        ids : iterable of int, optional
+            The services, whatever their status. Default: all that match.
+        status : str, optional
+            Without `ids`: `running` (the default), `idle`, both with a comma between them, or None
+            for every service.
+        name : str, optional
+            A pattern such as `web-*` that their names match, without regard to case.
+        sink : Sink, optional
+            Where the lines are written, with the cursors that stand behind them, before they are
+            given to you. While it refuses them, it is tried again.
+        refresh : float, default 30.0
+            Seconds between two looks at which services there are.
+        hold_back : float, optional
+            Seconds for which lines may be held back to put those of all services into the order of
+            their time. Default: they come in the order in which they are read.
+        resume : mapping of int to LogCursor, optional
+            By service where to go on: the `checkpoint` of an earlier watch.
+        start_at : datetime or str, optional
+            Lines before this time are left out, except where `resume` says where to go on.
+        poll_interval, max_poll_interval, overlap, grace : float
+            As for `tail_logs`.
+        limit : int, default 1000
+            Lines that are asked for at once. Up to three such pages of each service wait in memory.
+
+        Returns
+        -------
+        LogWatch
+            An async iterator of :class:`WatchedEntry`, and an async context manager. It never ends
+            by itself, and raises only what concerns all services, as `AuthenticationError`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument makes no sense.
+
+        Examples
+        --------
+        ::
+
+            async with services.watch_logs(name="service-*") as watch:
+                async for line in watch:
+                    print(line.service_name, line.entry.message)
+        """
+        begin = None if start_at is None else parse_timestamp(start_at, "start_at")
+        options = WatchOptions(
+            ids=None if ids is None else tuple(dict.fromkeys(check_ints(ids, "ids"))),
+            status=status,
+            name=name,
+            sink=sink,
+            refresh=check_seconds(refresh, "refresh"),
+            hold_back=None
+            if hold_back is None
+            else check_seconds(hold_back, "hold_back", zero=True),
+            linger=grace,
+        )
+
+        def open_tail(id: int, cursor: LogCursor | None) -> LogTail:
+            return self.tail_logs(
+                id,
+                start_at=begin if cursor is None else None,
+                resume=cursor,
+                poll_interval=poll_interval,
+                max_poll_interval=max_poll_interval,
+                overlap=overlap,
+                grace=grace,
+                limit=limit,
+            )
+
+        open_tail(0, None)  # so that what makes no sense is refused here and now
+        return LogWatch(self._tasks, self, open_tail, options, resume or {})
 
     @property
     def rate_limit(self) -> RateLimit | None:

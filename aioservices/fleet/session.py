@@ -1,10 +1,10 @@
 """What a fleet needs of a session."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from datetime import datetime
 from typing import Literal, Protocol, Self
 
-from aioservices.models import Deployment, DeploymentSummary, LogEntry, Service
+from aioservices.models import Deployment, DeploymentSummary, LogEntry, Service, ServiceSummary
 from aioservices.response import RawResponse
 
 __all__ = ["RawSession", "Session"]
@@ -36,6 +36,10 @@ class Session(Protocol):
 
     def with_options(self, *, background: bool) -> Self:
         """Make a view whose calls give way to others."""
+        ...
+
+    def list(self, *, status: str | None = None) -> AsyncIterable[ServiceSummary]:
+        """``GET /services``, every page."""
         ...
 
     async def get(self, id: int) -> Service:

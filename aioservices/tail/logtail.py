@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import warnings
 from bisect import bisect_left
-from collections.abc import Coroutine
 from types import TracebackType
 from typing import Self
 
@@ -71,7 +70,7 @@ class LogTail:
 
     async def __anext__(self) -> LogEntry:
         while self._part is None or self._given == len(self._part.entries):
-            await self._next_part()
+            await self._next_part(stacklevel=3)
         entry = self._part.entries[self._given]
         self._given += 1
         return entry
@@ -119,15 +118,28 @@ class LogTail:
     ) -> None:
         await self.aclose()
 
-    async def take_batch(self) -> list[LogEntry]:
-        """Give what is left of the last part, or the next one."""
-        while self._part is None or self._given == len(self._part.entries):
-            await self._next_part()
-        batch = self._part.entries[self._given :]  # a copy, with which the caller may do anything
-        self._given = len(self._part.entries)
-        return batch
+    async def peek(self) -> list[LogEntry]:
+        """Wait for lines, and show those that are at hand without giving them.
 
-    async def _next_part(self) -> None:
+        Returns
+        -------
+        list of LogEntry
+            A copy, never empty. The cursor stands before them until `give`.
+
+        Raises
+        ------
+        StopAsyncIteration
+            If there will be none.
+        """
+        while self._part is None or self._given == len(self._part.entries):
+            await self._next_part(stacklevel=4)
+        return self._part.entries[self._given :]
+
+    def give(self, count: int) -> None:
+        """Count as given the first lines of those that `peek` showed last."""
+        self._given += count
+
+    async def _next_part(self, *, stacklevel: int) -> None:
         self._note_given()
         self._part = None
         part = await anext(self._parts)
@@ -139,7 +151,7 @@ class LogTail:
         else:
             self._over.discard(part.deployment_id)  # it may run again
         if part.gap is not None:
-            warnings.warn(part.gap, stacklevel=3)
+            warnings.warn(part.gap, stacklevel=stacklevel)
 
     def _take_up(self, part: Part) -> None:
         """Begin to keep account of another log, and no longer of those that are over."""
@@ -178,5 +190,7 @@ class LogBatches:
     def __aiter__(self) -> Self:
         return self
 
-    def __anext__(self) -> Coroutine[object, object, list[LogEntry]]:
-        return self._tail.take_batch()
+    async def __anext__(self) -> list[LogEntry]:
+        batch = await self._tail.peek()
+        self._tail.give(len(batch))
+        return batch

@@ -221,7 +221,8 @@ class PatientSource:
                 result = await call()
             except (NotFoundError, PermissionDeniedError) as exc:
                 refusals += 1
-                if refusals >= _CONFIRMATIONS and time.monotonic() >= doubted_until:
+                may_yet_come = isinstance(exc, NotFoundError) and time.monotonic() < doubted_until
+                if refusals >= _CONFIRMATIONS and not may_yet_come:
                     raise
                 error: RequestError = exc
             except RequestError as exc:

@@ -1,0 +1,89 @@
+"""Watching the logs of many services in one stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+import anyio
+
+from aioservices.stream import BackgroundTasks, Stream
+from aioservices.tail import LogCursor, LogTail, TailStatus
+
+from .order import HoldBack
+from .session import Session
+from .watcher import Turn, WatchedEntry, Watcher, WatchOptions
+
+__all__ = ["LogWatch"]
+
+
+class LogWatch:
+    """The lines of many logs, as they come.
+
+    An async iterator of `WatchedEntry` and an async context manager, whose end
+    ends all of its work. Made by `Services.watch_logs`.
+    """
+
+    def __init__(
+        self,
+        tasks: BackgroundTasks,
+        session: Session,
+        open_tail: Callable[[int, LogCursor | None], LogTail],
+        options: WatchOptions,
+        resume: Mapping[int, LogCursor],
+    ) -> None:
+        self._watcher = Watcher(session, open_tail, options, dict(resume))
+        self._turns = Stream(tasks, self._watcher.run)
+        self._turn: Turn | None = None
+        self._held = None if options.hold_back is None else HoldBack[Turn](options.hold_back)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> WatchedEntry:
+        if self._held is not None:
+            return await self._next_in_order(self._held)
+        while self._turn is None or self._turn.over.is_set():
+            self._turn = await anext(self._turns)
+        return self._turn.next()
+
+    @property
+    def checkpoint(self) -> dict[int, LogCursor]:
+        """By service where its log stands: behind the last line of it that was given."""
+        return self._watcher.checkpoint()
+
+    @property
+    def statuses(self) -> dict[int, TailStatus]:
+        """By service how its tail is doing."""
+        return {each: tail.status for each, tail in self._watcher.tails.items()}
+
+    @property
+    def failures(self) -> Mapping[int, Exception]:
+        """By service why its log is not read at present; it is tried again at each refresh."""
+        return MappingProxyType(self._watcher.failures)
+
+    async def aclose(self) -> None:
+        """End the watch, and wait until nothing of it runs any more."""
+        await self._turns.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _next_in_order(self, held: HoldBack[Turn]) -> WatchedEntry:
+        while (wait := held.wait(time.monotonic())) > 0:
+            with anyio.move_on_after(wait):
+                turn = await anext(self._turns)
+                now = time.monotonic()
+                for entry in turn.entries:
+                    held.push(entry.created_at, turn, now)
+        return held.pop().next()

@@ -1,0 +1,277 @@
+"""The logs of many services in one stream."""
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import anyio
+import pytest
+
+from aioservices import (
+    AuthenticationError,
+    LogCursor,
+    LogWatch,
+    Services,
+    SessionClosedError,
+    WatchedEntry,
+)
+from aioservices.emulator import Emulator, Respond
+
+QUICK = {"refresh": 0.05, "poll_interval": 0.01, "max_poll_interval": 0.05, "grace": 0.1}
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(services=3, deployed=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def services(emulator: Emulator) -> AsyncIterator[Services]:
+    async with Services(emulator.api_key, base_url=emulator.url) as services:
+        yield services
+
+
+def watch(services: Services, **options: object) -> LogWatch:
+    return services.watch_logs(**{**QUICK, "overlap": 1.0, **options})  # type: ignore[arg-type]
+
+
+async def take(watch: LogWatch, count: int) -> list[WatchedEntry]:
+    with anyio.fail_after(20):
+        return [await anext(watch) for _ in range(count)]
+
+
+def messages(lines: list[WatchedEntry]) -> list[str | None]:
+    return [line.entry.message for line in lines]
+
+
+async def eventually(condition: object) -> None:
+    assert callable(condition)
+    with anyio.fail_after(20):
+        while not condition():
+            await anyio.sleep(0.01)
+
+
+async def test_the_lines_of_all_services_come_with_their_names(
+    emulator: Emulator, services: Services
+) -> None:
+    for service_id in emulator.service_ids:
+        emulator.log(service_id, f"line of {service_id}")
+    names = {each.id: each.name async for each in services.list()}
+    async with watch(services) as lines:
+        seen = await take(lines, 3)
+    assert {line.service_id: line.service_name for line in seen} == names
+    assert {line.entry.message for line in seen} == {f"line of {each}" for each in names}
+    assert all(line.deployment_id == line.entry.deployment_id is not None for line in seen)
+
+
+async def test_a_service_that_comes_is_picked_up_from_its_first_line(
+    emulator: Emulator, services: Services
+) -> None:
+    async with watch(services) as lines:
+        emulator.log(1, "before")
+        await take(lines, 1)
+        new = emulator.add_service("late", deployed=True)
+        emulator.log(new, "its first")
+        [line] = await take(lines, 1)
+    assert (line.service_id, line.service_name, line.entry.message) == (new, "late", "its first")
+
+
+async def test_a_service_that_goes_is_read_to_its_end_and_let_go(
+    emulator: Emulator, services: Services
+) -> None:
+    async with watch(services) as lines:
+        emulator.log(1, "here")
+        await take(lines, 1)
+        emulator.log(1, "last words")
+        emulator.set_state(1, "terminated")
+        assert messages(await take(lines, 1)) == ["last words"]
+
+        async def keep_reading() -> None:
+            async for _ in lines:
+                pass
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(keep_reading)
+            await eventually(lambda: 1 not in lines.statuses)
+            group.cancel_scope.cancel()
+        assert set(lines.statuses) == {2, 3}
+
+
+async def test_a_service_that_comes_back_goes_on_where_it_was(
+    emulator: Emulator, services: Services
+) -> None:
+    async with watch(services) as lines:
+        emulator.log(1, "one")
+        await take(lines, 1)
+        emulator.set_state(1, "stopped")
+        reader = asyncio.ensure_future(take(lines, 1))
+        await eventually(lambda: 1 not in lines.statuses)
+        emulator.set_state(1, "running")
+        emulator.log(1, "two")
+        assert messages(await reader) == ["two"]
+
+
+async def test_only_what_matches_is_watched(emulator: Emulator, services: Services) -> None:
+    wanted = emulator.add_service("Web-shop", deployed=True)
+    emulator.log(1, "not wanted")
+    emulator.log(wanted, "wanted")
+    async with watch(services, name="web-*") as lines:
+        assert messages(await take(lines, 1)) == ["wanted"]
+        assert set(lines.statuses) == {wanted}
+
+
+async def test_services_named_by_id_are_watched_whatever_their_status(
+    emulator: Emulator, services: Services
+) -> None:
+    emulator.log(2, "it ran")
+    emulator.set_state(2, "terminated")
+    async with watch(services, ids=[2, 2]) as lines:
+        [line] = await take(lines, 1)
+    assert (line.service_id, line.entry.message) == (2, "it ran")
+    assert line.service_name
+
+
+async def test_a_chatty_service_does_not_crowd_out_the_others(
+    emulator: Emulator, services: Services
+) -> None:
+    for number in range(5000):
+        emulator.log(1, f"chatter {number}")
+    emulator.log(2, "a word")
+    emulator.log(3, "a word")
+    async with watch(services) as lines:
+        counts = Counter(line.service_id for line in await take(lines, 1200))
+    assert counts[2] == counts[3] == 1
+
+
+async def test_the_trouble_of_one_log_is_its_own_and_passes(
+    emulator: Emulator, services: Services
+) -> None:
+    emulator.log(1, "hidden")
+    emulator.log(2, "seen")
+    fault = emulator.fault(Respond(403), path="/services/1/deployments/*/logs")
+    async with watch(services, ids=[1, 2]) as lines:
+        assert messages(await take(lines, 1)) == ["seen"]
+        reader = asyncio.ensure_future(take(lines, 1))
+        await eventually(lambda: 1 in lines.failures)
+        fault.remove()
+        assert messages(await reader) == ["hidden"]
+        assert 1 not in lines.failures
+
+
+async def test_a_dead_key_ends_the_watch(emulator: Emulator, services: Services) -> None:
+    emulator.log(1, "before")
+    async with watch(services) as lines:
+        await take(lines, 1)
+        emulator.api_key = "another"
+        with pytest.raises(AuthenticationError):
+            await take(lines, 1)
+
+
+async def test_a_checkpoint_goes_on_with_nothing_lost_and_nothing_repeated(
+    emulator: Emulator, services: Services
+) -> None:
+    expected: set[str] = set()
+    for number in range(90):
+        message = f"line {number}"
+        emulator.log(1 + number % 3, message)
+        expected.add(message)
+    seen: list[str | None] = []
+    resume: Mapping[int, LogCursor] | None = None
+    while len(seen) < 90:
+        async with watch(services, resume=resume) as lines:
+            seen += messages(await take(lines, 9))
+            resume = {
+                each: LogCursor.from_json(cursor.to_json())
+                for each, cursor in lines.checkpoint.items()
+            }
+    assert len(seen) == 90
+    assert set(seen) == expected
+
+
+class Store:
+    """Keeps lines and cursors together, and refuses at first."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.lines: list[str | None] = []
+        self.cursors: dict[int, LogCursor] = {}
+
+    async def write(
+        self, entries: Sequence[WatchedEntry], checkpoint: Mapping[int, LogCursor]
+    ) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("the disk is full")
+        self.lines += [line.entry.message for line in entries]
+        self.cursors.update(checkpoint)
+
+
+async def test_a_sink_has_each_line_once_though_it_refused_it_and_the_watch_was_cut(
+    emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioservices.fleet.watcher._SINK_DELAYS", (0.001, 0.01))
+    store = Store(refusals=2)
+    for number in range(30):
+        emulator.log(1 + number % 3, f"line {number}")
+        if number % 10 == 9:
+            async with watch(services, sink=store, resume=store.cursors) as lines:
+                await take(lines, 1)
+                assert lines.checkpoint == store.cursors
+    async with watch(services, sink=store, resume=store.cursors) as lines:
+        emulator.log(1, "the end")
+        while (await take(lines, 1))[0].entry.message != "the end":
+            pass
+        await eventually(lambda: len(store.lines) == 31)
+    assert Counter(store.lines) == Counter([*(f"line {n}" for n in range(30)), "the end"])
+
+
+async def test_lines_are_put_into_order_within_the_hold_back(
+    emulator: Emulator, services: Services
+) -> None:
+    async with watch(services, hold_back=0.5) as lines:
+        for number in range(30):
+            emulator.log(1 + number % 3, f"{number:02}")
+            await anyio.sleep(0.002)
+        seen = messages(await take(lines, 30))
+    assert seen == sorted(seen, key=str)
+
+
+async def test_a_watch_left_by_break_leaves_no_task(emulator: Emulator, services: Services) -> None:
+    emulator.log(1, "a line")
+    before = set(asyncio.all_tasks())
+
+    def ours() -> list[asyncio.Task[object]]:
+        gc.collect()
+        return [task for task in asyncio.all_tasks() - before if "aioservices" in repr(task)]
+
+    async for _ in watch(services):
+        break
+    await eventually(lambda: not [task for task in ours() if "emulator" not in repr(task)])
+
+
+async def test_closing_the_session_ends_a_watch(emulator: Emulator, services: Services) -> None:
+    emulator.log(1, "a line")
+    lines = watch(services)
+    await take(lines, 1)
+    await services.aclose()
+    with pytest.raises(SessionClosedError):
+        await take(lines, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"ids": ["1"]}, TypeError),
+        ({"refresh": 0}, ValueError),
+        ({"hold_back": -1}, ValueError),
+        ({"overlap": -1}, ValueError),
+        ({"start_at": "yesterday"}, ValueError),
+    ],
+)
+async def test_arguments_without_sense_are_refused_at_once(
+    services: Services, wrong: dict[str, object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        watch(services, **wrong)
