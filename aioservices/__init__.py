@@ -53,12 +53,12 @@ from .models import (
     User,
     to_dict,
 )
+from .options import RequestInfo, ResponseInfo
 from .pagination import Paginator
 from .response import RawResponse
 from .retry import RetryPolicy
 from .services import Services
 from .tail import LogCursor, LogGap, LogTail, TailStatus
-from .transport import RequestInfo, ResponseInfo
 
 __all__ = [
     "APIError",

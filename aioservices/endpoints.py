@@ -34,9 +34,10 @@ from .models import (
     Token,
     Transfer,
 )
+from .options import Options
 from .pagination import DEFAULT_PAGE_SIZE, Page, Paginator, total_pages
 from .response import decode
-from .transport import Options, Transport
+from .transport import Transport
 
 __all__ = ["Direction", "Endpoints"]
 

@@ -8,7 +8,7 @@ The `repr` of a value never shows a secret: the values of environment variables,
 token, a signed URL.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -381,7 +381,7 @@ _read_deployment: ContextVar[int | None] = ContextVar("_read_deployment", defaul
 
 
 @contextmanager
-def reading_log(service_id: int, deployment_id: int) -> Iterator[None]:
+def reading_log(service_id: int, deployment_id: int) -> Generator[None, None, None]:
     """Name the log from which the lines come that are decoded inside the block."""
     service, deployment = _read_service.set(service_id), _read_deployment.set(deployment_id)
     try:

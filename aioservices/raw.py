@@ -7,8 +7,9 @@ from typing import Any, ParamSpec, cast
 
 from .address import QueryValue
 from .endpoints import Endpoints
+from .options import Options
 from .response import RawResponse
-from .transport import Options, Transport
+from .transport import Transport
 
 __all__ = ["RawServices"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import email.utils
 import functools
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar, cast
@@ -12,7 +14,7 @@ from multidict import CIMultiDict
 from .budget import RateLimit
 from .errors import decode_error
 
-__all__ = ["RawResponse", "decode"]
+__all__ = ["RawResponse", "decode", "http_date"]
 
 T = TypeVar("T")
 
@@ -118,6 +120,15 @@ def decode(response: RawResponse, type_: type[T]) -> T:
             body=response.content,
         ) from exc
     return value
+
+
+def http_date(headers: Mapping[str, str]) -> dt.datetime | None:
+    """The server's time when it answered, to the second below; None if it does not tell."""
+    try:
+        date = email.utils.parsedate_to_datetime(headers["Date"])
+    except (KeyError, ValueError, OverflowError):
+        return None
+    return date.replace(tzinfo=dt.UTC) if date.tzinfo is None else date
 
 
 @functools.cache

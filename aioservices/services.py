@@ -23,6 +23,7 @@ from .fleet.waiting import wait_until_running
 from .fleet.watch import LogWatch
 from .fleet.watcher import Sink, WatchOptions
 from .models import Deployment
+from .options import Options, RequestInfo, ResponseInfo
 from .raw import RawServices
 from .response import RawResponse
 from .retry import RetryPolicy
@@ -30,7 +31,7 @@ from .stream import BackgroundTasks
 from .tail import LogCursor, LogTail
 from .tail.options import TailOptions, checked_options
 from .tail.plan import ServerTraits
-from .transport import Options, RequestInfo, ResponseInfo, Transport
+from .transport import Transport
 
 __all__ = ["Services"]
 

@@ -6,24 +6,17 @@ The only module that knows aiohttp.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import email.utils
 import functools
 import logging
-import math
-import os
-import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import aiohttp
 import anyio
-import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
-from ._version import __version__
 from .address import (
     QueryValue,
     checked_base_url,
@@ -32,10 +25,10 @@ from .address import (
     redirect_target,
 )
 from .budget import Budget, Gate, RateLimit
+from .call import Call, retry_after_of
 from .errors import (
     APIError,
     ConnectionFailedError,
-    MissingAPIKeyError,
     RateLimitedError,
     RequestError,
     RequestTimeoutError,
@@ -43,10 +36,11 @@ from .errors import (
     SessionClosedError,
     api_error,
 )
+from .identity import anonymous_headers, checked_key, job_headers
+from .options import Options, RequestInfo, ResponseInfo
 from .response import RawResponse
-from .retry import RetryPolicy, backoff_delays, may_repeat, next_delay, parse_retry_after
 
-__all__ = ["Options", "RequestInfo", "ResponseInfo", "Transport"]
+__all__ = ["Transport"]
 
 log = logging.getLogger(__name__)
 
@@ -55,72 +49,6 @@ _MAX_REDIRECTS = 5
 _LONGEST_CONNECT = 30.0
 
 InfoT = TypeVar("InfoT")
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a view of a session may change of its calls.
-
-    Attributes
-    ----------
-    timeout : float or None
-        Seconds that one attempt may take, from connecting to the last byte.
-    retry : RetryPolicy
-    max_body_size : int
-        Bytes of the largest body that is read, after decompression.
-    background : bool
-        Whether calls give way to ordinary ones and are paced by the rate limit.
-    """
-
-    timeout: float | None = 60.0
-    retry: RetryPolicy = RetryPolicy()
-    max_body_size: int = 256 * 1024 * 1024
-    background: bool = False
-
-    def __post_init__(self) -> None:
-        if self.timeout is not None and not _is_positive(self.timeout):
-            raise ValueError(f"timeout must be None or more than 0 seconds, not {self.timeout!r}")
-        if not isinstance(self.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"retry must be a RetryPolicy, not {self.retry!r}")
-        if not _is_positive(self.max_body_size):
-            raise ValueError(f"max_body_size must be 1 byte or more, not {self.max_body_size!r}")
-
-
-class RequestInfo(msgspec.Struct, frozen=True):
-    """One attempt, before it is sent.
-
-    Attributes
-    ----------
-    method, path : str
-    attempt : int
-        1 for the first.
-    """
-
-    method: str
-    path: str
-    attempt: int
-
-
-class ResponseInfo(msgspec.Struct, frozen=True):
-    """One attempt, after it was answered or failed.
-
-    Attributes
-    ----------
-    method, path : str
-    attempt : int
-        1 for the first.
-    status : int or None
-        None if there was no whole answer.
-    elapsed : float
-        Seconds that the attempt took.
-    rate_limit : RateLimit or None
-    """
-
-    method: str
-    path: str
-    attempt: int
-    status: int | None
-    elapsed: float
-    rate_limit: RateLimit | None
 
 
 class Transport:
@@ -154,7 +82,7 @@ class Transport:
     ) -> None:
         if isinstance(max_connections, bool) or max_connections < 1:
             raise ValueError(f"max_connections must be 1 or more, not {max_connections!r}")
-        key = _checked_key(api_key)
+        key = checked_key(api_key)
         authorization = aiohttp.encode_basic_auth(key, "")
         self.base_url = checked_base_url(base_url, allow_http=allow_http)
         self.rate_limit: RateLimit | None = None
@@ -162,9 +90,9 @@ class Transport:
         self.response_observers: list[Callable[[ResponseInfo], object]] = []
         self._secrets = (key, authorization.partition(" ")[2])
         self._proxy = {} if http else _proxy_arguments(self.base_url)
-        anonymous = _anonymous_headers(user_agent)
+        anonymous = anonymous_headers(user_agent, f"aiohttp {aiohttp.__version__}")
         # The key and the job stay at home: no redirect takes them to another host.
-        identified = anonymous | _job_headers() | {"Authorization": authorization}
+        identified = anonymous | job_headers() | {"Authorization": authorization}
         if self.base_url.startswith("http:"):
             # aiohttp tells a proxy who we are only where it is asked to build a tunnel.
             identified |= self._proxy.get("proxy_headers", {})
@@ -236,7 +164,7 @@ class Transport:
         url = self.base_url + path
         if params and (query := encoded_query(params)):
             url = f"{url}?{query}"
-        call = _Call(method, path, url, body, options, secrets)
+        call = Call(method, path, url, body, options, secrets)
         while True:
             await self._take_turn(call)
             try:
@@ -247,13 +175,14 @@ class Transport:
             if isinstance(error, RateLimitedError):
                 quiet = jittered if error.retry_after is None else error.retry_after
                 self._gate.budget.refused(call.begun, time.monotonic(), quiet)
-            delay = call.delay_after(error, jittered)
+            refused_for_good = isinstance(error.__cause__, aiohttp.ClientSSLError)
+            delay = None if refused_for_good else call.delay_after(error, jittered)
             if delay is None:
                 raise error
             log.warning("%s; the next one follows in %.1f s", error, delay)
             await self._gate.sleep(delay)
 
-    async def _take_turn(self, call: _Call) -> None:
+    async def _take_turn(self, call: Call) -> None:
         """Wait until an attempt may begin; after the first one no longer than the policy allows."""
         now, background = time.monotonic(), call.options.background
         if self._gate.try_enter(now, background=background):
@@ -265,7 +194,7 @@ class Transport:
         if scope.cancelled_caught and call.error is not None:
             raise call.error
 
-    async def _attempt(self, call: _Call) -> RawResponse:
+    async def _attempt(self, call: Call) -> RawResponse:
         """Send a request once; only a success is returned."""
         if self.request_observers:
             _notify(self.request_observers, RequestInfo(call.method, call.path, call.attempts))
@@ -292,7 +221,7 @@ class Transport:
             return response
         raise self._api_error(call, response)
 
-    async def _exchange(self, call: _Call) -> RawResponse:
+    async def _exchange(self, call: Call) -> RawResponse:
         """Send a request and read its answer, over redirects where these are safe to follow."""
         url, at_home = call.url, True
         hops = 0
@@ -310,7 +239,7 @@ class Transport:
             url, at_home = target
             hops += 1
 
-    async def _transfer(self, call: _Call, url: str, *, at_home: bool) -> RawResponse:
+    async def _transfer(self, call: Call, url: str, *, at_home: bool) -> RawResponse:
         """One request over one connection; the only place where aiohttp's errors are known."""
         http = self._open_http()
         headers = self._headers[at_home, call.body is not None]
@@ -360,7 +289,7 @@ class Transport:
             raise SessionClosedError
         return self._http
 
-    def _api_error(self, call: _Call, response: RawResponse) -> APIError:
+    def _api_error(self, call: Call, response: RawResponse) -> APIError:
         return api_error(
             status=response.status,
             method=call.method,
@@ -368,11 +297,11 @@ class Transport:
             attempts=call.attempts,
             headers=CIMultiDict(response.headers),
             body=response.content,
-            retry_after=_retry_after(response.headers),
+            retry_after=retry_after_of(response.headers),
             secrets=(*self._secrets, *call.secrets),
         )
 
-    def _refuse_hopeless_wait(self, call: _Call, now: float) -> None:
+    def _refuse_hopeless_wait(self, call: Call, now: float) -> None:
         """Fail at once where the session is quiet for longer than the call may take."""
         quiet = self._gate.budget.quiet_until - now
         if quiet > call.time_left(now):
@@ -386,7 +315,7 @@ class Transport:
             error.retry_after = quiet
             raise error
 
-    def _report(self, call: _Call, response: RawResponse | None) -> None:
+    def _report(self, call: Call, response: RawResponse | None) -> None:
         info = ResponseInfo(
             call.method,
             call.path,
@@ -406,84 +335,6 @@ class Transport:
         _notify(self.response_observers, info)
 
 
-class _Call:
-    """What is known of one call while it is under way."""
-
-    __slots__ = (
-        "attempts",
-        "begun",
-        "body",
-        "delays",
-        "error",
-        "method",
-        "options",
-        "path",
-        "secrets",
-        "started",
-        "url",
-    )
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        url: str,
-        body: bytes | None,
-        options: Options,
-        secrets: Sequence[str],
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.url = url
-        self.body = body
-        self.options = options
-        self.secrets = secrets
-        self.attempts = 0
-        self.begun = self.started = math.nan
-        self.error: RequestError | None = None
-        self.delays: Iterator[float] | None = None
-
-    def begin(self, now: float) -> None:
-        """Note that an attempt begins."""
-        self.begun = now
-        self.attempts += 1
-        if self.attempts == 1:
-            self.started = self.begun
-
-    def time_left(self, now: float) -> float:
-        """Seconds in which another attempt may begin; before the first one all of them."""
-        elapsed = now - self.started if self.attempts else 0.0
-        return self.options.retry.max_elapsed - elapsed
-
-    def next_backoff(self) -> float:
-        """Seconds to wait by the policy's own rule."""
-        if self.delays is None:
-            policy = self.options.retry
-            self.delays = backoff_delays(policy.base_delay, policy.max_delay)
-        return next(self.delays)
-
-    def delay_after(self, error: RequestError, jittered: float) -> float | None:
-        """Seconds until the next attempt, or None if there is to be none."""
-        retry_after: float | None = None
-        if isinstance(error, APIError):
-            repeat = may_repeat(self.method, status=error.status)
-            retry_after = _retry_after(error.headers)
-        else:
-            repeat = isinstance(error, ConnectionFailedError) and may_repeat(
-                self.method, sent=error.sent
-            )
-            repeat = repeat and not isinstance(error.__cause__, aiohttp.ClientSSLError)
-        if not repeat:
-            return None
-        return next_delay(
-            self.options.retry,
-            attempts=self.attempts,
-            elapsed=time.monotonic() - self.started,
-            jittered=jittered,
-            retry_after=retry_after,
-        )
-
-
 class _ResetError(aiohttp.ClientError):
     """Stands for a connection that broke, where aiohttp would silently send again."""
 
@@ -500,7 +351,7 @@ async def _without_resend(
         raise _ResetError(str(exc) or "the connection was reset") from exc
 
 
-async def _read(answer: aiohttp.ClientResponse, call: _Call) -> bytes:
+async def _read(answer: aiohttp.ClientResponse, call: Call) -> bytes:
     """Read a body up to the bound; of an error's body the first part will do."""
     failed = answer.status >= 300
     bound = _ERROR_BODY_SIZE if failed else call.options.max_body_size
@@ -524,7 +375,7 @@ async def _read(answer: aiohttp.ClientResponse, call: _Call) -> bytes:
     return body[:bound]
 
 
-def _connection_error(call: _Call, problem: Exception) -> ConnectionFailedError:
+def _connection_error(call: Call, problem: Exception) -> ConnectionFailedError:
     """Say in our own terms why there was no answer."""
     never_sent = isinstance(
         problem,
@@ -546,17 +397,6 @@ def _connection_error(call: _Call, problem: Exception) -> ConnectionFailedError:
     return cls(
         text, method=call.method, path=call.path, attempts=call.attempts, sent=not never_sent
     )
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    value = headers.get("Retry-After")
-    if value is None:
-        return None
-    try:  # the server's own clock, if it tells it: ours may be wrong
-        now = email.utils.parsedate_to_datetime(headers["Date"])
-    except (KeyError, ValueError):
-        now = dt.datetime.now(dt.UTC)
-    return parse_retry_after(value, now=now)
 
 
 @functools.lru_cache(maxsize=64)
@@ -581,37 +421,6 @@ def _connections(http: aiohttp.ClientSession | None, most: int) -> int:
     return min([most, *(limit for limit in limits if limit > 0)])
 
 
-def _checked_key(api_key: str | None) -> str:
-    key = os.environ.get("CIVIS_API_KEY", "") if api_key is None else api_key
-    if not key:
-        raise MissingAPIKeyError(
-            "no API key: set the environment variable CIVIS_API_KEY, or give api_key"
-        )
-    if ":" in key or not key.isprintable() or " " in key:
-        raise ValueError("the API key holds a character that no key has: a space, colon or newline")
-    return key
-
-
-def _anonymous_headers(user_agent: str | None) -> dict[str, str]:
-    own = (
-        f"aioservices/{__version__} "
-        f"(Python {platform.python_version()}; aiohttp {aiohttp.__version__})"
-    )
-    if user_agent is not None and (not user_agent.strip() or not user_agent.isprintable()):
-        raise ValueError("user_agent must be one line of text")
-    return {
-        "User-Agent": f"{user_agent.strip()} {own}" if user_agent else own,
-        "Accept": "application/json",
-        "Accept-Encoding": "gzip, deflate",
-    }
-
-
-def _job_headers() -> dict[str, str]:
-    job, run = os.environ.get("CIVIS_JOB_ID"), os.environ.get("CIVIS_RUN_ID")
-    headers = {"X-Civis-Job-ID": job, "X-Civis-Run-ID": run}
-    return {name: value for name, value in headers.items() if value}
-
-
 def _proxy_arguments(base_url: str) -> dict[str, Any]:
     proxy = proxy_for(base_url)
     if proxy is None:
@@ -621,7 +430,3 @@ def _proxy_arguments(base_url: str) -> dict[str, Any]:
     if url.user is not None:
         headers["Proxy-Authorization"] = aiohttp.encode_basic_auth(url.user, url.password or "")
     return {"proxy": url.with_user(None), "proxy_headers": headers}
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

@@ -16,10 +16,10 @@ from aioservices.errors import (
     UnprocessableError,
 )
 from aioservices.models import NewToken, Service, Sharee, ShareHolders, Shares
+from aioservices.options import RequestInfo, ResponseInfo
 from aioservices.response import RawResponse
 from aioservices.retry import RetryPolicy
 from aioservices.services import Services
-from aioservices.transport import RequestInfo, ResponseInfo
 from tests.hostile import HostileServer, answer, hostile, stall
 
 KEY = "very-secret-key"

@@ -32,9 +32,9 @@ from aioservices.errors import (
     SessionClosedError,
     UnprocessableError,
 )
+from aioservices.options import RequestInfo, ResponseInfo
 from aioservices.retry import RetryPolicy
 from aioservices.services import Services
-from aioservices.transport import RequestInfo, ResponseInfo
 from tests.hostile import (
     Behaviour,
     HostileServer,

@@ -12,8 +12,8 @@ import anyio
 from aioservices._version import __version__
 from aioservices.emulator import Emulator
 from aioservices.models import DeploymentSummary
+from aioservices.options import ResponseInfo
 from aioservices.services import Services
-from aioservices.transport import ResponseInfo
 
 from . import fleet
 from .screen import Screen

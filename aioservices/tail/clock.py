@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import time
 from collections.abc import Mapping
+
+from aioservices.response import http_date
 
 __all__ = ["ServerClock"]
 
@@ -43,12 +44,9 @@ class ServerClock:
         datetime or None
             The server's time when it was asked, or a little earlier; None if it does not tell.
         """
-        try:
-            date = email.utils.parsedate_to_datetime(headers["Date"])
-        except (KeyError, ValueError):
+        date = http_date(headers)
+        if date is None:
             return None
-        if date.tzinfo is None:  # "-0000": UTC of unknown origin
-            date = date.replace(tzinfo=dt.UTC)
         self.known = True
         self._told, self._told_at = date, time.monotonic()
         return date - dt.timedelta(seconds=elapsed)

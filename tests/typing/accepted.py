@@ -29,7 +29,7 @@ from aioservices.pagination import Paginator
 from aioservices.response import RawResponse
 from aioservices.retry import RetryPolicy
 from aioservices.services import Services
-from aioservices.transport import RequestInfo
+from aioservices.options import RequestInfo
 
 
 async def session() -> None:
