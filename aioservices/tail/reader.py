@@ -176,8 +176,9 @@ class LogReader:
         """Below which time every line has been read, and no other can turn up."""
         if not self.looked_whole or self._clock is None or self._newest is None:
             return None
-        # Never above the newest line, should the server's clock be ahead of those that write.
-        settled = min(earlier(self._clock, self._overlap), self._newest)
+        # The next line is newer than the last, also if the server's clock is ahead of those that
+        # write.
+        settled = min(earlier(self._clock, self._overlap), self._newest + MICROSECOND)
         return settled if segment.end is None else min(segment.end, settled)
 
     def _is_new_gap(self, segment: Segment) -> bool:

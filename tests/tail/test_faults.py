@@ -3,9 +3,7 @@
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from urllib.parse import parse_qsl
+from datetime import timedelta
 
 import anyio
 import pytest
@@ -27,9 +25,10 @@ from aioservices.emulator.faults import (
     Respond,
     Stall,
 )
-from tests.hostile import Request, Writer, answer, hostile
+from tests.hostile import hostile
 
 from .conftest import PATIENCE, QUICK, collecting, drain, session, take, until, write
+from .plain import PlainServer
 
 LOGS = "/services/*/deployments/*/logs"
 SERVICE = "/services/*"
@@ -285,41 +284,6 @@ async def test_a_clock_an_hour_off_does_no_harm(hours: int) -> None:
             write(emulator, service_id, 20, visible_after=0.3)
             emulator.set_state(service_id, "terminated")
             assert await drain(tail) == ["line 20"]
-
-
-class PlainServer:
-    """A server with one service, one deployment and a log, that tells any time or none."""
-
-    def __init__(self, *, date: timedelta | None) -> None:
-        self.date = date
-        self.state = "running"
-        self.lines: list[tuple[datetime, str]] = []
-
-    def write(self, *messages: str) -> list[str]:
-        self.lines += [(datetime.now(UTC), message) for message in messages]
-        return list(messages)
-
-    async def behave(self, request: Request, writer: Writer) -> None:
-        path, _, query = request.target.partition("?")
-        asked = dict(parse_qsl(query))
-        body: object = {
-            "id": 1,
-            "currentDeployment": {"deploymentId": 7, "serviceId": 1, "state": self.state},
-        }
-        if path.endswith("/logs"):
-            start, end = (
-                datetime.fromisoformat(asked[name]) if name in asked else None
-                for name in ("start_at", "end_at")
-            )
-            body = [
-                {"createdAt": at.isoformat(), "message": message, "stream": "stdout"}
-                for at, message in sorted(self.lines)
-                if (start is None or start <= at) and (end is None or at <= end)
-            ][: int(asked["limit"])]
-        headers = {}
-        if self.date is not None:
-            headers["Date"] = format_datetime(datetime.now(UTC) + self.date, usegmt=True)
-        await answer(body, headers=headers)(request, writer)
 
 
 @pytest.mark.parametrize("hours", [None, -1, 1], ids=["none", "behind", "ahead"])
