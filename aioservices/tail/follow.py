@@ -190,7 +190,7 @@ class Follower:
     ) -> Poller:
         self._logs[deployment_id] = reading = Poller(
             deployment_id,
-            window or Window(self._options.start_at),
+            Window(self._options.start_at) if window is None else window,  # one may be empty
             source=self._source,
             outlet=self._outlet,
             options=self._options,

@@ -288,3 +288,16 @@ async def test_a_process_that_is_killed_again_and_again_repeats_one_line_at_most
     found = seen()
     assert list(dict.fromkeys(found)) == whole
     assert len(found) - len(whole) <= len(goals)
+
+
+async def test_a_tail_that_has_nothing_to_count_any_more_does_not_start_again(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    written = write(emulator, service_id, *range(5), at=long_ago)
+    async with services.tail_logs(service_id, **QUICK) as tail:
+        assert await take(tail, 5) == written
+    assert not any(place.lines for place in tail.cursor.positions)
+    written = write(emulator, service_id, 5)
+    assert await drain(services.tail_logs(service_id, resume=reread(tail), follow=False)) == written
