@@ -11,6 +11,7 @@ from aioservices._version import __version__
 from .errors import INTERRUPTED, explain
 from .listing import get_services, list_services
 from .local import demo, emulator
+from .options import examples
 from .text import one_line
 
 __all__ = ["cli", "main"]
@@ -19,25 +20,22 @@ __all__ = ["cli", "main"]
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "aioservices demo                  (needs no key)",
+        "export CIVIS_API_KEY=...",
+        "aioservices list",
+        "aioservices deploy 42 web-shop 'batch-*'",
+        "aioservices logs web-shop -f -n 100",
+        "aioservices watch 'web-*'",
+    ),
 )
 @click.version_option(__version__, prog_name="aioservices", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    r"""Look at, deploy and follow services of the Civis Platform.
+    """Look at, deploy and follow services of the Civis Platform.
 
-    The API key is read from the environment variable CIVIS_API_KEY.
-
-    \b
-    To look around without a key:
-      aioservices demo
-    To begin:
-      export CIVIS_API_KEY=...
-      aioservices list
-      aioservices deploy 42 web-shop 'batch-*'
-      aioservices logs web-shop -f -n 100
-      aioservices watch 'web-*'
-
-    Each command tells more: aioservices logs --help
+    The API key is read from the environment variable CIVIS_API_KEY. Each
+    command tells more, as in: aioservices logs --help
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

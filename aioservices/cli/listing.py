@@ -13,7 +13,7 @@ from aioservices.models import JSON, Service, ServiceSummary, to_dict
 from aioservices.services import Services
 
 from .connection import Connection
-from .options import as_json, connected
+from .options import as_json, connected, examples
 from .render import show_service, show_services
 from .run import run
 from .select import matches
@@ -24,7 +24,14 @@ __all__ = ["get_services", "list_services"]
 _HIDDEN: JSON = "***"
 
 
-@click.command("list")
+@click.command(
+    "list",
+    epilog=examples(
+        "aioservices list",
+        "aioservices list --status running --name 'web-*'",
+        "aioservices list --json | jq -r 'select(.current_deployment == null) | .id'",
+    ),
+)
 @click.option("--name", "pattern", metavar="PATTERN", help="Only names that fit, as 'web-*'.")
 @click.option("--status", type=click.Choice(["running", "idle"]), help="Only these.")
 @click.option("--author", metavar="IDS", help="Only those of these users: ids, with commas.")
@@ -54,14 +61,7 @@ def list_services(
     limit: int | None,
     as_json: bool,
 ) -> int:
-    r"""List services.
-
-    \b
-    Examples:
-      aioservices list
-      aioservices list --status running --name 'web-*'
-      aioservices list --json | jq -r 'select(.current_deployment == null) | .id'
-    """
+    """List services."""
 
     async def found(services: Services) -> list[ServiceSummary]:
         listed: list[ServiceSummary] = []
@@ -94,7 +94,12 @@ def list_services(
     return run(main)
 
 
-@click.command("get")
+@click.command(
+    "get",
+    epilog=examples(
+        "aioservices get 42", "aioservices get web-shop --json | jq .current_deployment.state"
+    ),
+)
 @click.argument("terms", metavar="SERVICE...", nargs=-1, required=True)
 @click.option(
     "--show-secrets",
@@ -106,14 +111,9 @@ def list_services(
 def get_services(
     connection: Connection, *, terms: Sequence[str], show_secrets: bool, as_json: bool
 ) -> int:
-    r"""Show everything about services.
+    """Show everything about services.
 
     SERVICE is an id, a name, or a pattern such as 'web-*'.
-
-    \b
-    Examples:
-      aioservices get 42
-      aioservices get web-shop --json | jq .current_deployment.state
     """
 
     async def main() -> int:

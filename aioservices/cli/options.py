@@ -11,7 +11,7 @@ import click
 from .connection import Connection
 from .times import parse_duration
 
-__all__ = ["DURATION", "as_json", "connected"]
+__all__ = ["DURATION", "as_json", "connected", "examples"]
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -36,6 +36,11 @@ class _Duration(click.ParamType[float]):
 
 
 DURATION = _Duration()
+
+
+def examples(*lines: str) -> str:
+    """Make the end of a command's help, whose lines stay as they are."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
 def as_json(help: str) -> Callable[[CommandT], CommandT]:
