@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 _ERROR_BODY_SIZE = 64 * 1024
 _MAX_REDIRECTS = 5
 _LONGEST_CONNECT = 30.0
+_HTTP_CLIENT = f"aiohttp {aiohttp.__version__}"
 
 InfoT = TypeVar("InfoT")
 
@@ -90,20 +91,17 @@ class Transport:
         self.response_observers: list[Callable[[ResponseInfo], object]] = []
         self._secrets = (key, authorization.partition(" ")[2])
         self._proxy = {} if http else _proxy_arguments(self.base_url)
-        anonymous = anonymous_headers(user_agent, f"aiohttp {aiohttp.__version__}")
+        self._anonymous = CIMultiDict(anonymous_headers(user_agent, _HTTP_CLIENT))
         # The key and the job stay at home: no redirect takes them to another host.
-        identified = anonymous | job_headers() | {"Authorization": authorization}
+        identity = CIMultiDict({"Authorization": authorization, **job_headers()})
         if self.base_url.startswith("http:"):
             # aiohttp tells a proxy who we are only where it is asked to build a tunnel.
-            identified |= self._proxy.get("proxy_headers", {})
-        self._headers = {
-            (at_home, has_body): CIMultiDict(
-                (identified if at_home else anonymous)
-                | ({"Content-Type": "application/json"} if has_body else {})
-            )
-            for at_home in (True, False)
-            for has_body in (True, False)
-        }
+            identity.update(self._proxy.get("proxy_headers", {}))
+        if http is not None:  # our own session has these for every request
+            identity.update(self._anonymous)
+        self._headers = identity
+        self._headers_with_body = CIMultiDict(identity)
+        self._headers_with_body["Content-Type"] = "application/json"
         self._max_connections = _connections(http, max_connections)
         self._gate = Gate(Budget(self._max_connections), time.monotonic)
         # Who sends at the moment, and how often each was asked to stop before.
@@ -166,7 +164,11 @@ class Transport:
             url = f"{url}?{query}"
         call = Call(method, path, url, body, options, secrets)
         while True:
-            await self._take_turn(call)
+            now = time.monotonic()
+            if self._gate.try_enter(now, background=options.background):
+                call.begin(now)
+            else:
+                await self._wait_for_turn(call, now)
             try:
                 return await self._attempt(call)
             except RequestError as exc:
@@ -182,15 +184,11 @@ class Transport:
             log.warning("%s; the next one follows in %.1f s", error, delay)
             await self._gate.sleep(delay)
 
-    async def _take_turn(self, call: Call) -> None:
+    async def _wait_for_turn(self, call: Call, now: float) -> None:
         """Wait until an attempt may begin; after the first one no longer than the policy allows."""
-        now, background = time.monotonic(), call.options.background
-        if self._gate.try_enter(now, background=background):
-            call.begin(now)
-            return
         self._refuse_hopeless_wait(call, now)
         with anyio.move_on_after(call.time_left(now) if call.attempts else None) as scope:
-            call.begin(await self._gate.enter(background=background))
+            call.begin(await self._gate.enter(background=call.options.background))
         if scope.cancelled_caught and call.error is not None:
             raise call.error
 
@@ -227,6 +225,8 @@ class Transport:
         hops = 0
         while True:
             response = await self._transfer(call, url, at_home=at_home)
+            if response.status < 300:
+                return response
             target = redirect_target(
                 call.method,
                 url,
@@ -242,7 +242,9 @@ class Transport:
     async def _transfer(self, call: Call, url: str, *, at_home: bool) -> RawResponse:
         """One request over one connection; the only place where aiohttp's errors are known."""
         http = self._open_http()
-        headers = self._headers[at_home, call.body is not None]
+        headers = self._headers if call.body is None else self._headers_with_body
+        if not at_home:
+            headers = self._anonymous
         try:
             # Awaited, not entered: a body read to its end has given its connection back.
             answer = await http.request(
@@ -282,8 +284,9 @@ class Transport:
         if self._http is None:
             self._http = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._max_connections),
+                headers=self._anonymous,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                middlewares=(_without_resend,),
+                response_class=_Answer,
             )
         elif self._http.closed:
             raise SessionClosedError
@@ -339,16 +342,19 @@ class _ResetError(aiohttp.ClientError):
     """Stands for a connection that broke, where aiohttp would silently send again."""
 
 
-async def _without_resend(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    # aiohttp repeats some requests by itself; attempts are counted and paced here alone.
-    try:
-        return await handler(request)
-    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
-        raise _ResetError(str(exc) or "the connection was reset") from exc
+class _Answer(aiohttp.ClientResponse):
+    """An answer that tells of a broken connection in a way that aiohttp does not act on.
+
+    It would send some requests again by itself; attempts are counted and paced here alone.
+    """
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        try:
+            return await super().start(connection)
+        except aiohttp.ServerTimeoutError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+            raise _ResetError(str(exc) or "the connection was reset") from exc
 
 
 async def _read(answer: aiohttp.ClientResponse, call: Call) -> bytes:
