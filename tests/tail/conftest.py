@@ -78,6 +78,11 @@ async def until(condition: Callable[[], object]) -> None:
             await anyio.sleep(0.005)
 
 
+async def arrival(messages: list[str], count: int) -> None:
+    """Wait until so many lines have come."""
+    await until(lambda: len(messages) >= count)
+
+
 def write(emulator: Emulator, service_id: int, *numbers: int, **options: Any) -> list[str]:
     """Write numbered lines; gives their messages."""
     messages = [f"line {number}" for number in numbers]

@@ -20,6 +20,7 @@ class PlainServer:
     def __init__(self, *, date: timedelta | None = timedelta(0)) -> None:
         self.date = date
         self.state = "running"
+        self.is_current = True  # whether the service has its deployment
         self.pages: list[int] = []  # how many lines each held
         self._times: list[datetime] = []
         self._lines: list[str] = []
@@ -33,8 +34,10 @@ class PlainServer:
     async def behave(self, request: Request, writer: Writer) -> None:
         path, _, query = request.target.partition("?")
         deployment = {"deploymentId": 7, "serviceId": 1, "state": self.state}
-        body: object = {"id": 1, "currentDeployment": deployment}
-        if path.endswith("/logs"):
+        body: object = {"id": 1, "currentDeployment": deployment if self.is_current else None}
+        if path.endswith("/deployments"):
+            body = [deployment]
+        elif path.endswith("/logs"):
             body = page = self._page(dict(parse_qsl(query)))
             self.pages.append(len(page))
         headers = {}

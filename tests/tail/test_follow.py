@@ -7,8 +7,21 @@ import pytest
 
 from aioservices import NotFoundError, Services
 from aioservices.emulator import Emulator
+from tests.hostile import hostile
 
-from .conftest import PATIENCE, QUICK, drain, looks, queries, take, until, write
+from .conftest import (
+    PATIENCE,
+    QUICK,
+    arrival,
+    collecting,
+    drain,
+    looks,
+    queries,
+    take,
+    until,
+    write,
+)
+from .plain import PlainServer
 
 
 async def test_lines_come_as_they_are_written(emulator: Emulator, services: Services) -> None:
@@ -196,6 +209,39 @@ async def test_a_state_that_flaps_neither_loses_nor_repeats_a_line(
                 written += write(emulator, service_id, number + 1)
                 await until(lambda: tail.status.deployments)
         assert seen == written
+
+
+async def test_a_deployment_that_is_current_again_goes_on_where_it_was() -> None:
+    plain = PlainServer()
+    async with (
+        hostile(plain.behave) as server,
+        Services("key", base_url=server.url) as services,
+        services.tail_logs(1, **QUICK | {"grace": 0.0}) as tail,
+        collecting(tail) as messages,
+    ):
+        written: list[str] = []
+        for number in range(2):
+            written += plain.write(f"line {number}")
+            await arrival(messages, len(written))
+            plain.is_current = False
+            await until(lambda: not tail.status.deployments)
+            plain.is_current = True
+            await until(lambda: tail.status.deployments)
+        assert messages == written
+
+
+async def test_deployments_that_are_done_are_not_kept_for_ever(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    async with services.tail_logs(service_id, **QUICK | {"grace": 0.0}) as tail:
+        async with collecting(tail) as messages:
+            for number in range(3):
+                new = emulator.deploy(service_id)
+                write(emulator, service_id, number, deployment_id=new)
+                await arrival(messages, number + 1)
+                await until(lambda: len(tail.status.deployments) == 1)
+        assert len(tail.cursor.positions) <= 2
 
 
 async def test_a_sleeping_service_wakes_up_in_the_log(
