@@ -80,7 +80,8 @@ class Budget:
             return self._one_at_a_time(now)
         if background:
             return self._background_wait(now)
-        if self.rate_limit is None or self.rate_limit.remaining > self.in_flight:
+        limit = self._window.figure
+        if limit is None or limit.remaining > self.in_flight:
             return 0.0
         return self._one_at_a_time(now)
 
@@ -109,7 +110,8 @@ class Budget:
         self._hear(sent_at, now, limit and RateLimit(limit.limit, 0))
 
     def _hear(self, sent_at: float, now: float, figure: RateLimit | None) -> None:
-        self._last_answered = max(self._last_answered, sent_at)
+        if sent_at > self._last_answered:
+            self._last_answered = sent_at
         if figure is not None:  # what a proxy answers by itself does not tell
             self._window.hear(sent_at, now, figure)
 
@@ -202,6 +204,11 @@ class Gate:
     budget : Budget
     clock : callable
         Seconds of a clock that never goes back.
+
+    Attributes
+    ----------
+    closed : bool
+        Whether `close` was called.
     """
 
     def __init__(self, budget: Budget, clock: Callable[[], float]) -> None:
@@ -210,6 +217,7 @@ class Gate:
         self._ordinary: _Queue = OrderedDict()
         self._background: _Queue = OrderedDict()
         self._closed = anyio.Event()
+        self.closed = False
 
     def try_enter(self, now: float, *, background: bool = False) -> bool:
         """Enter if that is possible at once; `leave` must follow."""
@@ -264,14 +272,10 @@ class Gate:
 
     def close(self) -> None:
         """Turn away all who wait, and all who come."""
+        self.closed = True
         self._closed.set()
         for waiter in (*self._ordinary, *self._background):
             waiter.wake.set()
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed.is_set()
 
     def _wake_next(self) -> None:
         for waiter in self._ordinary or self._background:

@@ -10,7 +10,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import aiohttp
 import anyio
@@ -197,10 +197,13 @@ class Transport:
         if self.request_observers:
             _notify(self.request_observers, RequestInfo(call.method, call.path, call.attempts))
         answered: RawResponse | None = None
-        task = cast("asyncio.Task[object]", asyncio.current_task())
+        task: asyncio.Task[object] = asyncio.current_task()  # type: ignore[assignment]
         self._under_way[task] = task.cancelling()
         try:
-            answered = response = await self._exchange(call)
+            response = await self._transfer(call, call.url, at_home=True)
+            if response.status >= 300:
+                response = await self._redirected(call, response)
+            answered = response
         except asyncio.CancelledError:
             # As asyncio.timeout does: it may be `aclose` that cancelled, somebody else, or both.
             if self.closed and task.uncancel() <= self._under_way[task]:
@@ -219,25 +222,19 @@ class Transport:
             return response
         raise self._api_error(call, response)
 
-    async def _exchange(self, call: Call) -> RawResponse:
-        """Send a request and read its answer, over redirects where these are safe to follow."""
-        url, at_home = call.url, True
-        hops = 0
-        while True:
-            response = await self._transfer(call, url, at_home=at_home)
-            if response.status < 300:
-                return response
+    async def _redirected(self, call: Call, response: RawResponse) -> RawResponse:
+        """Follow redirects, where these are safe to follow."""
+        url = call.url
+        for _ in range(_MAX_REDIRECTS):
+            location = response.headers.get("Location")
             target = redirect_target(
-                call.method,
-                url,
-                response.status,
-                response.headers.get("Location"),
-                base_url=self.base_url,
+                call.method, url, response.status, location, base_url=self.base_url
             )
-            if target is None or hops == _MAX_REDIRECTS:
-                return response
-            url, at_home = target
-            hops += 1
+            if target is None:
+                break
+            url = target.url
+            response = await self._transfer(call, url, at_home=target.same_origin)
+        return response
 
     async def _transfer(self, call: Call, url: str, *, at_home: bool) -> RawResponse:
         """One request over one connection; the only place where aiohttp's errors are known."""
