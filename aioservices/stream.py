@@ -77,6 +77,9 @@ class Stream(Generic[T]):
         Items that may wait for the consumer.
     """
 
+    # `__del__` looks at it also where a subclass refused its arguments.
+    _task: asyncio.Task[None] | None = None
+
     def __init__(
         self,
         tasks: BackgroundTasks,
@@ -84,7 +87,6 @@ class Stream(Generic[T]):
         *,
         buffer: int = 0,
     ) -> None:
-        self._task: asyncio.Task[None] | None = None
         self._ended = False
         self._tasks = tasks
         self._produce = produce

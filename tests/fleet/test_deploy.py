@@ -1,0 +1,593 @@
+"""Deploying many services, each of them exactly once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import anyio
+import pytest
+
+from aioservices import (
+    AuthenticationError,
+    ConnectionFailedError,
+    DeploymentFailedError,
+    DeploymentTimeoutError,
+    NotFoundError,
+    RateLimitedError,
+    RequestTimeoutError,
+    RetryPolicy,
+    ServerError,
+    Services,
+    UnprocessableError,
+)
+from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond, Stall
+from aioservices.emulator.faults import Effect
+from aioservices.errors import ResponseDecodeError, SessionClosedError
+from aioservices.fleet import DeployOutcome
+from aioservices.transport import RequestInfo, ResponseInfo
+
+from .conftest import PATIENCE, requests_to, running_tasks, until
+
+ALL = (1, 2, 3)
+POSTS = "/services/*/deployments"
+QUICK: dict[str, Any] = {"settle": 0.1, "poll_interval": 0.02}
+
+
+async def deploy(
+    services: Services, ids: Iterable[int] = ALL, **options: Any
+) -> dict[int, DeployOutcome]:
+    """Deploy services; gives the outcomes by service."""
+    with anyio.fail_after(PATIENCE):
+        run = services.deploy_many(ids, **(QUICK | options))
+        outcomes = [outcome async for outcome in run]
+    assert sorted(outcome.service_id for outcome in outcomes) == sorted(run.ids)
+    return {outcome.service_id: outcome for outcome in outcomes}
+
+
+def assert_well(outcomes: dict[int, DeployOutcome]) -> None:
+    for outcome in outcomes.values():
+        assert outcome.error is None
+        assert outcome.deployment is not None
+        assert outcome.deployment.service_id == outcome.service_id
+
+
+def assert_once(emulator: Emulator, ids: Iterable[int] = ALL) -> None:
+    assert dict(emulator.deploys) == dict.fromkeys(ids, 1)
+
+
+@pytest.fixture
+async def once(emulator: Emulator) -> AsyncIterator[Services]:
+    """A session whose calls are not repeated."""
+    retry = RetryPolicy(max_attempts=1)
+    async with Services(emulator.api_key, base_url=emulator.url, retry=retry) as services:
+        yield services
+
+
+# What is asked for
+
+
+async def test_every_service_is_deployed_once_and_runs(
+    emulator: Emulator, services: Services
+) -> None:
+    outcomes = await deploy(services)
+    assert_well(outcomes)
+    assert_once(emulator)
+    assert {each.deployment.state for each in outcomes.values() if each.deployment} == {"running"}
+    assert all(outcome.elapsed > 0 for outcome in outcomes.values())
+
+
+async def test_a_service_that_is_named_twice_is_deployed_once(
+    emulator: Emulator, services: Services
+) -> None:
+    assert_well(await deploy(services, [2, 1, 2, 2]))
+    assert_once(emulator, [1, 2])
+
+
+async def test_no_service_at_all_is_no_outcome(emulator: Emulator, services: Services) -> None:
+    assert await deploy(services, []) == {}
+    assert not emulator.requests
+
+
+async def test_a_generator_of_ids_will_do(emulator: Emulator, services: Services) -> None:
+    assert_well(await deploy(services, (number for number in ALL)))
+    assert_once(emulator)
+
+
+@pytest.mark.parametrize("ids", [[1, "2"], [True], [1.0], [None], "12", [-1]])
+async def test_an_id_that_is_none_is_refused_before_anything_is_sent(
+    emulator: Emulator, services: Services, ids: Any
+) -> None:
+    with pytest.raises((TypeError, ValueError), match="ids"):
+        services.deploy_many(ids)
+    assert not emulator.requests
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"concurrency": 0},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"settle": -1},
+        {"poll_interval": 0},
+    ],
+)
+async def test_a_senseless_option_is_refused_by_its_name(
+    services: Services, option: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=next(iter(option))):
+        services.deploy_many(ALL, **option)
+
+
+async def test_redeploy_calls_redeploy(emulator: Emulator, services: Services) -> None:
+    for service_id in ALL:
+        emulator.deploy(service_id)
+    assert_well(await deploy(services, redeploy=True))
+    assert requests_to(emulator, "/services/1/redeploy", "POST") == 1
+    assert set(emulator.deploys.values()) == {2}
+
+
+async def test_without_waiting_an_outcome_is_known_when_the_deployment_was_made() -> None:
+    async with (
+        Emulator(services=3, pending_for=3600.0) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        outcomes = await deploy(services, wait=False)
+    assert_well(outcomes)
+    assert {each.deployment.state for each in outcomes.values() if each.deployment} == {"pending"}
+
+
+async def test_outcomes_come_in_the_order_in_which_they_are_known(
+    emulator: Emulator, services: Services
+) -> None:
+    emulator.fault(Delay(0.5), method="POST", path="/services/1/deployments")
+    run = services.deploy_many(ALL, **QUICK)
+    assert [outcome.service_id async for outcome in run][-1] == 1
+
+
+async def test_no_more_are_asked_for_at_once_than_is_allowed() -> None:
+    async with (
+        Emulator(services=30, latency=0.02, pending_for=0.01) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        under_way = most = 0
+
+        @services.on_request
+        def begun(info: RequestInfo) -> None:
+            nonlocal under_way, most
+            under_way += info.method == "POST"
+            most = max(most, under_way)
+
+        @services.on_response
+        def ended(info: ResponseInfo) -> None:
+            nonlocal under_way
+            under_way -= info.method == "POST"
+
+        assert_well(await deploy(services, range(1, 31), concurrency=4))
+        assert most == 4
+
+
+async def test_hidden_services_are_deployed_like_all_others(
+    emulator: Emulator, services: Services
+) -> None:
+    hidden = [emulator.add_service("hidden", hidden=True) for _ in range(5)]
+    assert_well(await deploy(services, [*ALL, *hidden]))
+    assert_once(emulator, [*ALL, *hidden])
+
+
+async def test_a_run_is_iterated_again_with_nothing_done_again(
+    emulator: Emulator, services: Services
+) -> None:
+    run = services.deploy_many(ALL, **QUICK)
+    assert len([outcome async for outcome in run]) == 3
+    assert [outcome async for outcome in run] == []
+    assert_once(emulator)
+
+
+# What goes wrong with one of them
+
+
+async def test_one_that_does_not_exist_stops_no_other(
+    emulator: Emulator, services: Services
+) -> None:
+    outcomes = await deploy(services, [*ALL, 99])
+    missing = outcomes.pop(99)
+    assert isinstance(missing.error, NotFoundError)
+    assert missing.deployment is None
+    assert_well(outcomes)
+    assert_once(emulator)
+
+
+async def test_an_archived_one_is_refused_with_what_the_server_says(
+    emulator: Emulator, services: Services
+) -> None:
+    await services.put_archive(2, True)
+    outcomes = await deploy(services)
+    archived = outcomes.pop(2)
+    assert isinstance(archived.error, UnprocessableError)
+    assert "archived" in str(archived.error)
+    assert_well(outcomes)
+    assert_once(emulator, [1, 3])
+
+
+async def test_one_that_fails_says_why_with_its_last_lines(
+    emulator: Emulator, services: Services
+) -> None:
+    async with services.deploy_many(ALL, **QUICK | {"poll_interval": 0.2}) as run:
+        stream = aiter(run)
+        first = asyncio.ensure_future(anext(stream))
+        await until(lambda: emulator.deploys[2])
+        for number in range(30):
+            emulator.log(2, f"line {number}", stream="stderr")
+        emulator.set_state(2, "failed", message="Exited with status 1")
+        outcomes = [await first, *[outcome async for outcome in stream]]
+    by_id = {outcome.service_id: outcome for outcome in outcomes}
+    failed = by_id.pop(2)
+    assert isinstance(failed.error, DeploymentFailedError)
+    assert failed.error.state == "failed"
+    assert failed.error.state_message == "Exited with status 1"
+    assert failed.error.logs == tuple(f"line {number}" for number in range(10, 30))
+    assert failed.deployment is not None
+    assert failed.deployment.state == "failed"
+    assert_well(by_id)
+
+
+@pytest.mark.parametrize("fate", ["replaced", "deleted", "removed", "sleeping"])
+async def test_each_thing_that_can_happen_meanwhile_has_its_outcome(fate: str) -> None:
+    async with (
+        Emulator(services=2, pending_for=3600.0) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+        services.deploy_many([1], **QUICK) as run,
+        anyio.create_task_group() as group,
+    ):
+        outcomes: list[DeployOutcome] = []
+
+        async def collect() -> None:
+            outcomes.extend([outcome async for outcome in run])
+
+        group.start_soon(collect)
+        await until(lambda: run.started.get(1))
+        made = run.started[1]
+        assert made is not None
+        match fate:
+            case "replaced":
+                emulator.deploy(1)
+            case "deleted":
+                await services.delete_deployments(1, made.deployment_id)
+            case "removed":
+                emulator.remove_service(1)
+            case _:
+                emulator.set_state(1, "sleeping")
+        await until(lambda: outcomes)
+        error = outcomes[0].error
+        deployment = outcomes[0].deployment
+        assert deployment is not None
+        assert deployment.deployment_id == made.deployment_id
+        match fate:
+            case "replaced":
+                assert isinstance(error, DeploymentFailedError)
+                assert str(made.deployment_id + 1) in str(error) or "terminated" in str(error)
+            case "deleted":
+                assert isinstance(error, DeploymentFailedError)
+                assert error.state == "deleted"
+            case "removed":
+                assert isinstance(error, NotFoundError)
+            case _:
+                assert error is None
+
+
+async def test_one_that_does_not_run_in_time_says_in_which_state_it_is() -> None:
+    async with (
+        Emulator(services=1, pending_for=3600.0) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        outcome = (await deploy(services, [1], timeout=0.2))[1]
+        assert isinstance(outcome.error, DeploymentTimeoutError)
+        assert outcome.error.state == "pending"
+        assert outcome.deployment is not None
+        assert_once(emulator, [1])
+
+
+async def test_a_key_that_becomes_unknown_is_the_outcome_of_all_that_are_left() -> None:
+    async with (
+        Emulator(services=3, pending_for=3600.0) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+        services.deploy_many(ALL, **QUICK) as run,
+    ):
+        first = asyncio.ensure_future(anext(run))
+        await until(lambda: len(emulator.deploys) == 3 and None not in run.started.values())
+        emulator.api_key = "another"
+        outcomes = [await first, *[outcome async for outcome in run]]
+        assert len(outcomes) == 3
+        assert all(isinstance(outcome.error, AuthenticationError) for outcome in outcomes)
+
+
+# What goes wrong with the calls
+
+
+ACTED = [
+    Reset(acts=True),
+    Reset(in_body=True),
+    Cut(),
+    Garble(),
+    Respond(500, acts=True),
+    Respond(502, acts=True),
+    Respond(504, "html", acts=True),
+    Respond(502, "empty", acts=True),
+]
+DID_NOT_ACT = [
+    Reset(),
+    Respond(429, retry_after=0),
+    Respond(503, retry_after=0),
+    Respond(502),
+    Respond(504, "html"),
+    Respond(500),
+]
+
+
+@pytest.mark.parametrize("effect", ACTED, ids=str)
+@pytest.mark.parametrize("redeploy", [False, True])
+async def test_a_deploy_whose_answer_is_lost_is_not_made_twice(
+    emulator: Emulator, services: Services, effect: Effect, *, redeploy: bool
+) -> None:
+    fault = emulator.fault(effect, method="POST", times=3)
+    assert_well(await deploy(services, redeploy=redeploy, settle=5.0))
+    assert fault.hits == 3
+    assert_once(emulator)
+
+
+@pytest.mark.parametrize("effect", ACTED, ids=str)
+async def test_a_lost_answer_is_told_from_an_earlier_deployment(
+    emulator: Emulator, services: Services, effect: Effect
+) -> None:
+    earlier = {service_id: emulator.deploy(service_id) for service_id in ALL}
+    emulator.fault(effect, method="POST", times=3)
+    outcomes = await deploy(services, settle=5.0)
+    assert_well(outcomes)
+    for service_id, outcome in outcomes.items():
+        assert outcome.deployment is not None
+        assert outcome.deployment.deployment_id > earlier[service_id]
+    assert set(emulator.deploys.values()) == {2}
+
+
+@pytest.mark.parametrize("effect", DID_NOT_ACT, ids=str)
+async def test_a_deploy_that_had_no_effect_is_asked_for_again(
+    emulator: Emulator, services: Services, effect: Effect
+) -> None:
+    fault = emulator.fault(effect, method="POST", times=3)
+    assert_well(await deploy(services))
+    assert fault.hits == 3
+    assert_once(emulator)
+
+
+@pytest.mark.parametrize("effect", [Reset(), Respond(502), Stall(seconds=0.05)], ids=str)
+async def test_a_deploy_that_never_takes_is_given_up_after_a_few_requests(
+    emulator: Emulator, services: Services, effect: Effect
+) -> None:
+    fault = emulator.fault(effect, method="POST")
+    run = services.deploy_many([1], **QUICK)
+    with anyio.fail_after(PATIENCE):
+        outcome = await anext(run)
+    assert isinstance(outcome.error, ServerError | ConnectionFailedError)
+    assert outcome.deployment is None
+    assert fault.hits == 3
+    assert run.started == {}
+    assert not emulator.deploys
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_being_turned_away_for_good_is_an_error_and_no_deployment(
+    emulator: Emulator, once: Services, status: int
+) -> None:
+    fault = emulator.fault(Respond(status, retry_after=0), method="POST")
+    outcome = (await deploy(once, [1]))[1]
+    assert isinstance(outcome.error, RateLimitedError | ServerError)
+    assert fault.hits == 1
+    assert not emulator.deploys
+
+
+async def test_a_deploy_that_acts_after_the_client_has_given_up_is_not_made_twice(
+    emulator: Emulator, services: Services
+) -> None:
+    emulator.fault(Delay(1.5), method="POST", times=1)
+    impatient = services.with_options(timeout=1.0)
+    assert_well(await deploy(impatient, settle=10.0))
+    assert_once(emulator)
+
+
+async def test_a_deploy_that_shows_only_at_a_later_look_is_found(
+    emulator: Emulator, services: Services
+) -> None:
+    emulator.fault(Reset(), method="POST", times=1)
+    async with anyio.create_task_group() as group:
+
+        async def act_late() -> None:
+            await until(lambda: requests_to(emulator, "/services/1/deployments"))
+            emulator.deploy(1)
+
+        group.start_soon(act_late)
+        assert_well(await deploy(services, [1], settle=10.0))
+    assert_once(emulator, [1])
+
+
+async def test_a_success_that_shows_no_deployment_is_an_error_and_not_repeated(
+    emulator: Emulator, services: Services
+) -> None:
+    fault = emulator.fault(Respond(200, b"{"), method="POST")
+    run = services.deploy_many([1], **QUICK)
+    outcome = await anext(run)
+    assert isinstance(outcome.error, ResponseDecodeError)
+    assert fault.hits == 1
+
+
+async def test_what_cannot_be_known_is_not_repeated(emulator: Emulator, once: Services) -> None:
+    posts = emulator.fault(Reset(acts=True), method="POST")
+    emulator.fault(Respond(500), method="GET", path=POSTS)
+    run = once.deploy_many([1], **QUICK)
+    outcome = await anext(run)
+    assert isinstance(outcome.error, ConnectionFailedError)
+    assert any("not known" in note for note in outcome.error.__notes__)
+    assert posts.hits == 1
+    assert run.started == {1: None}
+    assert_once(emulator, [1])
+
+
+async def test_nothing_is_deployed_while_it_is_not_known_what_there_is(
+    emulator: Emulator, once: Services
+) -> None:
+    emulator.fault(Respond(500), method="GET")
+    outcomes = await deploy(once, range(1, 10))
+    assert all(isinstance(outcome.error, ServerError) for outcome in outcomes.values())
+    assert not emulator.deploys
+
+
+@pytest.mark.parametrize(
+    "effect", [Respond(500), Respond(502, "html"), Respond(503), Reset(), Garble(), Cut()], ids=str
+)
+async def test_looks_that_fail_only_take_longer(
+    emulator: Emulator, once: Services, effect: Effect
+) -> None:
+    run = once.deploy_many(ALL, **QUICK)
+    with anyio.fail_after(PATIENCE):
+        first = asyncio.ensure_future(anext(run))
+        await until(lambda: len(run.started) == 3)
+        fault = emulator.fault(effect, method="GET", times=5)
+        outcomes = [await first, *[outcome async for outcome in run]]
+    assert_well({outcome.service_id: outcome for outcome in outcomes})
+    assert fault.hits
+
+
+async def test_many_faults_at_once_make_no_deploy_twice() -> None:
+    async with (
+        Emulator(services=150, pending_for=0.05) as emulator,
+        Services(
+            emulator.api_key, base_url=emulator.url, retry=RetryPolicy(base_delay=0.01), timeout=10
+        ) as services,
+    ):
+        for seed, effect in enumerate((*ACTED, *DID_NOT_ACT)):
+            emulator.fault(effect, method="POST", probability=0.05, seed=seed)
+            emulator.fault(effect, method="GET", probability=0.01, seed=seed + 100)
+        outcomes = await deploy(services, emulator.service_ids, settle=1.0, concurrency=50)
+        assert max(emulator.deploys.values()) == 1
+        for outcome in outcomes.values():
+            if outcome.error is None:
+                assert emulator.deploys[outcome.service_id] == 1
+        well = sum(outcome.error is None for outcome in outcomes.values())
+        assert well == len(emulator.deploys)
+
+
+# What it costs
+
+
+async def test_waiting_costs_requests_for_pages_and_not_for_services() -> None:
+    async with (
+        Emulator(services=400, pending_for=1.0) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        assert_well(await deploy(services, emulator.service_ids, concurrency=100))
+        listings = requests_to(emulator, "/services")
+        assert len(emulator.requests) == 400 + listings
+        looks = dict.fromkeys(range(1, 9), 0)
+        for request in emulator.requests:
+            if request.path == "/services":
+                looks[int(request.query["page_num"])] += 1
+        assert listings == sum(looks.values())
+        assert min(looks.values()) >= 2
+
+
+async def test_looks_become_rarer_while_nothing_changes() -> None:
+    async with (
+        Emulator(services=10, pending_for=3600.0) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        await deploy(services, emulator.service_ids, timeout=1.0, poll_interval=0.02)
+        # At 0.02 s there would be fifty; at 1.5 times as long each time there are nine.
+        assert requests_to(emulator, "/services") < 20
+
+
+# How it ends
+
+
+async def test_nothing_is_deployed_before_the_first_outcome_is_asked_for(
+    emulator: Emulator, services: Services
+) -> None:
+    run = services.deploy_many(ALL)
+    await anyio.sleep(0.05)
+    assert run.started == {}
+    assert not emulator.requests
+
+
+async def test_break_leaves_nothing_that_runs(emulator: Emulator, services: Services) -> None:
+    before = running_tasks()
+    emulator.fault(Delay(0.05), path="/services/3/deployments", method="POST")
+    async for _ in services.deploy_many(ALL, concurrency=1, **QUICK):
+        break
+    await until(lambda: running_tasks() <= before)
+    assert emulator.deploys[1] == 1
+
+
+async def test_cancelling_leaves_nothing_that_runs_and_tells_what_was_started() -> None:
+    async with Emulator(services=50, pending_for=3600.0) as emulator:
+        async with Services(emulator.api_key, base_url=emulator.url) as services:
+            before = running_tasks()
+            emulator.fault(Stall(acts=True), method="POST", path="/services/7/deployments")
+            run = services.deploy_many(emulator.service_ids, concurrency=5)
+            async with anyio.create_task_group() as group:
+
+                async def drive() -> None:
+                    async with run:
+                        async for _ in run:
+                            pass
+
+                group.start_soon(drive)
+                await until(lambda: emulator.deploys[7] and len(emulator.deploys) > 15)
+                group.cancel_scope.cancel()
+            assert running_tasks() <= before
+        assert set(run.started) >= set(emulator.deploys)
+        assert run.started[7] is None
+        known = {each for each, made in run.started.items() if made is not None}
+        assert len(known) > 5
+        assert max(emulator.deploys.values()) == 1
+
+
+async def test_a_step_that_is_cancelled_loses_no_outcome(
+    emulator: Emulator, services: Services
+) -> None:
+    run = services.deploy_many(ALL, **QUICK)
+    outcomes = []
+    with anyio.fail_after(PATIENCE):
+        while len(outcomes) < 3:
+            with anyio.move_on_after(0.01):
+                outcomes.append(await anext(run))
+    assert {outcome.service_id for outcome in outcomes} == set(ALL)
+    assert_once(emulator)
+
+
+async def test_closing_the_session_ends_a_run(emulator: Emulator) -> None:
+    services = Services(emulator.api_key, base_url=emulator.url)
+    emulator.fault(Stall(), method="POST")
+    run = services.deploy_many(ALL)
+    step = asyncio.ensure_future(anext(run))
+    await until(lambda: run.started)
+    await services.aclose()
+    with pytest.raises(SessionClosedError):
+        await step
+
+
+async def test_a_slow_reader_keeps_no_deploy_waiting(
+    emulator: Emulator, services: Services
+) -> None:
+    run = services.deploy_many(ALL, concurrency=1, **QUICK)
+    await anext(run)
+    await until(lambda: len(emulator.deploys) == 3)
+    await run.aclose()
+
+
+async def test_a_timeout_of_the_deploy_itself_is_looked_into(
+    emulator: Emulator, services: Services
+) -> None:
+    emulator.fault(Stall(acts=False, seconds=2.0), method="POST")
+    outcome = (await deploy(services.with_options(timeout=0.5), [1]))[1]
+    assert isinstance(outcome.error, RequestTimeoutError)
+    assert requests_to(emulator, "/services/1/deployments") >= 3
+    assert not emulator.deploys
