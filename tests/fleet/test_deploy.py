@@ -14,7 +14,9 @@ from aioservices import (
     DeploymentTimeoutError,
     NotFoundError,
     RateLimitedError,
+    RequestInfo,
     RequestTimeoutError,
+    ResponseInfo,
     RetryPolicy,
     ServerError,
     Services,
@@ -24,7 +26,6 @@ from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond, S
 from aioservices.emulator.faults import Effect
 from aioservices.errors import ResponseDecodeError, SessionClosedError
 from aioservices.fleet import DeployOutcome
-from aioservices.transport import RequestInfo, ResponseInfo
 
 from .conftest import PATIENCE, requests_to, running_tasks, until
 
@@ -305,7 +306,7 @@ async def test_a_key_that_becomes_unknown_is_the_outcome_of_all_that_are_left() 
 # What goes wrong with the calls
 
 
-ACTED = [
+ACTED: list[Effect] = [
     Reset(acts=True),
     Reset(in_body=True),
     Cut(),
@@ -315,7 +316,7 @@ ACTED = [
     Respond(504, "html", acts=True),
     Respond(502, "empty", acts=True),
 ]
-DID_NOT_ACT = [
+DID_NOT_ACT: list[Effect] = [
     Reset(),
     Respond(429, retry_after=0),
     Respond(503, retry_after=0),
@@ -554,7 +555,7 @@ async def test_a_step_that_is_cancelled_loses_no_outcome(
     emulator: Emulator, services: Services
 ) -> None:
     run = services.deploy_many(ALL, **QUICK)
-    outcomes = []
+    outcomes: list[DeployOutcome] = []
     with anyio.fail_after(PATIENCE):
         while len(outcomes) < 3:
             with anyio.move_on_after(0.01):
