@@ -6,7 +6,8 @@ import datetime as dt
 import logging
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import Literal, Protocol, TypeVar
+from types import TracebackType
+from typing import Literal, Protocol, Self, TypeVar
 
 import anyio
 
@@ -216,38 +217,63 @@ class PatientSource:
         delays = backoff_delays(self._shortest, self._longest)
         began: float | None = None
         refusals = 0
-        while True:
-            try:
-                result = await call()
-            except (NotFoundError, PermissionDeniedError) as exc:
-                refusals += 1
-                may_yet_come = isinstance(exc, NotFoundError) and time.monotonic() < doubted_until
-                if refusals >= _CONFIRMATIONS and not may_yet_come:
-                    raise
-                error: RequestError = exc
-            except RequestError as exc:
-                if not _will_pass(exc):
-                    raise
-                error = exc
-                refusals = 0
-                self._note_outage(exc)
-            else:
-                if began is not None and self._health.error is not None:
-                    self._health.error = None
-                    log.info("service %d: the log is served again", self._service_id)
-                return result
-            self.failures += 1
-            now = time.monotonic()
-            began = now if began is None else began
-            if self._max_outage is not None and now - began >= self._max_outage:
-                raise error
-            await anyio.sleep(next(delays))
+        with _Outage(self._health) as outage:
+            while True:
+                try:
+                    return await call()
+                except (NotFoundError, PermissionDeniedError) as exc:
+                    refusals += 1
+                    doubted = isinstance(exc, NotFoundError) and time.monotonic() < doubted_until
+                    if refusals >= _CONFIRMATIONS and not doubted:
+                        raise
+                    error: RequestError = exc
+                except RequestError as exc:
+                    if not _will_pass(exc):
+                        raise
+                    refusals = 0
+                    outage.note(error := exc)
+                self.failures += 1
+                now = time.monotonic()
+                began = now if began is None else began
+                if self._max_outage is not None and now - began >= self._max_outage:
+                    raise error
+                await anyio.sleep(next(delays))
 
-    def _note_outage(self, error: RequestError) -> None:
-        if self._health.error is None:
-            self._health.outages += 1
-            log.warning("service %d: the log is not served: %s", self._service_id, error)
-        self._health.error = str(error)
+
+class _Outage:
+    """The part of one call in an outage, which lasts as long as any call of the tail fails."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._has_part = False
+
+    def note(self, error: RequestError) -> None:
+        """Note a failure."""
+        health = self._health
+        if not self._has_part:
+            self._has_part = True
+            health.failing_calls += 1
+            if health.failing_calls == 1:
+                health.outages += 1
+                log.warning("the log is not served: %s", error)
+        health.error = str(error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        health = self._health
+        if self._has_part:
+            health.failing_calls -= 1
+            if not health.failing_calls:
+                health.error = None
+                if exc is None:
+                    log.info("the log is served again")
 
 
 def _will_pass(error: RequestError) -> bool:

@@ -100,6 +100,7 @@ class Health:
         self.late_lines = 0
         self.last_poll: float | None = None
         self.outages = 0
+        self.failing_calls = 0
         self.error: str | None = None
         self.gap_count = 0
         self.gaps: deque[LogGap] = deque(maxlen=_GAPS)

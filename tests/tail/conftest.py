@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -89,6 +89,18 @@ def write(emulator: Emulator, service_id: int, *numbers: int, **options: Any) ->
     for message in messages:
         emulator.log(service_id, message, **options)
     return messages
+
+
+def write_spread(emulator: Emulator, service_id: int, count: int) -> list[str]:
+    """Write numbered lines whose times are 20 ms apart, up to now."""
+    start = datetime.now(UTC) - timedelta(seconds=count / 50)
+    return [
+        message
+        for number in range(count)
+        for message in write(
+            emulator, service_id, number, at=start + timedelta(seconds=number / 50)
+        )
+    ]
 
 
 def queries(emulator: Emulator, end: str = "/logs") -> int:

@@ -27,7 +27,7 @@ from aioservices.emulator.faults import (
 )
 from tests.hostile import hostile
 
-from .conftest import PATIENCE, QUICK, collecting, drain, session, take, until, write
+from .conftest import PATIENCE, QUICK, collecting, drain, session, take, until, write, write_spread
 from .plain import PlainServer
 
 LOGS = "/services/*/deployments/*/logs"
@@ -87,7 +87,7 @@ async def test_a_fault_in_the_midst_of_many_pages_loses_nothing(
     emulator: Emulator, services: Services, name: str
 ) -> None:
     service_id = emulator.add_service("web", deployed=True)
-    written = write(emulator, service_id, *range(1000))
+    written = write_spread(emulator, service_id, 1000)
     emulator.fault(EFFECTS[name], path=LOGS, skip=3, times=3)
     async with services.tail_logs(service_id, limit=60, **QUICK) as tail:
         assert await take(tail, 1000) == written
@@ -104,6 +104,16 @@ async def test_faults_at_random_neither_lose_nor_repeat_a_line(
         for number in range(0, 200, 10):
             written = write(emulator, service_id, *range(number, number + 10))
             assert await take(tail, 10) == written
+
+
+async def test_pages_too_large_to_be_read_are_asked_for_in_parts(emulator: Emulator) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    written = write_spread(emulator, service_id, 500)
+    async with (
+        session(emulator, max_body_size=20_000) as services,
+        services.tail_logs(service_id, **QUICK) as tail,
+    ):
+        assert await take(tail, 500) == written
 
 
 async def test_compressed_pages_are_read(emulator: Emulator, services: Services) -> None:
