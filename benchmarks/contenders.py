@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,7 +27,7 @@ BYTES = "aiohttp, bytes only"
 Lines = tuple[int, str | None]
 """How many log lines there are, and the message of the last."""
 
-_API_KEY = "benchmark"
+API_KEY = "benchmark"
 _DEPLOYMENT = 1001
 
 
@@ -129,7 +130,7 @@ class Official:
         before = os.environ.get("CIVIS_API_ENDPOINT")
         os.environ["CIVIS_API_ENDPOINT"] = url  # read when the client is made, and only there
         try:
-            client = civis.APIClient(api_key=_API_KEY, local_api_spec=specification)
+            client = civis.APIClient(api_key=API_KEY, local_api_spec=specification)
         finally:
             del os.environ["CIVIS_API_ENDPOINT"]
             if before is not None:
@@ -141,6 +142,15 @@ class Official:
 
     def deploy(self, service_id: int) -> int | None:
         return self._services.post_deployments(service_id).service_id
+
+    def deploy_and_wait(self, service_id: int, *, poll_interval: float) -> str:
+        """Deploy a service, look at the deployment until it is not pending, and give its state."""
+        made = self._services.post_deployments(service_id)
+        state: str = made.state
+        while state == "pending":
+            time.sleep(poll_interval)
+            state = self._services.get_deployments(service_id, made.deployment_id).state
+        return state
 
     def list(self) -> list[int]:
         return [service.id for service in self._services.list(iterator=True)]
@@ -169,7 +179,7 @@ async def open_clients(url: str) -> AsyncIterator[dict[str, Client]]:
         for name, decoding in DECODINGS.items():
             session = aiohttp.ClientSession(headers={"Authorization": _AUTHORIZATION})
             clients[name] = HandWritten(await stack.enter_async_context(session), url, decoding)
-        services = await stack.enter_async_context(Services(_API_KEY, base_url=url))
+        services = await stack.enter_async_context(Services(API_KEY, base_url=url))
         clients[OURS] = Ours(services)
         yield clients
 
@@ -227,4 +237,4 @@ def _without() -> Decoding:
 
 
 DECODINGS = {JSON: _with_json(), MSGSPEC: _with_msgspec(), BYTES: _without()}
-_AUTHORIZATION = aiohttp.encode_basic_auth(_API_KEY, "")
+_AUTHORIZATION = aiohttp.encode_basic_auth(API_KEY, "")
