@@ -12,8 +12,8 @@ import hashlib
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from itertools import islice
-from operator import attrgetter, ge
+from itertools import compress, islice
+from operator import attrgetter, eq, or_
 
 import msgspec
 
@@ -22,6 +22,7 @@ from aioservices.models import LogEntry
 __all__ = ["Window"]
 
 created_at = attrgetter("created_at")
+message = attrgetter("message")
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -146,19 +147,21 @@ class Window:
 def _number_copies(entries: list[LogEntry]) -> None:
     """Give the copies of a line within one list their numbers."""
     times = list(map(created_at, entries))
-    if not any(map(ge, times, islice(times, 1, None))):
+    ties = list(map(eq, times, islice(times, 1, None)))
+    if True not in ties:
         return  # no two lines at one time, hence no copies: the common case, at little cost
+    tied = list(compress(entries, map(or_, [*ties, False], [False, *ties])))
+    if len(set(map(message, tied))) == len(tied):
+        return
+    at: dt.datetime | None = None
     seen: dict[LogEntry, int] = {}
-    for index, entry in enumerate(entries):
-        if (index and times[index - 1] == times[index]) or (
-            index + 1 < len(times) and times[index + 1] == times[index]
-        ):
-            copy = seen.get(entry, 0)
-            seen[entry] = copy + 1
-            if copy:
-                _set_copy(entry, copy)
-        elif seen:
+    for entry in tied:
+        if entry.created_at != at:
+            at = entry.created_at
             seen.clear()
+        copy = seen.get(entry, 0)
+        seen[entry] = copy + 1
+        _set_copy(entry, copy)
 
 
 def _set_copy(entry: LogEntry, copy: int) -> None:
