@@ -75,6 +75,7 @@ class LogReader:
         self.late = 0
         self.news = 0  # of the poll that is under way, or was last
         self.looked_whole = False
+        self._read = 0  # lines of the poll, new or not
         self._overlap = dt.timedelta(seconds=overlap)
         self._ladder = Ladder(overlap)
         self._limit = limit
@@ -110,7 +111,7 @@ class LogReader:
                 recent = floor(earlier(self._last_poll, dt.timedelta(seconds=back)), SECOND)
                 start = recent if start is None else max(start, recent)
         self.looked_whole = start == self.window.floor
-        self.news = 0
+        self.news = self._read = 0
         self._newest_before = self._newest
         self._clock = None
         self._horizon = horizon
@@ -139,6 +140,7 @@ class LogReader:
         -------
         Stretch
         """
+        self._read += len(segment.entries)
         entries = self.window.admit(segment.entries)
         if entries:
             self.news += len(entries)
@@ -158,7 +160,9 @@ class LogReader:
 
     def finish(self, walk: Walk) -> None:
         """End a poll whose walk is over."""
-        self._step = walk.step
+        # A poll that would have fitted on one page is tried at once the next time.
+        room = min(self._limit, self._traits.cap or self._limit)
+        self._step = walk.step if self._read > room // 2 else None
         self._last_poll = self._clock
         if self.window.floor is not None:
             self._crowded = [span for span in self._crowded if span[1] >= self.window.floor]

@@ -91,9 +91,9 @@ def write(emulator: Emulator, service_id: int, *numbers: int, **options: Any) ->
     return messages
 
 
-def write_spread(emulator: Emulator, service_id: int, count: int) -> list[str]:
-    """Write numbered lines whose times are 20 ms apart, up to now."""
-    start = datetime.now(UTC) - timedelta(seconds=count / 50)
+def write_spread(emulator: Emulator, service_id: int, count: int, *, ago: float = 0.0) -> list[str]:
+    """Write numbered lines whose times are 20 ms apart, up to so many seconds ago."""
+    start = datetime.now(UTC) - timedelta(seconds=ago + count / 50)
     return [
         message
         for number in range(count)

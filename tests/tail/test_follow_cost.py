@@ -1,0 +1,150 @@
+"""What following costs, in requests and in lines that are read again."""
+
+import random
+import time
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+
+from aioservices import Services
+from aioservices.emulator import Emulator
+from aioservices.tail.pace import Pace
+from aioservices.tail.poll import jittered
+from tests.hostile import hostile
+
+from .conftest import QUICK, collecting, looks, queries, session, take, until, write, write_spread
+from .plain import PlainServer
+
+
+async def requests_at_rest(emulator: Emulator, requests: int = 12) -> float:
+    """Seconds between two requests of those that look at nothing but tails."""
+    emulator.requests.clear()
+    await until(lambda: len(emulator.requests) > requests)
+    return (emulator.requests[-1].time - emulator.requests[0].time) / (len(emulator.requests) - 1)
+
+
+async def test_an_idle_tail_makes_one_request_in_the_longest_interval(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    write(emulator, service_id, 1)
+    options = QUICK | {"max_poll_interval": 0.1, "overlap": 0.1}
+    async with services.tail_logs(service_id, **options) as tail, collecting(tail):
+        await until(lambda: (tail.status.polls > 10) and looks(emulator, service_id) > 5)
+        assert await requests_at_rest(emulator) > 0.08
+        assert queries(emulator) > looks(emulator, service_id) > 0
+
+
+async def test_waiting_for_a_deployment_costs_no_more(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web")
+    options = QUICK | {"max_poll_interval": 0.1}
+    async with services.tail_logs(service_id, **options) as tail, collecting(tail):
+        await until(lambda: len(emulator.requests) > 12)
+        assert await requests_at_rest(emulator) > 0.08
+
+
+async def test_a_service_that_has_ended_costs_no_more(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    emulator.set_state(service_id, "terminated")
+    options = QUICK | {"max_poll_interval": 0.1, "grace": 0.0}
+    async with services.tail_logs(service_id, **options) as tail, collecting(tail):
+        await until(lambda: tail.status.polls and not tail.status.deployments)
+        await requests_at_rest(emulator)
+        assert await requests_at_rest(emulator) > 0.08
+        assert queries(emulator) == 0
+
+
+async def test_a_poll_of_a_quiet_log_takes_few_requests(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    write_spread(emulator, service_id, 50)
+    async with services.tail_logs(service_id, **QUICK | {"overlap": 60.0}) as tail:
+        await take(tail, 50)
+        async with collecting(tail):
+            await until(lambda: tail.status.polls > 5)
+            polls, asked = tail.status.polls, queries(emulator)
+            await until(lambda: tail.status.polls >= polls + 20)
+            # As it is the longest page so far, each poll makes sure that it was not cut.
+            assert queries(emulator) - asked <= 3 * (tail.status.polls - polls + 1)
+
+
+async def test_a_log_whose_lines_are_final_is_not_read_again(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    write_spread(emulator, service_id, 100, ago=60.0)
+    async with services.tail_logs(service_id, **QUICK) as tail:
+        await take(tail, 100)
+        async with collecting(tail):
+            await until(lambda: tail.status.polls > 3)
+            polls, asked = tail.status.polls, queries(emulator)
+            await until(lambda: tail.status.polls >= polls + 10)
+            assert queries(emulator) - asked <= tail.status.polls - polls + 1
+
+
+async def test_a_poll_of_a_busy_log_reads_a_part_of_the_overlap_again() -> None:
+    plain = PlainServer()
+    now = datetime.now(UTC)
+    for number in range(1200):  # 20 lines in each second of the overlap
+        plain.write(f"old {number}", at=now - timedelta(seconds=(1200 - number) / 20))
+    async with (
+        hostile(plain.behave) as server,
+        Services("key", base_url=server.url) as services,
+        services.tail_logs(1, **QUICK | {"overlap": 60.0}) as tail,
+    ):
+        await take(tail, 1200)
+        plain.pages.clear()
+        polls = tail.status.polls
+        for number in range(64):
+            written = plain.write(f"new {number}")
+            assert await take(tail, 1) == written
+        served = sum(plain.pages) / (tail.status.polls - polls)
+    assert served < 0.35 * 1200
+
+
+@pytest.mark.parametrize("slides", [False, True])
+async def test_forty_tails_and_ordinary_calls_share_one_rate_limit(*, slides: bool) -> None:
+    async with (
+        Emulator(
+            40, deployed=True, rate_limit=40, rate_window=1.0, rate_limit_slides=slides
+        ) as emulator,
+        session(emulator) as services,
+        anyio.create_task_group() as group,
+    ):
+        overtaken: list[int] = []
+
+        async def follow(service_id: int) -> None:
+            async for _ in services.tail_logs(service_id, **QUICK):
+                pass
+
+        for service_id in emulator.service_ids:
+            write(emulator, service_id, 1)
+            group.start_soon(follow, service_id)
+        await until(lambda: emulator.statuses[200] > 60)
+        for _ in range(20):
+            began = time.time()
+            await services.list(limit=1)
+            [mine] = [r for r in emulator.requests if r.path == "/services" and r.time >= began]
+            overtaken.append(sum(began < each.time < mine.time for each in emulator.requests))
+            await anyio.sleep(0.1)
+        group.cancel_scope.cancel()
+    assert sorted(overtaken)[-3] <= 3  # those that were on their way
+    assert emulator.statuses[429] < 0.02 * emulator.statuses.total()
+
+
+def test_polls_of_many_tails_are_spread() -> None:
+    random.seed(0)
+    pace = [Pace(1.0, 45.0) for _ in range(200)]
+    at = [0.0] * 200
+    for index in range(200):
+        while at[index] < 600.0:
+            at[index] += jittered(pace[index].after(0))
+    for begin in range(600, 650, 10):
+        together = sum(begin <= time < begin + 10 for time in at)
+        assert together < 0.45 * len(at)  # of 22 % where they are spread evenly
