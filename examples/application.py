@@ -13,6 +13,7 @@ import asyncio
 import os
 from collections import defaultdict, deque
 from contextlib import AsyncExitStack
+from functools import partial
 
 import anyio
 from aiohttp import ClientSession, web
@@ -58,7 +59,8 @@ async def main(seconds: float) -> None:
             )
         app = web.Application()
         app[SERVICES] = services
-        app[NEWEST] = defaultdict(lambda: deque(maxlen=3))
+        newest: dict[int, deque[str]] = defaultdict(partial(deque[str], maxlen=3))
+        app[NEWEST] = newest
         app.router.add_get("/", overview)
         runner = web.AppRunner(app)
         await runner.setup()
@@ -67,7 +69,7 @@ async def main(seconds: float) -> None:
         await site.start()
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(keep_newest, services, app[NEWEST])
+            tasks.start_soon(keep_newest, services, newest)
             host, port = runner.addresses[0][:2]
             print(f"Serving on http://{host}:{port}")
             await anyio.sleep(seconds)
@@ -77,6 +79,6 @@ async def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Serve an overview of the services.")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to serve")
     asyncio.run(main(parser.parse_args().seconds))

@@ -6,7 +6,7 @@ import fnmatch
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import anyio
 import msgspec
@@ -43,14 +43,14 @@ class WatchedEntry(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     service_id : int
     service_name : str or None
-    deployment_id : int or None
+    deployment_id : int
         Which deployment wrote it.
     entry : LogEntry
     """
 
     service_id: int
     service_name: str | None
-    deployment_id: int | None
+    deployment_id: int
     entry: LogEntry
 
 
@@ -119,7 +119,7 @@ class Turn:
         return WatchedEntry(
             service_id=self._service_id,
             service_name=self._name,
-            deployment_id=entry.deployment_id,
+            deployment_id=cast("int", entry.deployment_id),  # a tail sets it
             entry=entry,
         )
 

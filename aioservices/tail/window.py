@@ -13,7 +13,7 @@ import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from itertools import compress, islice
-from operator import attrgetter, eq, or_
+from operator import attrgetter, eq
 
 import msgspec
 
@@ -150,7 +150,10 @@ def _number_copies(entries: list[LogEntry]) -> None:
     ties = list(map(eq, times, islice(times, 1, None)))
     if True not in ties:
         return  # no two lines at one time, hence no copies: the common case, at little cost
-    tied = list(compress(entries, map(or_, [*ties, False], [False, *ties])))
+    beside = zip(
+        [*ties, False], [False, *ties], strict=True
+    )  # is it one with the next, or the last?
+    tied = list(compress(entries, map(any, beside)))
     if len(set(map(message, tied))) == len(tied):
         return
     at: dt.datetime | None = None
