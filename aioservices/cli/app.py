@@ -8,6 +8,7 @@ import click
 
 from aioservices._version import __version__
 
+from .deploying import deploy, redeploy
 from .errors import INTERRUPTED, explain
 from .listing import get_services, list_services
 from .local import demo, emulator
@@ -41,7 +42,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (list_services, get_services, emulator, demo):
+for command in (list_services, get_services, deploy, redeploy, emulator, demo):
     cli.add_command(command)
 
 

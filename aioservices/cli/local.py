@@ -19,7 +19,7 @@ def emulator(arguments: tuple[str, ...]) -> int:
     return main(list(arguments))
 
 
-@click.command("demo")
+@click.command("demo", short_help="Show what this can do; it needs no key.")
 def demo() -> int:
     """Show what this can do, with a fleet of real programs on this machine.
 

@@ -1,0 +1,106 @@
+"""The board on a terminal that shows how far a fleet's deploy is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from aioservices.models import Deployment
+
+from .render import console, state_style
+from .times import in_words
+from .verdict import Verdict
+
+__all__ = ["Board"]
+
+_RESERVE = 4  # lines of the terminal that stay free
+
+
+class Board:
+    """What is under way, below the lines of what is done; plain lines where there is no terminal.
+
+    Parameters
+    ----------
+    names : mapping of int to str
+        The services.
+    """
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        self._names = names
+        self._done: list[Verdict] = []
+        self._started: Mapping[int, Deployment | None] = {}
+        self._since: dict[int, float] = {}
+        self._console = console()
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            # What is to be told on standard error stays there, unless it is this terminal.
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._draw,
+                redirect_stderr=console(stderr=True).is_terminal,
+                transient=True,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def follow(self, started: Mapping[int, Deployment | None]) -> None:
+        """Show these deployments, from now on."""
+        self._started = started
+
+    def tell(self, verdict: Verdict) -> None:
+        """Print what became of one, to stay."""
+        self._done.append(verdict)
+        line = Text(verdict.line)
+        style = "red" if not verdict.is_good else state_style(verdict.state)
+        line.stylize(style, 0, len(verdict.word))
+        self._console.print(line, soft_wrap=True)
+
+    def _draw(self) -> RenderableType:
+        now = time.monotonic()
+        done = {verdict.service_id for verdict in self._done}
+        under_way = [each for each in list(self._started) if each not in done]
+        for each in under_way:
+            self._since.setdefault(each, now)
+        waiting = len(self._names) - len(done) - len(under_way)
+        shown = under_way[: max(1, self._console.height - _RESERVE)]
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, width=9)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True, justify="right")
+        for each in shown:
+            deployment = self._started.get(each)
+            state = (deployment.state if deployment else None) or "asked for"
+            table.add_row(
+                Text(state, style=state_style(state) or "dim"),
+                Text(self._names[each]),
+                Text(in_words(now - self._since[each]), style="dim"),
+            )
+        failed = sum(not verdict.is_good for verdict in self._done)
+        parts = [f"{len(done)}/{len(self._names)}"]
+        parts += [f"{failed} failed"] if failed else []
+        parts += [f"{len(under_way)} under way"] if under_way else []
+        parts += [f"{waiting} to come"] if waiting else []
+        bar = Table.grid(padding=(0, 1))
+        bar.add_column(width=max(8, min(24, self._console.width // 4)))
+        bar.add_column(no_wrap=True, overflow="ellipsis")
+        bar.add_row(ProgressBar(len(self._names), len(done)), Text(", ".join(parts)))
+        return Group(table, bar) if shown else bar

@@ -1,0 +1,245 @@
+"""The commands that deploy services: `deploy` and `redeploy`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from aioservices.fleet import DeployRun
+from aioservices.models import Service, ServiceSummary
+from aioservices.services import Services
+
+from .board import Board
+from .connection import Connection
+from .errors import FAILED, MISUSED, CommandError
+from .options import DURATION, as_json, connected, examples
+from .run import run
+from .select import terms_from_lines
+from .targets import Target, find
+from .text import one_line, printable
+from .verdict import Verdict, judge, summary
+
+__all__ = ["deploy", "redeploy"]
+
+_MANY = 10  # services that are deployed without asking
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what both commands take."""
+    options = [
+        click.argument("terms", metavar="SERVICE...", nargs=-1, required=True),
+        click.option("--dry-run", is_flag=True, help="Only show which services it would be."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask, however many they are."),
+        click.option("--no-wait", is_flag=True, help="Do not wait until they run."),
+        click.option(
+            "--concurrency",
+            type=click.IntRange(1),
+            default=20,
+            show_default=True,
+            metavar="N",
+            help="How many are asked for at once.",
+        ),
+        click.option(
+            "--timeout",
+            type=DURATION,
+            default="10m",
+            show_default=True,
+            help="How long each deployment may take until it runs.",
+        ),
+        as_json("One JSON object a line, for each service as it is done."),
+        connected(timeout=False),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command(
+    "deploy",
+    epilog=examples(
+        "aioservices deploy 42 web-shop",
+        "aioservices deploy 'batch-*' --dry-run",
+        "aioservices list --status idle --json | aioservices deploy - --yes",
+    ),
+)
+@_options
+def deploy(connection: Connection, **options: Any) -> int:
+    """Deploy services, and wait until they run.
+
+    SERVICE is an id, a name, or a pattern such as 'web-*'; - reads them from
+    standard input, one a line. Each service is deployed exactly once, whatever
+    the network does. The exit status is 1 if any of them does not run.
+    """
+    return _deploy(connection, redeploy=False, **options)
+
+
+@click.command(
+    "redeploy",
+    epilog=examples("aioservices redeploy web-shop", "aioservices redeploy 'web-*' --no-wait"),
+)
+@_options
+def redeploy(connection: Connection, **options: Any) -> int:
+    """Deploy services again as they are, and wait until they run.
+
+    SERVICE is an id, a name, or a pattern such as 'web-*'; - reads them from
+    standard input, one a line. The exit status is 1 if any of them does not
+    run.
+    """
+    return _deploy(connection, redeploy=True, **options)
+
+
+def _deploy(
+    connection: Connection,
+    *,
+    terms: Sequence[str],
+    redeploy: bool,
+    dry_run: bool,
+    yes: bool,
+    no_wait: bool,
+    concurrency: int,
+    timeout: float,
+    as_json: bool,
+) -> int:
+    wanted = _with_standard_input(terms)
+    targets: list[Target] = []
+
+    async def look() -> int:
+        async with connection.open() as services:
+            targets.extend(await connection.reach(services, lambda view: find(view, wanted)))
+        return 0
+
+    if status := run(look):
+        return status
+    names = {each.id: one_line(each.name or "") or "-" for each in targets}
+    verb = "redeploy" if redeploy else "deploy"
+    if dry_run:
+        _show_plan(targets, names, verb=verb, as_json=as_json)
+        return 0
+    if len(names) > _MANY and not yes:
+        _ask(len(names), verb)
+
+    def start(services: Services) -> DeployRun:
+        return services.deploy_many(
+            names,
+            redeploy=redeploy,
+            wait=not no_wait,
+            concurrency=concurrency,
+            timeout=timeout,
+        )
+
+    async def work() -> int:
+        async with connection.open() as services:
+            tell = _tell_json if as_json else None
+            return await _see_through(
+                start(services), names, waited=not no_wait, url=connection.base_url, tell=tell
+            )
+
+    return run(work)
+
+
+async def _see_through(
+    deploys: DeployRun,
+    names: Mapping[int, str],
+    *,
+    waited: bool,
+    url: str,
+    tell: Callable[[Verdict], None] | None,
+) -> int:
+    """Deploy, show what becomes of it, and sum up."""
+    begun = time.monotonic()
+    verdicts: list[Verdict] = []
+
+    async def go(tell: Callable[[Verdict], None]) -> None:
+        async with deploys:
+            async for outcome in deploys:
+                verdict = judge(outcome, names[outcome.service_id], waited=waited, url=url)
+                verdicts.append(verdict)
+                tell(verdict)
+
+    try:
+        if tell is not None:
+            await go(tell)
+        else:
+            with Board(names) as board:
+                board.follow(deploys.started)
+                await go(board.tell)
+            _sum_up(verdicts, seconds=time.monotonic() - begun)
+    finally:
+        if len(verdicts) < len(names):
+            _tell_interrupted(deploys, names)
+    return 0 if all(verdict.is_good for verdict in verdicts) else FAILED
+
+
+def _with_standard_input(terms: Sequence[str]) -> list[str]:
+    if "-" not in terms:
+        return list(terms)
+    read = terms_from_lines(sys.stdin)
+    given = [each for term in terms for each in (read if term == "-" else [term])]
+    if not given:
+        raise CommandError("standard input names no service", status=MISUSED)
+    return given
+
+
+def _show_plan(
+    targets: Sequence[Service | ServiceSummary],
+    names: Mapping[int, str],
+    *,
+    verb: str,
+    as_json: bool,
+) -> None:
+    for each in targets:
+        deployment = each.current_deployment
+        state = deployment.state if deployment else None
+        if as_json:
+            plan = {"service_id": each.id, "service_name": each.name, "state": state}
+            click.echo(json.dumps(plan))
+        else:
+            now = one_line(state or "not deployed")
+            click.echo(f"would {verb} {names[each.id]} ({each.id}), now {now}")
+
+
+def _ask(count: int, verb: str) -> None:
+    """Have a person confirm.
+
+    Raises
+    ------
+    CommandError
+        If there is nobody, or they say no.
+    """
+    if not sys.stdin.isatty():
+        raise CommandError(
+            f"this would {verb} {count} services: say --yes if it should, or look with --dry-run",
+            status=MISUSED,
+        )
+    if not click.confirm(f"{verb.capitalize()} {count} services?", err=True):
+        raise CommandError("nothing was done", status=FAILED)
+
+
+def _tell_json(verdict: Verdict) -> None:
+    sys.stdout.write(json.dumps(verdict.to_json()) + "\n")
+    sys.stdout.flush()
+
+
+def _sum_up(verdicts: Sequence[Verdict], *, seconds: float) -> None:
+    """Print why some failed, with the end of their logs, then how many are how."""
+    for verdict in verdicts:
+        if verdict.logs:
+            click.echo(f"\nLast lines of {verdict.name} ({verdict.service_id}):")
+            for message in verdict.logs:
+                for line in printable(message).split("\n"):
+                    click.echo(f"  {line}")
+    if len(verdicts) > 1:
+        click.echo(f"\n{summary(verdicts, seconds=seconds)}")
+
+
+def _tell_interrupted(deploys: DeployRun, names: Mapping[int, str]) -> None:
+    started = deploys.started
+    text = f"interrupted: {len(started)} of {len(names)} services were deployed, and go on"
+    if started:
+        text += ": " + ", ".join(f"{names[each]} ({each})" for each in started)
+    click.echo(f"aioservices: {text}", err=True)

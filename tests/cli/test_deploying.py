@@ -1,0 +1,154 @@
+"""`aioservices deploy` and `redeploy`."""
+
+import json
+import signal
+import sys
+
+import anyio
+import pytest
+
+from aioservices.emulator import Emulator
+from aioservices.emulator.faults import Reset, Respond
+
+from .conftest import Cli
+
+CRASHING = [
+    sys.executable,
+    "-c",
+    r"print('one'); raise SystemExit('bad \x1b[31m\x1b]0;title\x07')",
+]
+
+
+async def test_services_are_deployed_by_id_name_and_pattern(cli: Cli, emulator: Emulator) -> None:
+    for name in ("web-a", "web-b", "shop", "other"):
+        emulator.add_service(name)
+    ended = await cli.run("deploy", "3", "web-*", "SHOP")
+    assert ended.status == 0, ended
+    assert emulator.deploys == {1: 1, 2: 1, 3: 1}
+    assert "\x1b" not in ended.output
+    for name in ("web-a (1)", "web-b (2)", "shop (3)"):
+        assert sum(line.startswith(f"running   {name}, ") for line in ended.lines) == 1
+    assert ended.lines[-1].startswith("3 services: 3 running, in ")
+
+
+async def test_what_fails_is_told_with_the_end_of_its_log(cli: Cli, emulator: Emulator) -> None:
+    emulator.fault(Respond(422, "json"), method="POST", path="/services/1/deployments")
+    emulator.add_service("refused")
+    emulator.add_service("good")
+    ended = await cli.run("deploy", "refused", "good")
+    assert ended.status == 1
+    assert any(line.startswith("refused   refused (1), ") for line in ended.lines)
+    assert ended.lines[-1].startswith("2 services: 1 refused, 1 running, in ")
+
+
+async def test_no_escape_sequence_of_a_failed_log_gets_through(
+    cli: Cli, emulator: Emulator
+) -> None:
+    emulator.add_service("crash\x1b[2J", command=CRASHING)
+    # It may run for a moment before it ends: both are right.
+    with cli.terminal("deploy", "1") as terminal:
+        ended = await terminal.end()
+    assert "\x1b]" not in ended.output
+    assert "\x1b[2J" not in ended.output
+    assert "crash" in ended.output
+
+
+async def test_json_is_one_object_a_service(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("redeploy", "web", "--json")
+    assert ended.status == 0, ended
+    [found] = map(json.loads, ended.lines)
+    assert found.pop("elapsed") >= 0
+    assert found == {
+        "service_id": 1,
+        "service_name": "web",
+        "deployment_id": 1001,
+        "state": "running",
+        "ok": True,
+        "error": None,
+        "logs": [],
+    }
+
+
+async def test_nothing_is_deployed_twice_although_the_answer_is_lost(
+    cli: Cli, emulator: Emulator
+) -> None:
+    emulator.add_service("web")
+    emulator.fault(Reset(), method="POST", times=1)
+    ended = await cli.run("deploy", "web")
+    assert ended.status == 0, ended
+    assert emulator.deploys == {1: 1}
+
+
+async def test_many_need_a_yes_where_nobody_can_be_asked(cli: Cli, emulator: Emulator) -> None:
+    for number in range(11):
+        emulator.add_service(f"web-{number}")
+    refused = await cli.run("deploy", "web-*")
+    assert (refused.status, refused.output, emulator.deploys) == (2, "", {})
+    assert refused.errors.count("\n") == 1
+    assert "11 services" in refused.errors
+    assert "--yes" in refused.errors
+    assert (await cli.run("deploy", "-", "--yes", "--no-wait", input="web-*\n")).status == 0
+    assert emulator.deploys.total() == 11
+
+
+@pytest.mark.parametrize(("answer", "status", "deploys"), [("y\n", 0, 11), ("n\n", 1, 0)])
+async def test_a_person_is_asked_before_many(
+    cli: Cli, emulator: Emulator, answer: str, status: int, deploys: int
+) -> None:
+    for number in range(11):
+        emulator.add_service(f"web-{number}")
+    with cli.terminal("deploy", "web-*") as terminal:
+        await terminal.until("Deploy 11 services? [y/N]")
+        terminal.type(answer)
+        ended = await terminal.end()
+    assert ended.status == status, ended
+    assert emulator.deploys.total() == deploys
+
+
+async def test_a_dry_run_deploys_nothing(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("deploy", "web", "--dry-run")
+    assert (ended.status, ended.output) == (0, "would deploy web (1), now not deployed\n")
+    assert emulator.deploys == {}
+
+
+async def test_standard_input_names_services_as_list_shows_them(
+    cli: Cli, emulator: Emulator
+) -> None:
+    emulator.add_service("a")
+    emulator.add_service("b")
+    listed = await cli.run("list", "--json")
+    ended = await cli.run("deploy", "-", "--json", input=listed.output + "# a comment\n\na\n")
+    assert ended.status == 0, ended
+    assert emulator.deploys == {1: 1, 2: 1}
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+async def test_a_terminal_shows_a_board_and_keeps_what_is_done(cli: Cli, columns: int) -> None:
+    async with Emulator(pending_for=1.5) as emulator:
+        cli.emulator = emulator
+        emulator.add_service("web-shop")
+        emulator.add_service("api")
+        with cli.terminal("deploy", "web-shop", "api", columns=columns) as terminal:
+            ended = await terminal.end()
+    assert ended.status == 0, ended
+    assert "0/2" in ended.output
+    assert "━" in ended.output
+    assert "2 services: 2 running" in ended.output
+
+
+async def test_ctrl_c_tells_what_was_started(cli: Cli) -> None:
+    async with Emulator(pending_for=600) as emulator:
+        cli.emulator = emulator
+        emulator.add_service("web")
+        with cli.terminal("deploy", "web") as terminal:
+            await terminal.until("1 under way")
+            with anyio.fail_after(30):
+                while not emulator.deploys:
+                    await anyio.sleep(0.05)
+            terminal.type("\x03")
+            ended = await terminal.end()
+    assert ended.status == 128 + signal.SIGINT
+    assert "interrupted: 1 of 1 services were deployed, and go on: web (1)" in ended.output
+    assert "Traceback" not in ended.output
