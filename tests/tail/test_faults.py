@@ -286,7 +286,7 @@ async def test_a_clock_an_hour_off_does_no_harm(hours: int) -> None:
         session(emulator) as services,
     ):
         service_id = emulator.add_service("web", deployed=True)
-        async with services.tail_logs(service_id, 1001, **QUICK | {"grace": 1.5}) as tail:
+        async with services.tail_logs(service_id, 1001, **QUICK | {"grace": 0.5}) as tail:
             for number in range(0, 20, 2):
                 write(emulator, service_id, number, visible_after=0.05)
                 write(emulator, service_id, number + 1)

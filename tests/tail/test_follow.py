@@ -152,7 +152,7 @@ async def test_lines_that_turn_up_after_the_end_are_awaited(
     emulator: Emulator, services: Services
 ) -> None:
     service_id = emulator.add_service("web", deployed=True)
-    options = QUICK | {"grace": 1.0}
+    options = QUICK | {"grace": 0.6}
     async with services.tail_logs(service_id, 1001, **options) as tail:
         written = write(emulator, service_id, 1, 2)
         await take(tail, 2)
@@ -197,11 +197,11 @@ async def test_a_state_that_flaps_neither_loses_nor_repeats_a_line(
             seen: list[str] = []
 
             async def read() -> None:
-                seen.extend(await take(tail, 6))
+                seen.extend(await take(tail, 4))
 
             group.start_soon(read)
             written: list[str] = []
-            for number in range(0, 6, 2):
+            for number in range(0, 4, 2):
                 written += write(emulator, service_id, number)
                 emulator.set_state(service_id, "failed")
                 await until(lambda: tail.status.polls and not tail.status.deployments)

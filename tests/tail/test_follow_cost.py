@@ -17,7 +17,7 @@ from .conftest import QUICK, collecting, looks, queries, session, take, until, w
 from .plain import PlainServer
 
 
-async def requests_at_rest(emulator: Emulator, requests: int = 12) -> float:
+async def requests_at_rest(emulator: Emulator, requests: int = 8) -> float:
     """Seconds between two requests of those that look at nothing but tails."""
     emulator.requests.clear()
     await until(lambda: len(emulator.requests) > requests)
@@ -127,14 +127,14 @@ async def test_forty_tails_and_ordinary_calls_share_one_rate_limit(*, slides: bo
             write(emulator, service_id, 1)
             group.start_soon(follow, service_id)
         await until(lambda: emulator.statuses[200] > 60)
-        for _ in range(20):
+        for _ in range(10):
             began = time.time()
             await services.list(limit=1)
             [mine] = [r for r in emulator.requests if r.path == "/services" and r.time >= began]
             overtaken.append(sum(began < each.time < mine.time for each in emulator.requests))
             await anyio.sleep(0.1)
         group.cancel_scope.cancel()
-    assert sorted(overtaken)[-3] <= 3  # those that were on their way
+    assert sorted(overtaken)[-2] <= 3  # those that were on their way
     assert emulator.statuses[429] < 0.02 * emulator.statuses.total()
 
 
