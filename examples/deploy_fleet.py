@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from fnmatch import fnmatch
 
@@ -46,7 +46,7 @@ async def deploy(services: Services, pattern: str, seconds: float) -> bool:
 
 
 @asynccontextmanager
-async def open_session() -> AsyncIterator[Services]:
+async def open_session() -> AsyncGenerator[Services]:
     """Open a session with the API if there is a key for it, else with an emulator."""
     if "CIVIS_API_KEY" in os.environ:
         async with Services() as services:
@@ -67,7 +67,7 @@ async def main(pattern: str, seconds: float) -> bool:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Deploy services, each exactly once.")
     parser.add_argument("pattern", nargs="?", default="demo-*", help="of the services' names")
     parser.add_argument("--seconds", type=float, default=600.0, help="for each, until it runs")
     arguments = parser.parse_args()

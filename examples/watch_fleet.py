@@ -1,7 +1,8 @@
 """A daemon that follows the logs of a fleet, and goes on after a restart where it was.
 
-It prints every line of every service that runs, and keeps what it has printed in a file of
-checkpoints. Started again it prints what was written meanwhile, and nothing twice.
+It prints every line of every service that runs, and keeps in a file how far it has come. Stopped
+by Ctrl-C or SIGTERM and started again, it prints what was written meanwhile, and nothing twice;
+after a crash it repeats what came since the last checkpoint.
 
 With CIVIS_API_KEY set it watches your own services. Without, it starts an emulator.
 
@@ -12,7 +13,8 @@ import argparse
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -57,7 +59,7 @@ async def keep_saving(watch: LogWatch, path: Path) -> None:
 
 
 @asynccontextmanager
-async def open_session() -> AsyncIterator[Services]:
+async def open_session() -> AsyncGenerator[Services]:
     """Open a session with the API if there is a key for it, else with an emulator."""
     if "CIVIS_API_KEY" in os.environ:
         async with Services() as services:
@@ -72,10 +74,13 @@ async def open_session() -> AsyncIterator[Services]:
 
 async def main(path: Path, seconds: float) -> None:
     """Watch for some seconds, or until something ends it."""
+    loop = asyncio.get_running_loop()
     async with open_session() as services, services.watch_logs(resume=load(path)) as watch:
         try:
             with anyio.move_on_after(seconds):
                 async with anyio.create_task_group() as tasks:
+                    for number in (signal.SIGINT, signal.SIGTERM):
+                        loop.add_signal_handler(number, tasks.cancel_scope.cancel)
                     tasks.start_soon(keep_saving, watch, path)
                     tasks.start_soon(print_lines, watch)
         finally:
@@ -83,7 +88,7 @@ async def main(path: Path, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Follow the logs of a fleet.")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints.json"))
     parser.add_argument("--seconds", type=float, default=float("inf"), help="how long to watch")
     arguments = parser.parse_args()
