@@ -12,8 +12,10 @@ from .deploying import deploy, redeploy
 from .errors import INTERRUPTED, explain
 from .listing import get_services, list_services
 from .local import demo, emulator
+from .logs import logs
 from .options import examples
 from .text import one_line
+from .watch import watch
 
 __all__ = ["cli", "main"]
 
@@ -42,7 +44,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (list_services, get_services, deploy, redeploy, emulator, demo):
+for command in (list_services, get_services, deploy, redeploy, logs, watch, emulator, demo):
     cli.add_command(command)
 
 

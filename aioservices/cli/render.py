@@ -16,7 +16,7 @@ from aioservices.models import Service, ServiceSummary
 from .text import one_line
 from .times import in_words
 
-__all__ = ["console", "show_service", "show_services", "state_style", "summary_of"]
+__all__ = ["coloured", "console", "show_service", "show_services", "state_style", "summary_of"]
 
 _STATE_STYLES = {
     "running": "green",
@@ -41,6 +41,12 @@ _COLUMNS = {
 def console(*, stderr: bool = False) -> Console:
     """Make a console on which nothing in a text is taken for markup."""
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def coloured() -> bool:
+    """Whether standard output is a terminal with colours that may be used."""
+    out = console()
+    return out.is_terminal and out.color_system is not None and not out.no_color
 
 
 def state_style(state: str | None) -> str:

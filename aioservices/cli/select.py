@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from .errors import CommandError
 
-__all__ = ["ids_among", "is_id", "matches", "select", "terms_from_lines"]
+__all__ = ["ids_among", "is_id", "is_pattern", "matches", "select", "terms_from_lines"]
 
 
 def is_id(term: str) -> bool:
@@ -19,6 +19,11 @@ def is_id(term: str) -> bool:
 def ids_among(terms: Iterable[str]) -> list[int]:
     """Give the ids among some terms, each once."""
     return list(dict.fromkeys(int(term) for term in terms if is_id(term)))
+
+
+def is_pattern(term: str) -> bool:
+    """Tell whether a term may mean several services."""
+    return any(character in term for character in "*?[")
 
 
 def matches(name: str | None, pattern: str) -> bool:
@@ -52,7 +57,7 @@ def select(terms: Iterable[str], names: Mapping[int, str | None]) -> list[int]:
         meant = _meant(term, names)
         if not meant:
             raise CommandError(_unknown(term))
-        if len(meant) > 1 and not _is_pattern(term):
+        if len(meant) > 1 and not is_pattern(term):
             raise CommandError(
                 f"{len(meant)} services are called {term!r}: say which by its id "
                 f"({', '.join(map(str, meant))})"
@@ -87,15 +92,11 @@ def _meant(term: str, names: Mapping[int, str | None]) -> list[int]:
     return exactly or [number for number, name in names.items() if matches(name, term)]
 
 
-def _is_pattern(term: str) -> bool:
-    return any(character in term for character in "*?[")
-
-
 def _unknown(term: str) -> str:
     hint = "aioservices list shows what there is"
     if is_id(term):
         return f"there is no service {term}, or the API key may not see it: {hint}"
-    if _is_pattern(term):
+    if is_pattern(term):
         return f"no service has a name that fits {term!r}: {hint}"
     return f"no service is called {term!r}: {hint}"
 

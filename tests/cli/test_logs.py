@@ -1,0 +1,192 @@
+"""`aioservices logs`."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+
+from aioservices.emulator import Emulator
+
+from .conftest import Cli
+
+SECOND = 1_000_000_000
+HOSTILE = "a\x1b[2Jb\x1b]0;title\x07c\rd\u202ee\x9bf\ttab"
+
+
+@pytest.fixture
+def web(emulator: Emulator) -> int:
+    """A service that has written ten lines, the last a second ago."""
+    service_id = emulator.add_service("web", deployed=True)
+    now = time.time_ns()
+    for number in range(10):
+        stream = "stderr" if number % 2 else "stdout"
+        emulator.log(service_id, f"line {number}", stream=stream, at=now - (10 - number) * SECOND)  # type: ignore[arg-type]
+    return service_id
+
+
+async def test_a_log_is_shown_whole(cli: Cli, web: int) -> None:
+    ended = await cli.run("logs", "web")
+    assert (ended.status, ended.errors) == (0, "")
+    assert ended.lines == [f"line {number}" for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [
+        (["-n", "3"], [7, 8, 9]),
+        (["-n", "0"], []),
+        (["-n", "2", "--stream", "stderr"], [7, 9]),
+        (["--grep", "[2-5]", "--exclude", "3", "--exclude", "4"], [2, 5]),
+        (["--since", "4500ms"], None),
+        (["--since", "4.5s"], [6, 7, 8, 9]),
+        (["--grep", "("], None),
+        (["--template", "{what}"], None),
+        (["--template", "{message"], None),
+    ],
+)
+async def test_options_choose_lines(
+    cli: Cli, web: int, options: list[str], numbers: list[int] | None
+) -> None:
+    ended = await cli.run("logs", "web", *options)
+    if numbers is None:
+        assert (ended.status, ended.output, ended.errors.count("\n")) == (2, "", 1)
+        assert options[0] in ended.errors
+        return
+    # The program takes a moment to begin, which --since counts from.
+    shown = [f"line {number}" for number in numbers]
+    assert ended.status == 0, ended
+    assert ended.lines == shown[-len(ended.lines) :] if "--since" in options else shown
+
+
+async def test_a_template_and_timestamps_say_when_and_where(cli: Cli, web: int) -> None:
+    template = "{name}|{service_id}|{deployment_id}|{stream}|{source}|{message}"
+    ended = await cli.run("logs", "web", "-n", "1", "--template", template)
+    assert ended.output == f"web|{web}|1001|stderr|user|line 9\n"
+    ended = await cli.run("logs", "web", "-n", "1", "-t")
+    stamp, _, message = ended.output.partition(" ")
+    assert (stamp[-1], len(stamp), message) == ("Z", 24, "line 9\n")
+
+
+async def test_nothing_that_a_terminal_acts_on_gets_through(cli: Cli, emulator: Emulator) -> None:
+    emulator.log(emulator.add_service("web"), HOSTILE)
+    with cli.terminal("logs", "web") as terminal:
+        ended = await terminal.end()
+    assert ended.output == "a\\x1b[2Jb\\x1b]0;title\\x07c\\rd\\u202ee\\x9bf   tab\n".replace(
+        "f   tab", ended.output[ended.output.index("f") : ended.output.index("tab")] + "tab"
+    )
+    assert not set("\x1b\x07\x9b\u202e\t").intersection(ended.output)
+
+
+async def test_json_keeps_every_byte(cli: Cli, emulator: Emulator) -> None:
+    emulator.log(emulator.add_service("web"), HOSTILE)
+    ended = await cli.run("logs", "web", "--json")
+    assert ended.output.isascii()
+    assert json.loads(ended.output)["message"] == HOSTILE
+
+
+async def test_standard_error_is_red_unless_colours_are_unwanted(cli: Cli, web: int) -> None:
+    with cli.terminal("logs", "web", "-n", "1") as terminal:
+        assert (await terminal.end()).output == "\x1b[31mline 9\x1b[0m\n"
+    with cli.terminal("logs", "web", "-n", "1", NO_COLOR="1") as terminal:
+        assert (await terminal.end()).output == "line 9\n"
+
+
+async def test_following_shows_the_last_lines_then_only_new_ones(
+    cli: Cli, emulator: Emulator, web: int
+) -> None:
+    with cli.terminal("logs", "web", "-f", "-n", "2", columns=40, NO_COLOR="1") as terminal:
+        await terminal.until("line 9")
+        emulator.log(web, "new")
+        await terminal.until("new")
+        terminal.type("\x03")
+        ended = await terminal.end()
+    assert ended.status == 128 + signal.SIGINT
+    assert ended.output.replace("^C", "") == "line 8\nline 9\nnew\n"
+
+
+async def test_a_redeploy_is_followed(cli: Cli, emulator: Emulator, web: int) -> None:
+    with cli.terminal("logs", "web", "-f", "-n", "1") as terminal:
+        await terminal.until("line 9")
+        emulator.deploy(web)
+        emulator.log(web, "after")
+        await terminal.until("after")
+
+
+async def test_ctrl_c_ends_it_although_nobody_reads(cli: Cli, emulator: Emulator, web: int) -> None:
+    for _ in range(3000):
+        emulator.log(web, "x" * 100)
+    process = cli.start("logs", "web")
+    try:
+        assert process.stdout is not None
+        await anyio.wait_readable(process.stdout)
+        await anyio.sleep(0.5)  # the pipe fills up
+        process.send_signal(signal.SIGINT)
+        with anyio.fail_after(30):
+            assert await anyio.to_thread.run_sync(process.wait) == 128 + signal.SIGINT
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def test_a_reader_that_has_enough_ends_it_quietly(
+    cli: Cli, emulator: Emulator, web: int
+) -> None:
+    for _ in range(3000):
+        emulator.log(web, "x" * 100)
+    process = cli.start("logs", "web")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        await anyio.wait_readable(process.stdout)
+        os.close(os.dup(process.stdout.fileno()))
+        process.stdout.close()
+        with anyio.fail_after(30):
+            status = await anyio.to_thread.run_sync(process.wait)
+        assert (status, process.stderr.read()) == (0, "")
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+async def test_a_cursor_goes_on_where_it_stopped(
+    cli: Cli, emulator: Emulator, web: int, tmp_path: Path
+) -> None:
+    place = str(tmp_path / "web.cursor")
+    assert (await cli.run("logs", "web", "-n", "2", "--cursor", place)).lines == [
+        "line 8",
+        "line 9",
+    ]
+    assert (await cli.run("logs", "web", "-n", "2", "--cursor", place)).lines == []
+    emulator.log(web, "new")
+    assert (await cli.run("logs", "web", "--cursor", place)).lines == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["web.cursor"]
+
+
+@pytest.mark.parametrize("kind", ["cut", "foreign", "other"])
+async def test_a_cursor_that_does_not_fit_is_refused_in_one_line(
+    cli: Cli, emulator: Emulator, web: int, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "cursor"
+    emulator.add_service("other", deployed=True)
+    await cli.run("logs", "other", "--cursor", str(place))
+    if kind == "cut":
+        place.write_text(place.read_text()[:20])
+    elif kind == "foreign":
+        place.write_bytes(b"\xff\x00 not a cursor")
+    before = place.read_bytes()
+    ended = await cli.run("logs", "web", "--cursor", str(place))
+    assert (ended.status, ended.output, ended.errors.count("\n")) == (2, "", 1)
+    assert str(place) in ended.errors
+    assert place.read_bytes() == before
+
+
+async def test_a_service_that_was_never_deployed_has_no_log(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("logs", "web")
+    assert (ended.status, ended.output) == (0, "")
+    assert ended.errors == "aioservices: service 1 has no log, it was never deployed\n"
