@@ -18,7 +18,7 @@ from .fate import has_acted, look_delays, may_have_acted
 from .progress import complete, newest_since
 from .roster import Roster, Sight
 from .session import Session
-from .waiting import Lookout
+from .waiting import HOPELESS, Lookout
 
 __all__ = ["DeployOutcome", "DeployRun"]
 
@@ -130,16 +130,28 @@ class _Deploys:
         self, ids: tuple[int, ...], send: Callable[[DeployOutcome], Awaitable[None]]
     ) -> None:
         """Deploy services, and send the outcome of each."""
-        try:
-            sights = await self._roster.look(frozenset(ids))
-        except ServicesError as exc:
-            sights = dict.fromkeys(ids, exc)
+        sights = await self._look(ids)
         async with anyio.create_task_group() as polling:
             polling.start_soon(self._lookout.run)
             async with anyio.create_task_group() as deploys:
                 for service_id in ids:
                     deploys.start_soon(self._see_through, service_id, sights[service_id], send)
             polling.cancel_scope.cancel()
+
+    async def _look(self, ids: Iterable[int]) -> dict[int, Sight | ServicesError]:
+        """Learn what there is before anything is deployed, with some patience."""
+        sights: dict[int, Sight | ServicesError] = {}
+        unseen = frozenset(ids)
+        for delay in look_delays(self._settle):
+            await anyio.sleep(delay)
+            try:
+                sights |= await self._roster.look(unseen)
+            except ServicesError as exc:
+                sights |= dict.fromkeys(unseen, exc)
+            unseen = frozenset(each for each in unseen if _may_be_seen_later(sights[each]))
+            if not unseen:
+                break
+        return sights
 
     async def _see_through(
         self,
@@ -224,3 +236,10 @@ class _Deploys:
             error.add_note("The service shows no new deployment, although there must be one.")
             raise error
         return None
+
+
+def _may_be_seen_later(sight: Sight | ServicesError) -> bool:
+    # What the session repeated until it gave up is given up here too.
+    return (
+        isinstance(sight, RequestError) and not isinstance(sight, HOPELESS) and sight.attempts == 1
+    )

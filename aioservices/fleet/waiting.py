@@ -22,14 +22,14 @@ from .roster import Roster
 from .session import Session
 from .workers import work_through
 
-__all__ = ["Lookout", "wait_until_running"]
+__all__ = ["HOPELESS", "Lookout", "wait_until_running"]
 
 log = logging.getLogger(__name__)
 
 _GROWTH = 1.5
 _SLOWEST = 10  # times the first interval
 _AT_ONCE = 8
-_HOPELESS = (AuthenticationError, NotFoundError, PermissionDeniedError)
+HOPELESS = (AuthenticationError, NotFoundError, PermissionDeniedError)
 
 
 async def wait_until_running(
@@ -49,7 +49,7 @@ async def wait_until_running(
         while True:
             try:
                 looked = await session.get_deployments(service_id, deployment_id)
-            except _HOPELESS:
+            except HOPELESS:
                 raise
             except RequestError as exc:
                 log.warning("%s; looking again in %.1f s", exc, interval)
@@ -152,7 +152,7 @@ class Lookout:
             awaited = self._awaited.get(service_id)
             if awaited is None:  # given up meanwhile
                 return
-            if isinstance(sight, _HOPELESS):
+            if isinstance(sight, HOPELESS):
                 awaited.settle(error=sight)
             elif not isinstance(sight, ServicesError):
                 await self._judge(service_id, awaited, sight.current_deployment)
