@@ -139,6 +139,7 @@ class Poller:
         self._first_seen = time.monotonic()
         self._last_alive: dt.datetime | None = None  # by the server's clock, as the next one
         self._ended: dt.datetime | None = None
+        self._has_ended = anyio.Event()  # what a poller that waits wants to know
 
     @property
     def interval(self) -> float:
@@ -156,12 +157,14 @@ class Poller:
             told = deployment.updated_at if clock.known else None
             ended = told or clock.now()
             self._ended = max(ended, self._last_alive or ended)
+            self._has_ended.set()
 
     def note_replaced(self) -> None:
         """Note that the deployment is not the service's current one any more."""
         self.replaced = True
         self._asleep = False
         self._ended = self._ended or self._source.clock.now()
+        self._has_ended.set()
 
     def forget_lines(self) -> None:
         """Keep no more than where the log ended."""
@@ -201,7 +204,9 @@ class Poller:
                 wait = min(wait, max(options.poll_interval, self._left(self._end, clock.now())))
             wait = jittered(wait)
             self._health.due[self.deployment_id] = time.time() + wait
-            await anyio.sleep(wait)
+            self._has_ended = anyio.Event()
+            with anyio.move_on_after(wait):
+                await self._has_ended.wait()
 
     @property
     def _end(self) -> dt.datetime | None:

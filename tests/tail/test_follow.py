@@ -148,6 +148,20 @@ async def test_the_end_is_not_slept_through(emulator: Emulator, services: Servic
     assert await drain(services.tail_logs(service_id, 1001, **options)) == []
 
 
+async def test_a_poller_at_rest_reads_what_there_is_when_it_hears_of_the_end(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    write(emulator, service_id, 1)
+    options = QUICK | {"poll_interval": 3600.0, "max_poll_interval": 3600.0}
+    async with services.tail_logs(service_id, **options) as tail:
+        await take(tail, 1)
+        await until(lambda: tail.status.next_poll)
+        written = write(emulator, service_id, 2)
+        tail._follower._logs[1001].note_replaced()  # as a look would, in two hours
+        assert await take(tail, 1) == written
+
+
 async def test_lines_that_turn_up_after_the_end_are_awaited(
     emulator: Emulator, services: Services
 ) -> None:
