@@ -22,7 +22,7 @@ from aioservices import Services, to_dict
 
 # Ours alone: a parameter or a field that the specification does not know.
 OWN_PARAMETERS = {"list": {"iterator"}, "list_deployments": {"iterator"}}
-OWN_FIELDS = {"list_deployments_logs": {"deployment_id": None}}
+OWN_FIELDS = {"list_deployments_logs": {"service_id": None, "deployment_id": None, "copy": 0}}
 
 IDENTIFIERS = {"id", "deploymentId"}
 # A line's time is its place in the log, so the models treat it as one of its identifiers.
