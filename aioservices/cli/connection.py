@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from aioservices.address import checked_base_url
-from aioservices.errors import APIError, ConnectionFailedError, RequestError
+from aioservices.errors import APIError, ConnectionFailedError, RateLimitedError, RequestError
 from aioservices.retry import RetryPolicy
 from aioservices.services import Services
 
@@ -109,6 +109,11 @@ class Connection:
         except APIError as exc:
             if exc.status not in _TRANSIENT:
                 raise
+            wait = exc.retry_after if isinstance(exc, RateLimitedError) else None
+            if wait is not None and wait >= _WORTH_TELLING:
+                # The session waits in silence for what it has been told.
+                said = f"the rate limit is reached: trying again in {in_words(wait)}"
+                print(f"aioservices: {said}", file=sys.stderr, flush=True)
         return await call(services)
 
 

@@ -73,12 +73,13 @@ def show_services(services: Sequence[ServiceSummary], *, now: dt.datetime) -> No
     names = list(_COLUMNS)
     for index in shown:
         is_number = names[index] == "ID"
+        widest = max(cell_len(row[index]) for row in [names, *rows])
         table.add_column(
             names[index],
             no_wrap=True,
             overflow="ellipsis",
             justify="right" if is_number else "left",
-            min_width=max(len(row[index]) for row in rows) if is_number and rows else None,
+            min_width=widest if names[index] in {"ID", "STATE"} else None,
             ratio={"NAME": 2, "MESSAGE": 3, "REPOSITORY": 2}.get(names[index]),
         )
     for row in rows:

@@ -1,0 +1,125 @@
+"""What the program says when it cannot do what it is asked for."""
+
+import socket
+import sys
+import time
+
+import anyio
+import pytest
+
+from aioservices.emulator import Emulator
+from aioservices.emulator.faults import Respond
+
+from .conftest import Cli, Ended
+
+
+def one_line(ended: Ended, status: int) -> str:
+    assert ended.status == status, ended
+    assert ended.output == ""
+    assert ended.errors.startswith("aioservices: ")
+    assert ended.errors.count("\n") == 1, ended.errors
+    return ended.errors
+
+
+async def test_no_key(cli: Cli) -> None:
+    assert "CIVIS_API_KEY" in one_line(await cli.run("list", CIVIS_API_KEY=""), 2)
+
+
+async def test_a_wrong_key(cli: Cli) -> None:
+    said = one_line(await cli.run("list", CIVIS_API_KEY="wrong-key"), 1)
+    assert "CIVIS_API_KEY" in said
+    assert "wrong-key" not in said
+
+
+@pytest.mark.parametrize("command", ["get", "deploy", "logs", "watch"])
+async def test_no_such_service(cli: Cli, command: str) -> None:
+    assert "no service" in one_line(await cli.run(command, "7"), 1)
+    assert "'web'" in one_line(await cli.run(command, "web"), 1)
+
+
+async def test_a_name_that_several_have(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    emulator.add_service("web")
+    assert "(1, 2)" in one_line(await cli.run("logs", "web"), 1)
+
+
+@pytest.mark.parametrize("command", ["list", "watch"])
+async def test_no_network_is_told_within_seconds(cli: Cli, command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    begun = time.monotonic()
+    said = one_line(await cli.run(command, "--url", f"http://127.0.0.1:{port}"), 1)
+    assert f"cannot reach http://127.0.0.1:{port}" in said
+    assert time.monotonic() - begun < 40  # a retry policy's patience is ten minutes
+
+
+async def test_trouble_that_passes_is_waited_for(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    emulator.fault(Respond(503, "html"), times=2)
+    emulator.fault(Respond(429, "json", retry_after=0), times=1)
+    ended = await cli.run("list")
+    assert (ended.status, len(ended.lines)) == (0, 2), ended
+
+
+async def test_a_rate_limit_is_told_with_the_time_it_lasts(cli: Cli, emulator: Emulator) -> None:
+    emulator.fault(Respond(429, "json", retry_after=300))
+    with cli.terminal("list") as terminal:
+        said = await terminal.until("trying again in 5 min")
+        assert "rate limit" in said
+        terminal.type("\x03")
+        assert (await terminal.end()).status == 130
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["lst"],
+        ["list", "--nonsense"],
+        ["list", "--timeout", "soon"],
+        ["list", "--url", "nonsense"],
+        ["list", "--url", "http://example.com"],
+        ["logs"],
+        ["deploy", "-"],
+    ],
+)
+async def test_wrong_usage_is_told_in_one_line(cli: Cli, arguments: list[str]) -> None:
+    one_line(await cli.run(*arguments), 2)
+
+
+async def test_verbose_tells_of_requests_and_of_no_key(cli: Cli, emulator: Emulator) -> None:
+    ended = await cli.run("list", "-v")
+    assert ended.status == 0
+    assert "GET" in ended.errors
+    assert emulator.api_key not in ended.errors
+
+
+@pytest.mark.parametrize(
+    "command", ["", "list", "get", "deploy", "redeploy", "logs", "watch", "emulator", "demo"]
+)
+async def test_help_fits_a_terminal(cli: Cli, command: str) -> None:
+    ended = await cli.run(*command.split(), "--help", COLUMNS="80")
+    assert (ended.status, ended.errors) == (0, "")
+    assert max(map(len, ended.lines)) <= 84
+
+
+async def test_the_shell_completes_commands(cli: Cli) -> None:
+    ended = await cli.run(
+        _AIOSERVICES_COMPLETE="bash_complete", COMP_WORDS="aioservices re", COMP_CWORD="1"
+    )
+    assert ended.lines == ["plain,redeploy"]
+
+
+async def test_without_the_extra_it_says_how_to_get_it(cli: Cli) -> None:
+    code = (
+        "import sys; sys.modules['rich'] = None; sys.argv[0] = 'aioservices'\n"
+        "import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name: None if name == 'rich' else find(name)\n"
+        "from aioservices.__main__ import main; sys.exit(main())"
+    )
+    for arguments, status in ((["list"], 2), (["--help"], 0), (["--version"], 0)):
+        with anyio.fail_after(60):
+            done = await anyio.run_process([sys.executable, "-c", code, *arguments], check=False)
+        assert done.returncode == status
+        if status:
+            assert done.stderr.decode().count("\n") == 1
+            assert b"pip install 'aioservices[cli]'" in done.stderr

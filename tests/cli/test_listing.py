@@ -1,0 +1,72 @@
+"""`aioservices list` and `get`."""
+
+import json
+
+import pytest
+
+from aioservices.emulator import Emulator
+
+from .conftest import Cli
+
+
+@pytest.fixture
+def fleet(emulator: Emulator) -> None:
+    emulator.add_service("web-shop", deployed=True, environment_variables={"TOKEN": "hunter2"})
+    emulator.add_service("web-api-with-a-name-that-is-quite-long-for-a-terminal")
+    emulator.add_service("nasty\x1b]0;title\x07\x1b[2Jname")
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize("columns", [40, 80, 140])
+async def test_the_table_is_as_wide_as_the_terminal(cli: Cli, columns: int) -> None:
+    with cli.terminal("list", columns=columns, NO_COLOR="1") as terminal:
+        ended = await terminal.end()
+    assert ended.status == 0, ended
+    lines = [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in ended.lines]
+    assert len(lines) == 4
+    assert max(map(len, lines)) <= columns
+    assert lines[0].split()[:3] == ["ID", "NAME", "STATE"]
+    assert ("SINCE" in lines[0]) == (columns >= 60)
+    assert any("web-shop" in line and "running" in line for line in lines)
+    assert "\x07" not in ended.output
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_a_pipe_gets_every_column_whole(cli: Cli) -> None:
+    ended = await cli.run("list", "--name", "WEB-*")
+    assert (ended.status, ended.errors, len(ended.lines)) == (0, "", 3)
+    assert "web-api-with-a-name-that-is-quite-long-for-a-terminal" in ended.output
+    assert "\x1b" not in ended.output
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_json_is_one_object_a_line(cli: Cli) -> None:
+    ended = await cli.run("list", "--json", "--status", "running")
+    [found] = map(json.loads, ended.lines)
+    assert (found["name"], found["current_deployment"]["state"]) == ("web-shop", "running")
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_values_of_variables_are_shown_on_demand_only(cli: Cli) -> None:
+    for options in ([], ["--json"]):
+        ended = await cli.run("get", "web-shop", *options)
+        assert ended.status == 0, ended
+        assert "TOKEN" in ended.output
+        assert "hunter2" not in ended.output
+    assert "hunter2" in (await cli.run("get", "1", "--json", "--show-secrets")).output
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize("columns", [40, 80])
+async def test_a_service_is_shown_a_fact_a_line(cli: Cli, columns: int) -> None:
+    with cli.terminal("get", "web-shop", columns=columns, NO_COLOR="1") as terminal:
+        ended = await terminal.end()
+    assert "running" in ended.output
+    assert all(
+        len(line.replace("\x1b[1m", "").replace("\x1b[0m", "")) <= columns for line in ended.lines
+    )
+
+
+async def test_an_empty_list_says_so(cli: Cli) -> None:
+    ended = await cli.run("list")
+    assert (ended.status, ended.output, ended.errors) == (0, "", "no services found\n")
