@@ -36,6 +36,7 @@ _COLUMNS = {
     "MESSAGE": 100,
     "REPOSITORY": 130,
 }
+_GAP = 2  # between two columns
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -68,18 +69,22 @@ def show_services(services: Sequence[ServiceSummary], *, now: dt.datetime) -> No
     if not out.is_terminal:
         _print_aligned([list(_COLUMNS), *rows])
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
     shown = [index for index, least in enumerate(_COLUMNS.values()) if out.width >= least]
     names = list(_COLUMNS)
+    widths = [max(cell_len(row[index]) for row in [names, *rows]) for index in shown]
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        # Where not everything fits, the columns with a ratio share what the others leave.
+        expand=sum(widths) + _GAP * (len(shown) - 1) > out.width,
+    )
     for index in shown:
-        is_number = names[index] == "ID"
-        widest = max(cell_len(row[index]) for row in [names, *rows])
         table.add_column(
             names[index],
             no_wrap=True,
             overflow="ellipsis",
-            justify="right" if is_number else "left",
-            min_width=widest if names[index] in {"ID", "STATE"} else None,
+            justify="right" if names[index] == "ID" else "left",
             ratio={"NAME": 2, "MESSAGE": 3, "REPOSITORY": 2}.get(names[index]),
         )
     for row in rows:
