@@ -6,7 +6,8 @@ import contextlib
 import logging
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import warnings
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,8 +15,9 @@ from aioservices.address import checked_base_url
 from aioservices.errors import APIError, ConnectionFailedError, RateLimitedError, RequestError
 from aioservices.retry import RetryPolicy
 from aioservices.services import Services
+from aioservices.tail import LogGap
 
-from .errors import MISUSED, CommandError, explain
+from .errors import MISUSED, CommandError, explain, first_of
 from .text import one_line
 from .times import in_words
 
@@ -65,7 +67,7 @@ class Connection:
             raise CommandError(message, status=MISUSED) from None
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[Services]:
+    async def open(self) -> AsyncGenerator[Services, None]:
         """Open a session, which ends with the block; whatever the block raises is explained."""
         base_url = self.base_url
         with _told(base_url, verbose=self.verbose):
@@ -118,13 +120,11 @@ class Connection:
 
 
 def _is_closed_pipe(error: BaseException) -> bool:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return isinstance(error, BrokenPipeError)
+    return isinstance(first_of(error), BrokenPipeError)
 
 
 @contextlib.contextmanager
-def _told(url: str, *, verbose: bool) -> Iterator[None]:
+def _told(url: str, *, verbose: bool) -> Generator[None, None, None]:
     """Show on standard error what the library logs."""
     logger = logging.getLogger("aioservices")
     handler = _Notices(url, verbose=verbose)
@@ -133,7 +133,9 @@ def _told(url: str, *, verbose: bool) -> Iterator[None]:
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
     logger.propagate = False
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LogGap)  # it is logged, too
+            yield
     finally:
         logger.removeHandler(handler)
         logger.level, logger.propagate = before

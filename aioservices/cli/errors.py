@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from aioservices.errors import (
     APIError,
@@ -22,7 +22,7 @@ from aioservices.errors import (
 from .text import one_line
 from .times import in_words
 
-__all__ = ["FAILED", "INTERRUPTED", "MISUSED", "CommandError", "Explanation", "explain"]
+__all__ = ["FAILED", "INTERRUPTED", "MISUSED", "CommandError", "Explanation", "explain", "first_of"]
 
 FAILED = 1
 MISUSED = 2
@@ -67,8 +67,7 @@ def explain(error: BaseException, *, url: str) -> Explanation:
     -------
     Explanation
     """
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_of(error)
     match error:
         case CommandError():
             return Explanation(one_line(str(error)), error.status)
@@ -77,6 +76,13 @@ def explain(error: BaseException, *, url: str) -> Explanation:
             return Explanation(text, MISUSED)
         case _:
             return Explanation(one_line(_said(error, url)), FAILED)
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Give the first error of a group, or the error itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
 
 
 def _said(error: BaseException, url: str) -> str:

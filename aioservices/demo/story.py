@@ -98,6 +98,7 @@ class Story:
     async def _follow(self, services: Services) -> Difference:
         """Print what they write, while the shop is visited and deployed again."""
         self._heading("Following what they write, and visiting the shop")
+        difference = Difference(0, 0)
         async with anyio.create_task_group() as group:
             group.start_soon(self._print_lines, services)
             group.start_soon(self._watch_states, services)
