@@ -121,7 +121,7 @@ class Story:
 
     async def _print_lines(self, services: Services) -> None:
         width = len("12:00:00 ") + _NAME_WIDTH + len("  ")
-        async for watched in services.watch_logs(self._names):
+        async for watched in services.watch_logs(self._names, hold_back=1.0):
             entry = watched.entry
             message = entry.message or ""
             self._tally.add(watched.service_id, watched.deployment_id, entry)
