@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from operator import attrgetter
 
 from aioservices.models import LogEntry
@@ -13,11 +13,12 @@ __all__ = [
     "MICROSECOND",
     "MILLISECOND",
     "SECOND",
+    "between",
     "ceil",
     "created_at",
     "earlier",
     "floor",
-    "has_line",
+    "grain",
 ]
 
 created_at = attrgetter("created_at")
@@ -29,10 +30,13 @@ MICROSECOND = dt.timedelta(microseconds=1)
 GRAINS = (SECOND, MILLISECOND, MICROSECOND)
 
 
-def has_line(page: list[LogEntry], after: dt.datetime, until: dt.datetime) -> bool:
-    """Whether a sorted page has a line after one time and not after another."""
-    index = bisect_right(page, after, key=created_at)
-    return index < len(page) and page[index].created_at <= until
+def between(
+    page: list[LogEntry], start: dt.datetime | None, end: dt.datetime | None
+) -> list[LogEntry]:
+    """The lines of a sorted page from one time to another, both inclusive."""
+    low = 0 if start is None else bisect_left(page, start, key=created_at)
+    high = len(page) if end is None else bisect_right(page, end, key=created_at)
+    return page if low == 0 and high == len(page) else page[low:high]
 
 
 def floor(time: dt.datetime, unit: dt.timedelta) -> dt.datetime:
@@ -48,6 +52,13 @@ def ceil(time: dt.datetime, unit: dt.timedelta) -> dt.datetime:
     """The first multiple of one of the `GRAINS` that is not before a time."""
     below = floor(time, unit)
     return below if below == time else below + unit
+
+
+def grain(time: dt.datetime | None) -> int:
+    """The index of the coarsest of the `GRAINS` that a time is a multiple of; an open one is 0."""
+    if time is None or not time.microsecond:
+        return 0
+    return 2 if time.microsecond % 1000 else 1
 
 
 def earlier(time: dt.datetime, span: dt.timedelta) -> dt.datetime:

@@ -7,8 +7,11 @@ and which lines a full one leaves out, are unknown).
 A walk goes from old to new, a window of time after the other, each sized to
 bring a little less than a full page. A page that is short proves its window
 complete: that is a `Segment`. A page that is full proves nothing, whatever it
-holds: its window is narrowed until one is short. A window of a single instant
-cannot be narrowed; if its page stays full, the segment has a gap.
+holds: its window is narrowed until one is short. What cannot be narrowed and
+stays full is a segment with a gap.
+
+Bounds are whole seconds where these will do. Finer ones are used where lines
+that are known to be there will show in the answer whether they are heeded.
 """
 
 from __future__ import annotations
@@ -24,19 +27,28 @@ from .bounds import (
     MICROSECOND,
     MILLISECOND,
     SECOND,
+    between,
     ceil,
     created_at,
     earlier,
     floor,
-    has_line,
+    grain,
 )
 from .endless import EndlessWalk
 from .plan import ENLARGEMENT, Query, Segment, ServerTraits
 
 __all__ = ["Walk"]
 
-# Queries without a proof after which a walk gives a window up.
-_MOST_ATTEMPTS = 100
+# Lines as young as this may have come between two queries: they show nothing.
+SETTLED = dt.timedelta(seconds=120)
+# So many full pages must have left out newer lines alone before one is relied on ...
+PROOFS = 3
+NEVER = -1_000_000
+# ... which is worth it only for pages of this length.
+WORTHWHILE = 1_000
+# Queries without a proof after which a window is given up.
+_MOST_ATTEMPTS = 60
+# A window may be so much longer than the one before it.
 _GROWTH = 4
 
 
@@ -73,25 +85,35 @@ class Walk:
     ) -> None:
         self.step = step
         self._limit = limit
+        self._room = limit  # lines that a page seems to hold
+        self._fill = 0.9  # the part of them that a window is sized for
         self._traits = traits
         self._goal = end
         self._horizon = horizon if end is None else min(horizon, end)
         self._crowded = crowded
-        self._start = start
-        self._fill = 0.9  # the part of a full page that a window is sized for
-        self._suspect: tuple[int, dt.datetime | None] | None = None  # a length, and up to where
-        self._counted = 0  # lines found since, in the same stretch
-        self._ceiling: dt.datetime | None = None  # up to where a page was full
+        self._keeps_oldest = True  # as far as was seen; it is a guess where to look, no more
         self._over = False
         self._endless: EndlessWalk | None = None
-        # The window: where it ends, how fine that bound is, where it ended before that ...
+        self._suspects: list[list[LogEntry]] = []  # pages that may have been cut by a silent cap
+        # Up to `_done` everything was read; the next segment begins at `_low`.
+        self._low = start
+        self._done = start and earlier(start, MICROSECOND)
+        self._is_sparse = False  # whether the last segment held few lines
+        self._delivered = 0
+        # Ends up to which pages were full, and of how many lines in all this told.
+        self._full_ends: list[tuple[dt.datetime, int]] = []
+        # The window, ...
+        self._start = start and floor(start, traits.start.unit)
         self._end: dt.datetime | None = None
-        self._grain = 0
-        self._wider_end: dt.datetime | None = None
-        self._tests = False  # and whether its answer must hold a line that shows it honoured
-        # ... how often it was asked for, and whether with a larger limit.
+        # ... how often it was asked for, the last answer, whether it had a larger limit, ...
         self._attempts = 0
+        self._known: list[LogEntry] = []
         self._enlarged = False
+        self._is_crowded = False  # ... whether it is known that it cannot be read whole, ...
+        self._leapt = False  # ... and whether it begins behind such a window, at whatever bound.
+        # Whether the window is a stride, and how many lines before it a stride has to show again.
+        self._strides = False
+        self._reread: int | None = None
         self._open_window()
 
     @property
@@ -129,201 +151,331 @@ class Walk:
         query = self.query
         if query is None:
             raise RuntimeError("the walk is over")
-        full = self._traits.is_full(len(page), query.limit)
         page.sort(key=created_at)
+        full = self._is_full(page, query.limit)
         if self._end is not None and page and page[-1].created_at > self._end + SECOND:
             self._traits.ignores_end = True
         if self._traits.ignores_end:
             if self._endless is None:
                 self._endless = EndlessWalk(self._start, self._traits, self._limit, self._horizon)
             return self._endless.feed(page, full=full)
+        if self._strides:
+            return self._feed_stride(page, full=full)
         self._attempts += 1
-        if self._is_bound_in_doubt(page) and not full:
-            return self._retreat(page)
-        if not full or (self._enlarged and self._limit < len(page) < query.limit):
-            return self._complete(page)
-        if self._is_known_crowd():
-            return self._complete(page, whole=False)
-        if self._enlarged:
+        if self._attempts > _MOST_ATTEMPTS:
             return self._give_up(page)
-        if len(page) < query.limit and self._traits.cap is None and self._suspect is None:
-            self._suspect, self._counted = (len(page), self._end), 0
-        if self._attempts < _MOST_ATTEMPTS and self._narrow(page):
-            return None
-        if len(page) < query.limit and self._traits.cap is None:
-            return self._complete(page)  # a mere suspicion, with nothing left to try it on
-        self._enlarged = True
-        return None
+        self._detect_cap(page)
+        traits = self._traits
+        start_heeded = self._start is None or traits.start.learn(page, self._start) or full
+        end_heeded = self._end is None or traits.end.learn(page, self._end) or full
+        if self._leapt and (not start_heeded or grain(self._start) >= traits.start.refuted):
+            return self._skip(page)
+        if not (start_heeded and end_heeded):
+            return self._retreat(start_heeded, end_heeded)
+        if not full:
+            return self._complete(page)
+        self._room = min(self._limit, len(page))
+        if self._is_crowded or self._enlarged:
+            return self._give_up(page)
+        if self._end is not None:
+            ahead = len(between(page, self._done and self._done + MICROSECOND, self._end))
+            self._full_ends.append((self._end, self._delivered + ahead))
+        if self._known and page[0].created_at < self._known[0].created_at:
+            self._keeps_oldest = False
+        if self._is_same_suspect(page):
+            return self._complete(page)  # a mere suspicion, which nothing has borne out
+        self._known = page
+        return self._narrow()
 
     def shrink_pages(self) -> None:
         """Ask for half as many lines a page, because the last one was too large to be read."""
         self._limit = max(1, self._limit // 2)
+        self._room = min(self._room, self._limit)
 
     # Windows
 
     def _open_window(self) -> None:
         """Lay the next window, from where the last one ended."""
         self._attempts = 0
-        self._enlarged = False
-        self._grain = 0
-        self._end = self._goal
-        start = self._start
-        if start is not None and self.step is not None:
-            fine = GRAINS[self._traits.honoured] if self.step < 2 * SECOND else SECOND
-            end = ceil(start + self.step, fine)
-            if start < end < self._horizon:
+        self._enlarged = self._is_crowded = False
+        self._strides = False
+        if self._is_worth_striding() and self._traits.oldest_shown > 0:
+            # A stride; or a page to be had full and then narrowed, which shows if strides will do.
+            self._strides = self._traits.oldest_shown >= PROOFS
+            self._end = None
+            return
+        done, unit = self._done, self._traits.end.unit
+        while self._full_ends and done is not None:
+            full_end, lines = self._full_ends[-1]
+            if done < full_end and lines - self._delivered >= self._room / 2:
+                break
+            self._full_ends.pop()
+        self._end = self._full_ends[-1][0] if self._full_ends else None
+        end: dt.datetime | None
+        if done is not None and self.step is not None:
+            end = ceil(done + self.step, unit if self.step < 2 * SECOND else SECOND)
+            if self._end is not None and end >= self._end and self._is_sparse:
+                end = floor(done + (self._end - done) / 2, unit)
+            if done < end < self._horizon and (self._end is None or end < self._end):
                 self._end = end
+        if self._keeps_oldest and (end := self._familiar_end()) is not None:
+            self._end = end
+        if self._end is None and self._goal is not None:
+            self._end = ceil(self._goal, SECOND)
         for low, high in self._crowded:
-            if start is not None and low <= start < high:
-                self._end = high
-            elif (start is None or start < low) and (self._end is None or low < self._end):
-                self._end = low
-        self._wider_end = self._end
+            if self._end is not None and self._end <= low:
+                continue
+            before = floor(low, unit)
+            if done is None or done < before:
+                self._end = before
+            elif done < high:
+                self._end, self._is_crowded = ceil(high, unit), True
 
-    def _complete(self, page: list[LogEntry], *, whole: bool = True) -> Segment:
-        """Close the window: what lies in it is all there is, or all that can be had."""
-        start, end = self._start, self._end
-        if end is not None and page and whole:
-            # Bounds that the server rounds let lines beyond them in, which are complete as well.
-            end = max(end, page[-1].created_at)
-        low = 0 if start is None else bisect_left(page, start, key=created_at)
-        high = len(page) if end is None else bisect_right(page, end, key=created_at)
-        inside = page[low:high] if high - low < len(page) else page
-        self._end = end
-        self._settle_suspicion(inside)
-        self._resize(inside)
-        if end is None or (self._goal is not None and end >= self._goal):
-            self._over = True
-        else:
-            self._start = end
-            self._open_window()
-        return Segment(start, end, inside, whole)
+    def _complete(self, page: list[LogEntry]) -> Segment:
+        """Close the window: what lies in it is all there is."""
+        end = self._end
+        self._note_what_is_kept(page)
+        if end is not None and page and page[-1].created_at > end + MICROSECOND:
+            # Bounds that the server rounds let in lines beyond them: to the end of their unit.
+            unit = SECOND if page[-1].created_at >= end + MILLISECOND else MILLISECOND
+            end = floor(page[-1].created_at - MICROSECOND, unit) + unit - MICROSECOND
+        return self._close(page, end, complete=True)
 
     def _give_up(self, page: list[LogEntry]) -> Segment:
-        """Close a window of an instant that holds more than any page."""
-        end = page[-1].created_at if self._end is None else self._end
-        if self._start is not None and end <= self._start:
-            end = self._start + MICROSECOND
-        if self._start is not None and page[0].created_at < self._start:
-            end = ceil(end, SECOND)  # the bounds are rounded: no finer window would differ
-        self._end = end if self._goal is None else min(end, self._goal)
-        return self._complete(page, whole=False)
+        """Close the window with a gap: what can be had of it is not all there is."""
+        done, end = self._done, self._end
+        if end is None or (done is not None and end <= done):
+            end = page[-1].created_at if done is None else max(page[-1].created_at, done)
+        unit = GRAINS[self._traits.start.refuted - 1]
+        return self._close(page, ceil(end + MICROSECOND, unit), complete=False)
 
-    def _resize(self, inside: list[LogEntry]) -> None:
+    def _close(self, page: list[LogEntry], end: dt.datetime | None, *, complete: bool) -> Segment:
+        start = self._low
+        if self._goal is not None and end is not None:
+            end = min(end, self._goal)
+        inside = between(page, start, end)
+        self._delivered += len(inside)
+        self._resize(inside, end)
+        self._reread = None
+        if end is None or end == self._goal:
+            self._over = True
+            self._clear_suspects()
+        else:
+            self._low = end
+            if complete:
+                self._done, self._start = end, self._start_after(end)
+            else:
+                self._done, self._start = end - MICROSECOND, end
+            self._leapt = not complete and grain(end) > self._traits.start.proven
+            self._open_window()
+            if not self._leapt:
+                self._start = self._later_start(self._end) or self._start
+        return Segment(start, end, inside, complete)
+
+    def _start_after(self, done: dt.datetime) -> dt.datetime:
+        following = done + MICROSECOND
+        if floor(following, SECOND) == following:
+            return following
+        return floor(done, self._traits.start.unit)
+
+    def _resize(self, inside: list[LogEntry], end: dt.datetime | None) -> None:
         """Size the next window after what this one held."""
-        self._fill = min(0.95, self._fill + 0.01) if self._attempts == 1 else 0.8
-        if self._start is None or self._end is None:
+        if self._attempts == 1:
+            self._fill = min(0.95, self._fill + 0.01)
+        else:
+            self._fill = max(0.6, self._fill - 0.1)
+        if self._done is None or end is None:
             return
-        wanted = self._fill * min(self._limit, self._traits.cap or self._limit)
-        if inside or self._ceiling is None or self._ceiling <= self._end:
-            factor = min(_GROWTH, wanted / len(inside)) if inside else _GROWTH
-            self.step = factor * (self._end - self._start)
-        else:  # somewhere between here and there it is crowded
-            self.step = (self._ceiling - self._end) / 2
-        self.step = max(self.step, MILLISECOND)
+        wanted = self._fill * min(self._room, self._traits.cap or self._room)
+        factor = min(_GROWTH, wanted / len(inside)) if inside else _GROWTH**2
+        self._is_sparse = factor >= _GROWTH
+        self.step = max(factor * (end - self._done), MILLISECOND)
 
-    def _settle_suspicion(self, inside: list[LogEntry]) -> None:
-        """Learn whether a page that was shorter than the limit had been cut all the same."""
-        if self._suspect is None:
-            return
-        length, until = self._suspect
-        first = 0 if self._start is None else bisect_right(inside, self._start, key=created_at)
-        self._counted += len(inside) - first
-        if self._counted > length:
-            self._traits.cap = length
-        if self._end is None or self._end == until or self._traits.cap is not None:
-            self._suspect = None
+    # Bounds
 
-    def _is_known_crowd(self) -> bool:
-        start, end = self._start, self._end
-        if start is None or end is None:
+    def _retreat(self, start_heeded: bool, end_heeded: bool) -> Segment | None:
+        """Go back to bounds that are heeded: the page lacks lines that are known to be there."""
+        if not start_heeded and self._done is not None:
+            self._traits.start.refute(grain(self._start))
+            self._start = self._start_after(self._done)
+        if not end_heeded:
+            self._traits.end.refute(grain(self._end))
+        self._end = self._full_ends[-1][0] if self._full_ends else None
+        return self._narrow()
+
+    def _skip(self, page: list[LogEntry]) -> Segment:
+        """Leave out what lies between a crowded instant and the next bound that is heeded."""
+        unit = GRAINS[min(grain(self._start), self._traits.start.refuted) - 1]
+        end = None if self._start is None else ceil(self._start, unit)
+        return self._close(page, end, complete=False)
+
+    # Silent caps
+
+    def _is_full(self, page: list[LogEntry], limit: int) -> bool:
+        """Whether a page may have been cut, by the limit or by a cap of the server's own."""
+        if self._enlarged and self._limit < len(page) < limit:
             return False
-        return any(low <= start and end <= high for low, high in self._crowded)
+        full = self._traits.is_full(len(page), limit)
+        if full and len(page) < limit and self._traits.cap is None:
+            if self._traits.is_cleared(page):
+                return False
+            self._suspects.append(page)
+        return full
+
+    def _is_same_suspect(self, page: list[LogEntry]) -> bool:
+        """Whether a page that is only suspected to be cut is, once more, the one before."""
+        if len(page) >= self._limit or self._traits.cap is not None:
+            return False
+        same = len(page) == len(self._known) and page[0] == self._known[0]
+        return same and page[-1] == self._known[-1] and self._attempts > 2
+
+    def _clear_suspects(self) -> None:
+        if self._traits.cap is None:
+            for page in self._suspects:
+                self._traits.clear(page)
+
+    def _detect_cap(self, page: list[LogEntry]) -> None:
+        """Learn whether the last page, if it was shorter than the limit, had been cut."""
+        if len(page) <= len(self._known) < self._limit:  # a longer one shows that it had not
+            # Lines as young as that may have come since.
+            end = self._horizon - SETTLED if self._end is None else self._end
+            end = min(end, self._horizon - SETTLED)
+            if len(between(page, self._start, end)) > len(between(self._known, self._start, end)):
+                self._traits.cap = len(self._known)
+
+    # Strides: full pages of a server that has shown which lines it leaves out of them
+
+    def _is_worth_striding(self) -> bool:
+        """Whether pages as full as they get would be a gain, if they could be relied on."""
+        return (
+            self._limit >= WORTHWHILE
+            and self._goal is None
+            and not self._crowded
+            and self._done is not None
+            and self._done < self._horizon - SETTLED
+        )
+
+    def _feed_stride(self, page: list[LogEntry], *, full: bool) -> Segment | None:
+        """Take in a page without an end: complete up to its last line, or not to be relied on."""
+        done = self._done
+        again = 0 if done is None else bisect_right(page, done, key=created_at)
+        if self._reread is not None and again < self._reread:
+            self._traits.oldest_shown = NEVER
+        if not full and self._traits.oldest_shown >= PROOFS:
+            return self._close(page, None, complete=True)
+        last = page[-1].created_at - MICROSECOND if page else done
+        if self._traits.oldest_shown < PROOFS or last is None or (done and last <= done):
+            self._traits.oldest_shown = min(self._traits.oldest_shown, 0)
+            self._open_window()
+            return None
+        segment = self._close(page, last, complete=True)
+        self._reread = len(between(page, self._start, last))
+        return segment
+
+    def _note_what_is_kept(self, page: list[LogEntry]) -> None:
+        """See whether the full page before had all of what now proves to be the older part."""
+        if self._attempts < 2 or self._end is None or len(self._known) < self._limit:
+            return
+        before = len(between(self._known, self._start, self._end))
+        if before == len(between(page, self._start, self._end)):
+            self._traits.oldest_shown += 1
+        else:
+            self._traits.oldest_shown = NEVER
 
     # Narrowing
 
-    def _narrow(self, page: list[LogEntry]) -> bool:
-        """End the window earlier; False if it cannot be told apart from an instant."""
-        low, newest = self._start, page[-1].created_at
-        if newest > page[0].created_at:
-            wanted = self._fill * min(self._limit, len(page))
-            self.step = (newest - page[0].created_at) / len(page) * wanted
-        self._ceiling = high = newest if self._end is None else min(newest, self._end)
-        target = self._target(page, low, high)
-        if self._grain and self._end is not None and newest > self._end:
-            self._traits.refuted = self._grain  # so fine a bound cuts nothing off
-        for grain in range(self._traits.refuted):
-            unit = GRAINS[grain]
-            at = floor(target, unit)
-            for end in (ceil(target, unit), at, at - unit):
-                if (
-                    (low is None or low < end)
-                    and end < high
-                    and self._is_testable(page, end, grain)
-                ):
-                    return self._set_end(page, end, grain)
-        # Nothing below the newest line will do: bring the end as close to it as bounds can be.
-        for grain in range(self._traits.refuted):
-            end = floor(newest, GRAINS[grain]) + GRAINS[grain]
-            if (low is None or low < end) and (self._end is None or end < self._end):
-                return self._set_end(page, end, grain)
-        return False
-
-    def _target(
-        self, page: list[LogEntry], low: dt.datetime | None, high: dt.datetime
-    ) -> dt.datetime:
-        """Where the window would best end."""
-        if self._attempts == 1:
-            target = page[len(page) // 2].created_at
-        elif self._attempts == 2:
-            target = page[0].created_at - MICROSECOND
-        else:  # the page's own lines led nowhere: a server that keeps the newest
-            target = page[len(page) // 2].created_at
-            if low is None:
-                span = max(high - page[0].created_at, SECOND)
-                target = min(target, earlier(high, span * _GROWTH**self._attempts))
-            else:
-                target = min(target, low + (high - low) / _GROWTH)
-        if low is not None and target <= low:
-            above = bisect_right(page, low, key=created_at)
-            target = page[above].created_at if above < len(page) else low + (high - low) / 2
-        return target
-
-    def _is_testable(self, page: list[LogEntry], end: dt.datetime, grain: int) -> bool:
-        """Whether the answer will show if such a fine bound is honoured."""
-        if grain <= self._traits.honoured:
-            return True
-        return has_line(page, floor(end, GRAINS[grain - 1]), end - MICROSECOND)
-
-    def _set_end(self, page: list[LogEntry], end: dt.datetime, grain: int) -> bool:
-        if self._grain <= self._traits.honoured:
-            self._wider_end = self._end
-        self._end = end
-        self._grain = grain if end != floor(end, SECOND) else 0
-        self._tests = grain > 0 and has_line(page, floor(end, GRAINS[grain - 1]), end)
-        return True
-
-    def _is_bound_in_doubt(self, page: list[LogEntry]) -> bool:
-        """Whether a bound finer than any before may have been rounded down.
-
-        A server that cuts `end_at` to a coarser unit leaves out every line of
-        the last one: a single line there is the proof that it does not.
-        """
-        if self._end is None or self._grain <= self._traits.honoured:
-            return False
-        if has_line(page, floor(self._end, GRAINS[self._grain - 1]), self._end):
-            self._traits.honoured = self._grain
-            return False
-        return True
-
-    def _retreat(self, page: list[LogEntry]) -> Segment | None:
-        """Make do with the coarser bound that is surely honoured."""
-        end = self._end and floor(self._end, GRAINS[self._grain - 1])
-        if end is not None and (self._start is None or self._start < end):
-            if self._tests:  # a line that was there is missing
-                self._traits.refuted = self._grain
-            self._end = end
-            return self._complete(page)
-        self._traits.refuted = self._grain
-        self._end, self._grain, self._enlarged = self._wider_end, 0, False
+    def _narrow(self) -> Segment | None:
+        """Shorten the window, of which the last page was full."""
+        page = self._known
+        high = page[-1].created_at if self._end is None else min(page[-1].created_at, self._end)
+        end = self._earlier_end(high) or self._tight_end(high)
+        start = self._later_start(end or self._end)
+        if start is not None or end is not None:
+            self._end = end or self._end
+            self._start = start or self._start
+        elif len(page) >= self._limit:
+            self._enlarged = True
+        elif self._traits.cap is not None:
+            return self._give_up(page)
+        else:
+            return self._complete(page)  # a mere suspicion, with nothing left to try it on
         return None
+
+    def _familiar_end(self) -> dt.datetime | None:
+        """Where the window might end if the last full page left out newer lines only."""
+        ahead = self._ahead()
+        if len(ahead) < self._room // 2:
+            return None
+        return self._best_end(_near_end_of(ahead), ahead[-1].created_at)
+
+    def _ahead(self) -> list[LogEntry]:
+        """The known lines that were not delivered."""
+        return between(self._known, self._done and self._done + MICROSECOND, None)
+
+    def _earlier_end(self, high: dt.datetime) -> dt.datetime | None:
+        """Where the window might end below a time that it is too long with."""
+        nearest = [entry.created_at for entry in self._ahead()[:1]]
+        for target in (self._target(high), *nearest):
+            end = self._best_end(target, high)
+            if end is not None:
+                return end
+        return None
+
+    def _best_end(self, target: dt.datetime, high: dt.datetime) -> dt.datetime | None:
+        """The coarsest bound that leaves no large part of what lies before a time to the next."""
+        done, known, traits = self._done, self._ahead(), self._traits.end
+        wanted = bisect_right(known, target, key=created_at)
+        found = None
+        for unit in GRAINS[: traits.refuted]:
+            at = floor(target, unit)
+            for end in (at, at + unit):
+                if (done is None or done < end) and end < high and traits.may_try(known, end):
+                    found = found or end
+                    if bisect_right(known, at, key=created_at) * 2 >= wanted:
+                        return end
+        return found
+
+    def _target(self, high: dt.datetime) -> dt.datetime:
+        """Where the window would best end."""
+        page, done = self._known, self._done
+        oldest, newest = page[0].created_at, page[-1].created_at
+        if self._attempts == 1 and self._keeps_oldest:
+            return _near_end_of(page)
+        if done is None:
+            return earlier(oldest, max(newest - oldest, SECOND) * _GROWTH ** (self._attempts - 1))
+        if self._attempts == 1:
+            return done + (newest - oldest) * 0.8
+        return done + ((oldest if done < oldest < high else high) - done) / _GROWTH
+
+    def _tight_end(self, high: dt.datetime) -> dt.datetime | None:
+        """The end nearest to a time below which nothing will do."""
+        for unit in reversed(GRAINS[: self._traits.end.refuted]):
+            end = ceil(high, unit)
+            if (
+                (self._done is None or self._done < end)
+                and (self._end is None or end < self._end)
+                and self._traits.end.may_try(self._known, end)
+            ):
+                return end
+        return None
+
+    def _later_start(self, end: dt.datetime | None) -> dt.datetime | None:
+        """A start that leaves out more of what was read before."""
+        if self._done is None or self._start is None:
+            return None
+        traits = self._traits.start
+        if end is not None and grain(end) > self._traits.end.proven:
+            page = []  # one test at a time: a line that is missing must tell which bound hides it
+        else:
+            page = between(self._known, None, end)
+        for unit in reversed(GRAINS[: traits.refuted]):
+            start = floor(self._done, unit)
+            if self._start < start and traits.may_try(page, start):
+                return start
+        return None
+
+
+def _near_end_of(page: list[LogEntry]) -> dt.datetime:
+    """The time of a line that comes late in a page, but not last."""
+    before_last = bisect_left(page, page[-1].created_at, key=created_at) - 1
+    return page[max(0, min(len(page) * 9 // 10, before_last))].created_at

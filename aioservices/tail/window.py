@@ -12,7 +12,7 @@ import hashlib
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from itertools import compress, islice
+from itertools import compress, count, islice
 from operator import attrgetter, eq
 
 import msgspec
@@ -147,13 +147,10 @@ class Window:
 def _number_copies(entries: list[LogEntry]) -> None:
     """Give the copies of a line within one list their numbers."""
     times = list(map(created_at, entries))
-    ties = list(map(eq, times, islice(times, 1, None)))
-    if True not in ties:
+    ties = list(compress(count(1), map(eq, times, islice(times, 1, None))))
+    if not ties:
         return  # no two lines at one time, hence no copies: the common case, at little cost
-    beside = zip(
-        [*ties, False], [False, *ties], strict=True
-    )  # is it one with the next, or the last?
-    tied = list(compress(entries, map(any, beside)))
+    tied = [entries[place] for place in sorted({*ties, *(place - 1 for place in ties)})]
     if len(set(map(message, tied))) == len(tied):
         return
     at: dt.datetime | None = None
