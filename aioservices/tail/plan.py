@@ -16,7 +16,6 @@ __all__ = ["ENLARGEMENT", "EndTraits", "Query", "Segment", "ServerTraits", "Star
 ENLARGEMENT = 10
 # Pages shorter than this are not suspected of being cut by a silent cap.
 _SMALLEST_CAP = 10
-_MOST_CLEARED = 256
 
 
 class Query(NamedTuple):
@@ -134,7 +133,6 @@ class ServerTraits:
         self.ignores_end = False
         self.keeps_oldest = False  # of interest only where end_at is ignored
         self.oldest_shown = 0  # how often a full page proved to leave out newer lines alone
-        self._cleared: dict[tuple[object, ...], None] = {}  # pages that proved not to be cut
 
     def is_full(self, length: int, limit: int) -> bool:
         """Whether a page may have been cut; learns from its length."""
@@ -143,17 +141,3 @@ class ServerTraits:
         if self.cap is not None and length > self.cap:
             self.cap = None
         return suspect or length >= min(limit, self.cap or limit)
-
-    def clear(self, page: list[LogEntry]) -> None:
-        """Note that a page was not cut, though it is as long as the longest."""
-        self._cleared[_signature(page)] = None
-        if len(self._cleared) > _MOST_CLEARED:
-            del self._cleared[next(iter(self._cleared))]
-
-    def is_cleared(self, page: list[LogEntry]) -> bool:
-        """Whether this very page is known not to be cut."""
-        return _signature(page) in self._cleared
-
-
-def _signature(page: list[LogEntry]) -> tuple[object, ...]:
-    return len(page), page[0], page[-1]

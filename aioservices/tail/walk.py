@@ -94,7 +94,6 @@ class Walk:
         self._keeps_oldest = True  # as far as was seen; it is a guess where to look, no more
         self._over = False
         self._endless: EndlessWalk | None = None
-        self._suspects: list[list[LogEntry]] = []  # pages that may have been cut by a silent cap
         # Up to `_done` everything was read; the next segment begins at `_low`.
         self._low = start
         self._done = start and earlier(start, MICROSECOND)
@@ -152,7 +151,9 @@ class Walk:
         if query is None:
             raise RuntimeError("the walk is over")
         page.sort(key=created_at)
-        full = self._is_full(page, query.limit)
+        full = self._traits.is_full(len(page), query.limit)
+        if self._enlarged and self._limit < len(page) < query.limit:
+            full = False
         if self._end is not None and page and page[-1].created_at > self._end + SECOND:
             self._traits.ignores_end = True
         if self._traits.ignores_end:
@@ -162,8 +163,11 @@ class Walk:
         if self._strides:
             return self._feed_stride(page, full=full)
         self._attempts += 1
-        if self._attempts > _MOST_ATTEMPTS:
-            return self._give_up(page)
+        if self._attempts > _MOST_ATTEMPTS and full:
+            if self._enlarged:
+                return self._give_up(page)
+            self._enlarged = True
+            return None
         self._detect_cap(page)
         traits = self._traits
         start_heeded = self._start is None or traits.start.learn(page, self._start) or full
@@ -175,15 +179,15 @@ class Walk:
         if not full:
             return self._complete(page)
         self._room = min(self._limit, len(page))
-        if self._is_crowded or self._enlarged:
+        if self._is_crowded:
+            return self._close(page, self._end, complete=False)
+        if self._enlarged:
             return self._give_up(page)
         if self._end is not None:
             ahead = len(between(page, self._done and self._done + MICROSECOND, self._end))
             self._full_ends.append((self._end, self._delivered + ahead))
         if self._known and page[0].created_at < self._known[0].created_at:
             self._keeps_oldest = False
-        if self._is_same_suspect(page):
-            return self._complete(page)  # a mere suspicion, which nothing has borne out
         self._known = page
         return self._narrow()
 
@@ -259,7 +263,6 @@ class Walk:
         self._reread = None
         if end is None or end == self._goal:
             self._over = True
-            self._clear_suspects()
         else:
             self._low = end
             if complete:
@@ -308,31 +311,6 @@ class Walk:
         unit = GRAINS[min(grain(self._start), self._traits.start.refuted) - 1]
         end = None if self._start is None else ceil(self._start, unit)
         return self._close(page, end, complete=False)
-
-    # Silent caps
-
-    def _is_full(self, page: list[LogEntry], limit: int) -> bool:
-        """Whether a page may have been cut, by the limit or by a cap of the server's own."""
-        if self._enlarged and self._limit < len(page) < limit:
-            return False
-        full = self._traits.is_full(len(page), limit)
-        if full and len(page) < limit and self._traits.cap is None:
-            if self._traits.is_cleared(page):
-                return False
-            self._suspects.append(page)
-        return full
-
-    def _is_same_suspect(self, page: list[LogEntry]) -> bool:
-        """Whether a page that is only suspected to be cut is, once more, the one before."""
-        if len(page) >= self._limit or self._traits.cap is not None:
-            return False
-        same = len(page) == len(self._known) and page[0] == self._known[0]
-        return same and page[-1] == self._known[-1] and self._attempts > 2
-
-    def _clear_suspects(self) -> None:
-        if self._traits.cap is None:
-            for page in self._suspects:
-                self._traits.clear(page)
 
     def _detect_cap(self, page: list[LogEntry]) -> None:
         """Learn whether the last page, if it was shorter than the limit, had been cut."""
