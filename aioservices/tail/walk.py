@@ -179,9 +179,7 @@ class Walk:
         if not full:
             return self._complete(page)
         self._room = min(self._limit, len(page))
-        if self._is_crowded:
-            return self._close(page, self._end, complete=False)
-        if self._enlarged:
+        if self._is_crowded or self._enlarged:
             return self._give_up(page)
         if self._end is not None:
             ahead = len(between(page, self._done and self._done + MICROSECOND, self._end))
@@ -251,7 +249,10 @@ class Walk:
         if end is None or (done is not None and end <= done):
             end = page[-1].created_at if done is None else max(page[-1].created_at, done)
         unit = GRAINS[self._traits.start.refuted - 1]
-        return self._close(page, ceil(end + MICROSECOND, unit), complete=False)
+        following = ceil(end if self._is_crowded else end + MICROSECOND, unit)
+        if done is not None and following - MICROSECOND <= done:
+            following = ceil(done + 2 * MICROSECOND, unit)
+        return self._close(page, following, complete=False)
 
     def _close(self, page: list[LogEntry], end: dt.datetime | None, *, complete: bool) -> Segment:
         start = self._low
@@ -355,10 +356,10 @@ class Walk:
         if self._attempts < 2 or self._end is None or len(self._known) < self._limit:
             return
         before = len(between(self._known, self._start, self._end))
-        if before == len(between(page, self._start, self._end)):
-            self._traits.oldest_shown += 1
-        else:
+        if before != len(between(page, self._start, self._end)):
             self._traits.oldest_shown = NEVER
+        elif before >= len(self._known) // 2:  # fewer would show little
+            self._traits.oldest_shown += 1
 
     # Narrowing
 
