@@ -48,6 +48,8 @@ NEVER = -1_000_000
 WORTHWHILE = 1_000
 # Queries without a proof after which a window is given up.
 _MOST_ATTEMPTS = 60
+# Tiny windows in a row after which the server's rounding is taken to leave no other way.
+_MOST_CREEPS = 20
 # A window may be so much longer than the one before it.
 _GROWTH = 4
 
@@ -99,6 +101,7 @@ class Walk:
         self._done = start and earlier(start, MICROSECOND)
         self._is_sparse = False  # whether the last segment held few lines
         self._delivered = 0
+        self._creeps = 0  # tiny segments in a row, with hardly a line in them
         # Ends up to which pages were full, and of how many lines in all this told.
         self._full_ends: list[tuple[dt.datetime, int]] = []
         # The window, ...
@@ -163,8 +166,8 @@ class Walk:
         if self._strides:
             return self._feed_stride(page, full=full)
         self._attempts += 1
-        if self._attempts > _MOST_ATTEMPTS and full:
-            if self._enlarged:
+        if self._attempts > _MOST_ATTEMPTS or (full and self._creeps > _MOST_CREEPS):
+            if self._enlarged or not full:
                 return self._give_up(page)
             self._enlarged = True
             return None
@@ -246,6 +249,8 @@ class Walk:
     def _give_up(self, page: list[LogEntry]) -> Segment:
         """Close the window with a gap: what can be had of it is not all there is."""
         done, end = self._done, self._end
+        if not page:
+            return self._close(page, end, complete=False)
         if end is None or (done is not None and end <= done):
             end = page[-1].created_at if done is None else max(page[-1].created_at, done)
         unit = GRAINS[self._traits.start.refuted - 1]
@@ -260,6 +265,8 @@ class Walk:
             end = min(end, self._goal)
         inside = between(page, start, end)
         self._delivered += len(inside)
+        creeps = len(inside) <= 1 and start is not None and end is not None and end - start < SECOND
+        self._creeps = self._creeps + 1 if creeps and complete else 0
         self._resize(inside, end)
         self._reread = None
         if end is None or end == self._goal:
@@ -304,6 +311,8 @@ class Walk:
             self._start = self._start_after(self._done)
         if not end_heeded:
             self._traits.end.refute(grain(self._end))
+        while self._full_ends and grain(self._full_ends[-1][0]) >= self._traits.end.refuted:
+            self._full_ends.pop()
         self._end = self._full_ends[-1][0] if self._full_ends else None
         return self._narrow()
 
