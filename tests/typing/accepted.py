@@ -25,11 +25,11 @@ from aioservices.models import (
     Transfer,
     to_dict,
 )
+from aioservices.options import RequestInfo
 from aioservices.pagination import Paginator
 from aioservices.response import RawResponse
 from aioservices.retry import RetryPolicy
 from aioservices.services import Services
-from aioservices.options import RequestInfo
 
 
 async def session() -> None:
