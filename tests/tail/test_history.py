@@ -1,6 +1,7 @@
 """A log read poll after poll, whatever the server: every line once, or in a reported gap."""
 
 import datetime as dt
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from aioservices.tail.window import Window
 from .model import BASE, UNITS, Behaviour, ModelServer
 
 OVERLAP = 60.0
+# `HYPOTHESIS_PROFILE=thorough` tries many more.
+MORE = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 1
 
 # Bounds are cut as A3 allows: to a unit that divides whole seconds.
 behaviours = st.builds(
@@ -137,7 +140,7 @@ def run(behaviour: Behaviour, seed: int, *, limit: int, moves: int = 25, crowd: 
     return history
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150 * MORE, deadline=None, suppress_health_check=list(HealthCheck))
 @given(behaviours, st.integers(0, 2**32), st.sampled_from([10, 25, 60]))
 def test_every_line_comes_once_or_lies_in_a_reported_gap(
     behaviour: Behaviour, seed: int, limit: int
@@ -147,7 +150,7 @@ def test_every_line_comes_once_or_lies_in_a_reported_gap(
     assert not history.unreported()
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80 * MORE, deadline=None, suppress_health_check=list(HealthCheck))
 @given(behaviours, st.integers(0, 2**32))
 def test_where_every_second_fits_a_page_nothing_is_missing(behaviour: Behaviour, seed: int) -> None:
     history = run(behaviour, seed, limit=2000, crowd=True)
@@ -155,7 +158,7 @@ def test_where_every_second_fits_a_page_nothing_is_missing(behaviour: Behaviour,
     assert not history.gaps
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60 * MORE, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(["oldest", "newest", "any"]), st.integers(0, 2**32), st.integers(12, 40))
 def test_a_silent_cap_loses_nothing(keeps: str, seed: int, cap: int) -> None:
     # Lines of their own times: a crowded instant behind an unknown cap cannot be told from one
@@ -169,7 +172,7 @@ def test_a_silent_cap_loses_nothing(keeps: str, seed: int, cap: int) -> None:
     assert not history.missing()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100 * MORE, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(["oldest", "newest", "any"]), st.integers(0, 2**32))
 def test_a_server_that_ignores_end_at_loses_nothing_in_silence(keeps: str, seed: int) -> None:
     history = run(Behaviour(keeps=keeps, ignores_end=True), seed, limit=40, crowd=True)
