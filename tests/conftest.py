@@ -5,14 +5,10 @@ import os
 import pytest
 from hypothesis import settings
 
-settings.register_profile("thorough", max_examples=2_000, deadline=None)
-if profile := os.environ.get("HYPOTHESIS_PROFILE"):
-    settings.load_profile(profile)
-from hypothesis import settings
-
 # A busy machine is not a bug.
 settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+settings.register_profile("thorough", deadline=None, max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
 
 @pytest.fixture
