@@ -167,6 +167,8 @@ class Walk:
             return self._feed_stride(page, full=full)
         self._attempts += 1
         if self._attempts > _MOST_ATTEMPTS or (full and self._creeps > _MOST_CREEPS):
+            if full and len(page) < self._limit and self._traits.cap is None:
+                return self._complete(page)  # a mere suspicion
             if self._enlarged or not full:
                 return self._give_up(page)
             self._enlarged = True
