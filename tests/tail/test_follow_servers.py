@@ -78,7 +78,10 @@ class Delivered:
 async def check(services: Services, emulator: Emulator, history: History) -> None:
     """Follow a history while it is written; every line comes, and comes once."""
     history.write(200, since=30.0)
-    options = QUICK | {"limit": 40}
+    # What the tail can ask for must fit a page: some 120 lines come in one second.
+    behaviour = emulator.logs
+    rounds = "s" in (behaviour.unit, behaviour.start_unit, behaviour.end_unit)
+    options = QUICK | {"limit": 400 if rounds else 40}
     async with services.tail_logs(1, **options) as tail, anyio.create_task_group() as group:
         delivered = Delivered(tail)
         group.start_soon(delivered.collect)
