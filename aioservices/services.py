@@ -30,7 +30,7 @@ from .retry import RetryPolicy
 from .stream import BackgroundTasks
 from .tail import LogCursor, LogTail
 from .tail.options import TailOptions, checked_options
-from .tail.plan import ServerTraits
+from .tail.traits import ServerTraits
 from .transport import Transport
 
 __all__ = ["Services"]

@@ -19,6 +19,7 @@ __all__ = [
     "earlier",
     "floor",
     "grain",
+    "inclusive",
 ]
 
 created_at = attrgetter("created_at")
@@ -67,3 +68,12 @@ def earlier(time: dt.datetime, span: dt.timedelta) -> dt.datetime:
         return time - span
     except OverflowError:
         return dt.datetime.min.replace(tzinfo=dt.UTC) + dt.timedelta(days=2)
+
+
+def inclusive(end: dt.datetime) -> dt.datetime:
+    """The bound that lets in all lines of a time.
+
+    Where the server knows finer times than we do, a line that was rounded down
+    to this one lies above it.
+    """
+    return end + MICROSECOND

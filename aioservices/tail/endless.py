@@ -15,7 +15,8 @@ from operator import attrgetter
 from aioservices.models import LogEntry
 
 from .bounds import MICROSECOND, created_at
-from .plan import ENLARGEMENT, Query, Segment, ServerTraits
+from .plan import Query, Segment
+from .traits import ServerTraits
 
 __all__ = ["EndlessWalk"]
 
@@ -41,7 +42,7 @@ class EndlessWalk:
         self, start: dt.datetime | None, traits: ServerTraits, limit: int, horizon: dt.datetime
     ) -> None:
         self._traits = traits
-        self._limit = limit
+        self.limit = limit
         self._settled = horizon - _SETTLED
         self._low = start  # where the next segment begins
         self._start = start  # where the next page does; from there to here lines are held back
@@ -55,7 +56,8 @@ class EndlessWalk:
         """What to ask next; None when the walk is over."""
         if self._over:
             return None
-        return Query(self._start, None, self._limit * (ENLARGEMENT if self._enlarged else 1))
+        limit = self._traits.enlarged(self.limit) if self._enlarged else self.limit
+        return Query(self._start, None, limit)
 
     def feed(self, page: list[LogEntry], *, full: bool) -> Segment | None:
         """Take in a sorted answer to `query`, or to one whose `end_at` turned out to be ignored."""
@@ -104,8 +106,8 @@ class EndlessWalk:
     def _feed_enlarged(self, lines: list[LogEntry], page: list[LogEntry]) -> Segment | None:
         self._enlarged = False
         start = self._start
-        in_full = len(page) >= self._limit * ENLARGEMENT
-        if not in_full and len(page) > self._limit:  # it is the larger one that was short
+        in_full = len(page) >= self._traits.enlarged(self.limit)
+        if not in_full and len(page) > self.limit:  # it is the larger one that was short
             return self._end(lines, whole=self._traits.keeps_oldest or self._low == start)
         if start is not None and page and page[-1].created_at == start:
             # A crowded instant. What lies behind it can still be had.

@@ -16,10 +16,10 @@ from aioservices.models import Deployment, DeploymentSummary
 from .cursor import Position
 from .options import TailOptions
 from .pace import Pace
-from .plan import ServerTraits
 from .poll import Outlet, Part, Poller, is_final, jittered
 from .source import LogSource, PatientSource
 from .status import Health
+from .traits import ServerTraits
 from .window import Window
 
 __all__ = ["Follower", "Latest"]

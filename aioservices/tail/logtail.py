@@ -15,10 +15,10 @@ from .bounds import created_at
 from .cursor import LogCursor, position
 from .follow import Follower, Latest
 from .options import TailOptions
-from .plan import ServerTraits
 from .poll import Part
 from .source import LogSource
 from .status import Health, TailStatus
+from .traits import ServerTraits
 from .window import Window
 
 __all__ = ["LogTail"]

@@ -1,21 +1,13 @@
-"""What a walk asks for, what it finds, and what it learns of the server."""
+"""What a poll asks for, as a plan of queries."""
 
 from __future__ import annotations
 
 import datetime as dt
-from bisect import bisect_left, bisect_right
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from aioservices.models import LogEntry
 
-from .bounds import GRAINS, MICROSECOND, created_at, floor, grain
-
-__all__ = ["ENLARGEMENT", "EndTraits", "Query", "Segment", "ServerTraits", "StartTraits"]
-
-# How much larger the limit is with which a crowded instant is asked for once more.
-ENLARGEMENT = 10
-# Pages shorter than this are not suspected of being cut by a silent cap.
-_SMALLEST_CAP = 10
+__all__ = ["Plan", "Query", "Segment"]
 
 
 class Query(NamedTuple):
@@ -45,99 +37,19 @@ class Segment(NamedTuple):
     complete: bool = True
 
 
-class StartTraits:
-    """How finely a server heeds `start_at`: some would leave lines out if it is no whole second.
+class Plan(Protocol):
+    """Queries that depend on the answers: a way to read a stretch of the log, from old to new."""
 
-    A line between a bound and the next multiple of a coarser unit proves that
-    the server does not round the bound, or compare lines that it rounded with it.
-
-    Attributes
-    ----------
-    proven : int
-        Index in `GRAINS` of the finest bounds that may be relied on.
-    refuted : int
-        Index of the coarsest that may not, or that make no difference.
-    """
-
-    def __init__(self) -> None:
-        self.proven = 0
-        self.refuted = len(GRAINS)
+    limit: int
 
     @property
-    def unit(self) -> dt.timedelta:
-        """The finest unit that may be relied on."""
-        return GRAINS[self.proven]
+    def query(self) -> Query | None:
+        """What to ask next; None when the stretch was read."""
+        ...
 
-    def shown_by(self, page: list[LogEntry], bound: dt.datetime) -> int:
-        """Index of the finest unit to which the server, as a sorted page shows, does not round."""
-        index = bisect_left(page, bound, key=created_at)
-        if index < len(page):
-            for finest in range(grain(bound), 0, -1):
-                coarser = GRAINS[finest - 1]
-                if page[index].created_at < floor(bound, coarser) + coarser:
-                    return finest
-        return 0
+    def feed(self, page: list[LogEntry], *, full: bool) -> Segment | None:
+        """Take in the sorted answer to `query`, which may have been cut if it is full.
 
-    def may_try(self, page: list[LogEntry], bound: dt.datetime) -> bool:
-        """Whether a bound is heeded, or an answer with these lines will show if it is."""
-        finest = grain(bound)
-        return finest <= self.proven or (
-            finest < self.refuted and self.shown_by(page, bound) >= finest
-        )
-
-    def learn(self, page: list[LogEntry], bound: dt.datetime) -> bool:
-        """Learn from an answer; False if nothing shows that it holds all that the bound lets in."""
-        finest = grain(bound)
-        shown = self.shown_by(page, bound)
-        heeded = finest <= max(shown, self.proven)
-        self.proven = max(self.proven, min(shown, self.refuted - 1))
-        if finest and self.has_lines_beyond(page, bound):
-            self.refute(finest)  # it is heeded, but cuts nothing off
-        return heeded
-
-    def has_lines_beyond(self, page: list[LogEntry], bound: dt.datetime) -> bool:
-        """Whether a sorted page has lines that the bound excludes."""
-        return bool(page) and page[0].created_at < bound
-
-    def refute(self, finest: int) -> None:
-        """Note that bounds as fine as this are of no use."""
-        self.refuted = min(self.refuted, finest)
-        self.proven = min(self.proven, self.refuted - 1)
-
-
-class EndTraits(StartTraits):
-    """How finely a server heeds `end_at`: as `StartTraits`, turned round."""
-
-    def shown_by(self, page: list[LogEntry], bound: dt.datetime) -> int:
-        """Index of the finest unit to which the server, as a sorted page shows, does not round."""
-        index = bisect_right(page, bound, key=created_at)
-        if index:
-            for finest in range(grain(bound), 0, -1):
-                if page[index - 1].created_at > floor(bound, GRAINS[finest - 1]):
-                    return finest
-        return 0
-
-    def has_lines_beyond(self, page: list[LogEntry], bound: dt.datetime) -> bool:
-        """Whether a sorted page has lines that the bound excludes."""
-        return bool(page) and page[-1].created_at > bound + MICROSECOND
-
-
-class ServerTraits:
-    """What was learnt of a server, for all who read logs from it."""
-
-    def __init__(self) -> None:
-        self.record = 0  # length of the longest page
-        self.cap: int | None = None  # the server's own limit, where it proved to be below ours
-        self.start = StartTraits()
-        self.end = EndTraits()
-        self.ignores_end = False
-        self.keeps_oldest = False  # of interest only where end_at is ignored
-        self.oldest_shown = 0  # how often a full page proved to leave out newer lines alone
-
-    def is_full(self, length: int, limit: int) -> bool:
-        """Whether a page may have been cut; learns from its length."""
-        suspect = length >= max(self.record, _SMALLEST_CAP)
-        self.record = max(self.record, length)
-        if self.cap is not None and length > self.cap:
-            self.cap = None
-        return suspect or length >= min(limit, self.cap or limit)
+        Segments join: each starts where the one before ended.
+        """
+        ...

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 import anyio
 
-from aioservices.errors import ResponseTooLargeError
+from aioservices.errors import APIError, ResponseTooLargeError
 from aioservices.models import Deployment, LogEntry
 
 from .options import TailOptions
 from .pace import Pace
-from .plan import ServerTraits
 from .reader import LogReader
 from .source import PatientSource
 from .status import Health, LogGap
+from .traits import ServerTraits
 from .walk import Walk
 from .window import Window
 
@@ -34,6 +34,8 @@ FINAL_STATES = frozenset(
 # together keep the interval that was asked for, on average.
 _SHARE = 1.5
 _JITTER = 0.25
+# How a server may say that it takes no limit as large as that.
+_REFUSALS = frozenset({400, 413, 422})
 
 
 class Part(NamedTuple):
@@ -198,7 +200,7 @@ class Poller:
                 return
             if end is not None and end == self._end and not news and self._left(end, asked_at) <= 0:
                 return
-            fill = news / min(options.limit, self._traits.cap or options.limit)
+            fill = news / self._traits.room(options.limit)
             wait = self._pace.after(news, fill=fill, asleep=self._asleep)
             if self._end is not None:
                 wait = min(wait, max(options.poll_interval, self._left(self._end, clock.now())))
@@ -220,7 +222,7 @@ class Poller:
 
     async def _poll(self, *, whole: bool) -> dt.datetime:
         """Read what is there now; gives the server's time when it was first asked."""
-        reader, health = self._reader, self._health
+        reader, health, options = self._reader, self._health, self._options
         failures, late, shed = self._source.failures, reader.late, reader.window.raised
         asked_at = self._source.clock.now()
         walk = reader.begin(asked_at, whole=whole)
@@ -234,6 +236,11 @@ class Poller:
                 if query.limit == 1:
                     raise
                 walk.shrink_pages()
+                continue
+            except APIError as exc:
+                if exc.status not in _REFUSALS or query.limit <= options.limit:
+                    raise
+                walk.refuse_enlargement()
                 continue
             told_at = told_at or served_at
             await self._hand_on(walk, page, told_at)

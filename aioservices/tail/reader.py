@@ -14,7 +14,8 @@ from aioservices.models import LogEntry
 
 from .bounds import MICROSECOND, SECOND, created_at, earlier, floor
 from .pace import Ladder
-from .plan import Segment, ServerTraits
+from .plan import Segment
+from .traits import ServerTraits
 from .walk import Walk
 from .window import Window
 
@@ -161,8 +162,8 @@ class LogReader:
     def finish(self, walk: Walk) -> None:
         """End a poll whose walk is over."""
         # A poll that would have fitted on one page is tried at once the next time.
-        room = min(self._limit, self._traits.cap or self._limit)
-        self._step = walk.step if self._read > room // 2 else None
+        is_short = self._read <= self._traits.room(self._limit) // 2
+        self._step = None if is_short else walk.step
         self._last_poll = self._clock
         if self.window.floor is not None:
             self._crowded = [span for span in self._crowded if span[1] >= self.window.floor]

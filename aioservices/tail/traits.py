@@ -1,0 +1,158 @@
+"""What was learnt of a server, from the pages that it gave."""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_left, bisect_right
+
+from aioservices.models import LogEntry
+
+from .bounds import GRAINS, MICROSECOND, created_at, floor, grain
+
+__all__ = ["EndTraits", "ServerTraits", "StartTraits"]
+
+# How much larger the limit is with which a crowded second is asked for.
+_ENLARGEMENT = 10
+# Pages shorter than this are not suspected of being cut by a silent cap.
+_SMALLEST_CAP = 10
+
+
+class StartTraits:
+    """How finely a server heeds `start_at`: some would leave lines out if it is no whole second.
+
+    A line between a bound and the next multiple of a coarser unit proves that
+    the server does not round the bound, or compare lines that it rounded with it.
+
+    Attributes
+    ----------
+    proven : int
+        Index in `GRAINS` of the finest bounds that may be relied on.
+    refuted : int
+        Index of the coarsest that may not, or that make no difference.
+    """
+
+    def __init__(self) -> None:
+        self.proven = 0
+        self.refuted = len(GRAINS)
+
+    @property
+    def unit(self) -> dt.timedelta:
+        """The finest unit that may be relied on."""
+        return GRAINS[self.proven]
+
+    def shown_by(self, page: list[LogEntry], bound: dt.datetime) -> int:
+        """Index of the finest unit to which the server, as a sorted page shows, does not round."""
+        index = bisect_left(page, bound, key=created_at)
+        if index < len(page):
+            for finest in range(grain(bound), 0, -1):
+                coarser = GRAINS[finest - 1]
+                if page[index].created_at < floor(bound, coarser) + coarser:
+                    return finest
+        return 0
+
+    def may_try(self, page: list[LogEntry], bound: dt.datetime) -> bool:
+        """Whether a bound is heeded, or an answer with these lines will show if it is."""
+        finest = grain(bound)
+        return finest <= self.proven or (
+            finest < self.refuted and self.shown_by(page, bound) >= finest
+        )
+
+    def learn(self, page: list[LogEntry], bound: dt.datetime) -> bool:
+        """Learn from an answer; False if nothing shows that it holds all that the bound lets in."""
+        finest = grain(bound)
+        shown = self.shown_by(page, bound)
+        heeded = finest <= max(shown, self.proven)
+        self.proven = max(self.proven, min(shown, self.refuted - 1))
+        if finest and self.has_lines_beyond(page, bound):
+            self.refute(finest)  # it is heeded, but cuts nothing off
+        return heeded
+
+    def has_lines_beyond(self, page: list[LogEntry], bound: dt.datetime) -> bool:
+        """Whether a sorted page has lines that the bound excludes."""
+        return bool(page) and page[0].created_at < bound
+
+    def refute(self, finest: int) -> None:
+        """Note that bounds as fine as this are of no use."""
+        self.refuted = min(self.refuted, finest)
+        self.proven = min(self.proven, self.refuted - 1)
+
+
+class EndTraits(StartTraits):
+    """How finely a server heeds `end_at`: as `StartTraits`, turned round."""
+
+    def shown_by(self, page: list[LogEntry], bound: dt.datetime) -> int:
+        """Index of the finest unit to which the server, as a sorted page shows, does not round."""
+        index = bisect_right(page, bound, key=created_at)
+        if index:
+            for finest in range(grain(bound), 0, -1):
+                if page[index - 1].created_at > floor(bound, GRAINS[finest - 1]):
+                    return finest
+        return 0
+
+    def has_lines_beyond(self, page: list[LogEntry], bound: dt.datetime) -> bool:
+        """Whether a sorted page has lines that the bound excludes."""
+        return bool(page) and page[-1].created_at > bound + MICROSECOND
+
+
+class ServerTraits:
+    """What was learnt of a server, for all who read logs from it.
+
+    Attributes
+    ----------
+    start : StartTraits
+    end : EndTraits
+    cap : int or None
+        The lines of a page at most, where the server proved to give fewer than it is asked for.
+    ignores_end : bool
+        Whether it pays no heed to `end_at`, ...
+    keeps_oldest : bool
+        ... and, of interest only then, whether it showed that full pages leave out newer lines.
+    """
+
+    def __init__(self) -> None:
+        self.start = StartTraits()
+        self.end = EndTraits()
+        self.cap: int | None = None
+        self.ignores_end = False
+        self.keeps_oldest = False
+        self._enlarges = True  # takes a limit above the usual one
+        self._record = 0  # length of the longest page
+        self._acquitted = 0  # a page of that length was found to hold all there was
+
+    def is_full(self, length: int, asked: int, usual: int) -> bool:
+        """Judge whether a page may have been cut, and learn from its length.
+
+        A page as long as the longest ever is suspected of being cut by a cap that nobody
+        mentioned, until it is acquitted.
+
+        Parameters
+        ----------
+        length : int
+        asked : int
+            Its limit, ...
+        usual : int
+            ... and the one of ordinary queries.
+        """
+        record, self._record = self._record, max(self._record, length)
+        if self.cap is not None and length > self.cap:
+            self.cap = None
+        if length >= min(asked, self.cap or asked):
+            return True
+        exceeds = length > usual  # what gives more than usual has no cap at the usual limit
+        return length >= max(record, _SMALLEST_CAP) and length != self._acquitted and not exceeds
+
+    def acquit(self, length: int) -> None:
+        """Note that a page of this length was suspected wrongly."""
+        self._acquitted = length
+
+    def room(self, limit: int) -> int:
+        """Lines that a page has with a limit, as far as is known."""
+        return min(limit, self.cap or limit)
+
+    def enlarged(self, limit: int) -> int:
+        """The limit to ask for a crowded second with."""
+        return limit * _ENLARGEMENT if self._enlarges else limit
+
+    def refuse_enlargement(self) -> None:
+        """Note that the server takes no limit above the usual one."""
+        self._enlarges = False
