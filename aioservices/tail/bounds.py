@@ -1,43 +1,26 @@
-"""Times as bounds of a query, and lines between them."""
+"""Times as bounds of a query."""
 
 from __future__ import annotations
 
 import datetime as dt
-from bisect import bisect_left, bisect_right
-from operator import attrgetter
-
-from aioservices.models import LogEntry
 
 __all__ = [
     "GRAINS",
     "MICROSECOND",
     "MILLISECOND",
     "SECOND",
-    "between",
     "ceil",
-    "created_at",
     "earlier",
     "floor",
     "grain",
     "inclusive",
 ]
 
-created_at = attrgetter("created_at")
-
 SECOND = dt.timedelta(seconds=1)
 MILLISECOND = dt.timedelta(milliseconds=1)
 MICROSECOND = dt.timedelta(microseconds=1)
 # What a bound may be a multiple of, from the one that every server honours.
 GRAINS = (SECOND, MILLISECOND, MICROSECOND)
-
-
-def between(
-    page: list[LogEntry], start: dt.datetime | None, end: dt.datetime | None
-) -> list[LogEntry]:
-    """The lines of a sorted page from one time to another, both inclusive."""
-    low = 0 if start is None else bisect_left(page, start, key=created_at)
-    high = len(page) if end is None else bisect_right(page, end, key=created_at)
-    return page if low == 0 and high == len(page) else page[low:high]
 
 
 def floor(time: dt.datetime, unit: dt.timedelta) -> dt.datetime:

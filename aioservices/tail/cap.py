@@ -11,7 +11,8 @@ import datetime as dt
 
 from aioservices.models import LogEntry
 
-from .bounds import between
+from .bounds import MICROSECOND, grain
+from .lines import between
 from .plan import Query
 from .traits import ServerTraits
 
@@ -34,8 +35,10 @@ class CapSearch:
         self._length = 0  # of the page on trial
 
     def suspect(self, query: Query, page: list[LogEntry]) -> None:
-        """Note a page that a cap may have cut."""
-        self._suspects.append((query, page))
+        """Note a page that a cap may have cut, if it lacks lines for no other reason."""
+        end = query.end and query.end - MICROSECOND
+        if not grain(query.start) and not grain(end):
+            self._suspects.append((query, page))
 
     def compare(self, query: Query, page: list[LogEntry]) -> None:
         """See whether a page has lines that others lack."""

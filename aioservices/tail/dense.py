@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from aioservices.models import LogEntry
 
-from .bounds import GRAINS, MICROSECOND, SECOND, between, ceil, floor, grain, inclusive
+from .bounds import GRAINS, MICROSECOND, SECOND, ceil, floor, grain, inclusive
+from .lines import between, united
 from .plan import Query, Segment
 from .traits import ServerTraits
 
@@ -55,6 +56,7 @@ class DenseSecond:
         self._low = low  # where the next segment begins
         self._done = low - MICROSECOND  # up to here every line was read
         self._known: list[LogEntry] = []  # the last full page
+        self._seen: list[LogEntry] = []  # what any page had; of a gap it is all that can be given
         self._over = False
         # The window: where it starts, and the ends of those that were too long, the nearest last.
         self._start = floor(low, SECOND)
@@ -79,8 +81,11 @@ class DenseSecond:
         start, end, traits = self._start, self._ends[-1], self._traits
         start_heeded = traits.start.learn(page, start)
         end_heeded = end is None or traits.end.learn(page, end)
+        traits.note_ticks(page)
         if full:
             self._known = page
+        if full or not (start_heeded and end_heeded):
+            self._seen = united(page, between(self._seen, self._low, None))
         if self._leaps:
             return self._land()
         if full and (self._is_crowded or self._attempts > _MOST_ATTEMPTS):
@@ -155,9 +160,9 @@ class DenseSecond:
         return self._start
 
     def _next_time(self) -> dt.datetime:
-        """The time after the last that was read, if the server's clock ticks as its lines show."""
-        finest = max(grain(entry.created_at) for entry in self._known)
-        return floor(self._done, GRAINS[finest]) + GRAINS[finest]
+        """The time after the last that was read, if the clock ticks as all lines so far show."""
+        tick = GRAINS[self._traits.finest]
+        return floor(self._done, tick) + tick
 
     def _retreat(self, *, start_heeded: bool, end_heeded: bool) -> None:
         """Go back to bounds that are heeded: the page lacks lines that are known to be there."""
@@ -188,8 +193,8 @@ class DenseSecond:
     def _leap(self) -> Segment | None:
         """Go on behind a window that cannot be read whole, at the next bound, if it is heeded."""
         end = self._ends[-1]
-        if len(self._known) < self._usual and self._traits.cap is None:
-            return self._complete(self._known)  # it was a mere suspicion
+        if self._is_mere_suspicion(len(self._known)):
+            return self._complete(self._known)
         if end is None:
             end = max(self._done, self._known[-1].created_at)
         if self._attempts > _MOST_ATTEMPTS:
@@ -197,6 +202,10 @@ class DenseSecond:
         self._done = end
         behind = end if self._is_crowded else end + MICROSECOND
         return self._try_landing(ceil(behind, GRAINS[self._traits.start.refuted - 1]))
+
+    def _is_mere_suspicion(self, length: int) -> bool:
+        """Whether nothing tells that a page of this length was cut but that no other is longer."""
+        return self._traits.cap is None and length < self.limit and length != self._usual
 
     def _try_landing(self, start: dt.datetime) -> Segment | None:
         if self._goal is not None and start >= self._goal:
@@ -219,7 +228,7 @@ class DenseSecond:
     def _skip_to(self, landing: dt.datetime) -> Segment:
         """Leave a gap, up to where bounds are heeded again."""
         self._leaps = False
-        entries = between(self._known, self._low, landing - MICROSECOND)
+        entries = between(self._seen, self._low, landing - MICROSECOND)
         segment = Segment(self._low, landing, entries, complete=False)
         self._low, self._done, self._start = landing, landing - MICROSECOND, landing
         if self._goal is not None and landing >= self._goal:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import datetime as dt
 from bisect import bisect_left
-from operator import attrgetter
 
 from aioservices.models import LogEntry
 
-from .bounds import MICROSECOND, created_at
+from .bounds import SECOND, floor
+from .lines import between, created_at, lacking
 from .plan import Query, Segment
 from .traits import ServerTraits
 
 __all__ = ["EndlessWalk"]
 
-_identity = attrgetter("created_at", "stream", "source", "message")
 # Lines as young as this may have come between two queries: they show nothing.
 _SETTLED = dt.timedelta(seconds=60)
 
@@ -45,10 +44,12 @@ class EndlessWalk:
         self.limit = limit
         self._settled = horizon - _SETTLED
         self._low = start  # where the next segment begins
-        self._start = start  # where the next page does; from there to here lines are held back
+        self._start = start and floor(start, SECOND)  # where the next page does
         self._held: list[LogEntry] = []
         self._before: list[LogEntry] = []  # what the last page had that this one must have too
         self._enlarged = False
+        self._retried = False
+        self._is_ahead = False  # whether the next page starts behind lines that are held back
         self._over = False
 
     @property
@@ -61,22 +62,26 @@ class EndlessWalk:
 
     def feed(self, page: list[LogEntry], *, full: bool) -> Segment | None:
         """Take in a sorted answer to `query`, or to one whose `end_at` turned out to be ignored."""
-        if self._start is not None:
-            page = page[bisect_left(page, self._start, key=created_at) :]
-        held = set(map(_identity, page))
-        missing = [entry for entry in self._before if _identity(entry) not in held]
-        if missing:
+        start = self._start
+        if self._enlarged and self.limit < len(page) < self._traits.enlarged(self.limit):
+            full = False  # no cap cut it at the usual limit; one between the two is not likely
+        if start is not None:
+            if not self._traits.start.learn(page, start):
+                return self._skip(self._held)
+            page = between(page, max(start, self._low or start), None)
+        if missing := lacking(page, self._before):
             return self._end(sorted(self._held + missing + page, key=created_at), whole=False)
         self._learn(page)
         lines = self._held + page
-        if self._enlarged:
-            return self._feed_enlarged(lines, page)
         if full:
-            return self._advance(lines, page) if page else self._end(lines, whole=False)
-        if self._before and not self._traits.keeps_oldest:
+            return self._advance(lines, page)
+        if self._is_ahead and not self._traits.keeps_oldest:
             # The end of the log, or the newest page of a longer one? A larger page may tell.
-            self._start, self._held, self._before = self._low, [], []
-            self._enlarged = True
+            if self._retried:
+                return self._end(lines, whole=False)
+            self._start = self._low and floor(self._low, SECOND)
+            self._held, self._before, self._is_ahead = [], [], False
+            self._enlarged = self._retried = True
             return None
         return self._end(lines)
 
@@ -89,34 +94,44 @@ class EndlessWalk:
             )
 
     def _advance(self, lines: list[LogEntry], page: list[LogEntry]) -> Segment | None:
-        """Go on from the page's last line, or from its middle until the server is known."""
-        following = page[-1 if self._traits.keeps_oldest else len(page) // 2].created_at
-        if self._start is not None and following <= self._start:
-            following = page[-1].created_at
-        if self._start is not None and following <= self._start:
+        """Go on from the page's last second, or from its middle until the server is known."""
+        times = [page[place].created_at for place in self._places(page)]
+        for following in times:
+            bound = floor(following, SECOND)
+            if self._start is None or self._start < bound:
+                return self._go_on(bound, lines)
+        if not self._enlarged:
             self._enlarged, self._before = True, []
             return None
-        cut = bisect_left(lines, following, key=created_at)
-        self._start, self._before = following, lines[cut:]
-        if not self._traits.keeps_oldest:
-            self._held = lines[:cut]
-            return None
-        return self._close(following, lines[:cut])
+        traits = self._traits.start
+        for following in times:
+            if self._start and self._start < following and traits.may_try(page, following):
+                return self._go_on(following, lines)
+        return self._skip(lines)
 
-    def _feed_enlarged(self, lines: list[LogEntry], page: list[LogEntry]) -> Segment | None:
-        self._enlarged = False
-        start = self._start
-        in_full = len(page) >= self._traits.enlarged(self.limit)
-        if not in_full and len(page) > self.limit:  # it is the larger one that was short
-            return self._end(lines, whole=self._traits.keeps_oldest or self._low == start)
-        if start is not None and page and page[-1].created_at == start:
-            # A crowded instant. What lies behind it can still be had.
-            self._start, self._before = start + MICROSECOND, []
-            return self._close(self._start, lines, whole=False)
-        return self._advance(lines, page) if in_full else self._end(lines, whole=False)
+    def _places(self, page: list[LogEntry]) -> tuple[int, ...]:
+        if not page:
+            return ()
+        return (-1,) if self._traits.keeps_oldest else (len(page) // 2, -1)
+
+    def _go_on(self, start: dt.datetime, lines: list[LogEntry]) -> Segment | None:
+        """Ask from a bound on; what lies before it is held back until the server is known."""
+        cut = bisect_left(lines, start, key=created_at)
+        self._start, self._before, self._enlarged = start, lines[cut:], False
+        if not self._traits.keeps_oldest:
+            self._held, self._is_ahead = lines[:cut], True
+            return None
+        return self._close(start, lines[:cut])
+
+    def _skip(self, lines: list[LogEntry]) -> Segment:
+        """Leave a gap up to the next second: bounds are not heeded more finely."""
+        second = lines[-1].created_at if self._start is None else self._start
+        landing = floor(second, SECOND) + SECOND
+        self._start, self._before, self._enlarged = landing, [], False
+        return self._close(landing, between(lines, None, landing), whole=False)
 
     def _close(self, end: dt.datetime, lines: list[LogEntry], *, whole: bool = True) -> Segment:
-        low, self._low, self._held = self._low, end, []
+        low, self._low, self._held, self._is_ahead = self._low, end, [], False
         return Segment(low, end, lines, whole)
 
     def _end(self, lines: list[LogEntry], *, whole: bool = True) -> Segment:

@@ -11,9 +11,9 @@ from typing import Self
 from aioservices.models import LogEntry
 from aioservices.stream import BackgroundTasks, Stream
 
-from .bounds import created_at
 from .cursor import LogCursor, position
 from .follow import Follower, Latest
+from .lines import created_at
 from .options import TailOptions
 from .poll import Part
 from .source import LogSource

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from aioservices.models import LogEntry
 
-from .bounds import MICROSECOND, SECOND, created_at, earlier, floor
+from .bounds import MICROSECOND, SECOND, earlier, floor
+from .lines import created_at
 from .pace import Ladder
 from .plan import Segment
 from .traits import ServerTraits
@@ -84,6 +85,7 @@ class LogReader:
         self._end_at = end_at
         self._newest: dt.datetime | None = window.newest
         self._newest_before = self._newest
+        self._suspects = False  # whether to look over all of it takes more than one request
         self._last_poll: dt.datetime | None = None
         self._clock: dt.datetime | None = None
         self._horizon = dt.datetime.max.replace(tzinfo=dt.UTC)
@@ -106,7 +108,8 @@ class LogReader:
             Its queries are to be made, its segments handed to `take`.
         """
         start = self.window.floor
-        if not whole and self._last_poll is not None and len(self.window) > _FEW_LINES:
+        is_dear = len(self.window) > _FEW_LINES or self._suspects
+        if not whole and self._last_poll is not None and is_dear:
             back = self._ladder.next()
             if not math.isinf(back):
                 recent = floor(earlier(self._last_poll, dt.timedelta(seconds=back)), SECOND)
@@ -164,6 +167,7 @@ class LogReader:
         # A poll that would have fitted on one page is tried at once the next time.
         is_short = self._read <= self._traits.room(self._limit) // 2
         self._step = None if is_short else walk.step
+        self._suspects = walk.suspects or (self._suspects and not self.looked_whole)
         self._last_poll = self._clock
         if self.window.floor is not None:
             self._crowded = [span for span in self._crowded if span[1] >= self.window.floor]

@@ -7,7 +7,8 @@ from bisect import bisect_left, bisect_right
 
 from aioservices.models import LogEntry
 
-from .bounds import GRAINS, MICROSECOND, created_at, floor, grain
+from .bounds import GRAINS, MICROSECOND, floor, grain
+from .lines import created_at
 
 __all__ = ["EndTraits", "ServerTraits", "StartTraits"]
 
@@ -101,6 +102,8 @@ class ServerTraits:
     ----------
     start : StartTraits
     end : EndTraits
+    finest : int
+        Index in `GRAINS` of the finest times that lines were seen to have.
     cap : int or None
         The lines of a page at most, where the server proved to give fewer than it is asked for.
     ignores_end : bool
@@ -112,38 +115,27 @@ class ServerTraits:
     def __init__(self) -> None:
         self.start = StartTraits()
         self.end = EndTraits()
+        self.finest = 0
         self.cap: int | None = None
         self.ignores_end = False
         self.keeps_oldest = False
         self._enlarges = True  # takes a limit above the usual one
         self._record = 0  # length of the longest page
-        self._acquitted = 0  # a page of that length was found to hold all there was
 
-    def is_full(self, length: int, asked: int, usual: int) -> bool:
+    def note_ticks(self, page: list[LogEntry]) -> None:
+        """See how finely the lines of a page are timed."""
+        self.finest = max(self.finest, max((grain(entry.created_at) for entry in page), default=0))
+
+    def is_full(self, length: int, limit: int) -> bool:
         """Judge whether a page may have been cut, and learn from its length.
 
         A page as long as the longest ever is suspected of being cut by a cap that nobody
-        mentioned, until it is acquitted.
-
-        Parameters
-        ----------
-        length : int
-        asked : int
-            Its limit, ...
-        usual : int
-            ... and the one of ordinary queries.
+        mentioned.
         """
         record, self._record = self._record, max(self._record, length)
         if self.cap is not None and length > self.cap:
             self.cap = None
-        if length >= min(asked, self.cap or asked):
-            return True
-        exceeds = length > usual  # what gives more than usual has no cap at the usual limit
-        return length >= max(record, _SMALLEST_CAP) and length != self._acquitted and not exceeds
-
-    def acquit(self, length: int) -> None:
-        """Note that a page of this length was suspected wrongly."""
-        self._acquitted = length
+        return length >= min(limit, self.cap or limit, max(record, _SMALLEST_CAP))
 
     def room(self, limit: int) -> int:
         """Lines that a page has with a limit, as far as is known."""

@@ -19,10 +19,11 @@ from collections.abc import Sequence
 
 from aioservices.models import LogEntry
 
-from .bounds import MICROSECOND, SECOND, between, ceil, created_at, earlier, floor, inclusive
+from .bounds import MICROSECOND, SECOND, ceil, earlier, floor, inclusive
 from .cap import CapSearch
 from .dense import DenseSecond
 from .endless import EndlessWalk
+from .lines import between, created_at
 from .plan import Plan, Query, Segment
 from .traits import ServerTraits
 
@@ -67,6 +68,7 @@ class Walk:
     ) -> None:
         self.limit = limit
         self.step = step
+        self.suspects = False  # whether there was a page that a cap may have cut
         self._traits = traits
         self._goal = end
         self._horizon = horizon if end is None else min(horizon, end)
@@ -84,9 +86,6 @@ class Walk:
         # Ends of windows that were too long, and how many lines of the walk lie before them.
         self._full_ends: list[tuple[dt.datetime, int]] = []
         self._read = 0  # lines of the walk before `_low`
-        self._suspected: tuple[int, int] | None = (
-            None  # length of the page, lines of the walk by it
-        )
         self._fill = 0.9  # the part of a page that a window is sized for
         self._open_window()
 
@@ -123,9 +122,11 @@ class Walk:
             self._cap.judge(page)
             return None
         self._cap.compare(query, page)
-        full = self._traits.is_full(len(page), query.limit, self.limit)
-        if full and len(page) < self.limit and not isinstance(self._inner, DenseSecond):
+        full = self._traits.is_full(len(page), query.limit)
+        self._traits.note_ticks(page[:: max(1, len(page) - 1)])  # of many lines the ends will do
+        if full and len(page) < query.limit:
             self._cap.suspect(query, page)
+            self.suspects = True
         if query.end is not None and page and page[-1].created_at > query.end + SECOND:
             self._traits.ignores_end = True
         if self._traits.ignores_end and not isinstance(self._inner, EndlessWalk):
@@ -190,8 +191,6 @@ class Walk:
         self._low = segment.end
         if segment.end is None or segment.end == self._goal:
             self._over = True
-            if self._suspected is not None and self._suspected[1] == self._read:
-                self._traits.acquit(self._suspected[0])
 
     def _resize(self, segment: Segment) -> None:
         """Size the next window after what this one held."""
@@ -295,8 +294,6 @@ class Walk:
         lines = self._read + len(between(page, low, self._end))
         if self._end is not None:
             self._full_ends.append((self._end, lines))
-        if len(page) < self.limit and self._suspected is None:
-            self._suspected = len(page), lines
         if self._known and page[0].created_at < self._known[0].created_at:
             self._keeps_oldest = False
         self._known = page

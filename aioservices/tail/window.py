@@ -19,9 +19,10 @@ import msgspec
 
 from aioservices.models import LogEntry
 
+from .lines import created_at
+
 __all__ = ["Window"]
 
-created_at = attrgetter("created_at")
 message = attrgetter("message")
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

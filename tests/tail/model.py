@@ -22,9 +22,10 @@ class Behaviour:
 
     keeps: str = "oldest"  # of a full page: oldest, newest or any
     order: str = "asc"  # asc, desc or unsorted
-    start_unit: dt.timedelta | None = None  # to which bounds are cut ...
+    start_unit: dt.timedelta | None = None  # to which bounds are cut, ...
     end_unit: dt.timedelta | None = None
-    compares_cut: bool = False  # ... and line times too, before they are compared
+    compares_cut: bool = False  # ... and line times too, before they are compared with the end, ...
+    cuts_lines: bool = False  # ... or line times in place of the start
     cap: int | None = None
     ignores_end: bool = False
 
@@ -51,16 +52,19 @@ class ModelServer:
         """Answer, through real JSON, so that times are rounded as they really are."""
         self.queries += 1
         behaviour = self.behaviour
-        start = _cut(query.start, behaviour.start_unit)
+        start = query.start
+        if not behaviour.cuts_lines:
+            start = _cut(start, behaviour.start_unit)
         end = None if behaviour.ignores_end else _cut(query.end, behaviour.end_unit)
         low = None if start is None else _nanoseconds(start)
         high = None if end is None else _nanoseconds(end)
         unit = behaviour.end_unit if behaviour.compares_cut else None
+        start_unit = behaviour.start_unit if behaviour.cuts_lines else None
         found = [
             (at, text)
             for at, visible, text in self.lines
             if visible <= now
-            and (low is None or at >= low)
+            and (low is None or _cut_nanoseconds(at, start_unit) >= low)
             and (high is None or _cut_nanoseconds(at, unit) <= high)
         ]
         found.sort(key=lambda line: line[0])

@@ -63,9 +63,9 @@ async def test_a_poll_of_a_quiet_log_takes_few_requests(
     emulator: Emulator, services: Services
 ) -> None:
     service_id = emulator.add_service("web", deployed=True)
-    write_spread(emulator, service_id, 50)
+    write_spread(emulator, service_id, 150)  # whose times do not fit in one second
     async with services.tail_logs(service_id, **QUICK | {"overlap": 60.0}) as tail:
-        await take(tail, 50)
+        await take(tail, 150)
         async with collecting(tail):
             await until(lambda: tail.status.polls > 5)
             polls, asked = tail.status.polls, queries(emulator)
