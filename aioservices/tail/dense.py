@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from aioservices.models import LogEntry
 
-from .bounds import GRAINS, MICROSECOND, SECOND, ceil, floor, grain, inclusive
+from .bounds import GRAINS, MICROSECOND, SECOND, ceil, floor, inclusive
 from .lines import between, united
 from .plan import Query, Segment
 from .traits import ServerTraits
@@ -151,7 +151,7 @@ class DenseSecond:
         """The start that leaves out most of what was read before."""
         end, traits = self._ends[-1], self._traits.start
         # One test at a time: a line that is missing must tell which of the bounds hides it.
-        on_trial = grain(end) > self._traits.end.proven
+        on_trial = self._traits.end.needs(end) > self._traits.end.proven
         page = [] if on_trial else between(self._known, None, end)
         for unit in reversed(GRAINS[: traits.refuted]):
             start = floor(self._done, unit)
@@ -168,11 +168,11 @@ class DenseSecond:
         """Go back to bounds that are heeded: the page lacks lines that are known to be there."""
         traits = self._traits
         if not start_heeded:
-            traits.start.refute(grain(self._start))
+            traits.start.refute(traits.start.needs(self._start))
             self._start = floor(self._done + MICROSECOND, traits.start.unit)
         if not end_heeded:
-            traits.end.refute(grain(self._ends[-1]))
-        while len(self._ends) > 1 and grain(self._ends[-1]) >= traits.end.refuted:
+            traits.end.refute(traits.end.needs(self._ends[-1]))
+        while len(self._ends) > 1 and traits.end.needs(self._ends[-1]) >= traits.end.refuted:
             self._ends.pop()
 
     # Segments

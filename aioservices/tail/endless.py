@@ -88,10 +88,11 @@ class EndlessWalk:
     def _learn(self, page: list[LogEntry]) -> None:
         """See whether the last page, which was full, left out newer lines and no older ones."""
         if self._before:
+            settled = between(page, None, self._settled)
             newest = self._before[-1].created_at
-            self._traits.keeps_oldest |= any(
-                newest < entry.created_at < self._settled for entry in page
-            )
+            ahead = bisect_left(settled, newest, key=created_at)
+            if settled and settled[-1].created_at > newest:
+                self._traits.keeps_oldest = not lacking(self._before, settled[:ahead])
 
     def _advance(self, lines: list[LogEntry], page: list[LogEntry]) -> Segment | None:
         """Go on from the page's last second, or from its middle until the server is known."""

@@ -29,12 +29,15 @@ class Segment(NamedTuple):
         Its lines, by time.
     complete : bool
         False if the server holds more lines than it can be made to give.
+    proven : bool
+        False if they are all there is unless the server has a cap that is not known yet.
     """
 
     start: dt.datetime | None
     end: dt.datetime | None
     entries: list[LogEntry]
     complete: bool = True
+    proven: bool = True
 
 
 class Plan(Protocol):

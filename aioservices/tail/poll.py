@@ -194,7 +194,8 @@ class Poller:
             self._health.due[self.deployment_id] = None
             await self._outlet.ready()
             end = self._end
-            asked_at = await self._poll(whole=end is not None and clock.now() >= end)
+            is_last = not options.follow or (end is not None and clock.now() >= end)
+            asked_at = await self._poll(whole=is_last)
             news = self._reader.news
             if not options.follow:
                 return

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from aioservices.models import LogEntry
 
 from .bounds import MICROSECOND, SECOND, earlier, floor
+from .cap import CapSearch
 from .lines import created_at
 from .pace import Ladder
 from .plan import Segment
@@ -82,6 +83,7 @@ class LogReader:
         self._ladder = Ladder(overlap)
         self._limit = limit
         self._traits = traits
+        self._cap = CapSearch(traits)
         self._end_at = end_at
         self._newest: dt.datetime | None = window.newest
         self._newest_before = self._newest
@@ -100,7 +102,8 @@ class LogReader:
         horizon : datetime
             About now.
         whole : bool
-            Whether to look back all the way, however busy the log is.
+            Whether to look back all the way, however busy the log is, and to prove all that
+            is found complete.
 
         Returns
         -------
@@ -119,6 +122,7 @@ class LogReader:
         self._newest_before = self._newest
         self._clock = None
         self._horizon = horizon
+        self._cap.begin(None if whole else earlier(horizon, 2 * self._overlap))
         horizon = max(horizon, self._newest or horizon)
         return Walk(
             start,
@@ -128,6 +132,7 @@ class LogReader:
             traits=self._traits,
             step=self._step,
             crowded=self._crowded,
+            cap=self._cap,
         )
 
     def take(self, segment: Segment, clock: dt.datetime | None) -> Stretch:
@@ -167,6 +172,7 @@ class LogReader:
         # A poll that would have fitted on one page is tried at once the next time.
         is_short = self._read <= self._traits.room(self._limit) // 2
         self._step = None if is_short else walk.step
+        self._cap.end()
         self._suspects = walk.suspects or (self._suspects and not self.looked_whole)
         self._last_poll = self._clock
         if self.window.floor is not None:
@@ -183,7 +189,9 @@ class LogReader:
 
     def _final_below(self, segment: Segment) -> dt.datetime | None:
         """Below which time every line has been read, and no other can turn up."""
-        if not self.looked_whole or self._clock is None or self._newest is None:
+        if not self.looked_whole or not segment.proven:
+            return None
+        if self._clock is None or self._newest is None:
             return None
         # The next line is newer than the last, also if the server's clock is ahead of those that
         # write.

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 
 from aioservices.models import LogEntry
 
-from .bounds import GRAINS, MICROSECOND, floor, grain
+from .bounds import GRAINS, MICROSECOND, floor, grain, inclusive
 from .lines import created_at
 
 __all__ = ["EndTraits", "ServerTraits", "StartTraits"]
@@ -41,11 +41,15 @@ class StartTraits:
         """The finest unit that may be relied on."""
         return GRAINS[self.proven]
 
+    def needs(self, bound: dt.datetime | None) -> int:
+        """Index of the coarsest unit to which the server may round without harm to a bound."""
+        return grain(bound)
+
     def shown_by(self, page: list[LogEntry], bound: dt.datetime) -> int:
         """Index of the finest unit to which the server, as a sorted page shows, does not round."""
         index = bisect_left(page, bound, key=created_at)
         if index < len(page):
-            for finest in range(grain(bound), 0, -1):
+            for finest in range(self.needs(bound), 0, -1):
                 coarser = GRAINS[finest - 1]
                 if page[index].created_at < floor(bound, coarser) + coarser:
                     return finest
@@ -53,14 +57,14 @@ class StartTraits:
 
     def may_try(self, page: list[LogEntry], bound: dt.datetime) -> bool:
         """Whether a bound is heeded, or an answer with these lines will show if it is."""
-        finest = grain(bound)
+        finest = self.needs(bound)
         return finest <= self.proven or (
             finest < self.refuted and self.shown_by(page, bound) >= finest
         )
 
     def learn(self, page: list[LogEntry], bound: dt.datetime) -> bool:
         """Learn from an answer; False if nothing shows that it holds all that the bound lets in."""
-        finest = grain(bound)
+        finest = self.needs(bound)
         shown = self.shown_by(page, bound)
         heeded = finest <= max(shown, self.proven)
         self.proven = max(self.proven, min(shown, self.refuted - 1))
@@ -81,12 +85,16 @@ class StartTraits:
 class EndTraits(StartTraits):
     """How finely a server heeds `end_at`: as `StartTraits`, turned round."""
 
+    def needs(self, bound: dt.datetime | None) -> int:
+        """Index of the coarsest unit to which the server may round without harm to a bound."""
+        return min(grain(bound), grain(bound and inclusive(bound)))
+
     def shown_by(self, page: list[LogEntry], bound: dt.datetime) -> int:
         """Index of the finest unit to which the server, as a sorted page shows, does not round."""
         index = bisect_right(page, bound, key=created_at)
         if index:
-            for finest in range(grain(bound), 0, -1):
-                if page[index - 1].created_at > floor(bound, GRAINS[finest - 1]):
+            for finest in range(self.needs(bound), 0, -1):
+                if page[index - 1].created_at > floor(inclusive(bound), GRAINS[finest - 1]):
                     return finest
         return 0
 
@@ -127,15 +135,15 @@ class ServerTraits:
         self.finest = max(self.finest, max((grain(entry.created_at) for entry in page), default=0))
 
     def is_full(self, length: int, limit: int) -> bool:
-        """Judge whether a page may have been cut, and learn from its length.
-
-        A page as long as the longest ever is suspected of being cut by a cap that nobody
-        mentioned.
-        """
-        record, self._record = self._record, max(self._record, length)
+        """Judge whether a page was cut, as far as the limits are known."""
         if self.cap is not None and length > self.cap:
             self.cap = None
-        return length >= min(limit, self.cap or limit, max(record, _SMALLEST_CAP))
+        return length >= min(limit, self.cap or limit)
+
+    def growth(self, length: int) -> float:
+        """How many times as long as the longest page before one is; 0 if it is none to doubt."""
+        record, self._record = self._record, max(self._record, length)
+        return length / max(record, 1) if length >= max(record, _SMALLEST_CAP) else 0.0
 
     def room(self, limit: int) -> int:
         """Lines that a page has with a limit, as far as is known."""

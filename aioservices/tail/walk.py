@@ -53,6 +53,8 @@ class Walk:
         The length of the first window; default: try all of it at once.
     crowded : sequence of (datetime, datetime)
         Stretches of which an earlier walk found that they cannot be read whole.
+    cap : CapSearch, optional
+        What doubts pages that nothing else shows to be cut; default: one that doubts all.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Walk:
         traits: ServerTraits,
         step: dt.timedelta | None = None,
         crowded: Sequence[tuple[dt.datetime, dt.datetime]] = (),
+        cap: CapSearch | None = None,
     ) -> None:
         self.limit = limit
         self.step = step
@@ -78,7 +81,7 @@ class Walk:
         self._low = start  # up to here everything was read; here the window begins
         self._end: dt.datetime | None = None  # ... and here it ends
         self._attempts = 0  # full pages of it
-        self._cap = CapSearch(traits)
+        self._cap = cap or CapSearch(traits)
         # Of the last full page of a window: its lines, and how many a page seems to hold.
         self._known: list[LogEntry] = []
         self._room = traits.room(limit)
@@ -123,10 +126,12 @@ class Walk:
             return None
         self._cap.compare(query, page)
         full = self._traits.is_full(len(page), query.limit)
+        growth = self._traits.growth(len(page))
         self._traits.note_ticks(page[:: max(1, len(page) - 1)])  # of many lines the ends will do
-        if full and len(page) < query.limit:
-            self._cap.suspect(query, page)
+        is_suspect = growth > 0 and not full
+        if is_suspect:
             self.suspects = True
+            full = self._cap.doubts(query, page, growth=growth) or self._inner is not None
         if query.end is not None and page and page[-1].created_at > query.end + SECOND:
             self._traits.ignores_end = True
         if self._traits.ignores_end and not isinstance(self._inner, EndlessWalk):
@@ -134,7 +139,7 @@ class Walk:
         if self._inner is not None:
             return self._feed_inner(self._inner, page, full=full)
         if not full:
-            return self._complete(page)
+            return self._complete(page, proven=not is_suspect)
         self._note_full(page)
         self._narrow(page)
         return None
@@ -163,13 +168,14 @@ class Walk:
             self._open_window()
         return segment
 
-    def _complete(self, page: list[LogEntry]) -> Segment:
+    def _complete(self, page: list[LogEntry], *, proven: bool) -> Segment:
         """Close the window: what lies in it is all there is."""
         end = self._end
         if end is not None and page and page[-1].created_at > inclusive(end):
             # A server that lets in lines beyond the bound lets in all that are older.
             end = page[-1].created_at - MICROSECOND
-        segment = self._cut_to_goal(Segment(self._low, end, between(page, self._low, end)))
+        lines = between(page, self._low, end)
+        segment = self._cut_to_goal(Segment(self._low, end, lines, proven=proven))
         self._resize(segment)
         self._pass(segment)
         self._open_window()

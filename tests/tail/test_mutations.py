@@ -97,11 +97,12 @@ def raise_the_floor_after_a_short_look(monkeypatch: pytest.MonkeyPatch) -> None:
 @mutation
 def trust_full_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ServerTraits, "is_full", lambda self, length, limit: False)
+    monkeypatch.setattr(ServerTraits, "growth", lambda self, length: 0.0)
 
 
 @mutation
 def suspect_no_cap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ServerTraits, "is_full", lambda self, length, limit: length >= limit)
+    monkeypatch.setattr(ServerTraits, "growth", lambda self, length: 0.0)
 
 
 @mutation
