@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, cast
 
@@ -20,7 +21,7 @@ from aioservices.errors import (
 )
 from aioservices.models import LogEntry
 from aioservices.retry import backoff_delays
-from aioservices.tail import LogCursor, LogGap, LogTail
+from aioservices.tail import Batch, LogCursor, LogGap, LogTail
 
 from .roster import Roster
 from .session import Session
@@ -95,21 +96,21 @@ class Turn:
         service_id: int,
         name: str | None,
         entries: Sequence[LogEntry],
-        give: Callable[[int], None] | None,
+        batch: Batch | None,
     ) -> None:
         self.entries = entries
         self.over = anyio.Event()
         self._service_id = service_id
         self._name = name
-        self._give = give  # None where a sink has the lines already
+        self._batch = batch  # None where a sink has the lines already
         self._given = 0
 
     def next(self) -> WatchedEntry:
         """Give the next line, and have the cursor stand behind it."""
         entry = self.entries[self._given]
         self._given += 1
-        if self._give is not None:
-            self._give(1)
+        if self._batch is not None:
+            self._batch.give(1)
         if self._given == len(self.entries):
             self.over.set()
         return self.watched(entry)
@@ -154,7 +155,6 @@ class Watcher:
         self._cursors = cursors  # of services that are not read now; with a sink, of all
         self._names: dict[int, str | None] = {}
         self._missed: dict[int, float] = {}  # since when a service was not found any more
-        self._scopes: dict[int, anyio.CancelScope] = {}
         self._sink_turn = anyio.Lock()
         self._broken = anyio.Event()
         self._failure: ServicesError | None = None
@@ -176,7 +176,7 @@ class Watcher:
                 except RequestError as exc:
                     log.warning("the services could not be listed: %s", exc)
                 else:
-                    self._stop_missing(found)
+                    self._stop_missing(group, found)
                     for service_id in found:
                         if service_id not in self.tails:
                             self._begin(group, service_id, send)
@@ -207,7 +207,7 @@ class Watcher:
             if not isinstance(sight, ServicesError):
                 self._names[service_id] = sight.name
 
-    def _stop_missing(self, found: set[int]) -> None:
+    def _stop_missing(self, group: TaskGroup, found: set[int]) -> None:
         """Stop reading what is not to be watched any more, once its last lines are there."""
         now = time.monotonic()
         for service_id in found:
@@ -215,7 +215,7 @@ class Watcher:
         for service_id in self.tails.keys() - found:
             since = self._missed.setdefault(service_id, now)
             if now - since >= self._options.linger:
-                self._scopes[service_id].cancel()
+                group.start_soon(self.tails[service_id].aclose)
 
     # One service
 
@@ -223,48 +223,69 @@ class Watcher:
         self, group: TaskGroup, service_id: int, send: Callable[[Turn], Awaitable[None]]
     ) -> None:
         self.tails[service_id] = self._open_tail(service_id, self._cursors.get(service_id))
-        self._scopes[service_id] = anyio.CancelScope()
         group.start_soon(self._read, service_id, send)
 
     async def _read(self, service_id: int, send: Callable[[Turn], Awaitable[None]]) -> None:
         tail = self.tails[service_id]
         self.failures.pop(service_id, None)
+        turns: deque[Turn] = deque()  # that are under way
         try:
-            with self._scopes[service_id]:
-                async with tail:
-                    await self._hand_on(service_id, tail, send)
+            await self._follow(service_id, tail, send, turns)
+            for turn in turns:  # when it is taken up again, the cursor must be behind its lines
+                await turn.over.wait()
+        finally:
+            if self._options.sink is None:
+                self._cursors[service_id] = tail.cursor
+            del self.tails[service_id]
+            self._missed.pop(service_id, None)
+
+    async def _follow(
+        self,
+        service_id: int,
+        tail: LogTail,
+        send: Callable[[Turn], Awaitable[None]],
+        turns: deque[Turn],
+    ) -> None:
+        """Hand on the lines of a service until there will be none."""
+        try:
+            async with tail:
+                while True:
+                    try:
+                        batch = await tail.take()
+                    except StopAsyncIteration:
+                        return
+                    except LogGap:
+                        continue  # where warnings are errors; the tail's status has it
+                    await self._hand_on(service_id, tail, batch, send, turns)
         except (AuthenticationError, SessionClosedError) as exc:
             self._break(exc)  # no other log will fare better
         except ServicesError as exc:
             self.failures[service_id] = exc
             log.warning("the log of service %d is not watched for now: %s", service_id, exc)
-        finally:
-            if self._options.sink is None:
-                self._cursors[service_id] = tail.cursor
-            del self.tails[service_id], self._scopes[service_id]
-            self._missed.pop(service_id, None)
 
     async def _hand_on(
-        self, service_id: int, tail: LogTail, send: Callable[[Turn], Awaitable[None]]
+        self,
+        service_id: int,
+        tail: LogTail,
+        batch: Batch,
+        send: Callable[[Turn], Awaitable[None]],
+        turns: deque[Turn],
     ) -> None:
-        """Hand on the lines of a service, some at a time, each when it is its turn."""
-        sink = self._options.sink
-        while True:
-            name = self._names.get(service_id)
-            try:
-                entries = await tail.peek()
-            except StopAsyncIteration:
-                return
-            except LogGap:
-                continue  # where warnings are errors; the tail's status has it
-            if sink is None:
-                turn = Turn(service_id, name, entries[:_TURN], tail.give)
-            else:
-                turn = Turn(service_id, name, entries[:_SINK_TURN], None)
-                tail.give(len(turn.entries))
+        """Hand lines on, some at a time, each when it is the service's turn."""
+        sink, name, lines = self._options.sink, self._names.get(service_id), batch.rest
+        step = _TURN if sink is None else _SINK_TURN
+        for first in range(0, len(lines), step):
+            some = lines[first : first + step]
+            turn = Turn(service_id, name, some, batch if sink is None else None)
+            if sink is not None:
+                batch.give(len(some))
                 await self._write(sink, service_id, turn, tail.cursor)
+            turns.append(turn)
             await send(turn)
-            await turn.over.wait()
+            if self._options.hold_back is None:
+                await turn.over.wait()  # else what is held back would hold up what comes behind it
+            while turns and turns[0].over.is_set():
+                turns.popleft()
 
     async def _write(self, sink: Sink, service_id: int, turn: Turn, cursor: LogCursor) -> None:
         """Have a sink keep lines, however often it refuses them."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,7 +12,7 @@ from aioservices.models import Timestamp
 
 from .window import Window
 
-__all__ = ["LogCursor", "Position"]
+__all__ = ["NO_DEPLOYMENT", "Latest", "LogCursor", "Position", "position"]
 
 _VERSION = 1
 
@@ -36,6 +38,29 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         window = Window(self.floor)
         window.unpack(self.lines)
         return window
+
+
+class Latest(NamedTuple):
+    """The newest deployment that a tail knows of.
+
+    Attributes
+    ----------
+    deployment_id : int
+        0 if there was none.
+    created_at : datetime or None
+    """
+
+    deployment_id: int
+    created_at: dt.datetime | None
+
+    def or_newer(self, other: Latest | None) -> Latest:
+        """Give this one, or another one that is surely newer."""
+        if other is None or other.created_at is None or self.created_at is None:
+            return self
+        return other if other.created_at > self.created_at else self
+
+
+NO_DEPLOYMENT = Latest(0, None)
 
 
 class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,6 +95,15 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.deployment_id is None:
             return service
         return f"deployment {self.deployment_id} of {service}"
+
+    @property
+    def latest(self) -> Latest | None:
+        """The newest deployment that was taken up."""
+        return None if self.latest_id is None else Latest(self.latest_id, self.latest_at)
+
+    def windows(self) -> dict[int, Window]:
+        """Make the windows that stand here, by deployment."""
+        return {place.deployment_id: place.window() for place in self.positions}
 
     def to_json(self) -> str:
         """Write it as one line of JSON."""

@@ -6,23 +6,23 @@ import datetime as dt
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 import anyio
 
 from aioservices.errors import NotFoundError, PermissionDeniedError, ServicesError
 from aioservices.models import Deployment, DeploymentSummary
 
-from .cursor import Position
+from .cursor import NO_DEPLOYMENT, Latest, Position
 from .options import TailOptions
 from .pace import Pace
-from .poll import Outlet, Part, Poller, is_final, jittered
+from .part import Outlet, Part
+from .poll import Poller, is_final, jittered
 from .source import LogSource, PatientSource
 from .status import Health
 from .traits import ServerTraits
 from .window import Window
 
-__all__ = ["Follower", "Latest"]
+__all__ = ["Follower"]
 
 log = logging.getLogger("aioservices.tail")
 
@@ -30,29 +30,6 @@ log = logging.getLogger("aioservices.tail")
 _POLLS = 2
 # Replaced deployments that are remembered, lest one that comes back is read anew.
 _REMEMBERED = 100
-
-
-class Latest(NamedTuple):
-    """The newest deployment that a tail knows of.
-
-    Attributes
-    ----------
-    deployment_id : int
-        0 if there was none.
-    created_at : datetime or None
-    """
-
-    deployment_id: int
-    created_at: dt.datetime | None
-
-    def or_newer(self, other: Latest | None) -> Latest:
-        """Give this one, or another one that is surely newer."""
-        if other is None or other.created_at is None or self.created_at is None:
-            return self
-        return other if other.created_at > self.created_at else self
-
-
-NONE = Latest(0, None)
 
 
 class Follower:
@@ -173,7 +150,9 @@ class Follower:
         elif current is None:
             # What was before is not asked for; whatever comes from now on is.
             newest = await self._source.newest_deployment()
-            self.before = Latest(newest.deployment_id, newest.created_at) if newest else NONE
+            self.before = (
+                Latest(newest.deployment_id, newest.created_at) if newest else NO_DEPLOYMENT
+            )
             self._latest = self.before
         if current is not None and all(each.deployment_id != current.deployment_id for each in new):
             new.append(current)

@@ -6,8 +6,6 @@ import datetime as dt
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 import anyio
 
@@ -16,6 +14,7 @@ from aioservices.models import Deployment, LogEntry
 
 from .options import TailOptions
 from .pace import Pace
+from .part import Outlet, Part
 from .reader import LogReader
 from .source import PatientSource
 from .status import Health, LogGap
@@ -23,7 +22,7 @@ from .traits import ServerTraits
 from .walk import Walk
 from .window import Window
 
-__all__ = ["Outlet", "Part", "Poller", "jittered"]
+__all__ = ["Poller", "jittered"]
 
 log = logging.getLogger("aioservices.tail")
 
@@ -36,50 +35,6 @@ _SHARE = 1.5
 _JITTER = 0.25
 # How a server may say that it takes no limit as large as that.
 _REFUSALS = frozenset({400, 413, 422})
-
-
-class Part(NamedTuple):
-    """What the loops hand to the tail, in the order in which its cursor is to pass it.
-
-    Attributes
-    ----------
-    deployment_id : int
-    entries : list of LogEntry
-        New lines, by time.
-    floor : datetime or None
-        Below it nothing more can come.
-    gap : LogGap or None
-        A gap that was found with them.
-    created_at : datetime or None
-        When the deployment was created; of a log that is taken up.
-    over : bool
-        Whether the log was read to its end.
-    """
-
-    deployment_id: int
-    entries: list[LogEntry]
-    floor: dt.datetime | None
-    gap: LogGap | None = None
-    created_at: dt.datetime | None = None
-    over: bool = False
-
-
-class Outlet:
-    """Where parts leave: while one waits for the consumer, nothing more is asked for."""
-
-    def __init__(self, send: Callable[[Part], Awaitable[None]]) -> None:
-        self._send = send
-        self._turn = anyio.Lock()
-
-    async def put(self, part: Part) -> None:
-        """Hand a part to the consumer, as soon as that one has room for it."""
-        async with self._turn:
-            await self._send(part)
-
-    async def ready(self) -> None:
-        """Wait until no part waits."""
-        async with self._turn:
-            pass
 
 
 class Poller:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -230,12 +231,44 @@ async def test_a_sink_has_each_line_once_though_it_refused_it_and_the_watch_was_
 async def test_lines_are_put_into_order_within_the_hold_back(
     emulator: Emulator, services: Services
 ) -> None:
-    async with watch(services, hold_back=0.5) as lines:
+    seen: list[str | None] = []
+
+    async def collect() -> None:
+        seen.extend(messages(await take(lines, 30)))
+
+    async with watch(services, hold_back=60.0) as lines, anyio.create_task_group() as group:
+        group.start_soon(collect)
         for number in range(30):
             emulator.log(1 + number % 3, f"{number:02}")
             await anyio.sleep(0.002)
-        seen = messages(await take(lines, 30))
+        await eventually(lambda: sum(each.lines for each in lines.statuses.values()) == 30)
+        assert not seen
+        emulator.log(1, "behind them", at=datetime.now(UTC) + timedelta(seconds=61))
     assert seen == sorted(seen, key=str)
+
+
+async def test_what_is_held_back_holds_up_no_log(emulator: Emulator, services: Services) -> None:
+    begin = datetime.now(UTC) - timedelta(minutes=10)
+    for number in range(1000):
+        emulator.log(1, f"{number:03}", at=begin + timedelta(seconds=number / 2))
+    async with watch(services, hold_back=60.0) as lines:
+        seen = messages(await take(lines, 800))
+    assert seen == [f"{number:03}" for number in range(800)]
+
+
+async def test_lines_under_way_do_not_come_again_when_their_log_is_taken_up_again(
+    emulator: Emulator, services: Services
+) -> None:
+    for number in range(10):
+        emulator.log(1, f"line {number}")
+    async with watch(services, grace=0.0, refresh=0.02) as lines:
+        seen = messages(await take(lines, 5))  # the rest is under way
+        emulator.set_state(1, "terminated")
+        await anyio.sleep(0.3)  # it is not found, for more than a look or two
+        emulator.set_state(1, "running")
+        emulator.log(1, "line 10")
+        seen += messages(await take(lines, 6))
+    assert seen == [f"line {number}" for number in range(11)]
 
 
 async def test_a_watch_left_by_break_leaves_no_task(emulator: Emulator, services: Services) -> None:
