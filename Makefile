@@ -35,7 +35,7 @@ demo: $(VENV)/.run
 	@$(BIN)/aioservices demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 4
 
 lint: $(VENV)/.dev types
 	$(BIN)/ruff check
