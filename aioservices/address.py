@@ -10,6 +10,8 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import yarl
+
 __all__ = [
     "DEFAULT_BASE_URL",
     "QueryValue",
@@ -24,6 +26,7 @@ __all__ = [
 DEFAULT_BASE_URL = "https://api.civisanalytics.com/"
 
 Scalar = str | int | float
+_Scalars = (str, int, float)
 QueryValue = Scalar | Sequence[Scalar] | None
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -107,10 +110,14 @@ def encoded_query(params: Mapping[str, QueryValue]) -> str:
     for name, value in params.items():
         if value is None:
             continue
-        if isinstance(value, Sequence) and not isinstance(value, str):
+        if isinstance(value, _Scalars):
+            pairs.append((name, _text(value)))
+        elif isinstance(value, list | tuple) and all(isinstance(each, _Scalars) for each in value):
             pairs += [(f"{name}[]", _text(item)) for item in value]
         else:
-            pairs.append((name, _text(value)))
+            raise TypeError(
+                f"{name} must be a string, a number, a boolean, or a list of such, not {value!r}"
+            )
     return urllib.parse.urlencode(pairs, safe="[]:")
 
 
@@ -122,7 +129,13 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def redirect_target(
-    method: str, url: str, status: int, location: str | None, *, base_url: str
+    method: str,
+    url: str,
+    status: int,
+    location: str | None,
+    *,
+    base_url: str,
+    has_body: bool = False,
 ) -> Target | None:
     """Tell where a redirect may be followed to.
 
@@ -135,6 +148,8 @@ def redirect_target(
         The header ``Location``.
     base_url : str
         Of the API: only to its host may the key and a body go.
+    has_body : bool
+        Whether the request has one.
 
     Returns
     -------
@@ -144,13 +159,15 @@ def redirect_target(
     """
     if status not in _REDIRECTS or not location:
         return None
-    target = urllib.parse.urldefrag(urllib.parse.urljoin(url, location)).url
     try:
+        target = str(yarl.URL(urllib.parse.urldefrag(urllib.parse.urljoin(url, location)).url))
         scheme, host, _ = origin(target)
         same_origin = origin(target) == origin(base_url)
     except ValueError:
         return None
     if scheme not in {"http", "https"} or not host or "@" in urllib.parse.urlsplit(target).netloc:
+        return None
+    if has_body and not same_origin:
         return None
     if method not in {"GET", "HEAD"} and not (status in _KEEPS_METHOD and same_origin):
         return None
@@ -160,12 +177,38 @@ def redirect_target(
 
 
 def proxy_for(base_url: str) -> str | None:
-    """The proxy that the environment names for a URL, as in ``HTTPS_PROXY`` and ``NO_PROXY``."""
+    """The proxy that the environment names for a URL, as in ``HTTPS_PROXY`` and ``NO_PROXY``.
+
+    Another machine's proxy is not asked for what is on this one: it could not reach
+    it, and would be told an API key that is not to leave this machine unencrypted.
+
+    Raises
+    ------
+    ValueError
+        If it is no http or https proxy.
+    """
     parts = urllib.parse.urlsplit(base_url)
     if urllib.request.proxy_bypass(parts.netloc):
         return None
     proxies = urllib.request.getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+    name = parts.scheme if proxies.get(parts.scheme) else "all"
+    proxy = proxies.get(name)
+    if not proxy:
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    try:
+        scheme, host, _ = origin(proxy)
+    except ValueError:
+        scheme, host = "", None
+    if _is_loopback(parts.hostname or "") and not _is_loopback(host or ""):
+        return None
+    if scheme not in {"http", "https"} or not host:
+        raise ValueError(
+            f"{name.upper()}_PROXY names no http or https proxy, and others are not supported: "
+            "change it, name the API's host in NO_PROXY, or say trust_env=False"
+        )
+    return proxy
 
 
 def _is_loopback(host: str) -> bool:

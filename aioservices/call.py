@@ -24,6 +24,7 @@ class Call:
         "body",
         "delays",
         "error",
+        "is_hopeless",
         "method",
         "options",
         "path",
@@ -50,6 +51,7 @@ class Call:
         self.attempts = 0
         self.begun = self.started = math.nan
         self.error: RequestError | None = None
+        self.is_hopeless = False  # whether the last failure is bound to be there again
         self.delays: Iterator[float] | None = None
 
     def begin(self, now: float) -> None:
@@ -81,7 +83,7 @@ class Call:
             repeat = isinstance(error, ConnectionFailedError) and may_repeat(
                 self.method, sent=error.sent
             )
-        if not repeat:
+        if self.is_hopeless or not repeat:
             return None
         return next_delay(
             self.options.retry,

@@ -336,10 +336,10 @@ def api_error(
     secrets = tuple(secrets)
     try:
         parsed = _ErrorBody.decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         said = _describe_body(headers, body)
         if status < 400:
-            said = "a redirect that is not safe to follow: is base_url right?"
+            said = "a redirect that is not safe to follow, or one too many: is base_url right?"
         parsed = _ErrorBody(error_description=said)
     cls = _BY_STATUS.get(status, ServerError if status >= 500 else APIError)
     error = cls(
@@ -406,12 +406,14 @@ def _describe_body(headers: Mapping[str, str], body: bytes) -> str | None:
     """Say what a body is that is not the JSON that was hoped for."""
     if not body.strip():
         return "the body is empty"
-    content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if content_type == "text/html" or body.lstrip()[:1] == b"<":
+    content_type = headers.get("Content-Type", "").partition(";")[0].strip()
+    if content_type.lower() == "text/html" or body.lstrip()[:1] == b"<":
         return f"the body is an HTML page of {len(body)} bytes"
-    if content_type.endswith("json"):
+    if content_type.lower().endswith("json"):
         return None
-    return f"the body is {content_type or 'of no stated type'}, {len(body)} bytes"
+    if not re.fullmatch(r"[\w.+-]+/[\w.+-]+", content_type):
+        content_type = "of no stated type"
+    return f"the body is {content_type}, {len(body)} bytes"
 
 
 def _status_text(status: int) -> str:

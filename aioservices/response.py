@@ -85,6 +85,11 @@ class RawResponse:
         """
         return decode(self, object)
 
+    def __getstate__(self) -> tuple[None, dict[str, object]]:
+        # The headers that aiohttp gives cannot be pickled or copied.
+        state = {name: getattr(self, name) for name in self.__slots__}
+        return None, {**state, "headers": CIMultiDict(self.headers)}
+
     def __repr__(self) -> str:
         return f"<RawResponse {self.status} {self.method} {self.path} {len(self.content)} bytes>"
 
@@ -109,7 +114,7 @@ def decode(response: RawResponse, type_: type[T]) -> T:
     """
     try:
         value: T = _decoder(cast("Hashable", type_)).decode(response.content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise decode_error(
             exc,
             status=response.status,

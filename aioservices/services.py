@@ -69,6 +69,9 @@ class Services(Endpoints):
         Bytes of the largest answer that is read.
     allow_http : bool, default False
         Whether the API key may be sent unencrypted to another machine.
+    trust_env : bool, default True
+        Whether to use the proxy that `HTTPS_PROXY` and its like name. A session of
+        yours, given as `http`, decides for itself.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class Services(Endpoints):
         http: aiohttp.ClientSession | None = None,
         max_body_size: int = _DEFAULTS.max_body_size,
         allow_http: bool = False,
+        trust_env: bool = True,
     ) -> None:
         options = Options(timeout=timeout, retry=retry, max_body_size=max_body_size)
         transport = Transport(
@@ -99,6 +103,7 @@ class Services(Endpoints):
             user_agent=user_agent,
             http=http,
             allow_http=allow_http,
+            trust_env=trust_env,
         )
         super().__init__(transport, options)
         self._tasks = BackgroundTasks()

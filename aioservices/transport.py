@@ -6,7 +6,9 @@ The only module that knows aiohttp.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import io
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +16,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 import anyio
+from aiohttp.http_exceptions import ContentEncodingError
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -32,9 +35,11 @@ from .errors import (
     RateLimitedError,
     RequestError,
     RequestTimeoutError,
+    ResponseDecodeError,
     ResponseTooLargeError,
     SessionClosedError,
     api_error,
+    redact,
 )
 from .identity import anonymous_headers, checked_key, job_headers
 from .options import Options, RequestInfo, ResponseInfo
@@ -47,6 +52,17 @@ log = logging.getLogger(__name__)
 _ERROR_BODY_SIZE = 64 * 1024
 _MAX_REDIRECTS = 5
 _LONGEST_CONNECT = 30.0
+_ERROR_BODY_PATIENCE = 5.0  # seconds
+_LARGE_BODY = 1024 * 1024
+_LONGEST_TEXT = 300
+_NOT_AUTOMATIC = frozenset({"Content-Type"})  # a request without a body has none
+_PROBLEMS = (aiohttp.ClientError, OSError)
+_NEVER_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.InvalidURL,
+)
 _HTTP_CLIENT = f"aiohttp {aiohttp.__version__}"
 
 InfoT = TypeVar("InfoT")
@@ -69,6 +85,8 @@ class Transport:
         The caller's own, which is never closed here.
     allow_http : bool
         Whether the key may travel unencrypted to another machine.
+    trust_env : bool
+        Whether to use the proxy that the environment names.
     """
 
     def __init__(
@@ -80,9 +98,14 @@ class Transport:
         user_agent: str | None = None,
         http: aiohttp.ClientSession | None = None,
         allow_http: bool = False,
+        trust_env: bool = True,
     ) -> None:
-        if isinstance(max_connections, bool) or max_connections < 1:
+        if isinstance(max_connections, bool) or not isinstance(max_connections, int):
+            raise TypeError(f"max_connections must be an int, not {max_connections!r}")
+        if max_connections < 1:
             raise ValueError(f"max_connections must be 1 or more, not {max_connections!r}")
+        if http is not None and not isinstance(http, aiohttp.ClientSession):
+            raise TypeError(f"http must be an aiohttp.ClientSession, not {type(http).__name__}")
         key = checked_key(api_key)
         authorization = aiohttp.encode_basic_auth(key, "")
         self.base_url = checked_base_url(base_url, allow_http=allow_http)
@@ -90,7 +113,7 @@ class Transport:
         self.request_observers: list[Callable[[RequestInfo], object]] = []
         self.response_observers: list[Callable[[ResponseInfo], object]] = []
         self._secrets = (key, authorization.partition(" ")[2])
-        self._proxy = {} if http else _proxy_arguments(self.base_url)
+        self._proxy = _proxy_arguments(self.base_url) if trust_env and http is None else {}
         self._anonymous = CIMultiDict(anonymous_headers(user_agent, _HTTP_CLIENT))
         # The key and the job stay at home: no redirect takes them to another host.
         identity = CIMultiDict({"Authorization": authorization, **job_headers()})
@@ -177,8 +200,7 @@ class Transport:
             if isinstance(error, RateLimitedError):
                 quiet = jittered if error.retry_after is None else error.retry_after
                 self._gate.budget.refused(call.begun, time.monotonic(), quiet)
-            refused_for_good = isinstance(error.__cause__, aiohttp.ClientSSLError)
-            delay = None if refused_for_good else call.delay_after(error, jittered)
+            delay = call.delay_after(error, jittered)
             if delay is None:
                 raise error
             log.warning("%s; the next one follows in %.1f s", error, delay)
@@ -194,13 +216,13 @@ class Transport:
 
     async def _attempt(self, call: Call) -> RawResponse:
         """Send a request once; only a success is returned."""
-        if self.request_observers:
-            _notify(self.request_observers, RequestInfo(call.method, call.path, call.attempts))
         answered: RawResponse | None = None
         task: asyncio.Task[object] = asyncio.current_task()  # type: ignore[assignment]
         self._under_way[task] = task.cancelling()
         try:
-            response = await self._transfer(call, call.url, at_home=True)
+            if self.request_observers:
+                _notify(self.request_observers, RequestInfo(call.method, call.path, call.attempts))
+            response = await self._transfer(call, call.url, call.options.timeout)
             if response.status >= 300:
                 response = await self._redirected(call, response)
             answered = response
@@ -228,15 +250,24 @@ class Transport:
         for _ in range(_MAX_REDIRECTS):
             location = response.headers.get("Location")
             target = redirect_target(
-                call.method, url, response.status, location, base_url=self.base_url
+                call.method,
+                url,
+                response.status,
+                location,
+                base_url=self.base_url,
+                has_body=call.body is not None,
             )
             if target is None:
                 break
-            url = target.url
-            response = await self._transfer(call, url, at_home=target.same_origin)
+            url, left = target.url, call.options.timeout
+            if left is not None:
+                left = max(left - (time.monotonic() - call.begun), 0.001)
+            response = await self._transfer(call, url, left, at_home=target.same_origin)
         return response
 
-    async def _transfer(self, call: Call, url: str, *, at_home: bool) -> RawResponse:
+    async def _transfer(
+        self, call: Call, url: str, timeout: float | None, *, at_home: bool = True
+    ) -> RawResponse:
         """One request over one connection; the only place where aiohttp's errors are known."""
         http = self._open_http()
         headers = self._headers if call.body is None else self._headers_with_body
@@ -247,19 +278,20 @@ class Transport:
             answer = await http.request(
                 call.method,
                 URL(url, encoded=True),
-                data=call.body,
+                data=_payload(call.body),
                 headers=headers,
+                skip_auto_headers=_NOT_AUTOMATIC,
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
-                timeout=_client_timeout(call.options.timeout),
+                timeout=_client_timeout(timeout),
                 **self._proxy,
             )
             try:
                 content = await _read(answer, call)
             finally:
                 answer.close()  # does nothing after that; else the connection is of no more use
-        except (aiohttp.ClientError, OSError) as exc:
+        except _PROBLEMS as exc:
             problem = exc
         else:
             return RawResponse(
@@ -274,8 +306,9 @@ class Transport:
         # Out of the handler, so that an error whose repr shows request headers is no context.
         if http.closed:
             raise SessionClosedError
-        cause = None if isinstance(problem, aiohttp.ClientResponseError) else problem
-        raise _connection_error(call, problem) from cause
+        # What else aiohttp raises may repeat what the server sent, which may be the key.
+        cause = problem if isinstance(problem, OSError) else None
+        raise self._connection_error(call, problem) from cause
 
     def _open_http(self) -> aiohttp.ClientSession:
         if self._http is None:
@@ -288,6 +321,30 @@ class Transport:
         elif self._http.closed:
             raise SessionClosedError
         return self._http
+
+    def _connection_error(self, call: Call, problem: Exception) -> ConnectionFailedError:
+        """Say in our own terms why there was no answer."""
+        call.is_hopeless = _is_hopeless(problem)
+        never_sent = isinstance(problem, _NEVER_SENT)
+        if isinstance(problem, TimeoutError):
+            cls: type[ConnectionFailedError] = RequestTimeoutError
+            text = f"no answer within {call.options.timeout:g} s"
+            if never_sent:
+                text = "could not connect in time"
+        else:
+            cls = ConnectionFailedError
+            text = _one_line(str(problem)) or type(problem).__name__
+            if isinstance(problem, aiohttp.ClientResponseError) and not never_sent:
+                text = "what was received is not valid HTTP"  # aiohttp would quote it
+            if not never_sent:
+                text = f"the connection broke: {text}"
+        return cls(
+            redact(text, (*self._secrets, *call.secrets)) or text,
+            method=call.method,
+            path=call.path,
+            attempts=call.attempts,
+            sent=not never_sent,
+        )
 
     def _api_error(self, call: Call, response: RawResponse) -> APIError:
         return api_error(
@@ -350,56 +407,68 @@ class _Answer(aiohttp.ClientResponse):
             return await super().start(connection)
         except aiohttp.ServerTimeoutError:
             raise
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+        except aiohttp.ClientOSError as exc:
             raise _ResetError(str(exc) or "the connection was reset") from exc
+        except aiohttp.ServerDisconnectedError:
+            pass
+        # Out of the handler: that error shows what was received, be it the key.
+        raise _ResetError("the server closed it without an answer")
 
 
 async def _read(answer: aiohttp.ClientResponse, call: Call) -> bytes:
-    """Read a body up to the bound; of an error's body the first part will do."""
-    failed = answer.status >= 300
-    bound = _ERROR_BODY_SIZE if failed else call.options.max_body_size
+    """Read a body up to the bound; of an error's body the first part will do, or none."""
+    if answer.status < 300:
+        return await _read_whole(answer, call)
+    body = bytearray()
+    # What is known without a body is worth more than a body that does not come.
+    with anyio.move_on_after(_ERROR_BODY_PATIENCE), contextlib.suppress(*_PROBLEMS):
+        while len(body) < _ERROR_BODY_SIZE and (chunk := await answer.content.readany()):
+            body += chunk
+    return bytes(body[:_ERROR_BODY_SIZE])
+
+
+async def _read_whole(answer: aiohttp.ClientResponse, call: Call) -> bytes:
+    bound = call.options.max_body_size
     chunks: list[bytes] = []
     size = 0
-    while chunk := await answer.content.readany():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > bound:
-            if failed:
-                break
-            raise ResponseTooLargeError(
-                f"the body is larger than {bound} bytes: ask for less, or raise max_body_size",
-                method=call.method,
-                path=call.path,
-                attempts=call.attempts,
-                status=answer.status,
-                headers=CIMultiDict(answer.headers),
-            )
-    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    return body[:bound]
-
-
-def _connection_error(call: Call, problem: Exception) -> ConnectionFailedError:
-    """Say in our own terms why there was no answer."""
-    never_sent = isinstance(
-        problem,
-        aiohttp.ClientConnectorError
-        | aiohttp.ConnectionTimeoutError
-        | aiohttp.ClientHttpProxyError
-        | aiohttp.InvalidURL,
-    )
-    if isinstance(problem, TimeoutError):
-        cls: type[ConnectionFailedError] = RequestTimeoutError
-        text = f"no answer within {call.options.timeout:g} s"
-        if never_sent:
-            text = "could not connect in time"
+    try:
+        while size <= bound and (chunk := await answer.content.readany()):
+            chunks.append(chunk)
+            size += len(chunk)
+    except aiohttp.ClientPayloadError as exc:
+        if not isinstance(exc.__cause__, ContentEncodingError):
+            raise
+        cls: type[ResponseDecodeError] = ResponseDecodeError
+        text = "the body cannot be decompressed"
     else:
-        cls = ConnectionFailedError
-        text = str(problem) or type(problem).__name__
-        if not never_sent:
-            text = f"the connection broke: {text}"
-    return cls(
-        text, method=call.method, path=call.path, attempts=call.attempts, sent=not never_sent
+        if size <= bound:
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        cls = ResponseTooLargeError
+        text = f"the body is larger than {bound} bytes: ask for less, or raise max_body_size"
+    raise cls(
+        text,
+        method=call.method,
+        path=call.path,
+        attempts=call.attempts,
+        status=answer.status,
+        headers=CIMultiDict(answer.headers),
     )
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """What aiohttp is to send; it warns of large bodies that are not files."""
+    return body if body is None or len(body) <= _LARGE_BODY else io.BytesIO(body)
+
+
+def _is_hopeless(problem: Exception) -> bool:
+    """Whether a failure will be there again, however often the request is sent."""
+    if isinstance(problem, aiohttp.ClientHttpProxyError):
+        return 400 <= problem.status < 500
+    return isinstance(problem, aiohttp.ClientSSLError | aiohttp.InvalidURL)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST_TEXT]
 
 
 @functools.lru_cache(maxsize=64)

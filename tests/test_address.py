@@ -1,6 +1,7 @@
 """Where requests go."""
 
 import urllib.parse
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -169,6 +170,23 @@ def test_another_host_or_port_is_not_home(location: str, same_origin: bool) -> N
 )
 def test_a_redirect_that_is_not_safe_is_not_followed(location: str | None) -> None:
     assert redirect_target("GET", BASE + "x", 302, location, base_url=BASE) is None
+
+
+@pytest.mark.parametrize("proxy", ["socks5://proxy.example.org", "http://", "http://[bad"])
+def test_a_proxy_that_cannot_be_used_is_refused(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(ValueError, match="HTTPS_PROXY"):
+        proxy_for(BASE)
+
+
+@pytest.mark.parametrize("value", [b"ab", {"a": 1}, [b"ab"], object()])
+def test_a_parameter_that_is_no_text_or_number_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="^q must be"):
+        encoded_query({"q": value})
 
 
 def test_proxies_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ import pytest
 from aioservices.budget import RateLimit
 from aioservices.errors import (
     APIError,
+    AuthenticationError,
     ConnectionFailedError,
     MissingAPIKeyError,
     NotFoundError,
@@ -118,7 +119,8 @@ COMPRESSED = gzip.compress(b'{"id": 42, "name": "a name that can be cut"}')
             "the connection broke",
         ),
         (answer(COMPRESSED[:-20], headers=GZIP), ResponseDecodeError, "not valid JSON"),
-        (answer(b'{"id": 42}', headers=GZIP), ConnectionFailedError, "the connection broke"),
+        (answer(b'{"id": 42}', headers=GZIP), ResponseDecodeError, "cannot be decompressed"),
+        (answer(b'{"id": 1, "x": ' + b"[" * 100_000), ResponseDecodeError, "not valid JSON"),
         (answer(b""), ResponseDecodeError, "200 OK, but the body is empty"),
         (
             answer(b"<html>Sign in</html>", content_type="text/html"),
@@ -133,6 +135,9 @@ COMPRESSED = gzip.compress(b'{"id": 42, "name": "a name that can be cut"}')
         (answer(b"<html>", status=502), ServerError, "502 Bad Gateway: the body is an HTML page"),
         (answer(b"", status=404), NotFoundError, "404 Not Found"),
         (answer(b"", status=418), APIError, "418"),
+        (answer(b"[" * 60_000, status=500), ServerError, "500"),
+        (answer(b"<ht", status=404, length=500, close=True), NotFoundError, "404 Not Found"),
+        (answer(b"x", status=500, headers=GZIP), ServerError, "500"),
     ],
 )
 async def test_each_fault_is_an_error_that_tells_where_and_what(
@@ -385,6 +390,29 @@ async def test_the_rate_limit_is_told_as_it_was_said_last() -> None:
         assert services.rate_limit == RateLimit(1000, 998)
 
 
+@acting
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_status_whose_body_was_cut_counts_all_the_same(call: Call, status: int) -> None:
+    cut = answer(b"{", status=status, length=500, headers={"Retry-After": "0"}, close=True)
+    async with hostile(cut, FINE) as server, session(server) as services:
+        await call(services)
+        assert len(server.requests) == 2
+
+
+async def test_a_status_whose_body_stalls_counts_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aioservices.transport._ERROR_BODY_PATIENCE", 0.05)
+
+    async def refuse(request: Request, writer: Writer) -> None:
+        await answer(b'{"error"', status=401, length=500)(request, writer)
+        await stall(request, writer)
+
+    async with hostile(refuse) as server, session(server) as services:
+        with anyio.fail_after(SOON), pytest.raises(AuthenticationError):
+            await services.get(42)
+
+
 # -- redirects ---------------------------------------------------------------------------------
 
 
@@ -452,6 +480,29 @@ async def test_redirects_in_a_circle_come_to_an_end() -> None:
         assert len(server.requests) < 20
 
 
+@pytest.mark.parametrize("location", ["http://[bad/", "http://\\evil", "http://x:99999/"])
+async def test_a_location_that_is_no_url_is_not_followed(location: str) -> None:
+    async with hostile(redirect(location)) as server, session(server) as services:
+        with pytest.raises(APIError, match="307"):
+            await services.get(42)
+
+
+async def test_a_body_is_never_taken_elsewhere_not_even_by_a_get() -> None:
+    async with hostile(FINE) as elsewhere, hostile(redirect(elsewhere.url)) as server:
+        async with session(server) as services:
+            with pytest.raises(APIError, match="307"):
+                await services.request("GET", "search", json={"about": "a secret"})
+        assert elsewhere.requests == []
+
+
+async def test_all_redirects_of_an_attempt_share_its_time() -> None:
+    round_and_round = after(0.1, redirect("/round"))
+    async with hostile(round_and_round) as server, session(server, ONCE, timeout=0.25) as services:
+        with pytest.raises(RequestTimeoutError):
+            await services.get(42)
+        assert len(server.requests) <= 3
+
+
 # -- huge bodies -------------------------------------------------------------------------------
 
 BOMB = gzip.compress(bytes(64 * 1024 * 1024))
@@ -477,6 +528,22 @@ async def test_a_huge_body_is_not_read_to_its_end(behaviour: Behaviour) -> None:
         assert peak < 16_000_000
         assert caught.value.attempts == len(server.requests) == 1
         assert (await services.get(42)).id == 42
+
+
+async def test_a_large_body_is_sent_whole_at_each_attempt() -> None:
+    large = {"TEXT": "x" * 2_000_000}
+    async with hostile(answer(b"", status=503), FINE) as server, session(server) as services:
+        await services.patch(42, environment_variables=large)
+        for request in server.requests:
+            assert request.json == {"environmentVariables": large}
+
+
+@acting
+async def test_only_a_body_has_a_content_type(call: Call) -> None:
+    async with hostile(FINE) as server, session(server) as services:
+        await call(services)
+        [request] = server.requests
+        assert ("content-type" in request.headers) == bool(request.body)
 
 
 async def test_a_body_of_just_the_bound_is_read() -> None:
@@ -547,6 +614,42 @@ async def test_no_broken_connection_tells_a_secret(
     assert BASIC not in told
 
 
+def repeating(head: str) -> Behaviour:
+    """Answer with a head in which the request's own headers stand."""
+
+    async def behave(request: Request, writer: Writer) -> None:
+        writer.write(head.format(key=KEY, basic=request.headers["authorization"]).encode())
+        writer.close()
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.1 200 OK\r\nBad Header {basic}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX-Echo: {basic}\r\n",
+        "HTTP/1.1 200 OK\r\nX-Echo: {key}" + "x" * 9000 + "\r\n\r\n",
+        "{basic}\r\n\r\n",
+        "HTTP/1.1 502 {key}\r\nContent-Type: {key}\r\nContent-Length: 1\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{basic}\r\n",
+    ],
+)
+async def test_no_answer_that_repeats_a_secret_gets_it_into_an_error(
+    head: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with hostile(repeating(head)) as server, session(server) as services:
+        with pytest.raises(RequestError) as caught:
+            await services.get(42)
+    errors: list[BaseException | None] = [caught.value]
+    while errors[-1] is not None:
+        errors += [errors[-1].__cause__ or errors[-1].__context__]
+    told = "".join(traceback.format_exception(caught.value)) + caplog.text + repr(errors)
+    for secret in (KEY, BASIC):
+        assert secret.lower() not in told.lower()
+
+
 async def test_without_a_key_there_is_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CIVIS_API_KEY", raising=False)
     with pytest.raises(MissingAPIKeyError, match="CIVIS_API_KEY"):
@@ -612,6 +715,35 @@ async def test_no_proxy_is_heeded(no_proxies: pytest.MonkeyPatch, closed_port: i
     no_proxies.setenv("no_proxy", "127.0.0.1")
     async with hostile(FINE) as server, session(server, ONCE) as services:
         assert (await services.get(42)).id == 42
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy.example.org:3128", "proxy.example.org:3128"])
+async def test_another_machine_is_not_asked_for_what_is_on_this_one(
+    no_proxies: pytest.MonkeyPatch, proxy: str
+) -> None:
+    no_proxies.setenv("all_proxy", proxy)
+    async with hostile(FINE) as server, session(server, ONCE) as services:
+        assert (await services.get(42)).id == 42
+
+
+async def test_the_environments_proxy_need_not_be_used(
+    no_proxies: pytest.MonkeyPatch, closed_port: int
+) -> None:
+    no_proxies.setenv("http_proxy", f"http://127.0.0.1:{closed_port}")
+    async with hostile(FINE) as server, session(server, ONCE, trust_env=False) as services:
+        assert (await services.get(42)).id == 42
+
+
+@pytest.mark.parametrize("status", [403, 407])
+async def test_a_proxy_that_refuses_is_not_asked_again(
+    no_proxies: pytest.MonkeyPatch, status: int
+) -> None:
+    async with hostile(answer(b"", status=status)) as proxy:
+        no_proxies.setenv("https_proxy", proxy.url.removeprefix("http://"))
+        async with Services(KEY, base_url="https://api.example.org", retry=AT_ONCE) as services:
+            with pytest.raises(ConnectionFailedError):
+                await services.get(42)
+        assert len(proxy.requests) == 1
 
 
 # -- connections -------------------------------------------------------------------------------
@@ -825,6 +957,15 @@ async def test_a_call_that_is_cancelled_leaves_nothing_behind(behaviour: Behavio
 
 
 # -- errors and observers ----------------------------------------------------------------------
+
+
+async def test_an_answer_can_be_sent_to_another_process() -> None:
+    async with hostile(FINE) as server, session(server) as services:
+        response = await services.raw.get(42)
+    received = pickle.loads(pickle.dumps(response))
+    assert received.json() == {"id": 42}
+    assert received.headers["content-TYPE"] == "application/json"
+    assert (received.status, received.attempts) == (200, 1)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ class Story:
         )
         async with (
             Emulator(stop_grace=0.5) as emulator,
-            Services(emulator.api_key, base_url=emulator.url) as services,
+            Services(emulator.api_key, base_url=emulator.url, trust_env=False) as services,
         ):
             services.on_response(self._count_request)
             for name in fleet.PURPOSES:
