@@ -2,15 +2,25 @@
 
 # Without postponed annotations: those of the dictionaries are read at run time.
 
+import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import NoneType, UnionType
-from typing import Literal, TypeAlias, TypedDict, cast, get_args, get_origin, is_typeddict
+from typing import Literal, TypeAlias, TypedDict, TypeVar, cast, get_args, get_origin, is_typeddict
 
 import msgspec
 
-from .models import JSON, Credential, Notifications, Recurrence, RuntimePlan, Schedule
+from .models import (
+    JSON,
+    Credential,
+    EnvironmentValue,
+    Notifications,
+    Recurrence,
+    RuntimePlan,
+    Schedule,
+)
 
 __all__ = [
     "NewServiceAttributes",
@@ -21,6 +31,7 @@ __all__ = [
     "check_int",
     "check_ints",
     "check_timestamp",
+    "check_type",
     "encode",
     "encode_attributes",
     "encode_body",
@@ -112,8 +123,8 @@ class ServiceAttributes(TypedDict, total=False):
     git_path_dir
         Directory of the code in that repository. The server's default is its root.
     environment_variables
-        Environment variables to give to it, by name. Names are sent as they are; values are kept
-        out of messages and logs.
+        Environment variables to give to it, by name; None clears one. Names and values are sent
+        as they are; values are kept out of messages and logs.
     notifications
         Whom to tell when it fails: a dictionary, or the :class:`Notifications` of a response.
     partition_label
@@ -135,7 +146,7 @@ class ServiceAttributes(TypedDict, total=False):
     git_repo_url: str | None
     git_repo_ref: str | None
     git_path_dir: str | None
-    environment_variables: Mapping[str, str | None] | None
+    environment_variables: Mapping[str, EnvironmentValue] | None
     notifications: NotificationsAttributes | Notifications | None
     partition_label: str | None
 
@@ -158,6 +169,36 @@ class NewServiceAttributes(ServiceAttributes, total=False):
 _Schema: TypeAlias = (
     ServiceAttributes | ScheduleAttributes | RecurrenceAttributes | NotificationsAttributes
 )
+
+T = TypeVar("T")
+
+
+def check_type(value: T, kind: type | UnionType, name: str) -> T:
+    """Refuse anything that is not of a kind, by the rules that attributes are checked by.
+
+    Parameters
+    ----------
+    value : object
+        What was given; `msgspec.UNSET` stands for nothing, and is taken.
+    kind : type or union of types
+        What is taken, such as `bool | None`.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    object
+        The value as it is to be sent.
+
+    Raises
+    ------
+    TypeError
+        If it is of another kind. A boolean is no integer, and a number no boolean.
+    """
+    # Quickly, as most are right; of what Python takes only a boolean may be what we do not.
+    if value is msgspec.UNSET or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value  # pyright: ignore[reportReturnType]  # it is of the type T
+    return cast("T", _wire(value, kind, name))
 
 
 def check_int(value: int, name: str, *, least: int = 0) -> int:
@@ -214,13 +255,15 @@ def check_ints(values: Iterable[int], name: str) -> list[int]:
     ValueError
         If one is negative.
     """
-    if not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+    # Iterated, a text would be letters, bytes would be integers, and a mapping half of itself.
+    given: object = values
+    if isinstance(given, str | bytes | bytearray | Mapping) or not isinstance(given, Iterable):
         raise TypeError(f"{name} must be a list of integers, not {type(values).__name__}")
     return [check_int(value, f"{name}[{place}]") for place, value in enumerate(values)]
 
 
 def parse_timestamp(value: datetime | str, name: str) -> datetime:
-    """Read a time that is to be reckoned with here, not only sent.
+    """Read a time.
 
     Parameters
     ----------
@@ -236,13 +279,19 @@ def parse_timestamp(value: datetime | str, name: str) -> datetime:
 
     Raises
     ------
-    TypeError, ValueError
-        As `check_timestamp`, and for a text without a time zone.
+    TypeError
+        If it is neither a datetime nor a text.
+    ValueError
+        If it has no time zone, or the text is no ISO 8601.
     """
-    check_timestamp(value, name)
-    time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if isinstance(value, datetime):
+        time, remedy = value, "datetime.now(UTC) or value.replace(tzinfo=UTC)"
+    elif isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        time, remedy = _iso_8601(value, name), "2026-01-31T12:00:00Z"
+    else:
+        raise TypeError(f"{name} must be a datetime or a string, not {type(value).__name__}")
     if time.utcoffset() is None:
-        raise ValueError(f"{name} has no time zone: add one, as in 2026-01-31T12:00:00Z")
+        raise ValueError(f"{name} has no time zone: add one, as in {remedy}")
     return time
 
 
@@ -252,7 +301,7 @@ def check_timestamp(value: datetime | str, name: str) -> str:
     Parameters
     ----------
     value : datetime or str
-        An aware datetime, or a text in ISO 8601, which stays as it is.
+        An aware datetime, or a text in ISO 8601 with a time zone, which stays as it is.
     name : str
         Name of the parameter, for the message.
 
@@ -263,27 +312,13 @@ def check_timestamp(value: datetime | str, name: str) -> str:
 
     Raises
     ------
-    TypeError
-        If it is neither a datetime nor a text.
-    ValueError
-        If the datetime has no time zone, or the text is no ISO 8601.
+    TypeError, ValueError
+        As `parse_timestamp`.
     """
-    if isinstance(value, datetime):
-        if value.utcoffset() is None:
-            raise ValueError(
-                f"{name} has no time zone: add one, as in datetime.now(UTC) or "
-                f"value.replace(tzinfo=UTC)"
-            )
-        return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
-    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{name} must be a datetime or a string, not {type(value).__name__}")
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError(
-            f"{name} must be a time in ISO 8601, such as 2026-11-23T12:34:56Z"
-        ) from None
-    return value
+    time = parse_timestamp(value, name)
+    if isinstance(value, str):
+        return value
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def encode_attributes(
@@ -358,12 +393,22 @@ def encode(value: object) -> bytes:
     ValueError
         If a text cannot be written in UTF-8.
     """
-    try:
+    # The error that is caught holds the text, which may be a secret. Raised while that one is
+    # handled, ours would hold it in turn, as its context.
+    with suppress(UnicodeEncodeError):
         return msgspec.json.encode(value)
-    except UnicodeEncodeError:  # it holds the text, which may be a secret
+    raise ValueError(
+        "a string cannot be sent: it has a lone surrogate, as a file name or an environment "
+        "variable that is no UTF-8 does"
+    )
+
+
+def _iso_8601(text: str, name: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
         raise ValueError(
-            "a string cannot be sent: it has a lone surrogate, as a file name or an environment "
-            "variable that is no UTF-8 does"
+            f"{name} must be a time in ISO 8601, such as 2026-11-23T12:34:56Z"
         ) from None
 
 
@@ -387,12 +432,12 @@ def _integer(value: object) -> int | None:
 
 def _wire(value: object, hint: object, where: str) -> JSON:
     """Write a value as the API wants it, by the type hint that declares it."""
+    got = type(value).__name__
     hints = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if value is None and NoneType in hints:
         return None
     if isinstance(value, msgspec.Struct) and type(value) in hints:
         return value.id if isinstance(value, Credential) else msgspec.to_builtins(value)
-    got = type(value).__name__
     kind = hints[0]
     origin = get_origin(kind) or kind
     if isinstance(value, Mapping):
@@ -406,15 +451,18 @@ def _wire(value: object, hint: object, where: str) -> JSON:
             each_hint = get_args(kind)[0]
             values = enumerate(cast("Sequence[object]", value))
             return [_wire(each, each_hint, f"{where}[{place}]") for place, each in values]
-    elif kind is int and (number := _integer(value)) is not None:
+    elif int in hints and (number := _integer(value)) is not None:
         return number
-    elif (kind is bool and isinstance(value, bool)) or (
-        (kind is str or origin is Literal) and isinstance(value, str)
+    elif float in hints and isinstance(value, float):
+        return _finite(value, where)
+    elif (bool in hints and isinstance(value, bool)) or (
+        (str in hints or origin is Literal) and isinstance(value, str)
     ):
         return value
-    nullable = " or None" if NoneType in hints else ""
-    expected = _EXPECTED.get(origin, "a dictionary")
-    raise TypeError(f"{where} must be {expected}{nullable}, not {got}")
+    expected = [_EXPECTED[each] for each in (origin, *hints[1:]) if each in _EXPECTED]
+    *others, last = expected if origin in _EXPECTED else ["a dictionary", *expected]
+    listed = f"{', '.join(others)} or {last}" if others else last
+    raise TypeError(f"{where} must be {listed}, not {got}")
 
 
 _EXPECTED: Mapping[object, str] = {
@@ -422,8 +470,16 @@ _EXPECTED: Mapping[object, str] = {
     Literal: "a string",
     str: "a string",
     int: "an integer",
+    float: "a float",
     bool: "a boolean",
+    NoneType: "None",
 }
+
+
+def _finite(value: float, where: str) -> float:
+    if not math.isfinite(value):  # JSON has no such number: it would be sent as null
+        raise ValueError(f"{where} must be a finite number")
+    return float(value)
 
 
 def _wire_members(given: Mapping[object, object], schema: type[_Schema], where: str) -> JSON:

@@ -17,6 +17,7 @@ from .attributes import (
     check_int,
     check_ints,
     check_timestamp,
+    check_type,
     encode_attributes,
     encode_body,
 )
@@ -55,8 +56,8 @@ class Endpoints:
     Any of the methods may raise an :class:`APIError` (one subclass for each status), a
     :class:`ConnectionFailedError` or :class:`RequestTimeoutError` if no answer came, a
     :class:`ResponseDecodeError` if the answer is not what the endpoint promises, or a
-    :class:`SessionClosedError`. Identifiers are checked before anything is sent: one that is no
-    integer is a :class:`TypeError`, a negative one a :class:`ValueError`.
+    :class:`SessionClosedError`. Arguments are checked before anything is sent: one of a wrong type
+    is a :class:`TypeError`, a negative identifier a :class:`ValueError`.
 
     Keyword arguments that go into the body of a request are left out when not given, and sent
     as `null` when given as None. Those that go into the query are left out in both cases.
@@ -126,12 +127,12 @@ class Endpoints:
                 print(summary.id, summary.name)
         """
         filters: dict[str, QueryValue] = {
-            "hidden": hidden,
-            "archived": archived,
-            "author": author,
-            "status": status,
-            "order": order,
-            "order_dir": order_dir,
+            "hidden": check_type(hidden, bool | None, "hidden"),
+            "archived": check_type(archived, str | None, "archived"),
+            "author": check_type(author, str | None, "author"),
+            "status": check_type(status, str | None, "status"),
+            "order": check_type(order, str | None, "order"),
+            "order_dir": check_type(order_dir, str | None, "order_dir"),
         }
         return self._pages(
             ServiceSummary, attrgetter("id"), "services", filters, limit, page_num, iterator
@@ -311,7 +312,8 @@ class Endpoints:
             await services.put_archive(42, True)
         """
         path = f"services/{check_int(id, 'id')}/archive"
-        return await self._call(Service, "PUT", path, body=encode_body(status=status))
+        body = encode_body(status=check_type(status, bool, "status"))
+        return await self._call(Service, "PUT", path, body=body)
 
     async def put_transfer(
         self,
@@ -353,9 +355,9 @@ class Endpoints:
         path = f"services/{check_int(id, 'id')}/transfer"
         body = encode_body(
             userId=check_int(user_id, "user_id"),
-            includeDependencies=include_dependencies,
-            emailBody=email_body,
-            sendEmail=send_email,
+            includeDependencies=check_type(include_dependencies, bool, "include_dependencies"),
+            emailBody=check_type(email_body, str | None, "email_body"),
+            sendEmail=check_type(send_email, bool | None, "send_email"),
         )
         return await self._call(Transfer, "PUT", path, body=body)
 
@@ -436,8 +438,8 @@ class Endpoints:
         path = f"services/{check_int(service_id, 'service_id')}/deployments"
         filters: dict[str, QueryValue] = {
             "deployment_id": _optional_int(deployment_id, "deployment_id"),
-            "order": order,
-            "order_dir": order_dir,
+            "order": check_type(order, str | None, "order"),
+            "order_dir": check_type(order_dir, str | None, "order_dir"),
         }
         return self._pages(
             DeploymentSummary,
@@ -572,7 +574,8 @@ class Endpoints:
         deployment_id : int
             The deployment.
         start_at : datetime or str, optional
-            Leave out lines before this time: an aware datetime, or a text in ISO 8601.
+            Leave out lines before this time: an aware datetime, or a text in ISO 8601 with a
+            time zone.
         end_at : datetime or str, optional
             Leave out lines after this time.
         limit : int, optional
@@ -669,9 +672,9 @@ class Endpoints:
         """
         body = encode_body(
             userIds=check_ints(user_ids, "user_ids"),
-            permissionLevel=permission_level,
-            shareEmailBody=share_email_body,
-            sendSharedEmail=send_shared_email,
+            permissionLevel=check_type(permission_level, str, "permission_level"),
+            shareEmailBody=check_type(share_email_body, str | None, "share_email_body"),
+            sendSharedEmail=check_type(send_shared_email, bool | None, "send_shared_email"),
         )
         path = f"services/{check_int(id, 'id')}/shares/users"
         return await self._call(Shares, "PUT", path, body=body)
@@ -736,9 +739,9 @@ class Endpoints:
         """
         body = encode_body(
             groupIds=check_ints(group_ids, "group_ids"),
-            permissionLevel=permission_level,
-            shareEmailBody=share_email_body,
-            sendSharedEmail=send_shared_email,
+            permissionLevel=check_type(permission_level, str, "permission_level"),
+            shareEmailBody=check_type(share_email_body, str | None, "share_email_body"),
+            sendSharedEmail=check_type(send_shared_email, bool | None, "send_shared_email"),
         )
         path = f"services/{check_int(id, 'id')}/shares/groups"
         return await self._call(Shares, "PUT", path, body=body)
@@ -790,7 +793,8 @@ class Endpoints:
                 print(project.id, project.name)
         """
         path = f"services/{check_int(id, 'id')}/projects"
-        return await self._call(builtins.list[Project], "GET", path, params={"hidden": hidden})
+        params = {"hidden": check_type(hidden, bool | None, "hidden")}
+        return await self._call(builtins.list[Project], "GET", path, params=params)
 
     async def put_projects(self, id: int, project_id: int) -> None:
         """Add a service to a project.
@@ -872,7 +876,11 @@ class Endpoints:
             keep(created.token)  # it is never shown again
         """
         path = f"services/{check_int(id, 'id')}/tokens"
-        body = encode_body(name=name, machineToken=machine_token, expiresIn=expires_in)
+        body = encode_body(
+            name=check_type(name, str, "name"),
+            machineToken=check_type(machine_token, bool | None, "machine_token"),
+            expiresIn=check_type(expires_in, int | None, "expires_in"),
+        )
         return await self._call(NewToken, "POST", path, body=body)
 
     async def list_tokens(self, id: int) -> builtins.list[Token]:
@@ -953,7 +961,7 @@ class Endpoints:
         iterator: bool | None,
     ) -> Paginator[T]:
         """Prepare the calls that are answered by pages of a listing."""
-        if iterator:
+        if check_type(iterator, bool | None, "iterator"):
             limit = page_num = None
         limit = _optional_int(limit, "limit", least=1)
         page_num = _optional_int(page_num, "page_num", least=1)
@@ -986,5 +994,6 @@ def _optional_int(value: OptionalT, name: str, *, least: int = 0) -> OptionalT:
 
 def _environment(attributes: ServiceAttributes) -> builtins.list[str]:
     """Values of environment variables, which no message may repeat."""
-    variables = attributes.get("environment_variables")
-    return [value for value in variables.values() if value] if variables else []
+    variables = attributes.get("environment_variables") or {}
+    # A boolean is no secret: to hide it would hide every `true` of a message.
+    return [str(value) for value in variables.values() if value and not isinstance(value, bool)]

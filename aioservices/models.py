@@ -23,6 +23,7 @@ __all__ = [
     "Dependency",
     "Deployment",
     "DeploymentSummary",
+    "EnvironmentValue",
     "LogEntry",
     "NewToken",
     "Notifications",
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
+EnvironmentValue: TypeAlias = str | int | float | bool | None
 PermissionLevel: TypeAlias = Literal["read", "write", "manage"]
 RuntimePlan: TypeAlias = Literal["on_demand", "specific_times", "always_on"]
 Timestamp: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -328,7 +330,8 @@ class Service(_Masked, frozen=True, kw_only=True, rename="camel"):
     current_url
         URL at which it is reached.
     environment_variables
-        Environment variables that it is given, by name.
+        Environment variables that it is given, by name: texts or, as the reference does not say,
+        whatever else of numbers, booleans and null the server gives.
     notifications
         Whom to tell when it fails.
     partition_label
@@ -365,7 +368,7 @@ class Service(_Masked, frozen=True, kw_only=True, rename="camel"):
     report_id: int | None = None
     current_deployment: Deployment | None = None
     current_url: str | None = None
-    environment_variables: dict[str, str | None] | None = None
+    environment_variables: dict[str, EnvironmentValue] | None = None
     notifications: Notifications | None = None
     partition_label: str | None = None
     my_permission_level: str | None = None
@@ -373,7 +376,6 @@ class Service(_Masked, frozen=True, kw_only=True, rename="camel"):
     hidden: bool | None = None
 
 
-# Made by the ten thousand, and never part of a cycle: nothing for the collector to track.
 # Whose log is being decoded. Said before a page is decoded, it costs a third of going through
 # its lines once more, which is what a backlog of millions of lines is read for.
 _read_service: ContextVar[int | None] = ContextVar("_read_service", default=None)
@@ -391,6 +393,7 @@ def reading_log(service_id: int, deployment_id: int) -> Generator[None, None, No
         _read_deployment.reset(deployment)
 
 
+# Made by the ten thousand, and never part of a cycle: nothing for the collector to track.
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """A line of a deployment's log.
 

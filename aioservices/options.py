@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import UnionType
+
 import msgspec
 
 from .budget import RateLimit
@@ -16,7 +19,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     timeout : float or None
-        Seconds that one attempt may take, from connecting to the last byte.
+        Seconds that one attempt may take, from connecting to the last byte; None for no bound.
     retry : RetryPolicy
     max_body_size : int
         Bytes of the largest body that is read, after decompression.
@@ -30,12 +33,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     background: bool = False
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and not _is_positive(self.timeout):
-            raise ValueError(f"timeout must be None or more than 0 seconds, not {self.timeout!r}")
+        if self.timeout is not None:
+            _check_kind("timeout", self.timeout, int | float, "None or a number of seconds")
+            if not 0 < self.timeout <= sys.float_info.max:
+                bounds = "more than 0 seconds and finite, or None for no bound"
+                raise ValueError(f"timeout must be {bounds}, not {self.timeout!r}")
         if not isinstance(self.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"retry must be a RetryPolicy, not {self.retry!r}")
-        if not _is_positive(self.max_body_size):
+        _check_kind("max_body_size", self.max_body_size, int, "an integer")
+        if self.max_body_size < 1:
             raise ValueError(f"max_body_size must be 1 byte or more, not {self.max_body_size!r}")
+        if not isinstance(self.background, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"background must be a boolean, not {self.background!r}")
 
 
 class RequestInfo(msgspec.Struct, frozen=True):
@@ -76,5 +85,6 @@ class ResponseInfo(msgspec.Struct, frozen=True):
     rate_limit: RateLimit | None
 
 
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def _check_kind(name: str, value: object, kind: type | UnionType, expected: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise TypeError(f"{name} must be {expected}, not {value!r}")

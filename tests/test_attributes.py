@@ -15,6 +15,7 @@ from aioservices.attributes import (
     check_int,
     check_ints,
     check_timestamp,
+    check_type,
     encode,
     encode_attributes,
     encode_body,
@@ -65,9 +66,18 @@ SIMPLE: dict[str, st.SearchStrategy[object]] = (
     | {
         "hidden": st.booleans(),
         "credentials": st.lists(integers),
-        "environment_variables": st.dictionaries(texts, st.none() | texts),
+        "environment_variables": st.dictionaries(
+            texts,
+            st.none()
+            | texts
+            | integers
+            | st.booleans()
+            | st.floats(allow_nan=False, allow_infinity=False),
+        ),
     }
 )
+
+SCALAR = "a string, an integer, a float, a boolean or None"
 
 
 def wire(method: str = "patch", /, **attributes: object) -> object:
@@ -187,8 +197,8 @@ def test_an_unknown_attribute_like_no_other_is_just_named() -> None:
             "environment_variables must be a dictionary or None, not list",
         ),
         (
-            {"environment_variables": {"PORT": 8080}},
-            "environment_variables['PORT'] must be a string or None, not int",
+            {"environment_variables": {"A": [8080]}},
+            f"environment_variables['A'] must be {SCALAR}, not list",
         ),
         (
             {"environment_variables": {1: "hush"}},
@@ -207,7 +217,7 @@ def test_a_wrong_type_is_told_with_its_place_and_what_is_expected(
 @given(
     st.sampled_from(sorted(WIRE_NAMES)),
     st.recursive(
-        st.sampled_from([3.5, b"hush", {"hush"}, object]),
+        st.sampled_from([3.5j, b"hush", {"hush"}, object]),
         lambda inner: (
             st.lists(inner, min_size=1) | st.dictionaries(st.just("A"), inner, min_size=1)
         ),
@@ -229,10 +239,50 @@ def test_an_integer_of_another_library_is_an_integer() -> None:
     assert check_int(Index(), "id") == 3  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_json_does_not_have_is_refused_and_not_sent_as_null(number: float) -> None:
+    with pytest.raises(ValueError, match=r"environment_variables\['A'\] must be a finite number"):
+        wire(environment_variables={"A": number})
+
+
 def test_a_text_that_is_no_unicode_is_refused_without_repeating_it() -> None:
     with pytest.raises(ValueError, match="lone surrogate") as caught:
         wire(environment_variables={"PASSWORD": "hush\udc80"})
     assert "hush" not in str(caught.value)
+
+
+def test_no_error_behind_the_refusal_of_a_text_repeats_it_either() -> None:
+    with pytest.raises(ValueError, match="lone surrogate") as caught:
+        wire(environment_variables={"PASSWORD": "hush\udc80"})
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "message"),
+    [
+        ("false", bool, "x must be a boolean, not str"),
+        (0, bool | None, "x must be a boolean or None, not int"),
+        (True, int | None, "x must be an integer or None, not bool"),
+        (5, str, "x must be a string, not int"),
+        (b"a", str | None, "x must be a string or None, not bytes"),
+        (None, str, "x must be a string, not NoneType"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_its_name(
+    value: object, kind: type, message: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        check_type(value, kind, "x")
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(True, bool), (None, bool | None), ("", str), (7, int), (msgspec.UNSET, str | None)],
+)
+def test_an_argument_of_the_right_kind_stays_as_it_is(value: object, kind: type) -> None:
+    assert check_type(value, kind, "x") is value
 
 
 @given(st.integers(0))
@@ -257,7 +307,9 @@ def test_a_negative_path_parameter_is_refused(number: int) -> None:
     ("values", "message"),
     [
         (5, "user_ids must be a list of integers, not int"),
-        ("5", "user_ids[0] must be an integer, not str"),
+        ("57", "user_ids must be a list of integers, not str"),
+        (b"57", "user_ids must be a list of integers, not bytes"),
+        ({5: "Ada"}, "user_ids must be a list of integers, not dict"),
         ([1, "2"], "user_ids[1] must be an integer, not str"),
     ],
 )
@@ -288,10 +340,16 @@ def test_a_naive_datetime_is_refused_with_the_remedy() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["2026-11-23T12:34:56.000Z", "2026-11-23T12:34:56+02:00", "2026-11-23", "20261123T123456Z"],
+    ["2026-11-23T12:34:56.000Z", "2026-11-23T12:34:56+02:00", "20261123T123456Z"],
 )
 def test_a_text_in_iso_8601_stays_as_it_is(text: str) -> None:
     assert check_timestamp(text, "end_at") == text
+
+
+@pytest.mark.parametrize("text", ["2026-01-01 00:00", "2026-11-23T12:34:56.000", "2026-11-23"])
+def test_a_text_without_a_time_zone_is_refused_as_a_naive_datetime_is(text: str) -> None:
+    with pytest.raises(ValueError, match="end_at has no time zone: add one, as in 2026-"):
+        check_timestamp(text, "end_at")
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "1764000000"])

@@ -353,6 +353,15 @@ def test_credentials_may_be_identifiers_objects_or_both() -> None:
     assert service == Service(id=1, credentials=[Credential(id=2, name="a"), 3, Credential(id=4)])
 
 
+def test_environment_variables_may_be_any_scalar_and_are_masked_alike() -> None:
+    variables = {"A": "48151623", "B": 48151623, "C": 481.51623, "D": True, "E": None}
+    service = decode({"id": 1, "environmentVariables": variables}, Service)
+    assert isinstance(service, Service)
+    assert service.environment_variables == variables
+    assert to_dict(service)["environment_variables"] == variables
+    assert repr(dict.fromkeys(variables, "***")) in repr(service)
+
+
 @pytest.mark.parametrize("archived", [True, False, "true", "false", None])
 def test_the_archival_status_stays_as_the_server_gave_it(archived: object) -> None:
     service = decode({"id": 1, "archived": archived}, Service)

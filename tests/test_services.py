@@ -1,6 +1,6 @@
 """The session: what its methods send, and what becomes of the answers."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -80,13 +80,88 @@ async def test_nothing_is_sent_when_an_argument_is_refused() -> None:
         assert server.requests == []
 
 
+@pytest.mark.parametrize("which", ["start_at", "end_at"])
+async def test_a_time_of_no_zone_is_never_sent(which: str) -> None:
+    async with hostile(answer([])) as server, session(server) as services:
+        for send in (services.list_deployments_logs, services.raw.list_deployments_logs):
+            with pytest.raises(ValueError, match=f"^{which} has no time zone"):
+                await send(42, 1, **{which: "2026-01-01 00:00"})  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=f"^{which} has no time zone"):
+            services.tail_logs(42, **{which: "2026-01-01 00:00"})  # type: ignore[arg-type]
+        assert server.requests == []
+
+
+WRONG: list[tuple[Callable[[Any], object], str]] = [
+    (lambda s: s.list(hidden="maybe"), "hidden must be a boolean or None, not str"),
+    (lambda s: s.list(archived=True), "archived must be a string or None, not bool"),
+    (lambda s: s.list(author=7), "author must be a string or None, not int"),
+    (lambda s: s.list(status=["running"]), "status must be a string or None, not list"),
+    (lambda s: s.list(order=1), "order must be a string or None, not int"),
+    (lambda s: s.list(order_dir=1), "order_dir must be a string or None, not int"),
+    (lambda s: s.list(limit="20"), "limit must be an integer, not str"),
+    (lambda s: s.list(page_num=True), "page_num must be an integer, not bool"),
+    (lambda s: s.list(iterator="no"), "iterator must be a boolean or None, not str"),
+    (lambda s: s.list_deployments(1, order=1), "order must be a string or None, not int"),
+    (lambda s: s.list_deployments(1, order_dir=1), "order_dir must be a string or None, not int"),
+    (lambda s: s.list_deployments(1, iterator=1), "iterator must be a boolean or None, not int"),
+    (lambda s: s.put_archive(1, "false"), "status must be a boolean, not str"),
+    (lambda s: s.put_archive(1, None), "status must be a boolean, not NoneType"),
+    (lambda s: s.put_transfer(1, 2, "no"), "include_dependencies must be a boolean, not str"),
+    (
+        lambda s: s.put_transfer(1, 2, False, email_body=5),
+        "email_body must be a string or None, not int",
+    ),
+    (
+        lambda s: s.put_transfer(1, 2, False, send_email="no"),
+        "send_email must be a boolean or None, not str",
+    ),
+    (lambda s: s.list_dependencies(1, user_id="2"), "user_id must be an integer, not str"),
+    (lambda s: s.list_projects(1, hidden="no"), "hidden must be a boolean or None, not str"),
+    (lambda s: s.post_tokens(1, 5), "name must be a string, not int"),
+    (
+        lambda s: s.post_tokens(1, "x", machine_token="no"),
+        "machine_token must be a boolean or None, not str",
+    ),
+    (
+        lambda s: s.post_tokens(1, "x", expires_in="x"),
+        "expires_in must be an integer or None, not str",
+    ),
+    (lambda s: s.post_redeploy(1, deployment_id="2"), "deployment_id must be an integer, not str"),
+    (
+        lambda s: s.list_deployments_logs(1, 2, limit=1.5),
+        "limit must be an integer, not float",
+    ),
+    (lambda s: s.put_shares_users(1, "7", "read"), "user_ids must be a list of integers, not str"),
+    (lambda s: s.put_shares_users(1, [7], 5), "permission_level must be a string, not int"),
+    (
+        lambda s: s.put_shares_groups(1, [7], "read", share_email_body=5),
+        "share_email_body must be a string or None, not int",
+    ),
+    (
+        lambda s: s.put_shares_groups(1, [7], "read", send_shared_email="no"),
+        "send_shared_email must be a boolean or None, not str",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG)
+@pytest.mark.parametrize("raw", [False, True], ids=["typed", "raw"])
+async def test_an_argument_of_a_wrong_type_is_named_before_anything_is_sent(
+    call: Callable[[Any], Awaitable[object]], message: str, raw: bool
+) -> None:
+    async with hostile(answer({})) as server, session(server) as services:
+        with pytest.raises(TypeError) as caught:
+            await call(services.raw if raw else services)
+        assert str(caught.value) == message
+        assert server.requests == []
+
+
 async def test_times_are_taken_as_aware_datetimes_and_as_texts() -> None:
     async with hostile(answer([])) as server, session(server) as services:
         at = datetime(2026, 11, 23, 12, 34, 56, 789, tzinfo=UTC)
-        assert await services.list_deployments_logs(42, 1, start_at=at, end_at="2026-11-24") == []
-        assert query(server) == [
-            {"start_at": ["2026-11-23T12:34:56.000789Z"], "end_at": ["2026-11-24"]}
-        ]
+        end = "2026-11-24T00:00+02:00"
+        assert await services.list_deployments_logs(42, 1, start_at=at, end_at=end) == []
+        assert query(server) == [{"start_at": ["2026-11-23T12:34:56.000789Z"], "end_at": [end]}]
 
 
 @pytest.mark.parametrize("body", [SHARES, [SHARES]], ids=["object", "array of one"])
@@ -185,6 +260,47 @@ async def test_options_that_make_no_sense_are_refused() -> None:
             session(server, max_body_size=0)
 
 
+@pytest.mark.parametrize("timeout", [float("inf"), float("nan"), 0, 10**400])
+async def test_no_bound_on_the_time_is_said_as_none_and_not_as_a_number(timeout: float) -> None:
+    async with hostile(answer(SERVICE)) as server, session(server, timeout=None) as services:
+        assert (await services.get(42)).id == 42
+        with pytest.raises(ValueError, match=r"timeout must be .* or None for no bound"):
+            services.with_options(timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("timeout", "60"),
+        ("timeout", True),
+        ("max_body_size", True),
+        ("max_body_size", 1e6),
+        ("max_body_size", float("nan")),
+        ("retry", 3),
+        ("background", "yes"),
+    ],
+)
+async def test_an_option_of_a_wrong_type_is_refused(name: str, value: object) -> None:
+    async with hostile(stall) as server, session(server) as services:
+        with pytest.raises(TypeError, match=f"^{name} must be "):
+            services.with_options(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["text", 8080, 1.5, True, None])
+async def test_the_variables_of_a_service_are_taken_as_they_come_and_can_be_passed_back(
+    value: object,
+) -> None:
+    variables = {"A": value, "B": "text"}
+    async with (
+        hostile(answer({"id": 42, "environmentVariables": variables})) as server,
+        session(server) as services,
+    ):
+        service = await services.get(42)
+        assert service.environment_variables == variables
+        await services.patch(42, environment_variables=service.environment_variables)
+        assert server.requests[1].json == {"environmentVariables": variables}
+
+
 async def test_request_reaches_any_other_endpoint() -> None:
     async with hostile(answer({"id": 7})) as server, session(server) as services:
         response = await services.request(
@@ -248,6 +364,13 @@ async def test_a_closed_session_says_so() -> None:
         with pytest.raises(SessionClosedError, match="closed"):
             await services.get(42)
         assert "closed" in repr(services)
+
+
+async def test_an_error_keeps_a_number_secret_that_is_an_environment_variable() -> None:
+    echo = {"error": "invalid", "errorDescription": "PIN: 48151623 is true", "code": 422}
+    async with hostile(answer(echo, status=422)) as server, session(server) as services:
+        with pytest.raises(UnprocessableError, match=r"PIN: \*\*\* is true"):
+            await services.patch(42, environment_variables={"PIN": 48151623, "DEBUG": True})
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch"])

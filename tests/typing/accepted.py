@@ -78,7 +78,7 @@ async def attributes(services: Services) -> None:
             ],
         },
         notifications={"failure_on": True},
-        environment_variables={"A": "1", "B": None},
+        environment_variables={"A": "1", "B": None, "PORT": 8080},
         credentials=(1, Credential(id=2)),
     )
     await services.patch(
@@ -134,7 +134,7 @@ async def raw(services: Services) -> None:
 def models(service: Service, page: builtins.list[ServiceSummary]) -> None:
     assert_type(service.replicas, int | None)
     assert_type(service.created_at, datetime | None)
-    assert_type(service.environment_variables, dict[str, str | None] | None)
+    assert_type(service.environment_variables, dict[str, str | int | float | bool | None] | None)
     assert_type(service.credentials, list[int | Credential] | None)
     assert_type(to_dict(service), dict[str, JSON])
     assert_type(to_dict(page), list[JSON])

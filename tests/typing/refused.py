@@ -51,7 +51,7 @@ async def attributes(services: Services) -> None:
     await services.patch(42, schedule={"runtime_plan": "off", "recurrences": []})  # refuse
     await services.patch(42, schedule=Notifications())  # refuse
     await services.patch(42, notifications={"failureOn": True})  # refuse
-    await services.patch(42, environment_variables={"PORT": 8080})  # refuse
+    await services.patch(42, environment_variables={"PORTS": [8080]})  # refuse
     await services.patch(42, credentials=["1"])  # refuse
 
 
