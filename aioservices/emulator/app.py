@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import logging
 import math
 import socket
 import struct
@@ -24,6 +25,8 @@ from aioservices.emulator.instants import SECOND
 from aioservices.emulator.limits import FixedWindow, SlidingWindow
 
 __all__ = ["App", "RecordedRequest"]
+
+log = logging.getLogger(__name__)
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Civis API"'}
 
@@ -106,11 +109,16 @@ class App:
         status = None
         try:
             try:
-                body = await request.read() if request.can_read_body else b""
-            except web.HTTPRequestEntityTooLarge:
-                return await self._send(request, refuse(413, "The body is too large"), Strike())
-            asked = Request(request.method, url.raw_path, url.raw_query_string, body)
-            response, status = await self._respond(request, asked)
+                response, status = await self._respond(request)
+            except ConnectionError:  # the client has gone
+                raise
+            except Exception:
+                # Of the emulator, and therefore a bug. Whoever tests a client still gets what
+                # a client can read, and finds the reason in the log.
+                log.exception("%s %s could not be answered", request.method, url.raw_path)
+                status = 500
+                failure = refuse(status, "The emulator has a bug; its log says more")
+                response = await self._send(request, failure, Strike())
             return response
         finally:
             elapsed = (self._clock() - arrived) / SECOND
@@ -126,9 +134,17 @@ class App:
                 )
             )
 
-    async def _respond(
-        self, request: web.BaseRequest, asked: Request
-    ) -> tuple[web.StreamResponse, int | None]:
+    async def _respond(self, request: web.BaseRequest) -> tuple[web.StreamResponse, int | None]:
+        try:
+            body = await request.read() if request.can_read_body else b""
+        except web.HTTPRequestEntityTooLarge:
+            reply = refuse(413, "The body is too large")
+            return await self._send(request, reply, Strike()), reply.status
+        except web.RequestPayloadError:
+            reply = refuse(400, "The body is not what its headers say")
+            return await self._send(request, reply, Strike()), reply.status
+        url = request.rel_url
+        asked = Request(request.method, url.raw_path, url.raw_query_string, body)
         with self._lock:
             strike = self._faults.strike(asked.method, asked.path)
         if strike.delay or self.latency:

@@ -4,8 +4,10 @@ import asyncio
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from http import HTTPStatus
 from os import PathLike
 from random import Random
 from secrets import token_hex
@@ -20,6 +22,7 @@ from aiohttp import web
 from aioservices.emulator import instants
 from aioservices.emulator.api import Api
 from aioservices.emulator.app import App, RecordedRequest
+from aioservices.emulator.arguments import check_choice, check_kind
 from aioservices.emulator.deployments import Deployment, Lifecycle
 from aioservices.emulator.faults import Effect, Fault, Faults
 from aioservices.emulator.limits import FixedWindow, SlidingWindow
@@ -27,9 +30,12 @@ from aioservices.emulator.logs import LogBehaviour
 from aioservices.emulator.programs import Programs
 from aioservices.emulator.query import parse_body
 from aioservices.emulator.shapes import NewAttributes, Source, Stream
-from aioservices.emulator.state import Program, Service, State
+from aioservices.emulator.state import Program, Refusal, Service, State
 
 __all__ = ["UNLIMITED", "Emulator"]
+
+_Shares = Literal["array", "object"]
+_Credentials = Literal["ids", "objects"]
 
 UNLIMITED = 1_000_000
 """More requests in a window than tests and benchmarks make."""
@@ -111,12 +117,15 @@ class Emulator:
         logs: LogBehaviour | None = None,
         log_retention: int = 2_000_000,
         pagination_headers: bool = True,
-        shares_as: Literal["array", "object"] = "array",
-        credentials_as: Literal["ids", "objects"] = "ids",
+        shares_as: _Shares = "array",
+        credentials_as: _Credentials = "ids",
         stop_grace: float = 2.0,
         seed: int = 0,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        check_kind(services, int, "services")
+        check_choice(shares_as, _Shares, "shares_as")
+        check_choice(credentials_as, _Credentials, "credentials_as")
         self._clock = clock
         self._port = port
         self._lock = RLock()
@@ -264,21 +273,35 @@ class Emulator:
         -------
         int
             The id of the service.
+
+        Raises
+        ------
+        TypeError
+            An attribute is unknown, or the command is no sequence of texts.
+        ValueError
+            An attribute has a value that the API refuses.
         """
-        given = msgspec.json.encode({"name": name, **attributes})
-        parsed, _ = parse_body(given, NewAttributes)
-        program = None if command is None else Program(tuple(command), dict(env or {}), cwd)
-        with self._lock:
-            now = self._clock()
+        for unknown in sorted(attributes.keys() - set(NewAttributes.__struct_fields__)):
+            raise TypeError(f"add_service() got an unexpected keyword argument {unknown!r}")
+        given = msgspec.json.encode({"name": check_kind(name, str, "name"), **attributes})
+        program = None if command is None else Program(_words(command), dict(env or {}), cwd)
+        with self._change() as now:
+            parsed, _ = parse_body(given, NewAttributes)
             service = self._state.create(now, parsed, author=user_id, program=program)
             if deployed:
                 self._deploy_running(service, now)
             return service.shape.id
 
     def remove_service(self, service_id: int) -> None:
-        """Take a service away, as if it had never been."""
-        with self._lock:
-            self._state.remove(self._clock(), service_id)
+        """Take a service away, as if it had never been.
+
+        Raises
+        ------
+        LookupError
+            There is no such service.
+        """
+        with self._change() as now:
+            self._state.remove(now, service_id)
 
     def deploy(self, service_id: int) -> int:
         """Deploy a service, as `POST /services/{id}/deployments` does.
@@ -287,9 +310,16 @@ class Emulator:
         -------
         int
             The id of the deployment.
+
+        Raises
+        ------
+        LookupError
+            There is no such service.
+        ValueError
+            It is archived.
         """
-        with self._lock:
-            return self._state.deploy(self._clock(), self._state.service(service_id)).id
+        with self._change() as now:
+            return self._state.deploy(now, self._state.service(service_id)).id
 
     def set_state(
         self,
@@ -311,9 +341,15 @@ class Emulator:
             The state message; by default one that goes with the state.
         deployment_id
             Which deployment; by default the current one.
+
+        Raises
+        ------
+        LookupError
+            There is no such service or deployment.
         """
-        with self._lock:
-            now = self._clock()
+        check_kind(state, str, "state")
+        check_kind(message, str | None, "message")
+        with self._change() as now:
             deployment = self._deployment(service_id, deployment_id, now)
             self._state.move(now, deployment, state, message)
 
@@ -346,9 +382,19 @@ class Emulator:
             Which deployment; by default the current one.
         visible_after
             Seconds until a query finds it.
+
+        Raises
+        ------
+        LookupError
+            There is no such service or deployment.
+        ValueError
+            The stream or the source is none that a log knows, or the time has no zone.
         """
-        with self._lock:
-            now = self._clock()
+        check_kind(message, str, "message")
+        check_choice(stream, Stream, "stream")
+        check_choice(source, Source, "source")
+        check_kind(at, datetime | int | None, "at")
+        with self._change() as now:
             written = instants.from_datetime(at) if isinstance(at, datetime) else at
             self._deployment(service_id, deployment_id, now).log.write(
                 message,
@@ -395,6 +441,11 @@ class Emulator:
         -------
         Fault
             Counts its hits, and removes the fault: by `remove()`, or as a context manager.
+
+        Raises
+        ------
+        TypeError
+            The effect is none of these.
         """
         fault = Fault(
             effect,
@@ -408,6 +459,16 @@ class Emulator:
         with self._lock:
             self._faults.add(fault)
         return fault
+
+    @contextmanager
+    def _change(self) -> Generator[int, None, None]:
+        """Hold the lock, give the time, and say as Python does what the API would refuse."""
+        with self._lock:
+            try:
+                yield self._clock()
+            except Refusal as refusal:
+                missing = refusal.status == HTTPStatus.NOT_FOUND
+                raise (LookupError if missing else ValueError)(refusal.description) from None
 
     def _deployment(self, service_id: int, deployment_id: int | None, now: int) -> Deployment:
         service = self._state.service(service_id)
@@ -430,7 +491,11 @@ class Emulator:
             # Python would keep what it prints to a pipe, and the lines would come late.
             "PYTHONUNBUFFERED": "1",
             **(service.program.env if service.program else {}),
-            **service.shape.environment_variables,
+            **{
+                # What is no text is written as it is on the wire.
+                name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+                for name, value in service.shape.environment_variables.items()
+            },
         }
 
     def _on_line(self, deployment: Deployment, stream: Stream, message: str) -> None:
@@ -445,6 +510,15 @@ class Emulator:
             now = self._clock()
             if not deployment.has_ended(now):
                 deployment.move(now, state, message)
+
+
+def _words(command: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(command, str | bytes):
+        raise TypeError("command must be a sequence of texts: shlex.split() makes one of a line")
+    words = tuple(check_kind(word, str, f"command[{i}]") for i, word in enumerate(command))
+    if not words:
+        raise ValueError("command must have a program as its first word")
+    return words
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -1,12 +1,15 @@
 """What goes wrong on demand."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, get_args
+
+from aioservices.emulator.arguments import check_choice, check_kind
 
 __all__ = [
     "Cut",
@@ -23,6 +26,9 @@ __all__ = [
 ]
 
 
+Body = Literal["json", "html", "empty"]
+
+
 @dataclass(frozen=True, slots=True)
 class Delay:
     """The answer comes later.
@@ -35,6 +41,9 @@ class Delay:
     """
 
     seconds: float
+
+    def __post_init__(self) -> None:
+        _check_seconds(self.seconds, "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +67,16 @@ class Respond:
     """
 
     status: int
-    body: Literal["json", "html", "empty"] | bytes = "json"
+    body: Body | bytes = "json"
     retry_after: float | timedelta | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     acts: bool = False
+
+    def __post_init__(self) -> None:
+        if not 200 <= check_kind(self.status, int, "status") <= 599:
+            raise ValueError(f"status must be from 200 to 599, not {self.status}")
+        if not isinstance(self.body, bytes):
+            check_choice(self.body, Body, "body")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,9 @@ class Stall:
     in_body: bool = False
     seconds: float = 3600.0
     acts: bool = False
+
+    def __post_init__(self) -> None:
+        _check_seconds(self.seconds, "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +157,17 @@ class Fault:
         probability: float,
         seed: int,
     ) -> None:
+        if not isinstance(effect, Effect):  # pyright: ignore[reportUnnecessaryIsInstance]
+            names = ", ".join(each.__name__ for each in get_args(Effect))
+            given = effect.__name__ if isinstance(effect, type) else type(effect).__name__
+            raise TypeError(f"effect must be an object of {names}; not {given}")
+        if not 0 <= check_kind(probability, int | float, "probability") <= 1:
+            raise ValueError(f"probability must be from 0 to 1, not {probability}")
+        check_kind(method, str | None, "method")
+        check_kind(path, str | None, "path")
+        for name, count in (("skip", skip), ("times", times)):
+            if count is not None and check_kind(count, int, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, not {count}")
         self.effect = effect
         self.hits = 0
         self._method = None if method is None else method.upper()
@@ -253,6 +282,11 @@ class Faults:
             if strike.has_room_for(fault.effect) and fault.strikes(method, path):
                 strike.add(fault.effect)
         return strike
+
+
+def _check_seconds(seconds: float, name: str) -> None:
+    if not 0 <= check_kind(seconds, int | float, name) < math.inf:
+        raise ValueError(f"{name} must be 0 or more, not {seconds}")
 
 
 def _pattern(path: str) -> str:

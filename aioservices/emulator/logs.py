@@ -10,12 +10,18 @@ from typing import Literal
 import msgspec
 
 from aioservices.emulator import instants
+from aioservices.emulator.arguments import check_choice
 from aioservices.emulator.instants import NANOSECONDS, Unit
 from aioservices.emulator.shapes import LogLine, Source, Stream
 
 __all__ = ["Log", "LogBehaviour"]
 
 _encode = msgspec.json.Encoder().encode
+
+
+Kept = Literal["oldest", "newest", "any"]
+Order = Literal["asc", "desc", "unsorted"]
+Rounding = Literal["down", "up"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,17 +51,25 @@ class LogBehaviour:
         Seconds from the writing of a line until a query finds it.
     """
 
-    keeps: Literal["oldest", "newest", "any"] = "oldest"
-    order: Literal["asc", "desc", "unsorted"] = "asc"
+    keeps: Kept = "oldest"
+    order: Order = "asc"
     start_unit: Unit = "ns"
     end_unit: Unit = "ns"
-    start_rounding: Literal["down", "up"] = "down"
-    end_rounding: Literal["down", "up"] = "down"
+    start_rounding: Rounding = "down"
+    end_rounding: Rounding = "down"
     ignores_end_at: bool = False
     max_limit: int | None = None
     unit: Unit = "ms"
     utc_offset: int | None = None
     visible_after: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice(self.keeps, Kept, "keeps")
+        check_choice(self.order, Order, "order")
+        for bound in ("start", "end"):
+            check_choice(getattr(self, f"{bound}_unit"), Unit, f"{bound}_unit")
+            check_choice(getattr(self, f"{bound}_rounding"), Rounding, f"{bound}_rounding")
+        check_choice(self.unit, Unit, "unit")
 
     def first(self, start_at: int) -> int:
         """Give the earliest instant that `start_at` lets through."""

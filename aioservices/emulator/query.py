@@ -72,13 +72,16 @@ def parse_body(content: bytes, shape: type[_Shape]) -> tuple[_Shape, list[str]]:
     -------
     tuple
         The object, and the names of the attributes that were given. An attribute given as
-        null is cleared: it has the value that it has when it is not given at all.
+        null is cleared: it has the value that it has when it is not given at all. So is an
+        environment variable.
     """
     try:
         body = _camel(msgspec.json.decode(content or b"{}", type=dict[str, object]))
     except msgspec.ValidationError:
         raise Refusal(400, "The body must be a JSON object") from None
-    except msgspec.DecodeError as error:
+    except RecursionError:
+        raise Refusal(400, "The body is nested too deeply") from None
+    except ValueError as error:  # of msgspec, or of Python for a number with too many digits
         raise Refusal(400, f"The body could not be parsed: {error}") from None
     names = {f.encode_name: f for f in msgspec.structs.fields(shape)}
     for key in body.keys() - names.keys():
@@ -97,8 +100,16 @@ def _camel(body: dict[str, object]) -> dict[str, object]:
     for key, value in body.items():
         name = re.sub(r"_([a-z])", lambda match: match[1].upper(), key)
         # The keys of environment variables are the user's own.
-        converted[name] = value if name == "environmentVariables" else _camel_within(value)
+        variables = name == "environmentVariables"
+        converted[name] = _without_nulls(value) if variables else _camel_within(value)
     return converted
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value)
+        return {name: each for name, each in members.items() if each is not None}
+    return value
 
 
 def _camel_within(value: object) -> object:

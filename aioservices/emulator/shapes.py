@@ -14,6 +14,9 @@ Stream = Literal["stdout", "stderr"]
 Source = Literal["system", "user"]
 
 Positive = Annotated[int, Meta(ge=1)]
+# Seconds, as long as the end can still be written as a timestamp.
+Century = Annotated[int, Meta(ge=1, le=100 * 365 * 86_400)]
+Variable = str | int | float | bool
 Day = Annotated[int, Meta(ge=0, le=6)]
 Hour = Annotated[int, Meta(ge=0, le=23)]
 
@@ -78,7 +81,7 @@ class Attributes(Body):
     git_repo_url: str | None = None
     git_repo_ref: str | None = None
     git_path_dir: str | None = None
-    environment_variables: dict[str, str] = field(default_factory=dict[str, str])
+    environment_variables: dict[str, Variable] = field(default_factory=dict[str, Variable])
     notifications: Notifications = field(default_factory=Notifications)
     partition_label: str | None = None
 
@@ -305,4 +308,4 @@ class TokenBody(Body):
 
     name: Annotated[str, Meta(min_length=1)]
     machine_token: bool | None = None
-    expires_in: Positive | None = None
+    expires_in: Century | None = None

@@ -5,6 +5,7 @@ import doctest
 import gc
 import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import anyio
@@ -12,8 +13,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 import aioservices.emulator.emulator
-from aioservices.emulator import Emulator
-from aioservices.emulator.state import Refusal
+from aioservices.emulator import Cut, Emulator, LogBehaviour
 from tests.emulator.conftest import Client
 
 
@@ -80,8 +80,27 @@ async def test_a_service_has_the_attributes_that_were_given(client: Client) -> N
 
 
 async def test_attributes_that_do_not_exist_are_refused(emulator: Emulator) -> None:
-    with pytest.raises(Refusal, match="replica"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'replica'"):
         emulator.add_service("web", replica=2)
+    with pytest.raises(ValueError, match="replicas"):
+        emulator.add_service("web", replicas=0)
+    assert emulator.service_ids == []
+
+
+@pytest.mark.parametrize("command", ["echo hi", b"echo hi"])
+async def test_a_command_in_one_piece_is_refused_with_the_remedy(
+    emulator: Emulator, command: str
+) -> None:
+    with pytest.raises(TypeError, match=r"command must be a sequence of texts: shlex\.split"):
+        emulator.add_service("web", command=command)
+    assert emulator.service_ids == []
+
+
+async def test_a_command_of_no_words_or_of_no_texts_is_refused(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="command must have a program"):
+        emulator.add_service("web", command=[])
+    with pytest.raises(TypeError, match=r"command\[1\] must be str, not int"):
+        emulator.add_service("web", command=["sleep", 5])  # type: ignore[list-item]
     assert emulator.service_ids == []
 
 
@@ -127,8 +146,78 @@ async def test_deploys_are_counted_for_each_service(client: Client, service_id: 
 @pytest.mark.parametrize("call", ["log", "deploy", "set_state", "remove_service"])
 async def test_an_unknown_service_is_named(emulator: Emulator, call: str) -> None:
     arguments = {"log": ("a line",), "set_state": ("running",)}.get(call, ())
-    with pytest.raises(Refusal, match="service 42"):
+    with pytest.raises(LookupError, match="service 42"):
         getattr(emulator, call)(42, *arguments)
+
+
+async def test_an_unknown_deployment_is_named(emulator: Emulator, service_id: int) -> None:
+    with pytest.raises(LookupError, match="deployment 7"):
+        emulator.log(service_id, "a line", deployment_id=7)
+    with pytest.raises(LookupError, match="deployment 7"):
+        emulator.set_state(service_id, "running", deployment_id=7)
+
+
+async def test_an_archived_service_is_not_deployed(client: Client, service_id: int) -> None:
+    await client.put(f"/services/{service_id}/archive", {"status": True})
+    with pytest.raises(ValueError, match="archived"):
+        client.emulator.deploy(service_id)
+
+
+@pytest.mark.parametrize("effect", ["x", Cut, None, 503])
+async def test_what_is_no_effect_is_no_fault(client: Client, effect: object) -> None:
+    with pytest.raises(TypeError, match="effect must be an object of Delay, Respond, "):
+        client.emulator.fault(effect)  # type: ignore[arg-type]
+    await client.get("/services")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"probability": 2}, ValueError),
+        ({"probability": "often"}, TypeError),
+        ({"times": -1}, ValueError),
+        ({"times": "once"}, TypeError),
+        ({"skip": True}, TypeError),
+        ({"method": 5}, TypeError),
+        ({"path": 5}, TypeError),
+    ],
+)
+async def test_a_fault_with_options_that_make_no_sense_is_refused(
+    emulator: Emulator, options: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=f"^{next(iter(options))} must be "):
+        emulator.fault(Cut(), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"stream": "bad"}, ValueError),
+        ({"source": "bad"}, ValueError),
+        ({"message": b"a line"}, TypeError),
+        ({"at": 1.5}, TypeError),
+    ],
+)
+async def test_a_line_that_no_log_has_is_not_written(
+    client: Client, service_id: int, options: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=f"^{next(iter(options))} must be "):
+        client.emulator.log(service_id, **{"message": "a line", **options})
+    assert client.emulator.deploys == {}
+
+
+@pytest.mark.parametrize("name", ["shares_as", "credentials_as"])
+def test_an_emulator_of_a_kind_that_there_is_not_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be one of "):
+        Emulator(**{name: "text"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["keeps", "order", "unit", "start_unit", "end_unit", "start_rounding", "end_rounding"]
+)
+def test_a_behaviour_of_logs_that_there_is_not_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be one of "):
+        LogBehaviour(**{name: "bad"})  # type: ignore[arg-type]
 
 
 async def test_a_naive_time_is_refused(emulator: Emulator, service_id: int) -> None:

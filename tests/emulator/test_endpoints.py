@@ -46,6 +46,21 @@ async def test_bodies_in_camel_case_and_in_snake_case_mean_the_same(client: Clie
     assert snake["schedule"]["recurrences"] == [{"scheduledDays": [1], "scheduledHours": [9, 10]}]
 
 
+async def test_an_environment_variable_is_cleared_with_null(client: Client) -> None:
+    made = await client.post("/services", {"environmentVariables": {"A": "1", "B": None}})
+    assert made["environmentVariables"] == {"A": "1"}
+    path = f"/services/{made['id']}"
+    for method in (client.patch, client.put):
+        cleared = await method(path, {"environmentVariables": {"A": None, "C": "3"}})
+        assert cleared["environmentVariables"] == {"C": "3"}
+
+
+async def test_an_environment_variable_may_be_any_scalar(client: Client) -> None:
+    variables = {"TEXT": "1", "PORT": 8080, "RATE": 0.5, "DEBUG": True}
+    made = await client.post("/services", {"environmentVariables": variables})
+    assert made["environmentVariables"] == variables
+
+
 async def test_names_of_environment_variables_are_left_alone(client: Client) -> None:
     variables = {"some_name": "1", "SOME_NAME": "2", "someName": "3"}
     made = await client.post("/services", {"environment_variables": variables})

@@ -2,10 +2,11 @@
 
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import aiohttp
 import anyio
@@ -315,3 +316,24 @@ async def test_answers_are_dated_by_the_clock_of_the_emulator(
     async with Emulator(clock=lambda: 0) as emulator:
         answer = await Client(emulator, session).call("GET", "/services")
         assert answer.headers["Date"] == "Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Delay(-1), "seconds must be 0 or more"),
+        (lambda: Stall(seconds=float("nan")), "seconds must be 0 or more"),
+        (lambda: Respond(99), "status must be from 200 to 599"),
+        (lambda: Respond(503, body="xml"), "body must be one of 'json', 'html', 'empty'"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_effect_that_cannot_be_is_refused(build: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        build()
+
+
+def test_an_effect_of_a_wrong_type_is_refused() -> None:
+    with pytest.raises(TypeError, match="status must be int, not str"):
+        Respond("503")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="seconds must be int or float, not str"):
+        Delay("1")  # type: ignore[arg-type]

@@ -157,6 +157,14 @@ async def test_a_program_gets_the_variables_of_its_service_and_its_own(desk: Des
     assert output == ["hello there service"]
 
 
+async def test_a_variable_that_is_no_text_reaches_the_program_as_json_writes_it(desk: Desk) -> None:
+    variables = {"PORT": 8080, "RATE": 0.5, "DEBUG": True, "GONE": None}
+    output = await desk.output(
+        "echo $PORT $RATE $DEBUG ${GONE-unset}", environment_variables=variables
+    )
+    assert output == ["8080 0.5 true unset"]
+
+
 async def test_a_program_asks_the_emulator_and_not_the_real_api(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from aioservices.emulator import Emulator
+from aioservices.emulator.state import State
 from tests.emulator.conftest import Answer, Client
 
 SERVICE = "/services/1"
@@ -99,9 +100,51 @@ async def test_a_body_that_is_no_object_cannot_be_parsed(client: Client, body: b
     assert_refused(await client.call("POST", "/services", data=body), 400)
 
 
+@pytest.mark.parametrize("name", ["name", "environmentVariables", "schedule"])
+@pytest.mark.parametrize("depth", [500, 2_000, 100_000])
+async def test_a_body_that_is_nested_too_deeply_is_refused(
+    client: Client, name: str, depth: int
+) -> None:
+    body = b'{"%b": %b1%b}' % (name.encode(), b'{"a":' * depth, b"}" * depth)
+    answer = await client.call("POST", "/services", data=body)
+    assert_refused(answer, answer.status)
+    assert answer.status in {400, 422}
+
+
+async def test_a_number_of_too_many_digits_cannot_be_parsed(client: Client) -> None:
+    body = b'{"replicas": %b}' % (b"9" * 10_000)
+    assert_refused(await client.call("POST", "/services", data=body), 400)
+
+
+async def test_a_body_that_is_not_compressed_as_it_says_is_refused(
+    emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    key = aiohttp.encode_basic_auth(emulator.api_key, "")
+    headers = {"Authorization": key, "Content-Encoding": "gzip"}
+    async with session.post(f"{emulator.url}/services", data=b"{}", headers=headers) as response:
+        assert response.status == 400
+        assert (await response.json())["error"] == "bad_request"
+    assert emulator.statuses == {400: 1}
+
+
+async def test_a_bug_of_the_emulator_is_answered_as_the_api_answers_and_logged(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(State, "clone", fail)
+    assert_refused(await client.call("POST", f"{SERVICE}/clone"), 500)
+    assert "POST /services/1/clone could not be answered" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert client.emulator.statuses == {500: 1}
+    await client.get(SERVICE)
+
+
 async def test_a_huge_body_is_refused(client: Client) -> None:
     body = BytesIO(b'{"description": "' + b"x" * 2_000_000 + b'"}')
     assert_refused(await client.call("POST", "/services", data=body), 413)
+    assert client.emulator.statuses == {413: 1}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +165,8 @@ async def test_a_huge_body_is_refused(client: Client) -> None:
             }
         },
         {"credentials": ["x"]},
-        {"environmentVariables": {"A": 1}},
+        {"environmentVariables": {"A": [1]}},
+        {"environmentVariables": {"A": {"B": "C"}}},
         {"notifications": {"unknown": 1}},
     ],
 )
@@ -160,6 +204,8 @@ async def test_replicas_must_stay_below_the_maximum_there_is(client: Client) -> 
         ("POST", "/tokens", {}),
         ("POST", "/tokens", {"name": ""}),
         ("POST", "/tokens", {"name": "x", "expiresIn": 0}),
+        ("POST", "/tokens", {"name": "x", "expiresIn": 1_000_000_000_000}),
+        ("POST", "/tokens", {"name": "x", "expiresIn": 10**30}),
         ("POST", "/deployments", {"deploymentId": "1"}),
     ],
 )
