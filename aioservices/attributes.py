@@ -255,9 +255,8 @@ def check_ints(values: Iterable[int], name: str) -> list[int]:
     ValueError
         If one is negative.
     """
-    # Iterated, a text would be letters, bytes would be integers, and a mapping half of itself.
-    given: object = values
-    if isinstance(given, str | bytes | bytearray | Mapping) or not isinstance(given, Iterable):
+    given: object = values  # bytes are integers too, but none that anybody means
+    if isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable):
         raise TypeError(f"{name} must be a list of integers, not {type(values).__name__}")
     return [check_int(value, f"{name}[{place}]") for place, value in enumerate(values)]
 

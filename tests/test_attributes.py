@@ -289,6 +289,7 @@ def test_an_argument_of_the_right_kind_stays_as_it_is(value: object, kind: type)
 def test_a_number_is_taken_as_it_is(number: int) -> None:
     assert check_int(number, "id") == number
     assert check_ints(iter([number, number]), "user_ids") == [number, number]
+    assert check_ints({number: "Ada"}, "user_ids") == [number]
 
 
 @pytest.mark.parametrize("value", ["1", "1/../../users", 1.0, True, None, b"1", [1]])
@@ -309,7 +310,6 @@ def test_a_negative_path_parameter_is_refused(number: int) -> None:
         (5, "user_ids must be a list of integers, not int"),
         ("57", "user_ids must be a list of integers, not str"),
         (b"57", "user_ids must be a list of integers, not bytes"),
-        ({5: "Ada"}, "user_ids must be a list of integers, not dict"),
         ([1, "2"], "user_ids[1] must be an integer, not str"),
     ],
 )
