@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import click
@@ -14,6 +15,7 @@ from .listing import get_services, list_services
 from .local import demo, emulator
 from .logs import logs
 from .options import examples
+from .output import discard
 from .text import one_line
 from .watch import watch
 
@@ -61,12 +63,19 @@ def main(arguments: Sequence[str]) -> int:
     int
         The exit status.
     """
+    out = sys.stdout
     try:
         status = cli.main(list(arguments), prog_name="aioservices", standalone_mode=False)
     except click.Abort:
         return INTERRUPTED
     except click.ClickException as exc:
         return _fail(_complaint(exc), exc.exit_code)
+    except SystemExit:
+        # Click's answer to a closed pipe, and then it has stood something in for the stream.
+        if sys.stdout is out:
+            raise
+        discard()
+        return 0
     except Exception as exc:  # whatever it is, a person gets one line
         return _fail(*explain(exc, url="the API"))
     return status if isinstance(status, int) else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -18,6 +18,7 @@ from .board import Board
 from .connection import Connection
 from .errors import FAILED, MISUSED, CommandError
 from .options import DURATION, as_json, connected, examples
+from .output import write_while_read
 from .run import run
 from .select import terms_from_lines
 from .targets import Target, find
@@ -148,30 +149,31 @@ async def _see_through(
     *,
     waited: bool,
     url: str,
-    tell: Callable[[Verdict], None] | None,
+    tell: Callable[[Verdict], Awaitable[None]] | None,
 ) -> int:
     """Deploy, show what becomes of it, and sum up."""
     begun = time.monotonic()
     verdicts: list[Verdict] = []
 
-    async def go(tell: Callable[[Verdict], None]) -> None:
+    async def go(tell: Callable[[Verdict], Awaitable[None]]) -> None:
         async with deploys:
             async for outcome in deploys:
                 verdict = judge(outcome, names[outcome.service_id], waited=waited, url=url)
                 verdicts.append(verdict)
-                tell(verdict)
+                await tell(verdict)
 
     try:
         if tell is not None:
             await go(tell)
         else:
-            with Board(names) as board:
+            async with Board(names) as board:
                 board.follow(deploys.started)
                 await go(board.tell)
-            _sum_up(verdicts, seconds=time.monotonic() - begun)
+            await _sum_up(verdicts, seconds=time.monotonic() - begun)
     finally:
         if len(verdicts) < len(names):
-            _tell_interrupted(deploys, names)
+            told = {verdict.service_id for verdict in verdicts}
+            _tell_interrupted(deploys, {each: names[each] for each in names if each not in told})
     return 0 if all(verdict.is_good for verdict in verdicts) else FAILED
 
 
@@ -220,26 +222,35 @@ def _ask(count: int, verb: str) -> None:
         raise CommandError("nothing was done", status=FAILED)
 
 
-def _tell_json(verdict: Verdict) -> None:
-    sys.stdout.write(json.dumps(verdict.to_json()) + "\n")
-    sys.stdout.flush()
+async def _tell_json(verdict: Verdict) -> None:
+    await write_while_read(json.dumps(verdict.to_json()) + "\n")
 
 
-def _sum_up(verdicts: Sequence[Verdict], *, seconds: float) -> None:
+async def _sum_up(verdicts: Sequence[Verdict], *, seconds: float) -> None:
     """Print why some failed, with the end of their logs, then how many are how."""
+    lines: list[str] = []
     for verdict in verdicts:
         if verdict.logs:
-            click.echo(f"\nLast lines of {verdict.name} ({verdict.service_id}):")
+            lines += ["", f"Last lines of {verdict.name} ({verdict.service_id}):"]
             for message in verdict.logs:
-                for line in printable(message).split("\n"):
-                    click.echo(f"  {line}")
+                lines += [f"  {line}" for line in printable(message).split("\n")]
     if len(verdicts) > 1:
-        click.echo(f"\n{summary(verdicts, seconds=seconds)}")
+        lines += ["", summary(verdicts, seconds=seconds)]
+    await write_while_read("".join(f"{line}\n" for line in lines))
 
 
-def _tell_interrupted(deploys: DeployRun, names: Mapping[int, str]) -> None:
-    started = deploys.started
-    text = f"interrupted: {len(started)} of {len(names)} services were deployed, and go on"
-    if started:
-        text += ": " + ", ".join(f"{names[each]} ({each})" for each in started)
+def _tell_interrupted(deploys: DeployRun, left: Mapping[int, str]) -> None:
+    """Say what became of the services of which nothing was told yet."""
+    started = {each: deploys.started[each] for each in left if each in deploys.started}
+    surely = [each for each, deployment in started.items() if deployment is not None]
+    # Their answers were under way: nobody knows whether the server has acted.
+    perhaps = [each for each, deployment in started.items() if deployment is None]
+
+    def named(ids: Sequence[int]) -> str:
+        return ", ".join(f"{left[each]} ({each})" for each in ids)
+
+    services = "services" if len(left) == len(deploys.ids) else "other services"
+    text = f"interrupted: {len(surely)} of {len(left)} {services} were deployed, and go on"
+    text += f": {named(surely)}" if surely else ""
+    text += f"; perhaps these were, too: {named(perhaps)}" if perhaps else ""
     click.echo(f"aioservices: {text}", err=True)

@@ -1,4 +1,4 @@
-"""Writing to standard output without holding up the event loop."""
+"""Standard output, whose reader may be slow or gone, written to from an event loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import anyio
 
-__all__ = ["write"]
+__all__ = ["discard", "write", "write_while_read"]
 
 
 async def write(text: str) -> None:
@@ -44,3 +44,24 @@ async def write(text: str) -> None:
         except BlockingIOError:
             continue
         left = left[count:]
+
+
+async def write_while_read(text: str) -> None:
+    """Write as `write` does; once nobody reads any more, to nowhere.
+
+    For commands whose work matters more than what they tell of it.
+    """
+    try:
+        await write(text)
+    except BrokenPipeError:
+        discard()
+
+
+def discard() -> None:
+    """Let standard output lead to nowhere from now on.
+
+    What is still in Python's buffer would fail again, aloud, at exit.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -40,14 +42,27 @@ _GAP = 2  # between two columns
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Make a console on which nothing in a text is taken for markup."""
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    """Make a console on which nothing in a text is taken for markup.
+
+    ``FORCE_COLOR`` gives a pipe colours, and does not make it a terminal: what
+    reads it has no width, and no cursor to move.
+    """
+    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    forced = not is_terminal and os.environ.get("FORCE_COLOR")
+    return _Console(
+        stderr=stderr,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        force_terminal=is_terminal,
+        color_system="standard" if forced else "auto",
+    )
 
 
 def coloured() -> bool:
-    """Whether standard output is a terminal with colours that may be used."""
+    """Whether colours may be used on standard output."""
     out = console()
-    return out.is_terminal and out.color_system is not None and not out.no_color
+    return out.color_system is not None and not out.no_color
 
 
 def state_style(state: str | None) -> str:
@@ -140,6 +155,14 @@ def summary_of(service: Service, *, now: dt.datetime) -> Iterable[Sequence[str]]
         "updated": _ago(service.updated_at, now),
     }
     return [(name, one_line(str(fact))) for name, fact in facts.items() if fact not in (None, "")]
+
+
+class _Console(Console):
+    """A console that leaves it to the program what a closed pipe means."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        # Else it would be a SystemExit, in the middle of whatever runs.
+        raise BrokenPipeError
 
 
 def _row(service: ServiceSummary, now: dt.datetime) -> list[str]:

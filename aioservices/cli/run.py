@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 
 import anyio
+
+from .output import discard
 
 __all__ = ["run"]
 
@@ -42,8 +43,7 @@ async def _run(main: Callable[[], Awaitable[int]]) -> int:
             status = await main()
             group.cancel_scope.cancel()
     except* BrokenPipeError:
-        # What is still in Python's buffer would fail again, aloud, at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard()
     return status if signals.received is None else 128 + signals.received
 
 

@@ -60,6 +60,23 @@ class Cli:
             )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
+    async def run_unread(self, *arguments: str) -> Ended:
+        """Run it in a pipe that nobody reads any more."""
+        ours, theirs = os.pipe()
+        os.close(ours)
+        try:
+            with anyio.fail_after(60):
+                done = await anyio.run_process(
+                    [*PROGRAM, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=theirs,
+                    check=False,
+                    env=self.environment(),
+                )
+        finally:
+            os.close(theirs)
+        return Ended(done.returncode, "", done.stderr.decode())
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Run it in pipes."""
         return subprocess.Popen(
@@ -73,11 +90,11 @@ class Cli:
 
     @contextmanager
     def terminal(
-        self, *arguments: str, columns: int = 80, **environment: str
+        self, *arguments: str, columns: int = 80, rows: int = 24, **environment: str
     ) -> Iterator["Terminal"]:
         """Run it on a terminal."""
         ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         process = subprocess.Popen(
             [*PROGRAM, *arguments],
             stdin=theirs,

@@ -8,9 +8,10 @@ import anyio
 import pytest
 
 from aioservices.emulator import Emulator
-from aioservices.emulator.faults import Reset, Respond
+from aioservices.emulator.faults import Reset, Respond, Stall
 
 from .conftest import Cli
+from .screen import shown_on
 
 CRASHING = [
     sys.executable,
@@ -152,3 +153,75 @@ async def test_ctrl_c_tells_what_was_started(cli: Cli) -> None:
     assert ended.status == 128 + signal.SIGINT
     assert "interrupted: 1 of 1 services were deployed, and go on: web (1)" in ended.output
     assert "Traceback" not in ended.output
+
+
+async def test_ctrl_c_claims_no_deploy_whose_answer_is_out_and_none_that_was_told(
+    cli: Cli, emulator: Emulator
+) -> None:
+    for name in ("told", "asked-for"):
+        emulator.add_service(name)
+    emulator.fault(Stall(), method="POST", path="/services/2/deployments")
+    with cli.terminal("deploy", "told", "asked-for", NO_COLOR="1") as terminal:
+        await terminal.until("running   told (1)")
+        await terminal.until("1/2, 1 under way")
+        terminal.type("\x03")
+        ended = await terminal.end()
+    assert ended.status == 128 + signal.SIGINT
+    said = ended.output.partition("interrupted: ")[2]
+    assert said == (
+        "0 of 1 other services were deployed, and go on; perhaps these were, too: asked-for (2)\n"
+    )
+
+
+async def test_a_board_leaves_a_line_for_each_service_and_nothing_else(cli: Cli) -> None:
+    async with Emulator(pending_for=1.0) as emulator:
+        cli.emulator = emulator
+        for number in range(60):
+            emulator.add_service(f"web-{number:02}")
+        arguments = ["deploy", "web-*", "--yes", "--concurrency", "7"]
+        with cli.terminal(*arguments, columns=160, rows=30, NO_COLOR="1") as terminal:
+            ended = await terminal.end()
+    assert ended.status == 0, ended
+    *lines, empty, summary = shown_on(ended.output, rows=30)
+    told = sorted(line.partition(", ")[0] for line in lines)
+    assert told == [f"running   web-{number:02} ({number + 1})" for number in range(60)]
+    assert (empty, summary.partition(", ")[0]) == ("", "60 services: 60 running")
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+async def test_a_long_name_takes_no_room_from_states_and_times(cli: Cli, columns: int) -> None:
+    async with Emulator(pending_for=600) as emulator:
+        cli.emulator = emulator
+        emulator.add_service("a-name-that-never-ends-" * 8)
+        emulator.add_service("api")
+        with cli.terminal("deploy", "1", "2", columns=columns, NO_COLOR="1") as terminal:
+            await terminal.until("2 s")
+            for line in shown_on(terminal.text, rows=24):
+                if "a-name" in line:
+                    assert line.startswith("pending    a-name")
+                    assert line.partition("…")[2].strip() in {"0 s", "1 s", "2 s"}
+                    assert len(line) <= columns
+
+
+async def test_a_reader_that_has_enough_does_not_stop_the_deploys(
+    cli: Cli, emulator: Emulator
+) -> None:
+    for name in ("a", "b", "c"):
+        emulator.add_service(name)
+    for options in ([], ["--json"]):
+        ended = await cli.run_unread("deploy", "a", "b", "c", *options)
+        assert (ended.status, ended.errors) == (0, "")
+    assert emulator.deploys == {1: 2, 2: 2, 3: 2}
+
+
+async def test_a_pipe_is_no_terminal_although_colours_are_forced(
+    cli: Cli, emulator: Emulator
+) -> None:
+    name = "a-name-that-never-ends-" * 5
+    emulator.add_service(name)
+    ended = await cli.run("deploy", "1", FORCE_COLOR="1", TTY_COMPATIBLE="1")
+    assert (ended.status, ended.errors) == (0, "")
+    [line] = ended.lines
+    assert line.startswith(f"\x1b[32mrunning\x1b[0m   {name} (1), ")
+    listed = await cli.run("list", FORCE_COLOR="1", TTY_COMPATIBLE="1")
+    assert name in listed.output

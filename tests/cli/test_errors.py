@@ -123,3 +123,14 @@ async def test_without_the_extra_it_says_how_to_get_it(cli: Cli) -> None:
         if status:
             assert done.stderr.decode().count("\n") == 1
             assert b"pip install 'aioservices[cli]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["list"], ["deploy", "1", "--dry-run"], ["get", "1"]]
+)
+async def test_a_reader_that_has_enough_is_no_failure(
+    cli: Cli, emulator: Emulator, arguments: list[str]
+) -> None:
+    emulator.add_service("web")
+    ended = await cli.run_unread(*arguments)
+    assert (ended.status, ended.errors) == (0, "")
