@@ -13,8 +13,10 @@ from aioservices.errors import RequestError, ServicesError
 from aioservices.models import Deployment, DeploymentSummary
 from aioservices.stream import BackgroundTasks, Stream
 
+from .attempts import observe, telling
 from .checks import check_seconds
 from .fate import has_acted, look_delays, may_have_acted
+from .history import newest_deployment, recent_deployments
 from .progress import complete, newest_since
 from .roster import Roster, Sight
 from .session import Session
@@ -76,6 +78,7 @@ class DeployRun(Stream[DeployOutcome]):
         check_seconds(poll_interval, "poll_interval")
         check_seconds(settle, "settle", zero=True)
         self._started: dict[int, Deployment | None] = {}
+        observe(session, tasks)
         work = _Deploys(
             session,
             self._started,
@@ -94,12 +97,26 @@ class DeployRun(Stream[DeployOutcome]):
 
     @property
     def started(self) -> Mapping[int, Deployment | None]:
-        """The deployments that were started until now, by service, also after an interruption.
+        """The deployments that were or may have been started, by service: `made` and `unknown`.
 
-        The deployment is None while the answer is awaited or, after an interruption or an error,
-        if it could not be learnt whether there is one.
+        It grows while the run goes on, and stays as it is after an interruption. The deployment is
+        None as long as it is not known whether there is one.
         """
         return MappingProxyType(self._started)
+
+    @property
+    def made(self) -> dict[int, Deployment]:
+        """The deployments that were made for sure until now, by service, as they were made."""
+        return {each: made for each, made in self._started.items() if made is not None}
+
+    @property
+    def unknown(self) -> frozenset[int]:
+        """The services of which it is not known whether they were deployed.
+
+        Their request is under way or, after an interruption or an error, was never answered. One
+        that the server has turned away, and that waits to be repeated, is not among them.
+        """
+        return frozenset(each for each, made in self._started.items() if made is None)
 
 
 class _Deploys:
@@ -184,18 +201,20 @@ class _Deploys:
         if isinstance(sight, ServicesError):
             raise sight  # not knowing what there is, a lost answer could not be made good
         before = sight.current_deployment
+        if before is None:  # there may be older ones all the same, which must not be taken for ours
+            before = await self._learn_newest(service_id)
         requests = 0
         while True:
             requests += 1
             try:
                 async with self._slots:
                     self._begun.setdefault(service_id, anyio.current_time())
-                    self._started[service_id] = None
-                    made = await self._post(service_id)
+                    with telling(partial(self._note_attempt, service_id)):
+                        made = await self._post(service_id)
             except RequestError as exc:
                 found = await self._find(service_id, before, exc)
                 if found is None:
-                    del self._started[service_id]
+                    self._started.pop(service_id, None)
                     if requests == _REQUESTS or not may_have_acted(exc):
                         raise
                     log.warning("%s; it had no effect: asking once more", exc)
@@ -203,6 +222,27 @@ class _Deploys:
                 made = found
             self._started[service_id] = made
             return made
+
+    async def _learn_newest(self, service_id: int) -> DeploymentSummary | None:
+        """Learn which deployment a service had last, with some patience."""
+        delays = look_delays(self._settle)
+        next(delays)  # none before the first look
+        while True:
+            try:
+                async with self._slots:
+                    return await newest_deployment(self._session, service_id)
+            except RequestError as exc:
+                delay = next(delays, None)
+                if delay is None or not _may_be_seen_later(exc):
+                    raise
+            await anyio.sleep(delay)
+
+    def _note_attempt(self, service_id: int, under_way: bool) -> None:
+        """Note that a request has begun, or that it was turned away."""
+        if under_way:
+            self._started[service_id] = None
+        else:
+            self._started.pop(service_id, None)
 
     async def _find(
         self, service_id: int, before: DeploymentSummary | None, error: RequestError
@@ -220,12 +260,11 @@ class _Deploys:
         for delay in look_delays(self._settle):
             await anyio.sleep(delay)
             try:
-                listed = await self._session.list_deployments(service_id, order_dir="desc")
+                newest = await self._newest_since(before, service_id)
             except RequestError as exc:
                 trouble = exc
                 continue
             trouble = None
-            newest = newest_since(before, listed)
             if newest is not None:
                 log.info("%s; deployment %d has come of it", error, newest.deployment_id)
                 return complete(newest)
@@ -236,6 +275,17 @@ class _Deploys:
             error.add_note("The service shows no new deployment, although there must be one.")
             raise error
         return None
+
+    async def _newest_since(
+        self, before: DeploymentSummary | None, service_id: int
+    ) -> DeploymentSummary | None:
+        """Look for a new deployment, in both places where it may show."""
+        listed = await recent_deployments(self._session, service_id)
+        newest = newest_since(before, listed)
+        if newest is None:
+            current = (await self._session.get(service_id)).current_deployment
+            newest = newest_since(before, () if current is None else (current,))
+        return newest
 
 
 def _may_be_seen_later(sight: Sight | ServicesError) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from aioservices.errors import APIError, ConnectionFailedError, RequestError, ResponseDecodeError
 
-__all__ = ["has_acted", "look_delays", "may_have_acted"]
+__all__ = ["has_acted", "is_refusal", "look_delays", "may_have_acted"]
 
 _LOOKS = 5
 
@@ -23,9 +23,14 @@ def may_have_acted(error: RequestError) -> bool:
     if isinstance(error, ConnectionFailedError):
         return error.sent
     if isinstance(error, APIError):
-        # 3xx: it went somewhere. 408: it took too long. 503: by contract it was turned away.
-        return error.status < 400 or error.status == 408 or error.status in _AMBIGUOUS
+        return not is_refusal(error.status)
     return has_acted(error)
+
+
+def is_refusal(status: int) -> bool:
+    """Tell whether a status means that there is no deployment."""
+    # 3xx: it went somewhere. 408: it took too long. 503: by contract it was turned away.
+    return status == 503 or (400 <= status < 500 and status != 408)
 
 
 def has_acted(error: RequestError) -> bool:
@@ -50,6 +55,3 @@ def look_delays(settle: float) -> Iterator[float]:
     parts = 2 ** (_LOOKS - 1) - 1
     for look in range(_LOOKS - 1):
         yield settle * 2**look / parts
-
-
-_AMBIGUOUS = frozenset(range(500, 600)) - {503}

@@ -1,13 +1,22 @@
 """What a fleet needs of a session."""
 
-from collections.abc import AsyncIterable, Awaitable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from datetime import datetime
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from aioservices.models import Deployment, DeploymentSummary, LogEntry, Service, ServiceSummary
+from aioservices.options import RequestInfo, ResponseInfo
 from aioservices.response import RawResponse
 
 __all__ = ["RawSession", "Session"]
+
+
+class Deployments(Protocol):
+    """A listing: awaited one page, iterated all of them."""
+
+    def __await__(self) -> Generator[Any, Any, Sequence[DeploymentSummary]]: ...
+
+    def __aiter__(self) -> AsyncIterator[DeploymentSummary]: ...
 
 
 class RawSession(Protocol):
@@ -38,6 +47,14 @@ class Session(Protocol):
         """Make a view whose calls give way to others."""
         ...
 
+    def on_request(self, observer: Callable[[RequestInfo], object]) -> object:
+        """Have a function called before each attempt of each call."""
+        ...
+
+    def on_response(self, observer: Callable[[ResponseInfo], object]) -> object:
+        """Have a function called after each attempt of each call."""
+        ...
+
     def list(self, *, status: str | None = None) -> AsyncIterable[ServiceSummary]:
         """``GET /services``, every page."""
         ...
@@ -47,9 +64,13 @@ class Session(Protocol):
         ...
 
     def list_deployments(
-        self, service_id: int, *, order_dir: Literal["desc"] | None = None
-    ) -> Awaitable[Sequence[DeploymentSummary]]:
-        """``GET /services/{service_id}/deployments``, one page."""
+        self,
+        service_id: int,
+        *,
+        limit: int | None = None,
+        order_dir: Literal["desc"] | None = None,
+    ) -> Deployments:
+        """``GET /services/{service_id}/deployments``."""
         ...
 
     async def get_deployments(self, service_id: int, deployment_id: int) -> Deployment:

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import anyio
 import pytest
+from yarl import URL
 
 from aioservices import (
     AuthenticationError,
@@ -25,7 +28,8 @@ from aioservices import (
 from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond, Stall
 from aioservices.emulator.faults import Effect
 from aioservices.errors import ResponseDecodeError, SessionClosedError
-from aioservices.fleet import DeployOutcome
+from aioservices.fleet import DeployOutcome, DeployRun
+from tests.hostile import Behaviour, Request, Writer, answer, hostile
 
 from .conftest import PATIENCE, requests_to, running_tasks, until
 
@@ -361,6 +365,96 @@ async def test_a_deploy_that_had_no_effect_is_asked_for_again(
     assert_once(emulator)
 
 
+async def leave_an_old_deployment(emulator: Emulator, services: Services, service_id: int) -> int:
+    """Deploy twice, and delete the current one: the service shows none, and has had one."""
+    old = emulator.deploy(service_id)
+    await services.delete_deployments(service_id, emulator.deploy(service_id))
+    assert (await services.get(service_id)).current_deployment is None
+    assert [each.deployment_id for each in await services.list_deployments(service_id)] == [old]
+    emulator.deploys.clear()
+    return old
+
+
+LOST: list[Effect] = [
+    *(Respond(status) for status in (408, 500, 502, 504)),
+    *(Respond(status, acts=True) for status in (408, 500, 502, 504)),
+    Reset(),
+    Reset(acts=True),
+    Reset(in_body=True),
+    Cut(),
+    Stall(seconds=0.05),
+    Stall(seconds=0.05, acts=True),
+    Stall(),
+    Stall(acts=True),
+]
+
+
+@pytest.mark.parametrize("effect", LOST, ids=str)
+async def test_a_deployment_of_before_is_never_taken_for_ours(
+    emulator: Emulator, services: Services, effect: Effect
+) -> None:
+    old = await leave_an_old_deployment(emulator, services, 1)
+    fault = emulator.fault(effect, method="POST", times=1)
+    impatient = services.with_options(timeout=1.0)
+    outcomes = await deploy(impatient, [1], wait=False, settle=0.5)
+    assert_well(outcomes)
+    assert outcomes[1].deployment is not None
+    assert outcomes[1].deployment.deployment_id > old
+    assert fault.hits == 1
+    assert_once(emulator, [1])
+
+
+async def test_nothing_is_deployed_while_it_is_not_known_what_there_was(
+    emulator: Emulator, once: Services
+) -> None:
+    await leave_an_old_deployment(emulator, once, 1)
+    emulator.fault(Respond(500), method="GET", path=POSTS)
+    outcome = (await deploy(once, [1]))[1]
+    assert isinstance(outcome.error, ServerError)
+    assert not emulator.deploys
+
+
+@pytest.mark.parametrize("acts", [True, False])
+@pytest.mark.parametrize("shows", [True, False])
+async def test_a_server_that_gives_the_oldest_first_is_not_told_twice_to_deploy(
+    *, acts: bool, shows: bool
+) -> None:
+    made = [deployment(number) for number in range(1, 121)]
+    posts = 0
+
+    async def behave(request: Request, writer: Writer) -> None:
+        nonlocal posts
+        target = URL(request.target)
+        if request.method == "POST":
+            posts += 1
+            if acts or posts > 1:
+                made.append(deployment(121))
+            if posts == 1:
+                return writer.transport.abort()
+            return await answer(made[-1])(request, writer)
+        if target.path.endswith("/deployments"):
+            size, page = int(target.query.get("limit", 20)), int(target.query.get("page_num", 1))
+            items = made[(page - 1) * size : page * size]
+            return await answer(items, headers={"X-Pagination-Total-Pages": "3"})(request, writer)
+        current = made[-1] if shows else None
+        return await answer({"id": 1, "currentDeployment": current})(request, writer)
+
+    async with (
+        hostile(behave) as server,
+        Services("key", base_url=server.url) as services,
+    ):
+        outcome = (await deploy(services, [1], wait=False))[1]
+    assert outcome.error is None
+    assert outcome.deployment is not None
+    assert outcome.deployment.deployment_id == 121
+    assert posts == (1 if acts else 2)
+
+
+def deployment(number: int) -> dict[str, object]:
+    created_at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number)
+    return {"deploymentId": number, "serviceId": 1, "createdAt": created_at.isoformat()}
+
+
 @pytest.mark.parametrize("effect", [Reset(), Respond(502), Stall(seconds=0.05)], ids=str)
 async def test_a_deploy_that_never_takes_is_given_up_after_a_few_requests(
     emulator: Emulator, services: Services, effect: Effect
@@ -422,6 +516,7 @@ async def test_a_success_that_shows_no_deployment_is_an_error_and_not_repeated(
 
 
 async def test_what_cannot_be_known_is_not_repeated(emulator: Emulator, once: Services) -> None:
+    emulator.deploy(1)
     posts = emulator.fault(Reset(acts=True), method="POST")
     emulator.fault(Respond(500), method="GET", path=POSTS)
     run = once.deploy_many([1], **QUICK)
@@ -430,7 +525,9 @@ async def test_what_cannot_be_known_is_not_repeated(emulator: Emulator, once: Se
     assert any("not known" in note for note in outcome.error.__notes__)
     assert posts.hits == 1
     assert run.started == {1: None}
-    assert_once(emulator, [1])
+    assert run.unknown == {1}
+    assert run.made == {}
+    assert dict(emulator.deploys) == {1: 2}
 
 
 @pytest.mark.parametrize("count", [3, 200])
@@ -492,7 +589,7 @@ async def test_many_faults_at_once_make_no_deploy_twice() -> None:
 
 async def test_waiting_costs_requests_for_pages_and_not_for_services() -> None:
     async with (
-        Emulator(services=400, pending_for=1.0) as emulator,
+        Emulator(services=400, pending_for=1.0, deployed=True) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
     ):
         assert_well(await deploy(services, emulator.service_ids, concurrency=100))
@@ -504,6 +601,14 @@ async def test_waiting_costs_requests_for_pages_and_not_for_services() -> None:
                 looks[int(request.query["page_num"])] += 1
         assert listings == sum(looks.values())
         assert min(looks.values()) >= 2
+
+
+async def test_a_service_that_shows_no_deployment_costs_a_request_more(
+    emulator: Emulator, services: Services
+) -> None:
+    emulator.deploy(1)
+    assert_well(await deploy(services))
+    assert [requests_to(emulator, f"/services/{each}/deployments") for each in ALL] == [0, 1, 1]
 
 
 async def test_looks_become_rarer_while_nothing_changes() -> None:
@@ -559,6 +664,70 @@ async def test_cancelling_leaves_nothing_that_runs_and_tells_what_was_started() 
         known = {each for each, made in run.started.items() if made is not None}
         assert len(known) > 5
         assert max(emulator.deploys.values()) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_deploy_that_was_turned_away_and_waits_was_not_started(
+    emulator: Emulator, services: Services, status: int
+) -> None:
+    fault = emulator.fault(Respond(status, retry_after=100), method="POST")
+    run = services.deploy_many([1], **QUICK)
+    async with anyio.create_task_group() as group:
+        group.start_soon(drain, run)
+        await until(lambda: fault.hits)
+        await until(lambda: not run.started)
+        await run.aclose()
+    assert run.started == {}
+    assert not run.unknown
+    assert fault.hits == 1
+
+
+async def test_a_deploy_that_never_left_and_waits_was_not_started() -> None:
+    attempts: list[ResponseInfo] = []
+
+    async def look(request: Request, writer: Writer) -> None:
+        listener.close()  # what comes after this look is refused
+        shown = {"id": 1, "currentDeployment": {"deploymentId": 1}}
+        await answer(shown, headers={"Connection": "close"}, close=True)(request, writer)
+
+    listener = await asyncio.start_server(partial(serve_once, look), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with Services("key", base_url=url, retry=RetryPolicy(base_delay=1000)) as services:
+        services.on_response(attempts.append)
+        run = services.deploy_many([1], **QUICK)
+        async with anyio.create_task_group() as group:
+            group.start_soon(drain, run)
+            await until(lambda: len(attempts) >= 2)
+            await run.aclose()
+    assert attempts[1].method == "POST"
+    assert run.started == {}
+
+
+async def drain(run: DeployRun) -> None:
+    async for _ in run:
+        pass
+
+
+async def serve_once(
+    behave: Behaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    method, target, _ = head.split(" ", 2)
+    await behave(Request(method, target, {}, b""), writer)
+    await writer.wait_closed()
+
+
+async def test_a_deploy_under_way_may_have_been_started(
+    emulator: Emulator, services: Services
+) -> None:
+    emulator.fault(Stall(acts=True), method="POST", path="/services/1/deployments")
+    run = services.deploy_many([1, 2], wait=False)
+    assert (await anext(run)).service_id == 2
+    await until(lambda: emulator.deploys[1])
+    await run.aclose()
+    assert run.unknown == {1}
+    assert set(run.made) == {2}
+    assert set(run.started) == {1, 2}
 
 
 async def test_a_step_that_is_cancelled_loses_no_outcome(
