@@ -18,6 +18,8 @@ from .watcher import Turn, WatchedEntry, Watcher, WatchOptions
 
 __all__ = ["LogWatch"]
 
+_IN_A_ROW = 100
+
 
 class LogWatch:
     """The lines of many logs, as they come.
@@ -34,10 +36,11 @@ class LogWatch:
         options: WatchOptions,
         resume: Mapping[int, LogCursor],
     ) -> None:
-        self._watcher = Watcher(session, open_tail, options, dict(resume))
+        self._held = None if options.hold_back is None else HoldBack[Turn](options.hold_back)
+        self._in_a_row = 0  # lines that were given with none taken in
+        self._watcher = Watcher(session, open_tail, options, dict(resume), self._held)
         self._turns = Stream(tasks, self._watcher.run)
         self._turn: Turn | None = None
-        self._held = None if options.hold_back is None else HoldBack[Turn](options.hold_back)
 
     def __aiter__(self) -> Self:
         return self
@@ -80,10 +83,16 @@ class LogWatch:
         await self.aclose()
 
     async def _next_in_order(self, held: HoldBack[Turn]) -> WatchedEntry:
-        while (wait := held.wait(time.monotonic())) > 0:
+        # A caller who is slow finds lines that may go at any time: what comes is not to wait until
+        # there are none left, or older lines would come behind these.
+        while (wait := held.wait(time.monotonic())) > 0 or self._in_a_row >= _IN_A_ROW:
+            self._in_a_row = 0
             with anyio.move_on_after(wait):
                 turn = await anext(self._turns)
                 now = time.monotonic()
                 for entry in turn.entries:
-                    held.push(entry.created_at, turn, now)
-        return held.pop().next()
+                    held.push(turn.service_id, entry.created_at, turn, now)
+        self._in_a_row += 1
+        turn = held.pop()
+        self._watcher.make_room(turn.service_id)
+        return turn.next()

@@ -23,6 +23,7 @@ from aioservices.models import LogEntry
 from aioservices.retry import backoff_delays
 from aioservices.tail import Batch, LogCursor, LogGap, LogTail
 
+from .order import HoldBack
 from .roster import Roster
 from .session import Session
 
@@ -100,7 +101,7 @@ class Turn:
     ) -> None:
         self.entries = entries
         self.over = anyio.Event()
-        self._service_id = service_id
+        self.service_id = service_id
         self._name = name
         self._batch = batch  # None where a sink has the lines already
         self._given = 0
@@ -118,7 +119,7 @@ class Turn:
     def watched(self, entry: LogEntry) -> WatchedEntry:
         """Say whose line it is."""
         return WatchedEntry(
-            service_id=self._service_id,
+            service_id=self.service_id,
             service_name=self._name,
             deployment_id=cast("int", entry.deployment_id),  # a tail sets it
             entry=entry,
@@ -137,6 +138,8 @@ class Watcher:
     options : WatchOptions
     cursors : dict of int to LogCursor
         By service where to go on.
+    held : HoldBack, optional
+        Where the caller puts the turns to give their lines in order.
     """
 
     def __init__(
@@ -145,6 +148,7 @@ class Watcher:
         open_tail: Callable[[int, LogCursor | None], LogTail],
         options: WatchOptions,
         cursors: dict[int, LogCursor],
+        held: HoldBack[Turn] | None = None,
     ) -> None:
         self.tails: dict[int, LogTail] = {}
         self.failures: dict[int, ServicesError] = {}
@@ -155,6 +159,8 @@ class Watcher:
         self._cursors = cursors  # of services that are not read now; with a sink, of all
         self._names: dict[int, str | None] = {}
         self._missed: dict[int, float] = {}  # since when a service was not found any more
+        self._held = held
+        self._room: dict[int, anyio.Event] = {}  # for logs of which too much is held
         self._sink_turn = anyio.Lock()
         self._broken = anyio.Event()
         self._failure: ServicesError | None = None
@@ -164,6 +170,11 @@ class Watcher:
         if self._options.sink is not None:
             return dict(self._cursors)
         return self._cursors | {each: tail.cursor for each, tail in self.tails.items()}
+
+    def make_room(self, service_id: int) -> None:
+        """Note that a line of a service is not held any more."""
+        if room := self._room.pop(service_id, None):
+            room.set()
 
     async def run(self, send: Callable[[Turn], Awaitable[None]]) -> None:
         """Watch until cancelled, or until no service can be watched any more."""
@@ -223,6 +234,8 @@ class Watcher:
         self, group: TaskGroup, service_id: int, send: Callable[[Turn], Awaitable[None]]
     ) -> None:
         self.tails[service_id] = self._open_tail(service_id, self._cursors.get(service_id))
+        if self._held is not None:
+            self._held.open(service_id, time.monotonic())
         group.start_soon(self._read, service_id, send)
 
     async def _read(self, service_id: int, send: Callable[[Turn], Awaitable[None]]) -> None:
@@ -236,6 +249,8 @@ class Watcher:
         finally:
             if self._options.sink is None:
                 self._cursors[service_id] = tail.cursor
+            if self._held is not None:
+                self._held.close(service_id)
             del self.tails[service_id]
             self._missed.pop(service_id, None)
 
@@ -282,8 +297,10 @@ class Watcher:
                 await self._write(sink, service_id, turn, tail.cursor)
             turns.append(turn)
             await send(turn)
-            if self._options.hold_back is None:
-                await turn.over.wait()  # else what is held back would hold up what comes behind it
+            if self._held is None:
+                await turn.over.wait()
+            else:  # what is held back must not hold up what comes behind it, up to a bound
+                await self._wait_for_room(service_id, self._held)
             while turns and turns[0].over.is_set():
                 turns.popleft()
 
@@ -291,24 +308,29 @@ class Watcher:
         """Have a sink keep lines, however often it refuses them."""
         entries = [turn.watched(entry) for entry in turn.entries]
         delays = backoff_delays(*_SINK_DELAYS)
-        async with self._sink_turn:
-            while True:
-                try:
+        while True:
+            try:
+                async with self._sink_turn:  # not while it waits: the others may be taken
                     await sink.write(entries, {service_id: cursor})
-                except Exception as exc:
-                    delay = next(delays)
-                    log.warning(
-                        "the sink refused %d lines of service %d (%s: %s); trying again in %.1f s",
-                        len(entries),
-                        service_id,
-                        type(exc).__name__,
-                        exc,
-                        delay,
-                    )
-                    await anyio.sleep(delay)
-                else:
-                    self._cursors[service_id] = cursor
-                    return
+            except Exception as exc:
+                delay = next(delays)
+                log.warning(
+                    "the sink refused %d lines of service %d (%s: %s); trying again in %.1f s",
+                    len(entries),
+                    service_id,
+                    type(exc).__name__,
+                    exc,
+                    delay,
+                )
+                await anyio.sleep(delay)
+            else:
+                self._cursors[service_id] = cursor
+                return
+
+    async def _wait_for_room(self, service_id: int, held: HoldBack[Turn]) -> None:
+        while held.is_full(service_id):
+            room = self._room[service_id] = anyio.Event()
+            await room.wait()
 
     def _break(self, error: ServicesError) -> None:
         if self._failure is None:

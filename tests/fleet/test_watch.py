@@ -205,6 +205,11 @@ class Store:
         if self.refusals:
             self.refusals -= 1
             raise OSError("the disk is full")
+        await self._keep(entries, checkpoint)
+
+    async def _keep(
+        self, entries: Sequence[WatchedEntry], checkpoint: Mapping[int, LogCursor]
+    ) -> None:
         self.lines += [line.entry.message for line in entries]
         self.cursors.update(checkpoint)
 
@@ -228,6 +233,32 @@ async def test_a_sink_has_each_line_once_though_it_refused_it_and_the_watch_was_
     assert Counter(store.lines) == Counter([*(f"line {n}" for n in range(30)), "the end"])
 
 
+class Choosy(Store):
+    """Refuses the lines of one service for ever."""
+
+    async def write(
+        self, entries: Sequence[WatchedEntry], checkpoint: Mapping[int, LogCursor]
+    ) -> None:
+        if 1 in checkpoint:
+            self.refusals += 1
+            raise ValueError("no line of this service has a place here")
+        await self._keep(entries, checkpoint)
+
+
+async def test_a_sink_that_refuses_the_lines_of_one_service_has_those_of_the_others(
+    emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioservices.fleet.watcher._SINK_DELAYS", (1e6, 1e6))
+    store = Choosy(refusals=0)
+    emulator.log(1, "refused")
+    async with watch(services, sink=store) as lines, anyio.create_task_group() as group:
+        group.start_soon(take, lines, 2)
+        await eventually(lambda: store.refusals)
+        for service_id in (2, 3):
+            emulator.log(service_id, "kept")
+    assert store.lines == ["kept", "kept"]
+
+
 async def test_lines_are_put_into_order_within_the_hold_back(
     emulator: Emulator, services: Services
 ) -> None:
@@ -236,24 +267,68 @@ async def test_lines_are_put_into_order_within_the_hold_back(
     async def collect() -> None:
         seen.extend(messages(await take(lines, 30)))
 
-    async with watch(services, hold_back=60.0) as lines, anyio.create_task_group() as group:
+    async with watch(services, hold_back=3.0) as lines, anyio.create_task_group() as group:
         group.start_soon(collect)
         for number in range(30):
             emulator.log(1 + number % 3, f"{number:02}")
             await anyio.sleep(0.002)
-        await eventually(lambda: sum(each.lines for each in lines.statuses.values()) == 30)
-        assert not seen
-        emulator.log(1, "behind them", at=datetime.now(UTC) + timedelta(seconds=61))
-    assert seen == sorted(seen, key=str)
+    assert seen == [f"{number:02}" for number in range(30)]
 
 
-async def test_what_is_held_back_holds_up_no_log(emulator: Emulator, services: Services) -> None:
+async def test_a_backlog_of_many_logs_comes_in_order_and_does_not_wait(
+    emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioservices.fleet.order._MOST", 300)
+    monkeypatch.setattr("aioservices.fleet.order._LEAST_SHARE", 100)
+    begin = datetime.now(UTC) - timedelta(hours=1)
+    for number in range(6000):
+        emulator.log(1 + number % 3, f"{number:04}", at=begin + timedelta(seconds=number / 2))
+    async with watch(services, hold_back=3600.0) as lines:
+        # When the end of a log was let go, nobody knows whether there is more.
+        seen = messages(await take(lines, 5600))
+    assert seen == [f"{number:04}" for number in range(5600)]
+
+
+async def test_what_is_held_back_holds_up_no_log(
+    emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioservices.fleet.order._MOST", 200)
+    monkeypatch.setattr("aioservices.fleet.order._LEAST_SHARE", 200)
     begin = datetime.now(UTC) - timedelta(minutes=10)
-    for number in range(1000):
-        emulator.log(1, f"{number:03}", at=begin + timedelta(seconds=number / 2))
-    async with watch(services, hold_back=60.0) as lines:
-        seen = messages(await take(lines, 800))
-    assert seen == [f"{number:03}" for number in range(800)]
+    for number in range(5000):
+        emulator.log(1, f"{number:04}", at=begin + timedelta(seconds=number / 10))
+    async with watch(services, hold_back=0.5) as lines:
+        seen = messages(await take(lines, 5000))
+    assert seen == [f"{number:04}" for number in range(5000)]
+
+
+async def test_only_so_much_of_a_log_is_held_back(
+    emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioservices.fleet.order._MOST", 200)
+    monkeypatch.setattr("aioservices.fleet.order._LEAST_SHARE", 200)
+    begin = datetime.now(UTC) - timedelta(hours=1)
+    for number in range(20_000):
+        emulator.log(1, f"{number}", at=begin + timedelta(seconds=number / 10))
+    async with watch(services, hold_back=3600.0, limit=1000) as lines:
+        with anyio.move_on_after(1.0):
+            await anext(lines)
+        pages = sum(each.path.endswith("/deployments/1001/logs") for each in emulator.requests)
+        assert 0 < pages <= 10  # else there are forty
+
+
+async def test_a_caller_who_is_slow_has_the_lines_in_order_that_came_in_time(
+    emulator: Emulator, services: Services
+) -> None:
+    begin = datetime.now(UTC) - timedelta(minutes=10)
+    for number in range(900):
+        emulator.log(1 + number % 3, f"{number:03}", at=begin + timedelta(seconds=number / 10))
+    seen: list[str | None] = []
+    async with watch(services, hold_back=2.0, limit=50) as lines:
+        while len(seen) < 900:
+            seen += messages(await take(lines, 10))
+            await anyio.sleep(0.01)
+    assert seen == [f"{number:03}" for number in range(900)]
 
 
 async def test_lines_under_way_do_not_come_again_when_their_log_is_taken_up_again(
