@@ -72,6 +72,8 @@ class Account:
         The deployment that the tail is bound to; None if it follows the service.
     resume : LogCursor, optional
         Where to go on.
+    start_at : datetime, optional
+        Before which lines are left out.
 
     Attributes
     ----------
@@ -80,11 +82,17 @@ class Account:
     """
 
     def __init__(
-        self, service_id: int, deployment_id: int | None, resume: LogCursor | None = None
+        self,
+        service_id: int,
+        deployment_id: int | None,
+        resume: LogCursor | None = None,
+        *,
+        start_at: dt.datetime | None = None,
     ) -> None:
         self.latest = None if resume is None else resume.latest
         self._service_id = service_id
         self._deployment_id = deployment_id
+        self._start_at = start_at
         self._windows: dict[int, Window] = {} if resume is None else resume.windows()
         self._out: deque[Batch] = deque()
         self._over: set[int] = set()
@@ -116,6 +124,7 @@ class Account:
             positions=tuple(position(id_, window) for id_, window in self._windows.items()),
             latest_id=None if latest is None else latest.deployment_id,
             latest_at=None if latest is None else latest.created_at,
+            start_at=self._start_at,
         )
 
     def _take_up(self, part: Part) -> None:

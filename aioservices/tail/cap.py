@@ -92,6 +92,8 @@ class CapSearch:
 
     def compare(self, query: Query, page: list[LogEntry]) -> None:
         """See whether a page has lines that others lack."""
+        if page and self._acquitted and page[-1].created_at > self._acquitted.newest:
+            self._acquitted = None  # was it short of those?
         suspects: list[tuple[Query, list[LogEntry]]] = []
         for before, known in self._suspects:
             start = _later(before.start, query.start)

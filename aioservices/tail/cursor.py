@@ -80,6 +80,8 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         The newest deployment that was taken up.
     latest_at : datetime or None
         When that one was created.
+    start_at : datetime or None
+        Before which lines are left out.
     """
 
     service_id: int
@@ -87,6 +89,7 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     positions: tuple[Position, ...] = ()
     latest_id: int | None = None
     latest_at: Timestamp | None = None
+    start_at: Timestamp | None = None
 
     @property
     def whose(self) -> str:

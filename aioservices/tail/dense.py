@@ -1,20 +1,21 @@
 """Reading a second that holds more lines than a page.
 
 Pure. A larger limit is tried first. Where that does not do, the second is parted
-by bounds finer than itself, at the times of lines that are known to be there and
-whose presence in the answer shows that the server heeds such bounds. A part that
-stays full and cannot be parted any more is a gap.
+by bounds finer than itself, the coarsest that do. A line that the server would
+leave out if it rounded such a bound shows, by being in the answer, that it heeds
+it. A part that stays full and cannot be parted any more is a gap, unless nothing
+but its length speaks against its being complete.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from aioservices.models import LogEntry
 
 from .bounds import GRAINS, MICROSECOND, SECOND, ceil, floor, inclusive
-from .lines import between, united
+from .lines import between, lacking, united
 from .plan import Query, Segment
 from .traits import ServerTraits
 
@@ -30,7 +31,8 @@ class DenseSecond:
     Parameters
     ----------
     low : datetime
-        Where it begins.
+        Where it begins. Lines before it may be among the answers: nothing shows that a
+        server heeds a bound before which there are none.
     end : datetime or None
         Where it ends, at the next whole second; None if that is yet to come.
     limit : int
@@ -49,6 +51,8 @@ class DenseSecond:
         traits: ServerTraits,
         crowded: Sequence[tuple[dt.datetime, dt.datetime]] = (),
     ) -> None:
+        if traits.start.needs(low) > traits.start.proven:
+            low = floor(low, SECOND)
         self.limit = traits.enlarged(limit)
         self._usual = limit
         self._traits = traits
@@ -65,6 +69,10 @@ class DenseSecond:
         self._attempts = 0
         self._is_crowded = False  # whether it is known that it cannot be read whole
         self._leaps = False  # whether it begins behind such a window, at a bound on trial
+        self._needs_witness = False  # whether only such ends are to be tried as lines can prove
+        # What is asked, instead of the window, to judge its length.
+        self._probe: Query | None = None
+        self._has_lines_behind = False
         self._avoid_crowds()
 
     @property
@@ -72,11 +80,15 @@ class DenseSecond:
         """What to ask next; None when the second was read."""
         if self._over:
             return None
+        if self._probe is not None:
+            return self._probe
         end = self._ends[-1]
         return Query(self._start, end and inclusive(end), self.limit)
 
     def feed(self, page: list[LogEntry], *, full: bool) -> Segment | None:
         """Take in the sorted answer to `query`, which may have been cut if it is full."""
+        if self._probe is not None:
+            return self._judge(self._probe, page)
         self._attempts += 1
         start, end, traits = self._start, self._ends[-1], self._traits
         start_heeded = traits.start.learn(page, start)
@@ -89,7 +101,7 @@ class DenseSecond:
         if self._leaps:
             return self._land()
         if full and (self._is_crowded or self._attempts > _MOST_ATTEMPTS):
-            return self._leap()
+            return self._give_up()
         if full:
             return self._narrow()
         if start_heeded and end_heeded:
@@ -102,6 +114,7 @@ class DenseSecond:
     def _open_window(self) -> None:
         """Lay the next window, from where the last one ended."""
         self._attempts = 0
+        self._needs_witness = False
         while self._ends and (end := self._ends[-1]) is not None and end <= self._done:
             self._ends.pop()
         if not self._ends:
@@ -132,20 +145,30 @@ class DenseSecond:
             start = self._next_time()
             ahead = between(self._known, None, self._ends[-1])
             if start <= self._start or not self._traits.start.may_try(ahead, start):
-                return self._leap()
+                return self._give_up()
         self._start = max(self._start, start)
         return None
 
     def _nearer_end(self) -> dt.datetime | None:
-        """An end that leaves half of the known lines to the next window, or all but the first."""
-        last, traits = self._ends[-1], self._traits.end
-        ahead = between(self._known, self._done + MICROSECOND, last)
-        for entry in (ahead[len(ahead) // 2], ahead[0]) if ahead else ():
-            for unit in reversed(GRAINS[: traits.refuted]):
-                end = ceil(entry.created_at, unit)
-                if self._done < end and (last is None or end < last):
+        """An end that leaves about half of the window to the next one."""
+        last = self._ends[-1] or floor(self._done + MICROSECOND, SECOND) + SECOND
+        for time in self._places(between(self._known, self._done + MICROSECOND, last), last):
+            for unit in GRAINS[: self._traits.end.refuted]:
+                end = ceil(time, unit)
+                if self._done < end < last:
                     return end
         return None
+
+    def _places(self, ahead: list[LogEntry], last: dt.datetime) -> Iterator[dt.datetime]:
+        """Where the window may be parted, the best place first."""
+        oldest, newest = (ahead[0].created_at, ahead[-1].created_at) if ahead else (last, last)
+        lacks_older = bool(ahead) and self._known[0] is ahead[0]  # where it keeps the newest
+        if lacks_older and not self._needs_witness and oldest - self._done > newest - oldest:
+            yield self._done + (oldest - self._done) / 2
+        if ahead:
+            yield ahead[len(ahead) // 2].created_at
+            yield oldest
+        yield floor(self._low, SECOND)
 
     def _latest_start(self) -> dt.datetime:
         """The start that leaves out most of what was read before."""
@@ -160,29 +183,36 @@ class DenseSecond:
         return self._start
 
     def _next_time(self) -> dt.datetime:
-        """The time after the last that was read, if the clock ticks as all lines so far show."""
+        """The time after the last that was read, if the clock ticks as all lines so far show.
+
+        A tick of a microsecond may be finer in truth: lines that were rounded to one
+        time would be parted.
+        """
         tick = GRAINS[self._traits.finest]
-        return floor(self._done, tick) + tick
+        return self._done if tick == MICROSECOND else floor(self._done, tick) + tick
 
     def _retreat(self, *, start_heeded: bool, end_heeded: bool) -> None:
-        """Go back to bounds that are heeded: the page lacks lines that are known to be there."""
-        traits = self._traits
+        """Go back to bounds that are heeded: nothing shows that the page has all lines."""
+        traits, end = self._traits, self._ends[-1]
         if not start_heeded:
             traits.start.refute(traits.start.needs(self._start))
             self._start = floor(self._done + MICROSECOND, traits.start.unit)
-        if not end_heeded:
-            traits.end.refute(traits.end.needs(self._ends[-1]))
+        if end is not None and not end_heeded:
+            needs = traits.end.needs(end)
+            if traits.end.shown_by(self._seen, end) >= needs:
+                traits.end.refute(needs)  # a line that would have shown it was left out
+            self._needs_witness = True
+            if len(self._ends) > 1:
+                self._ends.pop()
         while len(self._ends) > 1 and traits.end.needs(self._ends[-1]) >= traits.end.refuted:
             self._ends.pop()
 
     # Segments
 
-    def _complete(self, page: list[LogEntry]) -> Segment:
+    def _complete(self, page: list[LogEntry], *, proven: bool = True) -> Segment:
         """Close the window: what lies in it is all there is."""
         end = self._ends[-1]
-        # With what was rounded up from before the bound: a window behind it may lack that.
-        entries = between(page, self._low, end and inclusive(end))
-        segment = Segment(self._low, end, entries)
+        segment = Segment(self._low, end, between(page, self._low, end), proven=proven)
         if end is None:
             self._over = True
         else:
@@ -190,11 +220,37 @@ class DenseSecond:
             self._open_window()
         return segment
 
+    def _give_up(self) -> Segment | None:
+        """Close a window that cannot be parted, once it is known whether its page was cut."""
+        if self._traits.cap is None and len(self._known) < self.limit:
+            self._has_lines_behind = False
+            self._probe = Query(None, None, self.limit)
+            return None
+        return self._leap()
+
+    def _judge(self, probe: Query, page: list[LogEntry]) -> Segment | None:
+        """See from another answer whether the server gives more lines than that page had."""
+        self._probe = None
+        length, end = len(self._known), self._ends[-1]
+        if len(page) > length:
+            return self._complete(self._known)
+        if probe.start is not None:
+            self._has_lines_behind = bool(lacking(self._known, page))
+            if self._has_lines_behind:  # unless they came in the meantime, it did leave them out
+                self._probe = Query(None, None, self.limit)
+                return None
+        elif not self._has_lines_behind and end is not None:
+            self._probe = Query(end, None, self.limit)
+            return None
+        if self._has_lines_behind or lacking(self._known, page):
+            self._traits.cap = length
+        elif length != self._usual:
+            return self._complete(self._known, proven=False)
+        return self._leap()
+
     def _leap(self) -> Segment | None:
         """Go on behind a window that cannot be read whole, at the next bound, if it is heeded."""
         end = self._ends[-1]
-        if self._is_mere_suspicion(len(self._known)):
-            return self._complete(self._known)
         if end is None:
             end = max(self._done, self._known[-1].created_at)
         if self._attempts > _MOST_ATTEMPTS:
@@ -202,10 +258,6 @@ class DenseSecond:
         self._done = end
         behind = end if self._is_crowded else end + MICROSECOND
         return self._try_landing(ceil(behind, GRAINS[self._traits.start.refuted - 1]))
-
-    def _is_mere_suspicion(self, length: int) -> bool:
-        """Whether nothing tells that a page of this length was cut but that no other is longer."""
-        return self._traits.cap is None and length < self.limit and length != self._usual
 
     def _try_landing(self, start: dt.datetime) -> Segment | None:
         if self._goal is not None and start >= self._goal:

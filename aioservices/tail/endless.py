@@ -50,6 +50,7 @@ class EndlessWalk:
         self._enlarged = False
         self._retried = False
         self._is_ahead = False  # whether the next page starts behind lines that are held back
+        self._is_doubted = False  # whether nothing but its length says that the first page was cut
         self._over = False
 
     @property
@@ -63,6 +64,8 @@ class EndlessWalk:
     def feed(self, page: list[LogEntry], *, full: bool) -> Segment | None:
         """Take in a sorted answer to `query`, or to one whose `end_at` turned out to be ignored."""
         start = self._start
+        if full and not self._is_ahead:
+            self._is_doubted = not self._traits.is_full(len(page), self.limit)
         if self._enlarged and self.limit < len(page) < self._traits.enlarged(self.limit):
             full = False  # no cap cut it at the usual limit; one between the two is not likely
         if start is not None:
@@ -76,6 +79,8 @@ class EndlessWalk:
         if full:
             return self._advance(lines, page)
         if self._is_ahead and not self._traits.keeps_oldest:
+            if self._is_doubted:
+                return self._end(lines)  # whatever was asked for has shown nothing that it lacked
             # The end of the log, or the newest page of a longer one? A larger page may tell.
             if self._retried:
                 return self._end(lines, whole=False)
@@ -91,6 +96,8 @@ class EndlessWalk:
             settled = between(page, None, self._settled)
             newest = self._before[-1].created_at
             ahead = bisect_left(settled, newest, key=created_at)
+            if lacking(self._before, settled):
+                self._is_doubted = False
             if settled and settled[-1].created_at > newest:
                 self._traits.keeps_oldest = not lacking(self._before, settled[:ahead])
 

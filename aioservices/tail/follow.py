@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from aioservices.errors import NotFoundError, PermissionDeniedError, ServicesError
+from aioservices.errors import NotFoundError, PermissionDeniedError
 from aioservices.models import Deployment, DeploymentSummary
 
 from .cursor import NO_DEPLOYMENT, Latest, Position
@@ -80,7 +80,7 @@ class Follower:
         )
         self._logs: dict[int, Poller] = {}
         self._pace = Pace(options.poll_interval, options.max_poll_interval)  # without a log to poll
-        self._failure: ServicesError | None = None
+        self._failure: Exception | None = None
 
     async def run(self, send: Callable[[Part], Awaitable[None]]) -> None:
         """Read until all that was asked for was handed on."""
@@ -97,7 +97,7 @@ class Follower:
         """Run a part of the work; an error ends the whole and is raised as it is."""
         try:
             await work(*args)
-        except ServicesError as exc:
+        except Exception as exc:
             self._failure = self._failure or exc
             self._group.cancel_scope.cancel()
 

@@ -40,7 +40,9 @@ class LogTail:
         resume: LogCursor | None = None,
     ) -> None:
         self._health = Health()
-        self._account = Account(options.service_id, options.deployment_id, resume)
+        self._account = Account(
+            options.service_id, options.deployment_id, resume, start_at=options.start_at
+        )
         self._follower = Follower(
             source,
             options,

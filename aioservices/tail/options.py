@@ -37,6 +37,16 @@ def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptio
     ValueError
         If they do not.
     """
+    for name in ("poll_interval", "max_poll_interval", "overlap", "grace", "max_outage"):
+        value = getattr(options, name)
+        if value is None and name == "max_outage":
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not isinstance(options.follow, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"follow must be a bool, not {options.follow!r}")
+    if resume is not None and not isinstance(resume, LogCursor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"resume must be a LogCursor (see LogCursor.from_json), not {resume!r}")
     for name, least in (
         ("poll_interval", 0.001),
         ("max_poll_interval", options.poll_interval),
@@ -58,4 +68,4 @@ def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptio
         raise ValueError("resume says where to start: leave out start_at")
     if (resume.service_id, resume.deployment_id) != (options.service_id, options.deployment_id):
         raise ValueError(f"the cursor is that of {resume.whose}: it cannot be resumed elsewhere")
-    return options
+    return msgspec.structs.replace(options, start_at=resume.start_at)

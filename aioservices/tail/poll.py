@@ -154,7 +154,8 @@ class Poller:
             news = self._reader.news
             if not options.follow:
                 return
-            if end is not None and end == self._end and not news and self._left(end, asked_at) <= 0:
+            is_over = end is not None and self._left(end, asked_at) <= 0
+            if is_last and is_over and end == self._end and not news:
                 return
             fill = news / self._traits.room(options.limit)
             wait = self._pace.after(news, fill=fill, asleep=self._asleep)

@@ -196,7 +196,7 @@ class PatientSource:
                 limit=query.limit,
             )
             with reading_log(self._service_id, deployment_id):
-                entries = decode(response, list[LogEntry])
+                entries = decode(response, list[LogEntry], lenient=True)
             return entries, self.clock.hear(response.headers, response.elapsed)
 
         return await self._patiently(read, doubted_until=first_seen + _SLOW_START)

@@ -161,7 +161,8 @@ class Walk:
     def _feed_inner(self, inner: Plan, page: list[LogEntry], *, full: bool) -> Segment | None:
         segment = inner.feed(page, full=full)
         if segment is not None:
-            segment = self._cut_to_goal(segment)
+            segment = self._cut_to_walk(segment)
+        if segment is not None:
             self._pass(segment)
         if inner.query is None:
             self._inner = None
@@ -180,6 +181,15 @@ class Walk:
         self._pass(segment)
         self._open_window()
         return segment
+
+    def _cut_to_walk(self, segment: Segment) -> Segment | None:
+        """Leave out what lies before the walk's place or beyond its end."""
+        low = self._low
+        if low is not None and segment.start is not None and segment.start < low:
+            if segment.end is not None and segment.end <= low:
+                return None
+            segment = segment._replace(start=low, entries=between(segment.entries, low, None))
+        return self._cut_to_goal(segment)
 
     def _cut_to_goal(self, segment: Segment) -> Segment:
         """Leave out what lies beyond the walk's end."""
@@ -241,7 +251,7 @@ class Walk:
         too_long = self._full_ends[-1][0] if self._full_ends else self._horizon
         if low is not None:
             ahead = between(self._known, low + MICROSECOND, None)
-            if self._keeps_oldest and len(ahead) >= self._room // 2:
+            if ahead and self._keeps_oldest and len(ahead) >= self._room // 2:
                 end = floor(_near_end_of(ahead), SECOND)
                 if low < end < too_long:
                     return end

@@ -25,7 +25,7 @@ from aioservices.emulator.faults import (
     Respond,
     Stall,
 )
-from tests.hostile import hostile
+from tests.hostile import Request, Writer, answer, hostile
 
 from .conftest import PATIENCE, QUICK, collecting, drain, session, take, until, write, write_spread
 from .plain import PlainServer
@@ -123,6 +123,25 @@ async def test_compressed_pages_are_read(emulator: Emulator, services: Services)
     async with services.tail_logs(service_id, **QUICK) as tail:
         assert await take(tail, 100) == written
     assert fault.hits
+
+
+@pytest.mark.parametrize(
+    ("message", "read"), [(b"cut \\ud83d", "cut \ufffd"), (b"latin \xe9", "latin \ufffd")]
+)
+async def test_a_line_that_is_no_valid_text_does_not_stop_a_tail(message: bytes, read: str) -> None:
+    line = b'{"createdAt": "2026-11-23T12:00:00Z", "message": "%b"}'
+    page = b"[%b, %b]" % (line % message, line % b"next")
+
+    async def behave(request: Request, writer: Writer) -> None:
+        deployment = {"deploymentId": 7, "serviceId": 1, "state": "terminated"}
+        body: object = {"id": 1, "currentDeployment": deployment}
+        if "/logs" in request.target:
+            body = page
+        await answer(body)(request, writer)
+
+    async with hostile(behave) as server, Services("key", base_url=server.url) as services:
+        messages = await drain(services.tail_logs(1, follow=False))
+    assert messages == [read, "next"]
 
 
 async def test_all_that_was_written_during_an_outage_is_delivered(

@@ -6,6 +6,7 @@ import logging
 import warnings
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from typing import Any
 
 import anyio
 import pytest
@@ -284,6 +285,18 @@ async def test_a_tail_that_makes_no_sense_is_refused_at_once(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         services.tail_logs(1, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"poll_interval": "1"}, {"overlap": True}, {"follow": "no"}, {"resume": "{}"}, {"limit": "9"}],
+)
+async def test_an_argument_of_the_wrong_type_is_refused_by_name(
+    services: Services, arguments: dict[str, Any]
+) -> None:
+    [name] = arguments
+    with pytest.raises(TypeError, match=name):
+        services.tail_logs(1, **arguments)
 
 
 async def test_a_tail_that_is_never_read_needs_no_closing(

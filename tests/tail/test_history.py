@@ -1,5 +1,6 @@
 """A log read poll after poll, whatever the server: every line once, or in a reported gap."""
 
+import datetime as dt
 import os
 from dataclasses import replace
 
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aioservices.tail.bounds import SECOND
+from aioservices.tail.window import Window
 
 from .history import OVERLAP, History
-from .model import UNITS, Behaviour
+from .model import BASE, UNITS, Behaviour
 
 # `HYPOTHESIS_PROFILE=thorough` tries many more.
 MORE = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 1
@@ -43,7 +45,7 @@ def thoroughly(examples: int) -> settings:
 
 
 @thoroughly(150)
-@given(behaviours, seeds, st.sampled_from([10, 25, 55]))
+@given(behaviours, seeds, st.sampled_from([1, 2, 10, 25, 55]))
 def test_every_line_comes_once_or_lies_in_a_reported_gap(
     behaviour: Behaviour, seed: int, limit: int
 ) -> None:
@@ -97,6 +99,84 @@ def test_a_server_that_ignores_end_at_loses_nothing_in_silence(
     history.live()
     assert not history.surplus()
     assert not history.unreported()
+
+
+SECONDS = 10**9
+
+
+@pytest.mark.parametrize("keeps", ["oldest", "newest", "any"])
+@pytest.mark.parametrize("cap", [None, 100])
+def test_a_second_of_many_pages_is_read_whole(keeps: str, cap: int | None) -> None:
+    history = History(Behaviour(keeps=keeps, cap=cap), 0, 10_000 if cap else 20)
+    for number in range(4500):
+        history.server.write(10 * SECONDS + number * 220_000, "a")
+    history.wait(300)
+    history.poll()
+    assert not history.missing()
+    assert not history.gaps
+
+
+@pytest.mark.parametrize("keeps", ["oldest", "newest", "any"])
+def test_a_crowded_second_is_read_from_its_middle_on(keeps: str) -> None:
+    history = History(Behaviour(keeps=keeps, cap=100), 0, 100)
+    middle = 10 * SECONDS + 600_000_000
+    for number in range(450):
+        history.server.write(10 * SECONDS + number * 2_000_000, f"{number}")
+    history.window = Window(BASE + dt.timedelta(microseconds=middle // 1000))
+    history.reader = history.new_reader()
+    history.wait(300)
+    history.poll()
+    assert history.delivered.total() == 150
+    assert not history.gaps
+
+
+@pytest.mark.parametrize("keeps", ["oldest", "newest", "any"])
+def test_a_crowd_that_a_cap_hides_is_reported_when_other_lines_show_the_cap(keeps: str) -> None:
+    history = History(
+        Behaviour(keeps=keeps, cap=1000, start_unit=SECOND, end_unit=SECOND), 0, 10_000
+    )
+    for number in range(3000):
+        history.server.write(10 * SECONDS + number * 100_000, f"{number}")
+    for number in range(100):
+        history.server.write((100 + number) * SECONDS, "later")
+    history.wait(300)
+    history.poll()
+    assert history.missing()
+    assert not history.unreported()
+
+
+@pytest.mark.parametrize("keeps", ["oldest", "newest", "any"])
+def test_a_cap_is_learnt_and_then_costs_requests_in_proportion_to_the_pages(keeps: str) -> None:
+    history = History(Behaviour(keeps=keeps, cap=100), 0, 10_000)
+    for number in range(5000):
+        history.server.write(number * SECONDS // 10, "a")
+    history.wait(1000)
+    history.poll()
+    assert not history.missing()
+    assert history.traits.cap == 100
+    assert history.server.queries <= 2.5 * 5000 / 100
+
+
+def test_an_instant_of_just_a_page_is_no_gap() -> None:
+    history = History(Behaviour(), 0, 100)
+    for number in range(100):
+        history.server.write(10 * SECONDS, f"{number}")
+    history.server.write(20 * SECONDS, "later")
+    history.wait(300)
+    history.poll()
+    assert not history.missing()
+    assert not history.gaps
+
+
+@pytest.mark.parametrize("keeps", ["oldest", "newest", "any"])
+def test_a_server_that_ignores_end_at_makes_no_gaps_of_short_logs(keeps: str) -> None:
+    history = History(Behaviour(keeps=keeps, ignores_end=True), 0, 10_000)
+    for number in range(500):
+        history.server.write(number * SECONDS // 10, "a")
+    history.wait(300)
+    history.poll()
+    assert not history.missing()
+    assert not history.gaps
 
 
 def test_a_line_dated_ahead_of_the_clock_is_read_and_holds_nothing_back() -> None:

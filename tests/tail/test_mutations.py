@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from aioservices.models import LogEntry
-from aioservices.tail.cap import CapSearch
 from aioservices.tail.dense import DenseSecond
 from aioservices.tail.endless import EndlessWalk
 from aioservices.tail.plan import Segment
@@ -106,11 +105,6 @@ def suspect_no_cap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @mutation
-def never_find_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CapSearch, "judge", lambda self, page: setattr(self, "trial", None))
-
-
-@mutation
 def trust_every_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     for traits in (StartTraits, EndTraits):
         monkeypatch.setattr(traits, "may_try", lambda self, page, bound: True)
@@ -141,6 +135,7 @@ def trust_a_server_that_ignores_the_end(monkeypatch: pytest.MonkeyPatch) -> None
 def begin(generator: random.Random, seed: int) -> History:
     choose = generator.choice
     limit = choose([12, 40, 2000])
+    ignores_end = choose([False, False, False, True])
     behaviour = Behaviour(
         keeps=choose(["oldest", "newest", "any"]),
         order=choose(["asc", "desc", "unsorted"]),
@@ -148,8 +143,9 @@ def begin(generator: random.Random, seed: int) -> History:
         end_unit=choose(UNITS),
         compares_cut=choose([False, True]),
         cuts_lines=choose([False, True]),
-        cap=choose([None, None, 30]) if limit > 30 else None,
-        ignores_end=choose([False, False, False, True]),
+        # Both together leave nothing by which a page could be judged: see the docs.
+        cap=choose([None, None, 30]) if limit > 30 and not ignores_end else None,
+        ignores_end=ignores_end,
     )
     return History(behaviour, seed, limit)
 

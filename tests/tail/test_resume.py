@@ -193,6 +193,20 @@ async def test_a_cursor_from_before_the_first_step_starts_at_the_same_place(
     assert await drain(resumed) == written
 
 
+async def test_a_cursor_keeps_where_the_tail_was_to_start(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    now = datetime.now(UTC)
+    write(emulator, service_id, *range(50), at=now - timedelta(seconds=30))
+    cursor = reread(services.tail_logs(service_id, start_at=now - timedelta(seconds=5), **QUICK))
+    written = write(emulator, service_id, 50)
+    async with services.tail_logs(service_id, resume=cursor, **QUICK) as tail:
+        assert await take(tail, 1) == written
+        again = reread(tail)
+    assert again.start_at == cursor.start_at is not None
+
+
 async def test_a_tail_that_was_over_stays_over(emulator: Emulator, services: Services) -> None:
     service_id = emulator.add_service("web", deployed=True)
     written = write(emulator, service_id, *range(5))
