@@ -7,6 +7,7 @@ import logging
 import sys
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 
 _HASTY = RetryPolicy(max_attempts=3, max_elapsed=5.0, base_delay=0.3)
 _HASTY_TIMEOUT = 10.0
+_PATIENT = RetryPolicy()
+_TAIL = "aioservices.tail"
+_SERVED_AGAIN = "the log is served again"
 _TRANSIENT = frozenset({429, 502, 503, 504})
 _WORTH_TELLING = 2.0  # seconds of waiting
 
@@ -64,6 +68,7 @@ class Connection:
             return checked_base_url(self.url)
         except ValueError as exc:
             message = str(exc).replace("base_url", "--url").partition(", or say allow_http")[0]
+            message = message.replace("give the key as api_key", "put the key into CIVIS_API_KEY")
             raise CommandError(message, status=MISUSED) from None
 
     @contextlib.asynccontextmanager
@@ -73,7 +78,10 @@ class Connection:
         with _told(base_url, verbose=self.verbose):
             try:
                 services = Services(
-                    base_url=base_url, timeout=self.timeout, user_agent="aioservices-cli"
+                    base_url=base_url,
+                    timeout=self.timeout,
+                    retry=_PATIENT,
+                    user_agent="aioservices-cli",
                 )
             except ValueError as exc:  # the key's form
                 raise CommandError(f"CIVIS_API_KEY: {exc}", status=MISUSED) from None
@@ -112,6 +120,8 @@ class Connection:
             if exc.status not in _TRANSIENT:
                 raise
             wait = exc.retry_after if isinstance(exc, RateLimitedError) else None
+            if wait is not None and wait > _PATIENT.max_elapsed:
+                raise  # it would not be waited for
             if wait is not None and wait >= _WORTH_TELLING:
                 # The session waits in silence for what it has been told.
                 said = f"the rate limit is reached: trying again in {in_words(wait)}"
@@ -128,17 +138,21 @@ def _told(url: str, *, verbose: bool) -> Generator[None, None, None]:
     """Show on standard error what the library logs."""
     logger = logging.getLogger("aioservices")
     handler = _Notices(url, verbose=verbose)
-    before = logger.level, logger.propagate
+    tail = logging.getLogger(_TAIL)
+    before = logger.level, logger.propagate, tail.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
     logger.propagate = False
+    tail.setLevel(logging.DEBUG if verbose else logging.INFO)  # it tells when an outage is over
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LogGap)  # it is logged, too
             yield
     finally:
         logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+        tail.setLevel(before[2])
 
 
 class _Notices(logging.Handler):
@@ -148,6 +162,8 @@ class _Notices(logging.Handler):
         super().__init__()
         self._url = url
         self._verbose = verbose
+        self._outages: Counter[str] = Counter()
+        self._ended = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         text = one_line(record.getMessage())
@@ -157,9 +173,37 @@ class _Notices(logging.Handler):
                     return
                 trouble = explain(error, url=self._url).text.rpartition(": ")[0]
                 text = f"{trouble}: trying again in {in_words(delay)}"
+            case (RequestError() as error,) if record.name == _TAIL and not self._verbose:
+                text = self._outage(error)
+            case _ if record.name == _TAIL and record.levelno < logging.WARNING:
+                if not self._verbose:
+                    text = self._end_of_outage(text)
             case _:
                 pass
+        if not text:
+            return
         # Looked up each time: a live display stands in for it.
         print(f"aioservices: {text}", file=sys.stderr, flush=True)
         if record.exc_info:
             traceback.print_exception(record.exc_info[1])
+
+    def _outage(self, error: RequestError) -> str:
+        """Say that a log is not served: once, where the same holds up many logs."""
+        if isinstance(error, RateLimitedError) and error.retry_after is not None:
+            trouble = f"the rate limit is reached: it goes on in {in_words(error.retry_after)}"
+        else:
+            trouble = explain(error, url=self._url).text.rpartition(": ")[0] + ": trying again"
+        known = self._outages[trouble]
+        self._outages[trouble] += 1
+        return "" if known else f"the log is not served: {trouble}"
+
+    def _end_of_outage(self, text: str) -> str:
+        """Say that logs are served again: once, with the last of them."""
+        if text != _SERVED_AGAIN:
+            return ""
+        self._ended += 1
+        if self._ended < self._outages.total():
+            return ""
+        self._outages.clear()
+        self._ended = 0
+        return text

@@ -23,6 +23,8 @@ from .targets import Target, find
 
 __all__ = ["logs"]
 
+_PATIENCE = 60.0  # seconds of an outage, where the log is not followed
+
 # From how far back the last lines are looked for: at first not from the beginning.
 _LOOKS_BACK = (dt.timedelta(minutes=10), dt.timedelta(days=1))
 
@@ -80,6 +82,8 @@ def logs(
     standard error is red. The times of --timestamps are UTC.
     """
     place = None if cursor_path is None else CursorFile(cursor_path)
+    if place is not None:
+        place.check()
 
     async def main() -> int:
         async with connection.open() as services:
@@ -192,6 +196,8 @@ class _Log:
             end_at=self._until,
             resume=resume,
             follow=follow,
+            # Who follows a log sits any outage out; who wants to see it wants to know.
+            max_outage=None if follow else _PATIENCE,
         )
 
     async def _batches(self, tail: LogTail) -> AsyncIterator[list[LogEntry]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from .errors import MISUSED, CommandError
 __all__ = ["CursorFile"]
 
 _EVERY = 1.0  # seconds
+_LONGEST = 64 * 1024 * 1024  # bytes; cursors of the densest logs have some hundred thousand
 
 
 class CursorFile:
@@ -30,6 +32,27 @@ class CursorFile:
         self._kept: str | None = None
         self._due = 0.0
 
+    def check(self) -> None:
+        """Refuse a path at which no cursor can be kept, before anything is shown.
+
+        Raises
+        ------
+        CommandError
+            If there is something else than a file, or no directory to put one into.
+        """
+        try:
+            if not stat.S_ISREG(self._path.stat().st_mode):
+                raise CommandError(f"{self._shown} is no regular file", status=MISUSED)
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            raise CommandError(f"{self._shown}: {exc.strerror}", status=MISUSED) from None
+        directory = self._path.parent
+        if not directory.is_dir():
+            raise CommandError(f"{self._shown}: there is no such directory", status=MISUSED)
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise CommandError(f"{self._shown}: its directory cannot be written to", status=MISUSED)
+
     def load(self, service_id: int, deployment_id: int | None) -> LogCursor | None:
         """Read the cursor; None if there is no file yet.
 
@@ -39,7 +62,8 @@ class CursorFile:
             If it is something else, or the cursor of another log.
         """
         try:
-            text = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                text = file.read(_LONGEST)
         except FileNotFoundError:
             return None
         except OSError as exc:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import anyio
 import pytest
 
 from aioservices.emulator import Emulator
+from aioservices.emulator.faults import Respond
 
 from .conftest import Cli
 
@@ -194,3 +196,61 @@ async def test_a_service_that_was_never_deployed_has_no_log(cli: Cli, emulator: 
     ended = await cli.run("logs", "web")
     assert (ended.status, ended.output) == (0, "")
     assert ended.errors == "aioservices: service 1 has no log, it was never deployed\n"
+
+
+@pytest.mark.parametrize("kind", ["device", "fifo", "directory", "nowhere"])
+async def test_a_cursor_that_cannot_be_kept_is_told_before_anything_is_shown(
+    cli: Cli, web: int, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / kind
+    if kind == "device":
+        place = Path("/dev/full")
+    elif kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "directory":
+        place.mkdir()
+    else:
+        place /= "cursor"
+    ended = await cli.run("logs", "web", "--cursor", str(place))
+    assert (ended.status, ended.output, ended.errors.count("\n")) == (2, "", 1)
+    assert str(place) in ended.errors
+
+
+async def test_an_outage_while_following_is_told_and_so_is_its_end(
+    cli: Cli, emulator: Emulator, web: int
+) -> None:
+    with cli.terminal("logs", "web", "-f", "-n", "1", NO_COLOR="1") as terminal:
+        await terminal.until("line 9")
+        emulator.fault(Respond(503, "html"), path="/services/1/deployments/1001/logs", times=2)
+        said = await terminal.until("the log is served again")
+        assert "the log is not served: " in said
+        assert "status 503" in said
+        assert "trying again" in said
+        emulator.log(web, "afterwards")
+        assert (await terminal.until("afterwards")).count("not served") == 1
+
+
+async def test_a_rate_limit_while_following_is_told_with_its_time(
+    cli: Cli, emulator: Emulator, web: int
+) -> None:
+    with cli.terminal("logs", "web", "-f", "-n", "1", columns=200, NO_COLOR="1") as terminal:
+        await terminal.until("line 9")
+        path = "/services/1/deployments/1001/logs"
+        emulator.fault(Respond(429, "json", retry_after=120), path=path, times=1)
+        await terminal.until("the rate limit is reached: it goes on in 2 min")
+
+
+async def test_an_outage_that_does_not_end_ends_it_where_it_does_not_follow(
+    cli: Cli, emulator: Emulator, web: int
+) -> None:
+    emulator.fault(Respond(500, "json"), path="/services/1/deployments/1001/logs")
+    code = (
+        "import sys; from aioservices.cli import logs; logs._PATIENCE = 0.5\n"
+        "from aioservices.__main__ import main; sys.exit(main())"
+    )
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            [sys.executable, "-c", code, "logs", "web"], check=False, env=cli.environment()
+        )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert "status 500" in done.stderr.decode().splitlines()[-1]
