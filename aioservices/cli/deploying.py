@@ -180,7 +180,10 @@ async def _see_through(
 def _with_standard_input(terms: Sequence[str]) -> list[str]:
     if "-" not in terms:
         return list(terms)
-    read = terms_from_lines(sys.stdin)
+    try:
+        read = terms_from_lines(sys.stdin)
+    except UnicodeDecodeError:
+        raise CommandError("standard input is no text", status=MISUSED) from None
     given = [each for term in terms for each in (read if term == "-" else [term])]
     if not given:
         raise CommandError("standard input names no service", status=MISUSED)

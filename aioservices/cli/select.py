@@ -6,7 +6,7 @@ import fnmatch
 import json
 from collections.abc import Iterable, Mapping
 
-from .errors import CommandError
+from .errors import MISUSED, CommandError
 
 __all__ = ["ids_among", "is_id", "is_pattern", "matches", "select", "terms_from_lines"]
 
@@ -60,7 +60,8 @@ def select(terms: Iterable[str], names: Mapping[int, str | None]) -> list[int]:
         if len(meant) > 1 and not is_pattern(term):
             raise CommandError(
                 f"{len(meant)} services are called {term!r}: say which by its id "
-                f"({', '.join(map(str, meant))})"
+                f"({', '.join(map(str, meant))})",
+                status=MISUSED,
             )
         found.update(dict.fromkeys(meant))
     return list(found)
@@ -104,8 +105,14 @@ def _unknown(term: str) -> str:
 def _id_in_json(line: str) -> str:
     try:
         value = json.loads(line)
-        return str(int(value["id"] if "id" in value else value["service_id"]))
-    except (ValueError, KeyError, TypeError):
+        found = value["id"] if "id" in value else value["service_id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        found = None
+    # True and 1.5 are numbers to Python, and no ids: what is deployed must be what was meant.
+    term = "" if isinstance(found, bool) or not isinstance(found, int | str) else str(found)
+    if not is_id(term):
         raise CommandError(
-            f"standard input: no service id in {line[:60]!r}: write one id, name or pattern a line"
-        ) from None
+            f"standard input: no service id in {line[:60]!r}: write one id, name or pattern a line",
+            status=MISUSED,
+        )
+    return term

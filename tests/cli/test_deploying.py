@@ -225,3 +225,30 @@ async def test_a_pipe_is_no_terminal_although_colours_are_forced(
     assert line.startswith(f"\x1b[32mrunning\x1b[0m   {name} (1), ")
     listed = await cli.run("list", FORCE_COLOR="1", TTY_COMPATIBLE="1")
     assert name in listed.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": true}',
+        '{"id": 1.5}',
+        '{"id": -1}',
+        '{"id": "web"}',
+        '{"id": null}',
+        '{"id": [1]}',
+        '{"name": 1}',
+        '{"id": 1',
+    ],
+)
+async def test_only_an_id_is_taken_for_one(cli: Cli, emulator: Emulator, line: str) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("deploy", "-", input=line)
+    assert (ended.status, ended.output, ended.errors.count("\n")) == (2, "", 1)
+    assert "standard input" in ended.errors
+    assert emulator.deploys == {}
+
+
+async def test_an_id_may_be_written_as_a_string(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("deploy", "-", "--dry-run", input='{"service_id": "1"}')
+    assert ended.output.startswith("would deploy web (1)")
