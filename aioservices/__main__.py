@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from ._version import __version__
 
@@ -37,11 +40,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wrong way, 130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with _quiet_interrupt():
+        command_line = _command_line()
+    try:
+        return command_line(arguments)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _command_line() -> Callable[[Sequence[str]], int]:
     if all(map(importlib.util.find_spec, ("click", "rich"))):
         from .cli.app import main as command_line
 
-        return command_line(arguments)
-    return _without_extra(arguments)
+        return command_line
+    return _without_extra
+
+
+@contextlib.contextmanager
+def _quiet_interrupt() -> Generator[None, None, None]:
+    """Let Ctrl-C end the program at once, while it does nothing but import.
+
+    As an exception it would come up in the middle of some module, and there be
+    shown or swallowed as the module pleases.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # it is ignored, as after nohup, or somebody else's
+        return
+    try:
+        signal.signal(signal.SIGINT, lambda number, _: os._exit(128 + number))
+    except ValueError:  # not in the main thread, which gets the signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _without_extra(arguments: Sequence[str]) -> int:

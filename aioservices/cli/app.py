@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ import click
 from aioservices._version import __version__
 
 from .deploying import deploy, redeploy
-from .errors import INTERRUPTED, explain
+from .errors import INTERRUPTED, MISUSED, explain
 from .listing import get_services, list_services
 from .local import demo, emulator
 from .logs import logs
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
     int
         The exit status.
     """
+    if not _have_streams():
+        return MISUSED
     out = sys.stdout
     try:
         status = cli.main(list(arguments), prog_name="aioservices", standalone_mode=False)
@@ -79,6 +82,22 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as exc:  # whatever it is, a person gets one line
         return _fail(*explain(exc, url="the API"))
     return status if isinstance(status, int) else 0
+
+
+def _have_streams() -> bool:
+    """Stand something in for standard streams that are closed; without an output nothing is done.
+
+    Else a socket would get the number of such a stream, and with it what is written there.
+    """
+    closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
+    for name in closed:  # the lowest number that is free is that of the stream
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        if name != "stdout":
+            stream = open(nowhere, "r" if name == "stdin" else "w", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+    if "stdout" in closed:
+        _fail("standard output is closed: send it to /dev/null if nobody is to read it", MISUSED)
+    return "stdout" not in closed
 
 
 def _fail(text: str, status: int) -> int:

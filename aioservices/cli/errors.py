@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import ssl
 from typing import NamedTuple, cast
 
 from aioservices.errors import (
@@ -27,6 +29,9 @@ __all__ = ["FAILED", "INTERRUPTED", "MISUSED", "CommandError", "Explanation", "e
 FAILED = 1
 MISUSED = 2
 INTERRUPTED = 130
+
+# What can go wrong with a write, and not with anything else that the program does.
+_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
 _THING = re.compile(r"services/(\d+)(?:/deployments/(\d+))?")
 
@@ -98,11 +103,14 @@ def _said(error: BaseException, url: str) -> str:
         case RateLimitedError(retry_after=float() | int() as seconds):
             return f"the rate limit is reached: try again in {in_words(seconds)}"
         case ServerError():
-            return f"{url} has trouble ({_reason(error)}): try again later"
+            reason = f": {_reason(error)}" * bool(error.description or error.error)
+            return f"{url} has trouble (status {error.status}{reason}): try again later"
         case APIError():
             return f"{url} refuses this ({error.method} {error.path}): {_reason(error)}"
         case RequestTimeoutError(sent=True):
             return f"{url} does not answer in time: try again, or raise --timeout"
+        case ConnectionFailedError(sent=False) if (trouble := _tls_trouble(error)) is not None:
+            return f"cannot reach {url}: {trouble}: check the URL, and what stands in between"
         case ConnectionFailedError(sent=False):
             return f"cannot reach {url}: check the network, and CIVIS_API_ENDPOINT or --url"
         case ConnectionFailedError():
@@ -111,6 +119,8 @@ def _said(error: BaseException, url: str) -> str:
             return f"{url} answers with something else than the API would: check the URL ({error})"
         case OSError(strerror=str(reason), filename=name) if name:
             return f"{name}: {reason}"
+        case OSError(strerror=str(reason), errno=number) if number in _WRITING:
+            return f"the output cannot be written: {reason}"
         case ServicesError():
             return str(error)
         case _:
@@ -123,6 +133,19 @@ def _thing(path: str) -> str:
         return "services API"
     service, deployment = match.groups()
     return f"deployment {deployment} of service {service}" if deployment else f"service {service}"
+
+
+def _tls_trouble(error: BaseException) -> str | None:
+    """Say what is wrong with TLS, if that is what an error comes of."""
+    cause: BaseException | None = error
+    said: str | None = None
+    while cause is not None:  # the innermost knows best
+        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_message"):
+            said = f"its certificate is refused ({cause.verify_message})"
+        elif isinstance(cause, ssl.SSLError):
+            said = f"no TLS connection comes about ({getattr(cause, 'reason', None) or cause})"
+        cause = cause.__cause__ or cause.__context__
+    return said
 
 
 def _reason(error: APIError) -> str:

@@ -14,7 +14,8 @@ from aioservices.services import Services
 
 from .connection import Connection
 from .options import as_json, connected, examples
-from .render import show_service, show_services
+from .output import write
+from .render import service_shown, services_shown
 from .run import run
 from .select import matches
 from .targets import find
@@ -83,10 +84,9 @@ def list_services(
         async with connection.open() as services:
             listed = await connection.reach(services, found)
         if as_json:
-            for service in listed:
-                click.echo(json.dumps(to_dict(service)))
+            await write("".join(json.dumps(to_dict(service)) + "\n" for service in listed))
         elif listed:
-            show_services(listed, now=dt.datetime.now(dt.UTC))
+            await write(services_shown(listed, now=dt.datetime.now(dt.UTC)))
         else:
             click.echo("no services found", err=True)
         return 0
@@ -124,11 +124,10 @@ def get_services(
                 if not isinstance(service, Service):  # from the listing, which leaves much out
                     service = await services.get(target.id)
                 if as_json:
-                    click.echo(json.dumps(_shown(service, show_secrets=show_secrets)))
+                    await write(json.dumps(_shown(service, show_secrets=show_secrets)) + "\n")
                     continue
-                if number:
-                    click.echo()
-                show_service(service, now=dt.datetime.now(dt.UTC))
+                shown = service_shown(service, now=dt.datetime.now(dt.UTC))
+                await write(("\n" if number else "") + shown)
         return 0
 
     return run(main)

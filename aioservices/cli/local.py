@@ -16,7 +16,7 @@ def emulator(arguments: tuple[str, ...]) -> int:
     """
     from aioservices.emulator.__main__ import main
 
-    return main(list(arguments))
+    return main(list(arguments), prog="aioservices emulator")
 
 
 @click.command("demo", short_help="Show what this can do; it needs no key.")

@@ -18,7 +18,7 @@ from aioservices.models import Service, ServiceSummary
 from .text import one_line
 from .times import in_words
 
-__all__ = ["coloured", "console", "show_service", "show_services", "state_style", "summary_of"]
+__all__ = ["coloured", "console", "service_shown", "services_shown", "state_style", "summary_of"]
 
 _STATE_STYLES = {
     "running": "green",
@@ -70,8 +70,8 @@ def state_style(state: str | None) -> str:
     return _STATE_STYLES.get(state or "", "")
 
 
-def show_services(services: Sequence[ServiceSummary], *, now: dt.datetime) -> None:
-    """Print a listing: as wide as the terminal, or whole where there is none.
+def services_shown(services: Sequence[ServiceSummary], *, now: dt.datetime) -> str:
+    """Give a listing: as wide as the terminal, or whole where there is none.
 
     Parameters
     ----------
@@ -82,8 +82,7 @@ def show_services(services: Sequence[ServiceSummary], *, now: dt.datetime) -> No
     rows = [_row(service, now) for service in services]
     out = console()
     if not out.is_terminal:
-        _print_aligned([list(_COLUMNS), *rows])
-        return
+        return _aligned([list(_COLUMNS), *rows])
     shown = [index for index, least in enumerate(_COLUMNS.values()) if out.width >= least]
     names = list(_COLUMNS)
     widths = [max(cell_len(row[index]) for row in [names, *rows]) for index in shown]
@@ -106,22 +105,21 @@ def show_services(services: Sequence[ServiceSummary], *, now: dt.datetime) -> No
         cells = [Text(row[index]) for index in shown]
         cells[2].stylize(state_style(row[2]))
         table.add_row(*cells)
-    out.print(table)
+    return _rendered(out, table)
 
 
-def show_service(service: Service, *, now: dt.datetime) -> None:
-    """Print everything about one service, a line a fact."""
+def service_shown(service: Service, *, now: dt.datetime) -> str:
+    """Give everything about one service, a line a fact."""
     facts = list(summary_of(service, now=now))
     out = console()
     if not out.is_terminal:
-        _print_aligned(facts)
-        return
+        return _aligned(facts)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts:
         table.add_row(name, Text(value, style=state_style(value) if name == "state" else ""))
-    out.print(table)
+    return _rendered(out, table)
 
 
 def summary_of(service: Service, *, now: dt.datetime) -> Iterable[Sequence[str]]:
@@ -196,10 +194,18 @@ def _joined(separator: str, *parts: object) -> str | None:
     return separator.join(str(part) for part in parts if part is not None) or None
 
 
-def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
+def _rendered(out: Console, table: Table) -> str:
+    with out.capture() as captured:
+        out.print(table)
+    return captured.get()
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
     for row in rows:
         cells = (
             cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
         )
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+        lines.append("  ".join(cells).rstrip() + "\n")
+    return "".join(lines)

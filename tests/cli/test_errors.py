@@ -1,5 +1,6 @@
 """What the program says when it cannot do what it is asked for."""
 
+import signal
 import socket
 import sys
 import time
@@ -10,7 +11,7 @@ import pytest
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Respond
 
-from .conftest import Cli, Ended
+from .conftest import PROGRAM, Cli, Ended
 
 
 def one_line(ended: Ended, status: int) -> str:
@@ -40,7 +41,8 @@ async def test_no_such_service(cli: Cli, command: str) -> None:
 async def test_a_name_that_several_have(cli: Cli, emulator: Emulator) -> None:
     emulator.add_service("web")
     emulator.add_service("web")
-    assert "(1, 2)" in one_line(await cli.run("logs", "web"), 1)
+    for command in ("logs", "get", "deploy"):
+        assert "(1, 2)" in one_line(await cli.run(command, "web"), 2)
 
 
 @pytest.mark.parametrize("command", ["list", "watch"])
@@ -134,3 +136,85 @@ async def test_a_reader_that_has_enough_is_no_failure(
     emulator.add_service("web")
     ended = await cli.run_unread(*arguments)
     assert (ended.status, ended.errors) == (0, "")
+
+
+async def test_a_wait_that_is_too_long_is_not_promised(cli: Cli, emulator: Emulator) -> None:
+    emulator.fault(Respond(429, "json", retry_after=700))
+    said = one_line(await cli.run("list"), 1)
+    assert said == "aioservices: the rate limit is reached: try again in 11 min 40 s\n"
+
+
+async def test_trouble_names_its_status_although_the_body_says_something_else(
+    cli: Cli, emulator: Emulator
+) -> None:
+    emulator.fault(Respond(500, "html"))
+    assert "status 500" in one_line(await cli.run("list"), 1)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--json"]])
+async def test_an_output_that_is_full_or_closed_is_told_plainly(
+    cli: Cli, emulator: Emulator, arguments: list[str]
+) -> None:
+    emulator.add_service("web")
+    for where, status in ((">/dev/full", 1), (">&-", 2)):
+        with anyio.fail_after(60):
+            done = await anyio.run_process(
+                ["sh", "-c", f'"$@" {where}', "sh", *PROGRAM, *arguments],
+                check=False,
+                env=cli.environment(),
+            )
+        said = one_line(Ended(done.returncode, "", done.stderr.decode()), status)
+        assert "output" in said
+        assert "should not happen" not in said
+
+
+async def test_a_key_in_the_url_is_sent_to_the_environment(cli: Cli) -> None:
+    said = one_line(await cli.run("list", "--url", "https://user:secret@example.com"), 2)
+    assert "CIVIS_API_KEY" in said
+    assert "secret" not in said
+
+
+async def test_what_is_no_tls_is_told_as_such(cli: Cli, emulator: Emulator) -> None:
+    url = emulator.url.replace("http:", "https:")
+    assert "TLS" in one_line(await cli.run("list", "--url", url), 1)
+
+
+async def test_the_emulator_is_helped_with_by_its_name(cli: Cli) -> None:
+    assert (await cli.run("emulator", "--help")).output.startswith("usage: aioservices emulator ")
+
+
+@pytest.mark.parametrize("when", ["imports", "works"])
+async def test_ctrl_c_at_the_very_beginning_is_quiet(when: str) -> None:
+    # The first thing that it does is to look for click, the second to run the command.
+    code = (
+        "import importlib.util as u, os, signal, sys\n"
+        "import aioservices.__main__ as program\n"
+        "def interrupt(*_): os.kill(os.getpid(), signal.SIGINT); return 0\n"
+        f"if {when == 'imports'}: u.find_spec = interrupt\n"
+        "else:\n"
+        "    import aioservices.cli.app as app; app.main = interrupt\n"
+        "sys.exit(program.main(['list']))"
+    )
+    with anyio.fail_after(60):
+        done = await anyio.run_process([sys.executable, "-c", code], check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["get", "web-*", "--json"]])
+async def test_ctrl_c_ends_it_although_nobody_reads(
+    cli: Cli, emulator: Emulator, arguments: list[str]
+) -> None:
+    for number in range(100):
+        emulator.add_service(f"web-{number}-" + "x" * 2000)
+    process = cli.start(*arguments)
+    try:
+        assert process.stdout is not None
+        await anyio.wait_readable(process.stdout)
+        await anyio.sleep(1)  # the pipe fills up
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        with anyio.fail_after(30):
+            assert await anyio.to_thread.run_sync(process.wait) == 128 + signal.SIGINT
+    finally:
+        process.kill()
+        process.communicate()
