@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len, set_cell_size
+
 from aioservices.models import LogEntry, to_dict
 
 from .text import one_line, printable
@@ -104,10 +106,12 @@ class Format:
         head = f"{_time(entry)} " if self._timestamps else ""
         head = self._painted(head, 2)
         if self._named:
-            self._width = max(self._width, min(len(shown_name), _WIDEST))
-            if len(shown_name) > _WIDEST:
-                shown_name = shown_name[: _WIDEST - 1] + "…"
-            head += self._painted(f"{shown_name:<{self._width}} | ", colour_of(name or shown_name))
+            # Some characters take two cells of a terminal, and some none.
+            if cell_len(shown_name) > _WIDEST:
+                shown_name = set_cell_size(shown_name, _WIDEST - 1).rstrip() + "…"
+            self._width = max(self._width, cell_len(shown_name))
+            padded = set_cell_size(shown_name, self._width)
+            head += self._painted(f"{padded} | ", colour_of(name or shown_name))
         style = 31 if entry.stream == "stderr" else 2 if entry.source == "system" else None
         return "".join(f"{head}{self._painted(line, style)}\n" for line in message.split("\n"))
 

@@ -15,7 +15,7 @@ from .lines import Filter, Format
 from .options import DURATION, INSTANT, connected, examples, line_options
 from .output import write
 from .run import run
-from .select import is_pattern
+from .select import is_pattern, matches
 from .targets import find
 
 __all__ = ["watch"]
@@ -76,8 +76,9 @@ def watch(
         if terms and name is None:
             targets = await connection.reach(services, lambda view: find(view, terms))
             ids = [target.id for target in targets]
-        else:  # only to tell soon what is wrong, if anything is
-            await connection.reach(services, _any)
+        elif not await connection.reach(services, lambda view: _any(view, name)):
+            fits = f" fits {name!r}" if name else " is there"
+            click.echo(f"aioservices: no running service{fits} yet: waiting for one", err=True)
         return services.watch_logs(
             ids, name=name, start_at=begin, refresh=refresh, hold_back=hold_back
         )
@@ -92,5 +93,9 @@ def watch(
     return run(main)
 
 
-async def _any(services: Services) -> None:
-    await services.list(limit=1)
+async def _any(services: Services, pattern: str | None) -> bool:
+    """Tell whether a running service has such a name."""
+    async for service in services.list(status="running"):
+        if pattern is None or matches(service.name, pattern):
+            return True
+    return False

@@ -3,6 +3,8 @@
 import json
 import signal
 
+from rich.cells import cell_len
+
 from aioservices.emulator import Emulator
 
 from .conftest import Cli
@@ -46,3 +48,24 @@ async def test_json_and_templates_are_for_machines(cli: Cli, emulator: Emulator)
     )
     with cli.terminal("watch", "--template", r"{name}\t{message}") as terminal:
         assert "a\\x1b[2J" in await terminal.until("\n")
+
+
+async def test_it_says_that_it_waits_for_a_service_that_fits(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web", deployed=True)
+    with cli.terminal("watch", "job-*", "--refresh", "0.2", NO_COLOR="1") as terminal:
+        await terminal.until("no running service fits 'job-*' yet: waiting for one")
+        emulator.log(emulator.add_service("job-1", deployed=True), "here")
+        await terminal.until("job-1 | here")
+
+
+async def test_names_are_padded_and_cut_by_the_cells_that_they_take(
+    cli: Cli, emulator: Emulator
+) -> None:
+    for name in ("日本", "日" * 15, "x"):
+        emulator.log(emulator.add_service(name, deployed=True), "says")
+    with cli.terminal("watch", "*", "--hold-back", "3", NO_COLOR="1") as terminal:
+        await terminal.until("日… | says")
+        await terminal.until("日本")
+    heads = {line.partition(" | ")[0] for line in terminal.text.splitlines()}
+    assert "日" * 9 + "…" in {head.rstrip() for head in heads}
+    assert all(cell_len(head) <= 20 for head in heads)
