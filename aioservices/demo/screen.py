@@ -48,6 +48,15 @@ class Screen:
             f"{text}\n{self._footer}" if not self._footer else f"{_CLEAR}{text}\n{self._footer}"
         )
 
+    def paragraph(self, text: str) -> None:
+        """Write a text that stays; a terminal gets it wrapped between words."""
+        lines = [text]
+        if self._live:
+            indent = " " * (len(text) - len(text.lstrip()) + 2)
+            lines = textwrap.wrap(text, self._columns(), subsequent_indent=indent)
+        for line in lines or [""]:
+            self.line(line)
+
     def entry(self, prefix: str, prefix_width: int, text: str, style: str | None = None) -> None:
         """Write a line after a prefix; a terminal gets it wrapped beside the prefix."""
         text = printable(text)

@@ -197,7 +197,7 @@ class Story:
             requests=self._requests,
             seconds=seconds,
         ):
-            self._screen.line(line)
+            self._screen.paragraph(line)
         self._failures += shortcomings(accounts, difference=difference, visits=self._visits)
         for failure in self._failures:
             self._screen.line(
