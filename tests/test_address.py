@@ -185,7 +185,7 @@ def test_a_proxy_that_cannot_be_used_is_refused(
 
 @pytest.mark.parametrize("value", [b"ab", {"a": 1}, [b"ab"], object()])
 def test_a_parameter_that_is_no_text_or_number_is_refused(value: Any) -> None:
-    with pytest.raises(TypeError, match="^q must be"):
+    with pytest.raises(TypeError, match="q must be"):
         encoded_query({"q": value})
 
 
