@@ -11,14 +11,15 @@ With CIVIS_API_KEY set it watches your own services. Without, it starts an emula
 
 import argparse
 import asyncio
-import json
 import os
 import signal
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import msgspec
 
 from aioservices import LogCursor, LogWatch, Services
 from aioservices.emulator import Emulator
@@ -30,16 +31,16 @@ def load(path: Path) -> dict[int, LogCursor]:
     """Read where each log stood."""
     if not path.exists():
         return {}
-    cursors = json.loads(path.read_text())
-    return {int(service): LogCursor.from_json(cursor) for service, cursor in cursors.items()}
+    cursors = msgspec.json.decode(path.read_bytes(), type=dict[int, str])
+    return {service: LogCursor.from_json(cursor) for service, cursor in cursors.items()}
 
 
 def save(path: Path, checkpoint: dict[int, LogCursor]) -> None:
     """Keep where each log stands: a crash in the middle leaves the file as it was."""
     cursors = {service: cursor.to_json() for service, cursor in checkpoint.items()}
     new = path.with_name(f"{path.name}.new")
-    with new.open("w") as file:
-        json.dump(cursors, file)
+    with new.open("wb") as file:
+        file.write(msgspec.json.encode(cursors))
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
@@ -72,10 +73,11 @@ async def open_session() -> AsyncGenerator[Services]:
         yield services
 
 
-async def main(path: Path, seconds: float) -> None:
+async def main(path: Path, seconds: float, resume: dict[int, LogCursor]) -> None:
     """Watch for some seconds, or until something ends it."""
     loop = asyncio.get_running_loop()
-    async with open_session() as services, services.watch_logs(resume=load(path)) as watch:
+    async with open_session() as services, services.watch_logs(resume=resume) as watch:
+        is_read = True
         try:
             with anyio.move_on_after(seconds):
                 async with anyio.create_task_group() as tasks:
@@ -83,8 +85,14 @@ async def main(path: Path, seconds: float) -> None:
                         loop.add_signal_handler(number, tasks.cancel_scope.cancel)
                     tasks.start_soon(keep_saving, watch, path)
                     tasks.start_soon(print_lines, watch)
+        except* BrokenPipeError:
+            # Whoever read our output has gone, as `head` does. What was not read comes again the
+            # next time, so the last checkpoint has to do.
+            is_read = False
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
-            save(path, watch.checkpoint)
+            if is_read:
+                save(path, watch.checkpoint)
 
 
 if __name__ == "__main__":
@@ -92,4 +100,8 @@ if __name__ == "__main__":
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints.json"))
     parser.add_argument("--seconds", type=float, default=float("inf"), help="how long to watch")
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.checkpoints, arguments.seconds))
+    try:
+        cursors = load(arguments.checkpoints)
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        parser.exit(2, f"{parser.prog}: no checkpoints in {arguments.checkpoints}: {error}\n")
+    asyncio.run(main(arguments.checkpoints, arguments.seconds, cursors))

@@ -95,3 +95,42 @@ async def test_the_deploys_touch_only_what_matches() -> None:
             with anyio.fail_after(PATIENCE):
                 assert await process.wait() == 0
         assert dict(emulator.deploys) == {web: 1}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[1]", '{"1": 2}', '{"1": "x"}', '{"x": "{}"}', b"\xff"]
+)
+def test_a_file_without_checkpoints_is_told_in_one_line(
+    content: str | bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoints.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = subprocess.run(
+        command("watch_fleet", "--checkpoints", str(path)),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert str(path) in result.stderr
+    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+
+
+def test_the_watch_ends_quietly_when_nobody_reads_it_any_more(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command("watch_fleet"),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr.read() == ""
