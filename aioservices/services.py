@@ -408,8 +408,9 @@ class Services(Endpoints):
         -------
         DeployRun
             An async iterator of :class:`DeployOutcome` in order of completion, and an async context
-            manager that stops what is under way at its end. What was started is told by its
-            attribute `started`, also afterwards. Deploying begins with the first step.
+            manager that stops what is under way at its end. What was deployed is told by its
+            attribute `made`, and what may have been, as no answer came, by `unknown`; `started`
+            has both, also afterwards. Deploying begins with the first step.
 
         Raises
         ------
@@ -475,7 +476,8 @@ class Services(Endpoints):
             Seconds between two looks at which services there are.
         hold_back : float, optional
             Seconds for which lines may be held back to put those of all services into the order of
-            their time. Default: they come in the order in which they are read.
+            their time: up to 100,000 lines in all. Default: they come in the order in which they
+            are read.
         resume : mapping of int to LogCursor, optional
             By service where to go on: the `checkpoint` of an earlier watch.
         start_at : datetime or str, optional
