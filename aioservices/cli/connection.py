@@ -175,7 +175,7 @@ class _Notices(logging.Handler):
                 text = f"{trouble}: trying again in {in_words(delay)}"
             case (RequestError() as error,) if record.name == _TAIL and not self._verbose:
                 text = self._outage(error)
-            case _ if record.name == _TAIL and record.levelno < logging.WARNING:
+            case _ if record.name.startswith(_TAIL) and record.levelno < logging.WARNING:
                 if not self._verbose:
                     text = self._end_of_outage(text)
             case _:

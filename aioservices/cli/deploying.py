@@ -244,10 +244,9 @@ async def _sum_up(verdicts: Sequence[Verdict], *, seconds: float) -> None:
 
 def _tell_interrupted(deploys: DeployRun, left: Mapping[int, str]) -> None:
     """Say what became of the services of which nothing was told yet."""
-    started = {each: deploys.started[each] for each in left if each in deploys.started}
-    surely = [each for each, deployment in started.items() if deployment is not None]
-    # Their answers were under way: nobody knows whether the server has acted.
-    perhaps = [each for each, deployment in started.items() if deployment is None]
+    made, unknown = deploys.made, deploys.unknown
+    surely = [each for each in left if each in made]
+    perhaps = [each for each in left if each in unknown]
 
     def named(ids: Sequence[int]) -> str:
         return ", ".join(f"{left[each]} ({each})" for each in ids)

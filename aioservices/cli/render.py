@@ -1,4 +1,4 @@
-"""How things look on a terminal; the only module that knows rich."""
+"""How things look on a terminal."""
 
 from __future__ import annotations
 
