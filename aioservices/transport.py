@@ -280,7 +280,7 @@ class Transport:
                 URL(url, encoded=True),
                 data=_payload(call.body),
                 headers=headers,
-                skip_auto_headers=_NOT_AUTOMATIC,
+                skip_auto_headers=None if call.method == "GET" else _NOT_AUTOMATIC,
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
