@@ -288,7 +288,8 @@ class Transport:
                 **self._proxy,
             )
             try:
-                content = await _read(answer, call)
+                reading = _read(answer, call) if answer.status < 300 else _read_error(answer)
+                content = await reading
             finally:
                 answer.close()  # does nothing after that; else the connection is of no more use
         except _PROBLEMS as exc:
@@ -415,10 +416,8 @@ class _Answer(aiohttp.ClientResponse):
         raise _ResetError("the server closed it without an answer")
 
 
-async def _read(answer: aiohttp.ClientResponse, call: Call) -> bytes:
-    """Read a body up to the bound; of an error's body the first part will do, or none."""
-    if answer.status < 300:
-        return await _read_whole(answer, call)
+async def _read_error(answer: aiohttp.ClientResponse) -> bytes:
+    """Read an error's body up to a bound; the first part of it will do, or none."""
     body = bytearray()
     # What is known without a body is worth more than a body that does not come.
     with anyio.move_on_after(_ERROR_BODY_PATIENCE), contextlib.suppress(*_PROBLEMS):
@@ -427,7 +426,8 @@ async def _read(answer: aiohttp.ClientResponse, call: Call) -> bytes:
     return bytes(body[:_ERROR_BODY_SIZE])
 
 
-async def _read_whole(answer: aiohttp.ClientResponse, call: Call) -> bytes:
+async def _read(answer: aiohttp.ClientResponse, call: Call) -> bytes:
+    """Read a body to its end."""
     bound = call.options.max_body_size
     chunks: list[bytes] = []
     size = 0
