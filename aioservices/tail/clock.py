@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from aioservices.response import http_date
 
+from .bounds import SECOND
+
 __all__ = ["ServerClock"]
 
 
@@ -28,6 +30,10 @@ class ServerClock:
     def now(self) -> dt.datetime:
         """The time, or a little earlier."""
         return self._told + dt.timedelta(seconds=time.monotonic() - self._told_at)
+
+    def latest(self) -> dt.datetime:
+        """The time, or a little later: what the server tells is cut to whole seconds."""
+        return self.now() + (SECOND if self.known else dt.timedelta(0))
 
     def hear(self, headers: Mapping[str, str], elapsed: float) -> dt.datetime | None:
         """Learn from an answer.

@@ -112,7 +112,7 @@ class Poller:
             self._last_alive, self._ended = clock.now(), None
         elif self._ended is None:
             told = deployment.updated_at if clock.known else None
-            ended = told or clock.now()
+            ended = told or clock.latest()
             self._ended = max(ended, self._last_alive or ended)
             self._has_ended.set()
 
@@ -120,7 +120,7 @@ class Poller:
         """Note that the deployment is not the service's current one any more."""
         self.replaced = True
         self._asleep = False
-        self._ended = self._ended or self._source.clock.now()
+        self._ended = self._ended or self._source.clock.latest()
         self._has_ended.set()
 
     def forget_lines(self) -> None:
