@@ -27,6 +27,7 @@ from .address import (
     proxy_for,
     redirect_target,
 )
+from .attributes import check_int
 from .budget import Budget, Gate, RateLimit
 from .call import Call, retry_after_of
 from .errors import (
@@ -100,10 +101,7 @@ class Transport:
         allow_http: bool = False,
         trust_env: bool = True,
     ) -> None:
-        if isinstance(max_connections, bool) or not isinstance(max_connections, int):
-            raise TypeError(f"max_connections must be an int, not {max_connections!r}")
-        if max_connections < 1:
-            raise ValueError(f"max_connections must be 1 or more, not {max_connections!r}")
+        max_connections = check_int(max_connections, "max_connections", least=1)
         if http is not None and not isinstance(http, aiohttp.ClientSession):
             raise TypeError(f"http must be an aiohttp.ClientSession, not {type(http).__name__}")
         key = checked_key(api_key)
@@ -307,6 +305,7 @@ class Transport:
         # Out of the handler, so that an error whose repr shows request headers is no context.
         if http.closed:
             raise SessionClosedError
+        call.is_hopeless = _is_hopeless(problem)
         # What else aiohttp raises may repeat what the server sent, which may be the key.
         cause = problem if isinstance(problem, OSError) else None
         raise self._connection_error(call, problem) from cause
@@ -325,7 +324,6 @@ class Transport:
 
     def _connection_error(self, call: Call, problem: Exception) -> ConnectionFailedError:
         """Say in our own terms why there was no answer."""
-        call.is_hopeless = _is_hopeless(problem)
         never_sent = isinstance(problem, _NEVER_SENT)
         if isinstance(problem, TimeoutError):
             cls: type[ConnectionFailedError] = RequestTimeoutError
@@ -334,17 +332,15 @@ class Transport:
                 text = "could not connect in time"
         else:
             cls = ConnectionFailedError
-            text = _one_line(str(problem)) or type(problem).__name__
+            # Cut only when it is redacted: a part of a secret would not be found.
+            said = redact(str(problem), (*self._secrets, *call.secrets)) or type(problem).__name__
+            text = " ".join(said.split())[:_LONGEST_TEXT]
             if isinstance(problem, aiohttp.ClientResponseError) and not never_sent:
                 text = "what was received is not valid HTTP"  # aiohttp would quote it
             if not never_sent:
                 text = f"the connection broke: {text}"
         return cls(
-            redact(text, (*self._secrets, *call.secrets)) or text,
-            method=call.method,
-            path=call.path,
-            attempts=call.attempts,
-            sent=not never_sent,
+            text, method=call.method, path=call.path, attempts=call.attempts, sent=not never_sent
         )
 
     def _api_error(self, call: Call, response: RawResponse) -> APIError:
@@ -465,10 +461,6 @@ def _is_hopeless(problem: Exception) -> bool:
     if isinstance(problem, aiohttp.ClientHttpProxyError):
         return 400 <= problem.status < 500
     return isinstance(problem, aiohttp.ClientSSLError | aiohttp.InvalidURL)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:_LONGEST_TEXT]
 
 
 @functools.lru_cache(maxsize=64)

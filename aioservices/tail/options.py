@@ -6,6 +6,8 @@ import datetime as dt
 
 import msgspec
 
+from aioservices.attributes import check_type
+
 from .cursor import LogCursor
 
 __all__ = ["TailOptions", "checked_options"]
@@ -34,19 +36,11 @@ def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptio
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If they do not.
     """
-    for name in ("poll_interval", "max_poll_interval", "overlap", "grace", "max_outage"):
-        value = getattr(options, name)
-        if value is None and name == "max_outage":
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-    if not isinstance(options.follow, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"follow must be a bool, not {options.follow!r}")
-    if resume is not None and not isinstance(resume, LogCursor):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"resume must be a LogCursor (see LogCursor.from_json), not {resume!r}")
+    check_type(options.follow, bool, "follow")
+    check_type(resume, LogCursor | None, "resume")
     for name, least in (
         ("poll_interval", 0.001),
         ("max_poll_interval", options.poll_interval),
@@ -54,7 +48,8 @@ def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptio
         ("grace", 0.0),
         ("max_outage", 0.0),
     ):
-        value = getattr(options, name)
+        kind = int | float | None if name == "max_outage" else int | float
+        value = check_type(getattr(options, name), kind, name)
         if value is not None and not least <= value <= _LONGEST:
             raise ValueError(f"{name} must be {least:g} to {_LONGEST:g} seconds, not {value!r}")
     if options.limit < 1:
