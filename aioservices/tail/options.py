@@ -40,7 +40,8 @@ def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptio
         If they do not.
     """
     check_type(options.follow, bool, "follow")
-    check_type(resume, LogCursor | None, "resume")
+    if not isinstance(resume, LogCursor | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"resume must be a LogCursor or None, not {type(resume).__name__}")
     for name, least in (
         ("poll_interval", 0.001),
         ("max_poll_interval", options.poll_interval),
