@@ -13,7 +13,7 @@ from bisect import bisect_left
 
 from aioservices.models import LogEntry
 
-from .bounds import SECOND, floor
+from .bounds import MICROSECOND, SECOND, floor
 from .lines import between, created_at, lacking
 from .plan import Query, Segment
 from .traits import ServerTraits
@@ -22,6 +22,8 @@ __all__ = ["EndlessWalk"]
 
 # Lines as young as this may have come between two queries: they show nothing.
 _SETTLED = dt.timedelta(seconds=60)
+# The part of a page that must be known line by line to show which lines a server keeps.
+_PROOF = 4
 
 
 class EndlessWalk:
@@ -72,7 +74,10 @@ class EndlessWalk:
             if not self._traits.start.learn(page, start):
                 return self._skip(self._held)
             page = between(page, max(start, self._low or start), None)
-        if missing := lacking(page, self._before):
+        missing = lacking(page, self._before)
+        if full and page:  # lines that came in the meantime may have pushed the last ones out
+            missing = between(missing, None, page[-1].created_at - MICROSECOND)
+        if missing:
             return self._end(sorted(self._held + missing + page, key=created_at), whole=False)
         self._learn(page)
         lines = self._held + page
@@ -98,8 +103,12 @@ class EndlessWalk:
             ahead = bisect_left(settled, newest, key=created_at)
             if lacking(self._before, settled):
                 self._is_doubted = False
-            if settled and settled[-1].created_at > newest:
-                self._traits.keeps_oldest = not lacking(self._before, settled[:ahead])
+            if not settled or settled[-1].created_at <= newest:
+                return
+            # A few lines may be there by chance, where it keeps any.
+            left_out = lacking(self._before, settled[:ahead])
+            if left_out or ahead >= self.limit // _PROOF:
+                self._traits.keeps_oldest = not left_out
 
     def _advance(self, lines: list[LogEntry], page: list[LogEntry]) -> Segment | None:
         """Go on from the page's last second, or from its middle until the server is known."""

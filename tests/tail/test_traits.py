@@ -75,3 +75,19 @@ def test_older_lines_that_it_left_out_too_show_that_it_does_not() -> None:
     walk, traits = walk_of(*SECONDS[:3], SECONDS[5])
     walk.feed(page(*SECONDS[2:]), full=True)
     assert not traits.keeps_oldest
+
+
+def test_lines_that_came_in_the_meantime_may_push_others_out_of_a_page() -> None:
+    walk, _ = walk_of(*SECONDS[:4])
+    assert (
+        walk.feed(page(SECONDS[2], SECONDS[2] + 1, SECONDS[2] + 2, SECONDS[2] + 3), full=True)
+        is None
+    )
+    assert walk.query is not None
+
+
+def test_lines_that_a_later_page_lacks_in_its_midst_make_a_gap() -> None:
+    walk, _ = walk_of(*SECONDS[:4])
+    segment = walk.feed(page(SECONDS[2], *SECONDS[4:7]), full=True)
+    assert segment is not None
+    assert not segment.complete
