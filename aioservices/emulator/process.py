@@ -19,6 +19,10 @@ MAX_LINE = 64 * 1024
 """Bytes of a line; a longer one becomes several."""
 
 
+# Seconds to wait for the dead; where nobody collects orphans they stay for ever.
+_DYING = 1.0
+
+
 class Outcome(NamedTuple):
     """How a program ended, in the words of a deployment."""
 
@@ -124,11 +128,18 @@ def _emit(line: bytes, stream: Stream, on_line: Callable[[Stream, str], None]) -
 
 async def _end_group(group: int, stop: anyio.Event, grace: float) -> None:
     await stop.wait()
-    if _signal(group, signal.SIGTERM):
-        with anyio.move_on_after(grace):
-            while _signal(group, 0):  # noqa: ASYNC110 - nobody tells when a group is gone
-                await anyio.sleep(0.02)
+    if _signal(group, signal.SIGTERM) and not await _is_gone(group, grace):
         _signal(group, signal.SIGKILL)
+        # Until its last member is dead, one may still hold the port that the next one needs.
+        await _is_gone(group, _DYING)
+
+
+async def _is_gone(group: int, within: float) -> bool:
+    with anyio.move_on_after(within):
+        while _signal(group, 0):  # noqa: ASYNC110 - nobody tells when a group is gone
+            await anyio.sleep(0.02)
+        return True
+    return False
 
 
 def _signal(group: int, number: int) -> bool:
