@@ -26,10 +26,10 @@ def mypy() -> set[tuple[str, int]]:
 @functools.cache
 def basedpyright() -> set[tuple[str, int]]:
     """Name of the file and number of the line of everything that basedpyright refuses."""
-    found = json.loads(run("basedpyright", "--outputjson"))["generalDiagnostics"]
+    found = json.loads(run("basedpyright", "--outputjson", "--pythonpath", sys.executable))
     return {
         (Path(each["file"]).stem, each["range"]["start"]["line"] + 1)
-        for each in found
+        for each in found["generalDiagnostics"]
         if each["severity"] == "error"
     }
 
