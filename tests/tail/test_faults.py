@@ -166,9 +166,9 @@ async def test_all_that_was_written_during_an_outage_is_delivered(
             assert Counter(await take(tail, 250)) == Counter(written)
             written = write(emulator, service_id, 200)
             assert await take(tail, 1) == written
-    assert tail.status.outages == 1
-    outages = [record for record in caplog.records if "is not served" in record.message]
-    assert len(outages) == 1
+            assert tail.status.outages == 1
+            outages = [record for record in caplog.records if "is not served" in record.message]
+            assert len(outages) == 1
     assert emulator.api_key not in caplog.text
 
 
