@@ -37,6 +37,7 @@ __all__ = [
     "ShareHolders",
     "Sharee",
     "Shares",
+    "TailedEntry",
     "Timestamp",
     "Token",
     "Transfer",
@@ -376,23 +377,6 @@ class Service(_Masked, frozen=True, kw_only=True, rename="camel"):
     hidden: bool | None = None
 
 
-# Whose log is being decoded. Said before a page is decoded, it costs a third of going through
-# its lines once more, which is what a backlog of millions of lines is read for.
-_read_service: ContextVar[int | None] = ContextVar("_read_service", default=None)
-_read_deployment: ContextVar[int | None] = ContextVar("_read_deployment", default=None)
-
-
-@contextmanager
-def reading_log(service_id: int, deployment_id: int) -> Generator[None, None, None]:
-    """Name the log from which the lines come that are decoded inside the block."""
-    service, deployment = _read_service.set(service_id), _read_deployment.set(deployment_id)
-    try:
-        yield
-    finally:
-        _read_service.reset(service)
-        _read_deployment.reset(deployment)
-
-
 # Made by the ten thousand, and never part of a cycle: nothing for the collector to track.
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """A line of a deployment's log.
@@ -404,24 +388,56 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
     stream
         `stdout` or `stderr`.
     created_at
-        When it was written. It is the line's place in the log, therefore always there.
+        When it was written.
     source
         `user` for what the service wrote, `system` for what the platform says about it.
-    service_id
-        Identifier of the service. Set by a tail, None in a plain page.
-    deployment_id
-        Identifier of the deployment that wrote it. Set by a tail, None in a plain page.
-    copy
-        Which of several identical lines of one instant it is, from 0. Set by a tail.
     """
 
     message: str | None = None
     stream: str | None = None
-    created_at: Timestamp
+    created_at: Timestamp | None = None
     source: str | None = None
-    service_id: int | None = msgspec.field(default_factory=_read_service.get)
-    deployment_id: int | None = msgspec.field(default_factory=_read_deployment.get)
-    copy: int = 0
+
+
+# Whose log is being decoded. Said before a page is decoded, it costs a third of going through
+# its lines once more, which is what a backlog of millions of lines is read for.
+_read_service: ContextVar[int] = ContextVar("_read_service", default=0)
+_read_deployment: ContextVar[int] = ContextVar("_read_deployment", default=0)
+
+
+@contextmanager
+def reading_log(service_id: int, deployment_id: int) -> Generator[None, None, None]:
+    """Name the log from which the `TailedEntry` s come that are decoded inside the block."""
+    service, deployment = _read_service.set(service_id), _read_deployment.set(deployment_id)
+    try:
+        yield
+    finally:
+        _read_service.reset(service)
+        _read_deployment.reset(deployment)
+
+
+class TailedEntry(LogEntry, frozen=True, kw_only=True, rename="camel", gc=False):
+    """A line of a log that is tailed, which knows where it stands.
+
+    It has everything that a :class:`LogEntry` has, too.
+
+    Attributes
+    ----------
+    created_at
+        When it was written. It is the line's place in the log, therefore always there.
+    service_id
+        Identifier of the service.
+    deployment_id
+        Identifier of the deployment that wrote it.
+    copy
+        Which of several identical lines of one instant it is, from 0.
+    """
+
+    created_at: Timestamp  # pyright: ignore[reportGeneralTypeIssues]  # required again
+    # Under names that no server uses: these are ours to say.
+    service_id: int = msgspec.field(default_factory=_read_service.get, name="@serviceId")
+    deployment_id: int = msgspec.field(default_factory=_read_deployment.get, name="@deploymentId")
+    copy: int = msgspec.field(default=0, name="@copy")
 
     @property
     def line_id(self) -> str:

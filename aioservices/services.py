@@ -235,7 +235,7 @@ class Services(Endpoints):
         Returns
         -------
         LogTail
-            An async iterator of `LogEntry`. Iterating raises `AuthenticationError` when the key
+            An async iterator of `TailedEntry`. Iterating raises `AuthenticationError` when the key
             is refused, `NotFoundError` or `PermissionDeniedError` when the log is gone for good;
             its `cursor` is intact then.
 

@@ -12,7 +12,7 @@ import aiohttp
 import anyio
 import msgspec
 
-from aioservices import LogEntry, Services
+from aioservices import Services, TailedEntry
 from benchmarks.log_server import DEPLOYMENT, log_server
 from benchmarks.race import OURS, check, race, timed
 from benchmarks.report import Report, Row, Verdict
@@ -21,7 +21,7 @@ _SAME_PAGES = "same pages, bytes decoded"
 _BY_START = "pages by start_at, decoded"
 _PAGE = 10_000
 
-_decoder = msgspec.json.Decoder(list[LogEntry])
+_decoder = msgspec.json.Decoder(list[TailedEntry])
 
 
 async def run(*, quick: bool) -> Report:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 
-from aioservices.models import LogEntry, to_dict
+from aioservices.models import TailedEntry, to_dict
 
 from .text import one_line, printable
 
@@ -42,7 +42,7 @@ class Filter:
     grep: Sequence[re.Pattern[str]] = ()
     exclude: Sequence[re.Pattern[str]] = ()
 
-    def passes(self, entry: LogEntry) -> bool:
+    def passes(self, entry: TailedEntry) -> bool:
         """Tell whether a line is shown."""
         message = entry.message or ""
         return (
@@ -85,12 +85,12 @@ class Format:
         self._coloured = coloured
         self._width = 0
 
-    def __call__(self, entry: LogEntry, name: str | None = None) -> str:
+    def __call__(self, entry: TailedEntry, name: str | None = None) -> str:
         """Give the text of a line, with its line feed.
 
         Parameters
         ----------
-        entry : LogEntry
+        entry : TailedEntry
         name : str, optional
             The name of its service.
         """
@@ -120,7 +120,7 @@ class Format:
             return text
         return f"\x1b[{code}m{text}\x1b[0m"
 
-    def _filled(self, template: str, entry: LogEntry, name: str, message: str) -> str:
+    def _filled(self, template: str, entry: TailedEntry, name: str, message: str) -> str:
         return template.format(
             time=_time(entry),
             name=name,
@@ -155,5 +155,5 @@ def colour_of(name: str) -> int:
     return _PALETTE[zlib.crc32(name.encode("utf-8", "surrogatepass")) % len(_PALETTE)]
 
 
-def _time(entry: LogEntry) -> str:
+def _time(entry: TailedEntry) -> str:
     return entry.created_at.astimezone(dt.UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

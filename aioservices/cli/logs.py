@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import click
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 from aioservices.services import Services
 from aioservices.tail import LogCursor, LogTail
 
@@ -179,8 +179,8 @@ class _Log:
 
     async def _read_last(
         self, count: int, begin: dt.datetime | None
-    ) -> tuple[deque[LogEntry], LogCursor]:
-        kept: deque[LogEntry] = deque(maxlen=count)
+    ) -> tuple[deque[TailedEntry], LogCursor]:
+        kept: deque[TailedEntry] = deque(maxlen=count)
         async with self._tail(None, begin, follow=False) as tail:
             async for batch in self._batches(tail):
                 kept.extend(batch)
@@ -200,11 +200,11 @@ class _Log:
             max_outage=None if follow else _PATIENCE,
         )
 
-    async def _batches(self, tail: LogTail) -> AsyncIterator[list[LogEntry]]:
+    async def _batches(self, tail: LogTail) -> AsyncIterator[list[TailedEntry]]:
         async for batch in tail.batches():
             yield [entry for entry in batch if self._chosen.passes(entry)]
 
-    async def _write(self, entries: list[LogEntry] | deque[LogEntry]) -> None:
+    async def _write(self, entries: list[TailedEntry] | deque[TailedEntry]) -> None:
         if entries:
             await write("".join(self._shown(entry, self._name) for entry in entries))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
-from aioservices.models import LogEntry
+from aioservices.models import LogEntry, TailedEntry
 
 __all__ = ["Difference", "Tally"]
 
@@ -28,10 +29,10 @@ class Tally:
 
     def __init__(self) -> None:
         self.lines: Counter[int] = Counter()
-        self._entries: defaultdict[int, list[LogEntry]] = defaultdict(list)
+        self._entries: defaultdict[int, list[TailedEntry]] = defaultdict(list)
         self._complaints: dict[int, str] = {}
 
-    def add(self, service_id: int, deployment_id: int, entry: LogEntry) -> None:
+    def add(self, service_id: int, deployment_id: int, entry: TailedEntry) -> None:
         """Count a line."""
         self.lines[service_id] += 1
         self._entries[deployment_id].append(entry)
@@ -58,15 +59,18 @@ class Tally:
         """
         missing = repeated = 0
         for deployment_id, log in written.items():
-            if not log:
+            end = log[-1].created_at if log else None
+            if end is None:
                 continue
-            end = log[-1].created_at
-            there = _counted(entry for entry in log if entry.created_at < end)
-            here = _counted(e for e in self._entries[deployment_id] if e.created_at < end)
+            there, here = _before(end, log), _before(end, self._entries[deployment_id])
             missing += (there - here).total()
             repeated += (here - there).total()
         return Difference(missing, repeated)
 
 
-def _counted(entries: Iterable[LogEntry]) -> Counter[tuple[object, ...]]:
-    return Counter((e.created_at, e.stream, e.source, e.message) for e in entries)
+def _before(end: datetime, entries: Iterable[LogEntry]) -> Counter[tuple[object, ...]]:
+    return Counter(
+        (e.created_at, e.stream, e.source, e.message)
+        for e in entries
+        if e.created_at is not None and e.created_at < end
+    )

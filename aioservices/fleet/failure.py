@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import anyio
 
@@ -19,6 +19,7 @@ _LINES = 20
 _LOOK_BACK = timedelta(seconds=60)
 _LATE = 1.0  # the last lines may become visible a little after the end
 _PATIENCE = 15.0
+_UNDATED = datetime.min.replace(tzinfo=UTC)
 
 
 async def failure_of(
@@ -66,7 +67,7 @@ def last_lines(entries: Sequence[LogEntry], count: int = _LINES) -> list[str]:
     list of str
         The oldest first.
     """
-    ordered = sorted(entries, key=lambda entry: entry.created_at)
+    ordered = sorted(entries, key=lambda entry: entry.created_at or _UNDATED)
     return [entry.message or "" for entry in ordered[-count:]]
 
 

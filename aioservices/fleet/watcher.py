@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, cast
+from typing import Protocol
 
 import anyio
 import msgspec
@@ -19,7 +19,7 @@ from aioservices.errors import (
     ServicesError,
     SessionClosedError,
 )
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 from aioservices.retry import backoff_delays
 from aioservices.tail import Batch, LogCursor, LogGap, LogTail
 
@@ -47,13 +47,13 @@ class WatchedEntry(msgspec.Struct, frozen=True, kw_only=True):
     service_name : str or None
     deployment_id : int
         Which deployment wrote it.
-    entry : LogEntry
+    entry : TailedEntry
     """
 
     service_id: int
     service_name: str | None
     deployment_id: int
-    entry: LogEntry
+    entry: TailedEntry
 
 
 class Sink(Protocol):
@@ -96,7 +96,7 @@ class Turn:
         self,
         service_id: int,
         name: str | None,
-        entries: Sequence[LogEntry],
+        entries: Sequence[TailedEntry],
         batch: Batch | None,
     ) -> None:
         self.entries = entries
@@ -116,12 +116,12 @@ class Turn:
             self.over.set()
         return self.watched(entry)
 
-    def watched(self, entry: LogEntry) -> WatchedEntry:
+    def watched(self, entry: TailedEntry) -> WatchedEntry:
         """Say whose line it is."""
         return WatchedEntry(
             service_id=self.service_id,
             service_name=self._name,
-            deployment_id=cast("int", entry.deployment_id),  # a tail sets it
+            deployment_id=entry.deployment_id,
             entry=entry,
         )
 

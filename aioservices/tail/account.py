@@ -10,7 +10,7 @@ import datetime as dt
 from bisect import bisect_left
 from collections import deque
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 from .cursor import Latest, LogCursor, position
 from .lines import created_at
@@ -42,7 +42,7 @@ class Batch:
         return min(floor, self.part.entries[self.given - 1].created_at)
 
     @property
-    def rest(self) -> list[LogEntry]:
+    def rest(self) -> list[TailedEntry]:
         """The lines that were not given."""
         return self.part.entries[self.given :]
 
@@ -51,7 +51,7 @@ class Batch:
         """Whether none is left."""
         return self.given == len(self.part.entries)
 
-    def next(self) -> LogEntry:
+    def next(self) -> TailedEntry:
         """Give the first line that was not given."""
         entry = self.part.entries[self.given]
         self.given += 1

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 from .bounds import MICROSECOND, grain
 from .lines import between
@@ -58,15 +58,15 @@ class CapSearch:
         self.trial = None
         self._settled = settled
         self._examined: _Sketch | None = None  # the first page of the poll that was doubted
-        self._suspects: list[tuple[Query, list[LogEntry]]] = []
+        self._suspects: list[tuple[Query, list[TailedEntry]]] = []
 
-    def doubts(self, query: Query, page: list[LogEntry], *, growth: float) -> bool:
+    def doubts(self, query: Query, page: list[TailedEntry], *, growth: float) -> bool:
         """Decide whether a sorted page as long as the longest is to be read again in parts.
 
         Parameters
         ----------
         query : Query
-        page : list of LogEntry
+        page : list of TailedEntry
         growth : float
             How many times as long as the longest before it is.
         """
@@ -90,11 +90,11 @@ class CapSearch:
         if self._examined is not None:
             self._acquitted = self._examined
 
-    def compare(self, query: Query, page: list[LogEntry]) -> None:
+    def compare(self, query: Query, page: list[TailedEntry]) -> None:
         """See whether a page has lines that others lack."""
         if page and self._acquitted and page[-1].created_at > self._acquitted.newest:
             self._acquitted = None  # was it short of those?
-        suspects: list[tuple[Query, list[LogEntry]]] = []
+        suspects: list[tuple[Query, list[TailedEntry]]] = []
         for before, known in self._suspects:
             start = _later(before.start, query.start)
             end = _earlier(before.end, query.end)
@@ -106,7 +106,7 @@ class CapSearch:
                 suspects.append((before, known))
         self._suspects = suspects
 
-    def judge(self, page: list[LogEntry]) -> None:
+    def judge(self, page: list[TailedEntry]) -> None:
         """Take in the answer to the trial."""
         self.trial = None
         if len(page) <= self._length:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 from .bounds import GRAINS, MICROSECOND, SECOND, ceil, floor, inclusive
 from .lines import between, lacking, united
@@ -59,8 +59,8 @@ class DenseSecond:
         self._crowded = crowded
         self._low = low  # where the next segment begins
         self._done = low - MICROSECOND  # up to here every line was read
-        self._known: list[LogEntry] = []  # the last full page
-        self._seen: list[LogEntry] = []  # what any page had; of a gap it is all that can be given
+        self._known: list[TailedEntry] = []  # the last full page
+        self._seen: list[TailedEntry] = []  # what any page had; of a gap all that can be given
         self._over = False
         # The window: where it starts, and the ends of those that were too long, the nearest last.
         self._start = floor(low, SECOND)
@@ -85,7 +85,7 @@ class DenseSecond:
         end = self._ends[-1]
         return Query(self._start, end and inclusive(end), self.limit)
 
-    def feed(self, page: list[LogEntry], *, full: bool) -> Segment | None:
+    def feed(self, page: list[TailedEntry], *, full: bool) -> Segment | None:
         """Take in the sorted answer to `query`, which may have been cut if it is full."""
         if self._probe is not None:
             return self._judge(self._probe, page)
@@ -159,7 +159,7 @@ class DenseSecond:
                     return end
         return None
 
-    def _places(self, ahead: list[LogEntry], last: dt.datetime) -> Iterator[dt.datetime]:
+    def _places(self, ahead: list[TailedEntry], last: dt.datetime) -> Iterator[dt.datetime]:
         """Where the window may be parted, the best place first."""
         oldest, newest = (ahead[0].created_at, ahead[-1].created_at) if ahead else (last, last)
         lacks_older = bool(ahead) and self._known[0] is ahead[0]  # where it keeps the newest
@@ -209,7 +209,7 @@ class DenseSecond:
 
     # Segments
 
-    def _complete(self, page: list[LogEntry], *, proven: bool = True) -> Segment:
+    def _complete(self, page: list[TailedEntry], *, proven: bool = True) -> Segment:
         """Close the window: what lies in it is all there is."""
         end = self._ends[-1]
         segment = Segment(self._low, end, between(page, self._low, end), proven=proven)
@@ -228,7 +228,7 @@ class DenseSecond:
             return None
         return self._leap()
 
-    def _judge(self, probe: Query, page: list[LogEntry]) -> Segment | None:
+    def _judge(self, probe: Query, page: list[TailedEntry]) -> Segment | None:
         """See from another answer whether the server gives more lines than that page had."""
         self._probe = None
         length, end = len(self._known), self._ends[-1]

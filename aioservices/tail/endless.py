@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 from .bounds import MICROSECOND, SECOND, floor
 from .lines import between, created_at, lacking
@@ -47,8 +47,8 @@ class EndlessWalk:
         self._settled = horizon - _SETTLED
         self._low = start  # where the next segment begins
         self._start = start and floor(start, SECOND)  # where the next page does
-        self._held: list[LogEntry] = []
-        self._before: list[LogEntry] = []  # what the last page had that this one must have too
+        self._held: list[TailedEntry] = []
+        self._before: list[TailedEntry] = []  # what the last page had that this one must have too
         self._enlarged = False
         self._retried = False
         self._is_ahead = False  # whether the next page starts behind lines that are held back
@@ -63,7 +63,7 @@ class EndlessWalk:
         limit = self._traits.enlarged(self.limit) if self._enlarged else self.limit
         return Query(self._start, None, limit)
 
-    def feed(self, page: list[LogEntry], *, full: bool) -> Segment | None:
+    def feed(self, page: list[TailedEntry], *, full: bool) -> Segment | None:
         """Take in a sorted answer to `query`, or to one whose `end_at` turned out to be ignored."""
         start = self._start
         if full and not self._is_ahead:
@@ -95,7 +95,7 @@ class EndlessWalk:
             return None
         return self._end(lines)
 
-    def _learn(self, page: list[LogEntry]) -> None:
+    def _learn(self, page: list[TailedEntry]) -> None:
         """See whether the last page, which was full, left out newer lines and no older ones."""
         if self._before:
             settled = between(page, None, self._settled)
@@ -110,7 +110,7 @@ class EndlessWalk:
             if left_out or ahead >= self.limit // _PROOF:
                 self._traits.keeps_oldest = not left_out
 
-    def _advance(self, lines: list[LogEntry], page: list[LogEntry]) -> Segment | None:
+    def _advance(self, lines: list[TailedEntry], page: list[TailedEntry]) -> Segment | None:
         """Go on from the page's last second, or from its middle until the server is known."""
         times = [page[place].created_at for place in self._places(page)]
         for following in times:
@@ -126,12 +126,12 @@ class EndlessWalk:
                 return self._go_on(following, lines)
         return self._skip(lines)
 
-    def _places(self, page: list[LogEntry]) -> tuple[int, ...]:
+    def _places(self, page: list[TailedEntry]) -> tuple[int, ...]:
         if not page:
             return ()
         return (-1,) if self._traits.keeps_oldest else (len(page) // 2, -1)
 
-    def _go_on(self, start: dt.datetime, lines: list[LogEntry]) -> Segment | None:
+    def _go_on(self, start: dt.datetime, lines: list[TailedEntry]) -> Segment | None:
         """Ask from a bound on; what lies before it is held back until the server is known."""
         cut = bisect_left(lines, start, key=created_at)
         self._start, self._before, self._enlarged = start, lines[cut:], False
@@ -140,17 +140,17 @@ class EndlessWalk:
             return None
         return self._close(start, lines[:cut])
 
-    def _skip(self, lines: list[LogEntry]) -> Segment:
+    def _skip(self, lines: list[TailedEntry]) -> Segment:
         """Leave a gap up to the next second: bounds are not heeded more finely."""
         second = lines[-1].created_at if self._start is None else self._start
         landing = floor(second, SECOND) + SECOND
         self._start, self._before, self._enlarged = landing, [], False
         return self._close(landing, between(lines, None, landing), whole=False)
 
-    def _close(self, end: dt.datetime, lines: list[LogEntry], *, whole: bool = True) -> Segment:
+    def _close(self, end: dt.datetime, lines: list[TailedEntry], *, whole: bool = True) -> Segment:
         low, self._low, self._held, self._is_ahead = self._low, end, [], False
         return Segment(low, end, lines, whole)
 
-    def _end(self, lines: list[LogEntry], *, whole: bool = True) -> Segment:
+    def _end(self, lines: list[TailedEntry], *, whole: bool = True) -> Segment:
         self._over = True
         return Segment(self._low, None, lines, whole)

@@ -7,7 +7,7 @@ import warnings
 from types import TracebackType
 from typing import Self
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 from aioservices.stream import BackgroundTasks, Stream
 
 from .account import Account, Batch
@@ -24,7 +24,7 @@ __all__ = ["LogTail"]
 class LogTail:
     """The lines of a log, as they come.
 
-    An async iterator of `LogEntry`, in order of `created_at`; a line that
+    An async iterator of `TailedEntry`, in order of `created_at`; a line that
     turned up late comes late. It is best used in ``async with``, which ends its
     work at once when it is left; dropped without that, it ends all the same.
 
@@ -58,7 +58,7 @@ class LogTail:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> LogEntry:
+    async def __anext__(self) -> TailedEntry:
         batch = self._batch
         if batch is None or batch.is_given:
             batch = await self._next_batch(stacklevel=3)
@@ -70,7 +70,7 @@ class LogTail:
         Returns
         -------
         LogBatches
-            An async iterator of ``list[LogEntry]``, none of which is empty.
+            An async iterator of ``list[TailedEntry]``, none of which is empty.
         """
         return LogBatches(self)
 
@@ -134,7 +134,7 @@ class LogBatches:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> list[LogEntry]:
+    async def __anext__(self) -> list[TailedEntry]:
         batch = await self._tail.take()
         lines = batch.rest
         batch.give(len(lines))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import anyio
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 from .status import LogGap
 
@@ -21,7 +21,7 @@ class Part(NamedTuple):
     Attributes
     ----------
     deployment_id : int
-    entries : list of LogEntry
+    entries : list of TailedEntry
         New lines, by time.
     floor : datetime or None
         Below it nothing more can come.
@@ -34,7 +34,7 @@ class Part(NamedTuple):
     """
 
     deployment_id: int
-    entries: list[LogEntry]
+    entries: list[TailedEntry]
     floor: dt.datetime | None
     gap: LogGap | None = None
     created_at: dt.datetime | None = None

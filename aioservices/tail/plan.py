@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple, Protocol
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 __all__ = ["Plan", "Query", "Segment"]
 
@@ -25,7 +25,7 @@ class Segment(NamedTuple):
     ----------
     start, end : datetime or None
         Its bounds, both inclusive; None is open.
-    entries : list of LogEntry
+    entries : list of TailedEntry
         Its lines, by time.
     complete : bool
         False if the server holds more lines than it can be made to give.
@@ -35,7 +35,7 @@ class Segment(NamedTuple):
 
     start: dt.datetime | None
     end: dt.datetime | None
-    entries: list[LogEntry]
+    entries: list[TailedEntry]
     complete: bool = True
     proven: bool = True
 
@@ -50,7 +50,7 @@ class Plan(Protocol):
         """What to ask next; None when the stretch was read."""
         ...
 
-    def feed(self, page: list[LogEntry], *, full: bool) -> Segment | None:
+    def feed(self, page: list[TailedEntry], *, full: bool) -> Segment | None:
         """Take in the sorted answer to `query`, which may have been cut if it is full.
 
         Segments join: each starts where the one before ended.

@@ -10,7 +10,7 @@ import time
 import anyio
 
 from aioservices.errors import APIError, ResponseTooLargeError
-from aioservices.models import Deployment, LogEntry
+from aioservices.models import Deployment, TailedEntry
 
 from .options import TailOptions
 from .pace import Pace
@@ -211,7 +211,9 @@ class Poller:
         health.last_poll = time.time()
         return told_at or asked_at
 
-    async def _hand_on(self, walk: Walk, page: list[LogEntry], told_at: dt.datetime | None) -> None:
+    async def _hand_on(
+        self, walk: Walk, page: list[TailedEntry], told_at: dt.datetime | None
+    ) -> None:
         segment = walk.feed(page)
         if segment is None:
             return

@@ -10,7 +10,7 @@ import math
 from bisect import bisect_left
 from typing import NamedTuple
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 from .bounds import MICROSECOND, SECOND, earlier, floor
 from .cap import CapSearch
@@ -32,7 +32,7 @@ class Stretch(NamedTuple):
 
     Attributes
     ----------
-    entries : list of LogEntry
+    entries : list of TailedEntry
         The new lines, by time.
     floor : datetime or None
         Below it nothing more can come.
@@ -42,7 +42,7 @@ class Stretch(NamedTuple):
         Whether the server holds lines there that cannot be had, which was not known before.
     """
 
-    entries: list[LogEntry]
+    entries: list[TailedEntry]
     floor: dt.datetime | None
     start: dt.datetime | None = None
     end: dt.datetime | None = None

@@ -20,7 +20,7 @@ from aioservices.errors import (
     RequestError,
     ResponseTooLargeError,
 )
-from aioservices.models import Deployment, DeploymentSummary, LogEntry, Service, reading_log
+from aioservices.models import Deployment, DeploymentSummary, Service, TailedEntry, reading_log
 from aioservices.response import RawResponse, decode
 from aioservices.retry import backoff_delays
 
@@ -165,7 +165,7 @@ class PatientSource:
 
     async def page(
         self, deployment_id: int, query: Query, *, first_seen: float
-    ) -> tuple[list[LogEntry], dt.datetime | None]:
+    ) -> tuple[list[TailedEntry], dt.datetime | None]:
         """Fetch a page of a log.
 
         Parameters
@@ -177,7 +177,7 @@ class PatientSource:
 
         Returns
         -------
-        list of LogEntry
+        list of TailedEntry
         datetime or None
             The server's time when it was asked, or a little earlier.
 
@@ -187,7 +187,7 @@ class PatientSource:
             If fewer lines must be asked for.
         """
 
-        async def read() -> tuple[list[LogEntry], dt.datetime | None]:
+        async def read() -> tuple[list[TailedEntry], dt.datetime | None]:
             response = await self._source.raw.list_deployments_logs(
                 self._service_id,
                 deployment_id,
@@ -196,7 +196,7 @@ class PatientSource:
                 limit=query.limit,
             )
             with reading_log(self._service_id, deployment_id):
-                entries = decode(response, list[LogEntry], lenient=True)
+                entries = decode(response, list[TailedEntry], lenient=True)
             return entries, self.clock.hear(response.headers, response.elapsed)
 
         return await self._patiently(read, doubted_until=first_seen + _SLOW_START)

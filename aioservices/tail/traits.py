@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left, bisect_right
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 from .bounds import GRAINS, MICROSECOND, floor, grain, inclusive
 from .lines import created_at
@@ -45,7 +45,7 @@ class StartTraits:
         """Index of the coarsest unit to which the server may round without harm to a bound."""
         return grain(bound)
 
-    def shown_by(self, page: list[LogEntry], bound: dt.datetime) -> int:
+    def shown_by(self, page: list[TailedEntry], bound: dt.datetime) -> int:
         """Index of the finest unit to which the server, as a sorted page shows, does not round."""
         index = bisect_left(page, bound, key=created_at)
         if index < len(page):
@@ -55,14 +55,14 @@ class StartTraits:
                     return finest
         return 0
 
-    def may_try(self, page: list[LogEntry], bound: dt.datetime) -> bool:
+    def may_try(self, page: list[TailedEntry], bound: dt.datetime) -> bool:
         """Whether a bound is heeded, or an answer with these lines will show if it is."""
         finest = self.needs(bound)
         return finest <= self.proven or (
             finest < self.refuted and self.shown_by(page, bound) >= finest
         )
 
-    def learn(self, page: list[LogEntry], bound: dt.datetime) -> bool:
+    def learn(self, page: list[TailedEntry], bound: dt.datetime) -> bool:
         """Learn from an answer; False if nothing shows that it holds all that the bound lets in."""
         finest = self.needs(bound)
         shown = self.shown_by(page, bound)
@@ -72,7 +72,7 @@ class StartTraits:
             self.refute(finest)  # it is heeded, but cuts nothing off
         return heeded
 
-    def has_lines_beyond(self, page: list[LogEntry], bound: dt.datetime) -> bool:
+    def has_lines_beyond(self, page: list[TailedEntry], bound: dt.datetime) -> bool:
         """Whether a sorted page has lines that the bound excludes."""
         return bool(page) and page[0].created_at < bound
 
@@ -89,7 +89,7 @@ class EndTraits(StartTraits):
         """Index of the coarsest unit to which the server may round without harm to a bound."""
         return min(grain(bound), grain(bound and inclusive(bound)))
 
-    def shown_by(self, page: list[LogEntry], bound: dt.datetime) -> int:
+    def shown_by(self, page: list[TailedEntry], bound: dt.datetime) -> int:
         """Index of the finest unit to which the server, as a sorted page shows, does not round."""
         index = bisect_right(page, bound, key=created_at)
         if index:
@@ -98,7 +98,7 @@ class EndTraits(StartTraits):
                     return finest
         return 0
 
-    def has_lines_beyond(self, page: list[LogEntry], bound: dt.datetime) -> bool:
+    def has_lines_beyond(self, page: list[TailedEntry], bound: dt.datetime) -> bool:
         """Whether a sorted page has lines that the bound excludes."""
         return bool(page) and page[-1].created_at > bound + MICROSECOND
 
@@ -130,7 +130,7 @@ class ServerTraits:
         self._enlarges = True  # takes a limit above the usual one
         self._record = 0  # length of the longest page
 
-    def note_ticks(self, page: list[LogEntry]) -> None:
+    def note_ticks(self, page: list[TailedEntry]) -> None:
         """See how finely the lines of a page are timed."""
         self.finest = max(self.finest, max((grain(entry.created_at) for entry in page), default=0))
 

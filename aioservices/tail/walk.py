@@ -17,7 +17,7 @@ import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 from .bounds import MICROSECOND, SECOND, ceil, earlier, floor, inclusive
 from .cap import CapSearch
@@ -83,7 +83,7 @@ class Walk:
         self._attempts = 0  # full pages of it
         self._cap = cap or CapSearch(traits)
         # Of the last full page of a window: its lines, and how many a page seems to hold.
-        self._known: list[LogEntry] = []
+        self._known: list[TailedEntry] = []
         self._room = traits.room(limit)
         self._keeps_oldest = True  # as far as was seen; it is a guess where to look, no more
         # Ends of windows that were too long, and how many lines of the walk lie before them.
@@ -104,12 +104,12 @@ class Walk:
         start = self._low and floor(self._low, SECOND)
         return Query(start, self._end and inclusive(self._end), self.limit)
 
-    def feed(self, page: list[LogEntry]) -> Segment | None:
+    def feed(self, page: list[TailedEntry]) -> Segment | None:
         """Take in the answer to `query`.
 
         Parameters
         ----------
-        page : list of LogEntry
+        page : list of TailedEntry
             In any order; it is sorted in place.
 
         Returns
@@ -158,7 +158,7 @@ class Walk:
 
     # Segments
 
-    def _feed_inner(self, inner: Plan, page: list[LogEntry], *, full: bool) -> Segment | None:
+    def _feed_inner(self, inner: Plan, page: list[TailedEntry], *, full: bool) -> Segment | None:
         segment = inner.feed(page, full=full)
         if segment is not None:
             segment = self._cut_to_walk(segment)
@@ -169,7 +169,7 @@ class Walk:
             self._open_window()
         return segment
 
-    def _complete(self, page: list[LogEntry], *, proven: bool) -> Segment:
+    def _complete(self, page: list[TailedEntry], *, proven: bool) -> Segment:
         """Close the window: what lies in it is all there is."""
         end = self._end
         if end is not None and page and page[-1].created_at > inclusive(end):
@@ -266,7 +266,7 @@ class Walk:
             return too_long
         return self._goal and ceil(self._goal, SECOND)
 
-    def _narrow(self, page: list[LogEntry]) -> None:
+    def _narrow(self, page: list[TailedEntry]) -> None:
         """Shorten the window, of which the page was full."""
         self._attempts += 1
         low = self._low
@@ -280,7 +280,7 @@ class Walk:
                 return
         self._end = end
 
-    def _target(self, page: list[LogEntry], high: dt.datetime) -> dt.datetime:
+    def _target(self, page: list[TailedEntry], high: dt.datetime) -> dt.datetime:
         """Where a window that was too long would best end."""
         low, oldest, newest = self._low, page[0].created_at, page[-1].created_at
         if self._attempts == 1 and self._keeps_oldest:
@@ -302,7 +302,7 @@ class Walk:
 
     # What full pages tell
 
-    def _note_full(self, page: list[LogEntry]) -> None:
+    def _note_full(self, page: list[TailedEntry]) -> None:
         """Remember what a full page shows."""
         self._horizon = max(self._horizon, page[-1].created_at)
         self._room = min(self.limit, len(page))
@@ -315,7 +315,7 @@ class Walk:
         self._known = page
 
 
-def _near_end_of(page: list[LogEntry]) -> dt.datetime:
+def _near_end_of(page: list[TailedEntry]) -> dt.datetime:
     """The time of a line that comes late in a page, but not last."""
     before_last = bisect_left(page, page[-1].created_at, key=created_at) - 1
     return page[max(0, min(len(page) * 9 // 10, before_last))].created_at

@@ -17,7 +17,7 @@ from operator import attrgetter, eq
 
 import msgspec
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 from .lines import created_at
 
@@ -57,17 +57,17 @@ class Window:
         """The time of the newest line that is counted."""
         return self._newest
 
-    def admit(self, entries: list[LogEntry]) -> list[LogEntry]:
+    def admit(self, entries: list[TailedEntry]) -> list[TailedEntry]:
         """Pick the lines that were not delivered; it does not count them yet.
 
         Parameters
         ----------
-        entries : list of LogEntry
+        entries : list of TailedEntry
             What a stretch of the log holds, by time.
 
         Returns
         -------
-        list of LogEntry
+        list of TailedEntry
             Copies of a line bear their number, from 0 for the first.
         """
         floor, newest = self.floor, self._newest
@@ -78,7 +78,7 @@ class Window:
         if high == low:
             return fresh
         seen: dict[int, int] = {}
-        new: list[LogEntry] = []
+        new: list[TailedEntry] = []
         for entry in islice(entries, low, high):
             key = _key(entry)
             copy = seen.get(key, 0)
@@ -88,7 +88,7 @@ class Window:
                 new.append(entry)
         return new + fresh
 
-    def count(self, entries: Iterable[LogEntry]) -> None:
+    def count(self, entries: Iterable[TailedEntry]) -> None:
         """Note lines as delivered; those below the floor need no note."""
         floor, copies = self.floor, self._copies
         for entry in entries:
@@ -145,7 +145,7 @@ class Window:
         self.raised += 1
 
 
-def _number_copies(entries: list[LogEntry]) -> None:
+def _number_copies(entries: list[TailedEntry]) -> None:
     """Give the copies of a line within one list their numbers."""
     times = list(map(created_at, entries))
     ties = list(compress(count(1), map(eq, times, islice(times, 1, None))))
@@ -155,7 +155,7 @@ def _number_copies(entries: list[LogEntry]) -> None:
     if len(set(map(message, tied))) == len(tied):
         return
     at: dt.datetime | None = None
-    seen: dict[LogEntry, int] = {}
+    seen: dict[TailedEntry, int] = {}
     for entry in tied:
         if entry.created_at != at:
             at = entry.created_at
@@ -165,7 +165,7 @@ def _number_copies(entries: list[LogEntry]) -> None:
         _set_copy(entry, copy)
 
 
-def _set_copy(entry: LogEntry, copy: int) -> None:
+def _set_copy(entry: TailedEntry, copy: int) -> None:
     if entry.copy != copy:
         msgspec.structs.force_setattr(entry, "copy", copy)
 
@@ -174,7 +174,7 @@ def _micros(time: dt.datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
 
-def _key(entry: LogEntry) -> int:
+def _key(entry: TailedEntry) -> int:
     text = f"{entry.stream}\0{entry.source}\0{entry.message}"
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return (_micros(entry.created_at) << 64) + int.from_bytes(digest, "little")

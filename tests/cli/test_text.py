@@ -13,7 +13,7 @@ from aioservices.cli.lines import Format, colour_of
 from aioservices.cli.select import select, terms_from_lines
 from aioservices.cli.text import one_line, printable
 from aioservices.cli.times import in_words, parse_duration, parse_instant
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -32,7 +32,7 @@ def test_an_ordinary_text_stays_as_it_is(text: str) -> None:
 
 @given(ANY_TEXT)
 def test_json_keeps_every_character_in_one_line_of_ascii(text: str) -> None:
-    shown = Format(as_json=True)(LogEntry(message=text, created_at=NOW))
+    shown = Format(as_json=True)(TailedEntry(message=text, created_at=NOW))
     assert shown.isascii()
     assert shown.count("\n") == 1
     assert json.loads(shown)["message"] == text

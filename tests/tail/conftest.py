@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from aioservices import LogEntry, LogTail, Services
+from aioservices import LogTail, Services, TailedEntry
 from aioservices.emulator import Emulator
 
 # How long anything may take before a test counts as failed; nothing waits for that long.
@@ -111,7 +111,7 @@ def looks(emulator: Emulator, service_id: int) -> int:
     return sum(request.path == f"/services/{service_id}" for request in emulator.requests)
 
 
-def instants(entries: list[LogEntry]) -> list[datetime]:
+def instants(entries: list[TailedEntry]) -> list[datetime]:
     return [entry.created_at for entry in entries]
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 import random
 from collections import Counter
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 from aioservices.tail.plan import Query
 from aioservices.tail.reader import LogReader
 from aioservices.tail.traits import ServerTraits
@@ -17,7 +17,7 @@ OVERLAP = 60.0
 Line = tuple[dt.datetime, str | None]
 
 
-def identity(entry: LogEntry) -> Line:
+def identity(entry: TailedEntry) -> Line:
     return entry.created_at, entry.message
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 from aioservices.tail.bounds import MILLISECOND, SECOND, floor
 from aioservices.tail.plan import Query
 
 BASE = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
-_decoder = msgspec.json.Decoder(list[LogEntry])
+_decoder = msgspec.json.Decoder(list[TailedEntry])
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ModelServer:
     def write(self, nanoseconds: int, text: str, visible: dt.datetime = BASE) -> None:
         self.lines.append((nanoseconds, visible, text))
 
-    def ask(self, query: Query, now: dt.datetime) -> list[LogEntry]:
+    def ask(self, query: Query, now: dt.datetime) -> list[TailedEntry]:
         """Answer, through real JSON, so that times are rounded as they really are."""
         self.queries += 1
         behaviour = self.behaviour

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioservices import LogCursor, LogEntry
+from aioservices import LogCursor, TailedEntry
 from aioservices.tail.cursor import Position, position
 from aioservices.tail.window import Window
 
@@ -21,7 +21,7 @@ identifiers = st.integers(1, 2**53)
 zones = st.sampled_from([UTC, timezone(timedelta(hours=-5, minutes=-30))])
 times = st.datetimes(timezones=zones).filter(lambda time: 1 < time.year < 9998)
 entries = st.builds(
-    LogEntry,
+    TailedEntry,
     message=st.none() | st.text(max_size=5),
     stream=st.sampled_from(["stdout", "stderr"]),
     created_at=times,
@@ -48,7 +48,7 @@ cursors = st.builds(
 
 def sample() -> LogCursor:
     window = Window(START)
-    window.count([LogEntry(message="a", stream="stdout", created_at=START, copy=1)])
+    window.count([TailedEntry(message="a", stream="stdout", created_at=START, copy=1)])
     return LogCursor(
         service_id=42, positions=(position(1001, window),), latest_id=1001, latest_at=START
     )
@@ -138,7 +138,7 @@ def test_lines_that_no_window_could_have_written_are_refused(lines: str) -> None
 
 def test_a_cursor_holds_no_text_of_a_line() -> None:
     window = Window(START)
-    window.count([LogEntry(message="password=hunter2", stream="stdout", created_at=START)])
+    window.count([TailedEntry(message="password=hunter2", stream="stdout", created_at=START)])
     cursor = LogCursor(service_id=42, positions=(position(1001, window),))
     assert "hunter2" not in cursor.to_json() + repr(cursor)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 from aioservices.tail.dense import DenseSecond
 from aioservices.tail.endless import EndlessWalk
 from aioservices.tail.plan import Segment
@@ -31,7 +31,7 @@ def mutation(function: Mutation) -> Mutation:
 def drop_equal_times(monkeypatch: pytest.MonkeyPatch) -> None:
     admit = Window.admit
 
-    def broken(self: Window, entries: list[LogEntry]) -> list[LogEntry]:
+    def broken(self: Window, entries: list[TailedEntry]) -> list[TailedEntry]:
         newest = self.newest
         return [e for e in admit(self, entries) if newest is None or e.created_at != newest]
 
@@ -50,7 +50,7 @@ def collapse_copies(monkeypatch: pytest.MonkeyPatch) -> None:
 def add_copies_up(monkeypatch: pytest.MonkeyPatch) -> None:
     count = Window.count
 
-    def broken(self: Window, entries: Iterable[LogEntry]) -> None:
+    def broken(self: Window, entries: Iterable[TailedEntry]) -> None:
         before = dict(self._copies)
         count(self, entries)
         for key, copies in self._copies.items():

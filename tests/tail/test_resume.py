@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from aioservices import LogCursor, LogEntry, LogTail, Services
+from aioservices import LogCursor, LogTail, Services, TailedEntry
 from aioservices.emulator import Emulator, LogBehaviour
 
 from .conftest import PATIENCE, QUICK, collecting, drain, session, take, until, write
@@ -234,7 +234,7 @@ async def test_copies_of_a_line_are_numbered_and_told_apart(
 ) -> None:
     service_id = emulator.add_service("web", deployed=True)
     at = datetime.now(UTC)
-    entries: list[LogEntry] = []
+    entries: list[TailedEntry] = []
     async with services.tail_logs(service_id, **QUICK) as tail:
         for count in (1, 3, 2):
             for _ in range(count):

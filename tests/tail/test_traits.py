@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from aioservices.models import LogEntry
+from aioservices.models import TailedEntry
 from aioservices.tail.endless import EndlessWalk
 from aioservices.tail.traits import EndTraits, ServerTraits, StartTraits
 
@@ -17,8 +17,8 @@ def at(microseconds: int) -> dt.datetime:
     return BASE + dt.timedelta(microseconds=microseconds)
 
 
-def page(*microseconds: int) -> list[LogEntry]:
-    return [LogEntry(message=f"{time}", created_at=at(time)) for time in microseconds]
+def page(*microseconds: int) -> list[TailedEntry]:
+    return [TailedEntry(message=f"{time}", created_at=at(time)) for time in microseconds]
 
 
 @pytest.mark.parametrize(
