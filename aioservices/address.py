@@ -64,6 +64,8 @@ def checked_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
     if base_url is None:
         source = "CIVIS_API_ENDPOINT"
         base_url = os.environ.get("CIVIS_API_ENDPOINT") or DEFAULT_BASE_URL
+    if not isinstance(base_url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"base_url must be a string, not {type(base_url).__name__}")
     parts = urllib.parse.urlsplit(base_url)
     try:
         host, _ = parts.hostname, parts.port
@@ -106,6 +108,8 @@ def checked_path(path: str) -> str:
 
 def encoded_query(params: Mapping[str, QueryValue]) -> str:
     """Encode query parameters: None is left out, a sequence becomes ``name[]=1&name[]=2``."""
+    if not isinstance(params, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"params must be a dictionary, not {type(params).__name__}")
     pairs: list[tuple[str, str]] = []
     for name, value in params.items():
         if value is None:

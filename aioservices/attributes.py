@@ -4,9 +4,10 @@
 
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from inspect import Parameter, signature
 from types import NoneType, UnionType
 from typing import Literal, TypeAlias, TypedDict, TypeVar, cast, get_args, get_origin, is_typeddict
 
@@ -36,6 +37,7 @@ __all__ = [
     "encode_attributes",
     "encode_body",
     "parse_timestamp",
+    "with_keywords",
 ]
 
 
@@ -171,6 +173,34 @@ _Schema: TypeAlias = (
 )
 
 T = TypeVar("T")
+MethodT = TypeVar("MethodT", bound=Callable[..., object])
+
+
+def with_keywords(schema: type[_Schema]) -> Callable[[MethodT], MethodT]:
+    """Have the signature of a method name what its keyword arguments may be.
+
+    Parameters
+    ----------
+    schema : type
+        The TypedDict of what it takes.
+
+    Returns
+    -------
+    callable
+        A decorator. What the method takes stays as it is.
+    """
+
+    def decorate(method: MethodT) -> MethodT:
+        shown = signature(method)
+        *others, _ = shown.parameters.values()
+        keywords = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=msgspec.UNSET, annotation=kind)
+            for name, kind in schema.__annotations__.items()
+        ]
+        vars(method)["__signature__"] = shown.replace(parameters=[*others, *keywords])
+        return method
+
+    return decorate
 
 
 def check_type(value: T, kind: type | UnionType, name: str) -> T:
@@ -350,7 +380,11 @@ def encode_attributes(
             meant = _did_you_mean(name, hints)
             raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{meant}")
     try:
-        members = {_camel(name): _wire(attributes[name], hints[name], name) for name in attributes}
+        members = {
+            _camel(name): _wire(value, hints[name], name)
+            for name, value in attributes.items()
+            if value is not msgspec.UNSET
+        }
     except TypeError as error:
         raise TypeError(f"{method}(): {error}") from None
     return encode_body(**members)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import msgspec
 
 from .errors import APIError, ConnectionFailedError, RequestError
 from .options import Options
@@ -13,6 +16,8 @@ from .response import http_date
 from .retry import backoff_delays, may_repeat, next_delay, parse_retry_after
 
 __all__ = ["Call", "retry_after_of"]
+
+_VARIABLES = frozenset({"environmentVariables", "environment_variables"})
 
 
 class Call:
@@ -28,7 +33,6 @@ class Call:
         "method",
         "options",
         "path",
-        "secrets",
         "started",
         "url",
     )
@@ -40,19 +44,22 @@ class Call:
         url: str,
         body: bytes | None,
         options: Options,
-        secrets: Sequence[str],
     ) -> None:
         self.method = method
         self.path = path
         self.url = url
         self.body = body
         self.options = options
-        self.secrets = secrets
         self.attempts = 0
         self.begun = self.started = math.nan
         self.error: RequestError | None = None
         self.is_hopeless = False  # whether the last failure is bound to be there again
         self.delays: Iterator[float] | None = None
+
+    @property
+    def secrets(self) -> list[str]:
+        """Values of environment variables that it sends, which no message may repeat."""
+        return list(_secrets_in(msgspec.json.decode(self.body))) if self.body else []
 
     def begin(self, now: float) -> None:
         """Note that an attempt begins."""
@@ -92,6 +99,22 @@ class Call:
             jittered=jittered,
             retry_after=retry_after,
         )
+
+
+def _secrets_in(value: object, *, inside: bool = False) -> Iterator[str]:
+    match value:
+        case dict():
+            for name, each in cast("dict[str, object]", value).items():
+                yield from _secrets_in(each, inside=inside or name in _VARIABLES)
+        case list():
+            for each in cast("list[object]", value):
+                yield from _secrets_in(each, inside=inside)
+        case bool():  # is no secret: to hide it would hide every `true` of a message
+            pass
+        case str() | int() | float() if inside and value:
+            yield str(value)
+        case _:
+            pass
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from datetime import datetime
 from operator import attrgetter
 from typing import Literal, TypeAlias, TypeVar, Unpack, cast
@@ -20,6 +20,7 @@ from .attributes import (
     check_type,
     encode_attributes,
     encode_body,
+    with_keywords,
 )
 from .models import (
     Dependency,
@@ -112,7 +113,8 @@ class Endpoints:
         order_dir : {'asc', 'desc'}, optional
             Ascending or descending. The server's default is `desc`.
         iterator : bool, optional
-            True to ignore `limit` and `page_num`. Meant for `async for`.
+            True to ignore `limit` and `page_num`. Meant for `async for`: awaited, it is one page
+            all the same.
 
         Returns
         -------
@@ -138,6 +140,7 @@ class Endpoints:
             ServiceSummary, attrgetter("id"), "services", filters, limit, page_num, iterator
         )
 
+    @with_keywords(NewServiceAttributes)
     async def post(self, **attributes: Unpack[NewServiceAttributes]) -> Service:
         """Create a service.
 
@@ -169,9 +172,7 @@ class Endpoints:
             )
         """
         body = encode_attributes("post", attributes, NewServiceAttributes)
-        return await self._call(
-            Service, "POST", "services", body=body, secrets=_environment(attributes)
-        )
+        return await self._call(Service, "POST", "services", body=body)
 
     async def get(self, id: int) -> Service:
         """Get a service.
@@ -201,6 +202,7 @@ class Endpoints:
         """
         return await self._call(Service, "GET", f"services/{check_int(id, 'id')}")
 
+    @with_keywords(ServiceAttributes)
     async def put(self, id: int, **attributes: Unpack[ServiceAttributes]) -> Service:
         """Replace all attributes of a service: what is not given gets its default.
 
@@ -231,8 +233,9 @@ class Endpoints:
         """
         path = f"services/{check_int(id, 'id')}"
         body = encode_attributes("put", attributes, ServiceAttributes)
-        return await self._call(Service, "PUT", path, body=body, secrets=_environment(attributes))
+        return await self._call(Service, "PUT", path, body=body)
 
+    @with_keywords(ServiceAttributes)
     async def patch(self, id: int, **attributes: Unpack[ServiceAttributes]) -> Service:
         """Change some attributes of a service: what is not given stays as it is.
 
@@ -263,7 +266,7 @@ class Endpoints:
         """
         path = f"services/{check_int(id, 'id')}"
         body = encode_attributes("patch", attributes, ServiceAttributes)
-        return await self._call(Service, "PATCH", path, body=body, secrets=_environment(attributes))
+        return await self._call(Service, "PATCH", path, body=body)
 
     async def post_clone(self, id: int) -> Service:
         """Create a copy of a service.
@@ -422,7 +425,8 @@ class Endpoints:
         order_dir : {'asc', 'desc'}, optional
             Ascending or descending. The server's default is `desc`.
         iterator : bool, optional
-            True to ignore `limit` and `page_num`. Meant for `async for`.
+            True to ignore `limit` and `page_num`. Meant for `async for`: awaited, it is one page
+            all the same.
 
         Returns
         -------
@@ -938,11 +942,10 @@ class Endpoints:
         *,
         params: Mapping[str, QueryValue] | None = None,
         body: bytes | None = None,
-        secrets: Sequence[str] = (),
     ) -> T:
         """Make a call that is answered by a value."""
         response = await self._transport.send(
-            method, path, params=params, body=body, options=self._options, secrets=secrets
+            method, path, params=params, body=body, options=self._options
         )
         return decode(response, answer)
 
@@ -990,10 +993,3 @@ def _optional_int(value: OptionalT, name: str, *, least: int = 0) -> OptionalT:
     if value is None or value is UNSET:
         return value
     return cast("OptionalT", check_int(value, name, least=least))
-
-
-def _environment(attributes: ServiceAttributes) -> builtins.list[str]:
-    """Values of environment variables, which no message may repeat."""
-    variables = attributes.get("environment_variables") or {}
-    # A boolean is no secret: to hide it would hide every `true` of a message.
-    return [str(value) for value in variables.values() if value and not isinstance(value, bool)]

@@ -32,7 +32,10 @@ __all__ = [
     "api_error",
     "decode_error",
     "redact",
+    "single_line",
 ]
+
+_LONGEST_TEXT = 1000
 
 
 class ServicesError(Exception):
@@ -92,7 +95,7 @@ class DeploymentFailedError(ServicesError):
         self.state_message = state_message
         self.logs = logs
         text = f"deployment {deployment_id} of service {service_id} is {state or 'in no state'}"
-        super().__init__(f"{text}: {state_message}" if state_message else text)
+        super().__init__(f"{text}: {single_line(state_message)}" if state_message else text)
 
 
 class DeploymentTimeoutError(ServicesError, TimeoutError):
@@ -120,7 +123,7 @@ class DeploymentTimeoutError(ServicesError, TimeoutError):
         self.deployment_id = deployment_id
         self.state = state
         self.state_message = state_message
-        said = f": {state_message}" if state_message else ""
+        said = f": {single_line(state_message)}" if state_message else ""
         super().__init__(
             f"deployment {deployment_id} of service {service_id} is still "
             f"{state or 'in an unknown state'} after {timeout:g} s{said}"
@@ -201,9 +204,9 @@ class APIError(RequestError):
         self.body = body
         said = description or error
         text = _status_text(status)
-        super().__init__(
-            f"{text}: {said}" if said else text, method=method, path=path, attempts=attempts
-        )
+        if said:
+            text = f"{text}: {single_line(said)}"
+        super().__init__(text, method=method, path=path, attempts=attempts)
 
 
 class BadRequestError(APIError):
@@ -400,6 +403,18 @@ def redact(text: str | None, secrets: Iterable[str]) -> str | None:
         else:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     return text
+
+
+def single_line(text: str, most: int = _LONGEST_TEXT) -> str:
+    """Make what a server said fit for a message: one line, not too long, nothing that acts."""
+    text = " ".join(text.split())
+    if len(text) > most:
+        text = f"{text[: most - 1]}…"
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def _describe_body(headers: Mapping[str, str], body: bytes) -> str | None:

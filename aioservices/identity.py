@@ -14,6 +14,8 @@ __all__ = ["anonymous_headers", "checked_key", "job_headers"]
 def checked_key(api_key: str | None) -> str:
     """Check an API key, or take it from the environment variable ``CIVIS_API_KEY``."""
     key = os.environ.get("CIVIS_API_KEY", "") if api_key is None else api_key
+    if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"api_key must be a string, not {type(key).__name__}")
     if not key:
         raise MissingAPIKeyError(
             "no API key: set the environment variable CIVIS_API_KEY, or give api_key"

@@ -673,7 +673,7 @@ def to_dict(value: msgspec.Struct | Iterable[msgspec.Struct]) -> dict[str, JSON]
     dict or list
         A dictionary for a model, with its attributes as keys (`snake_case`, in their order), or
         a list of such dictionaries. Timestamps are RFC 3339 texts. The names of environment
-        variables stay as they are. Secrets are included, unlike in `repr`.
+        variables stay as they are. Secrets are included, unlike in `repr`. An error is its text.
 
     Examples
     --------
@@ -682,10 +682,12 @@ def to_dict(value: msgspec.Struct | Iterable[msgspec.Struct]) -> dict[str, JSON]
     """
     if isinstance(value, msgspec.Struct):
         return _fields(value)
-    return [_builtin(each) for each in value]
+    return [_fields(each) for each in value]
 
 
 def _fields(value: msgspec.Struct) -> dict[str, JSON]:
+    if not isinstance(value, msgspec.Struct):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"to_dict() takes models of this library, not {type(value).__name__}")
     return {name: _builtin(getattr(value, name)) for name in value.__struct_fields__}
 
 
@@ -700,7 +702,9 @@ def _builtin(value: object) -> JSON:
         case dict():
             members = cast("dict[str, object]", value)
             return {name: _builtin(each) for name, each in members.items()}
-        case list():
-            return [_builtin(each) for each in cast("list[object]", value)]
+        case list() | tuple():
+            return [_builtin(each) for each in cast("Iterable[object]", value)]
+        case Exception():  # of an outcome
+            return str(value)
         case _:
             raise TypeError(f"to_dict() takes models of this library, not {type(value).__name__}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, cast
 
 from .address import QueryValue
@@ -71,10 +71,9 @@ class _Undecoded(Endpoints):
         *,
         params: Mapping[str, QueryValue] | None = None,
         body: bytes | None = None,
-        secrets: Sequence[str] = (),
     ) -> Any:
         return await self._transport.send(
-            method, path, params=params, body=body, options=self._options, secrets=secrets
+            method, path, params=params, body=body, options=self._options
         )
 
     async def _act(self, method: str, path: str) -> Any:

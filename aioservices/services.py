@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -14,9 +15,10 @@ import anyio
 import msgspec
 
 from .address import QueryValue, checked_path
-from .attributes import check_int, check_ints, encode, parse_timestamp
+from .attributes import check_int, check_ints, check_type, encode, parse_timestamp
 from .budget import RateLimit
 from .endpoints import Endpoints
+from .errors import SessionClosedError
 from .fleet.checks import check_seconds
 from .fleet.deploy import DeployRun
 from .fleet.waiting import wait_until_running
@@ -111,6 +113,8 @@ class Services(Endpoints):
         self._raw: RawServices | None = None
 
     async def __aenter__(self) -> Self:
+        if self.closed:
+            raise SessionClosedError
         return self
 
     async def __aexit__(
@@ -308,6 +312,8 @@ class Services(Endpoints):
         APIError, ConnectionFailedError, RequestTimeoutError
             As every call.
         """
+        check_type(method, str, "method")
+        check_type(path, str, "path")
         if not (method.isascii() and method.isalpha()):
             raise ValueError(f"method must be the name of an HTTP method, not {method!r}")
         return await self._transport.send(
@@ -557,7 +563,13 @@ class Services(Endpoints):
         -------
         callable
             The function, so that this can be used as a decorator.
+
+        Raises
+        ------
+        TypeError
+            If it is no function, or an asynchronous one, which nobody would wait for.
         """
+        _check_observer(observer)
         self._transport.request_observers.append(observer)
         return observer
 
@@ -574,10 +586,23 @@ class Services(Endpoints):
         -------
         callable
             The function, so that this can be used as a decorator.
+
+        Raises
+        ------
+        TypeError
+            If it is no function, or an asynchronous one, which nobody would wait for.
         """
+        _check_observer(observer)
         self._transport.response_observers.append(observer)
         return observer
 
     def __repr__(self) -> str:
         closed = ", closed" if self.closed else ""
         return f"<{type(self).__name__} {self._transport.base_url}{closed}>"
+
+
+def _check_observer(observer: object) -> None:
+    if not callable(observer) or any(
+        map(inspect.iscoroutinefunction, (observer, type(observer).__call__))
+    ):
+        raise TypeError(f"an observer must be a function that is not async, not {observer!r}")

@@ -11,7 +11,7 @@ import functools
 import io
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import aiohttp
@@ -41,6 +41,7 @@ from .errors import (
     SessionClosedError,
     api_error,
     redact,
+    single_line,
 )
 from .identity import anonymous_headers, checked_key, job_headers
 from .options import Options, RequestInfo, ResponseInfo
@@ -152,7 +153,6 @@ class Transport:
         params: Mapping[str, QueryValue] | None = None,
         body: bytes | None = None,
         options: Options,
-        secrets: Sequence[str] = (),
     ) -> RawResponse:
         """Send a request until it is answered, refused for good, or out of attempts.
 
@@ -167,8 +167,6 @@ class Transport:
         body : bytes, optional
             JSON.
         options : Options
-        secrets : sequence of str
-            What no message may repeat, apart from the API key.
 
         Returns
         -------
@@ -183,7 +181,7 @@ class Transport:
         url = self.base_url + path
         if params and (query := encoded_query(params)):
             url = f"{url}?{query}"
-        call = Call(method, path, url, body, options, secrets)
+        call = Call(method, path, url, body, options)
         while True:
             now = time.monotonic()
             if self._gate.try_enter(now, background=options.background):
@@ -334,7 +332,7 @@ class Transport:
             cls = ConnectionFailedError
             # Cut only when it is redacted: a part of a secret would not be found.
             said = redact(str(problem), (*self._secrets, *call.secrets)) or type(problem).__name__
-            text = " ".join(said.split())[:_LONGEST_TEXT]
+            text = single_line(said, _LONGEST_TEXT)
             if isinstance(problem, aiohttp.ClientResponseError) and not never_sent:
                 text = "what was received is not valid HTTP"  # aiohttp would quote it
             if not never_sent:

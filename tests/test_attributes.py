@@ -1,5 +1,6 @@
 """What a caller may pass: how it is checked, and how it is written on the wire."""
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioservices import Services
 from aioservices.attributes import (
     NewServiceAttributes,
     ServiceAttributes,
@@ -146,6 +148,24 @@ def test_put_and_patch_take_neither_type_nor_hidden() -> None:
     for name in ("type", "hidden"):
         with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
             wire("put", **{name: None})
+
+
+@pytest.mark.parametrize("owner", [Services, Services("key" * 9).raw])
+def test_the_signature_of_a_method_names_its_attributes(owner: object) -> None:
+    own = {"self", "id"}
+    for name, schema in (
+        ("post", NewServiceAttributes),
+        ("put", ServiceAttributes),
+        ("patch", ServiceAttributes),
+    ):
+        parameters = inspect.signature(getattr(owner, name)).parameters
+        keywords = [each for each in parameters.values() if each.name not in own]
+        assert [each.name for each in keywords] == list(schema.__annotations__)
+        assert {each.kind for each in keywords} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_an_attribute_that_stands_for_nothing_is_not_sent() -> None:
+    assert wire(name="web", cpu=msgspec.UNSET) == {"name": "web"}
 
 
 def test_an_unknown_attribute_is_named_with_what_was_meant() -> None:

@@ -153,6 +153,30 @@ def test_a_decode_error_names_the_field() -> None:
     assert "$[0]" in str(error)
 
 
+@given(st.text())
+def test_no_message_is_longer_than_it_need_be_or_more_than_a_line(said: str) -> None:
+    body = msgspec.json.encode({"errorDescription": said * 100})
+    error = make(422, body)
+    assert error.description == said * 100
+    assert str(error).isprintable()
+    assert len(str(error)) < 10_100  # each character may need ten to be shown
+
+
+def test_a_long_description_is_cut_in_the_message_only() -> None:
+    error = make(422, msgspec.json.encode({"errorDescription": "\x1b[31m" + "no " * 1000}))
+    assert str(error).startswith(r"GET services/42: 422 Unprocessable Entity: \x1b[31mno no ")
+    assert str(error).endswith("… (3 attempts)")
+    assert len(str(error)) < 1100
+    assert len(error.description or "") == 3005
+
+
+def test_the_message_of_a_deployment_is_one_line() -> None:
+    where = {"service_id": 1, "deployment_id": 2, "state": "failed", "state_message": "a\n\x1bb"}
+    for error in (DeploymentFailedError(**where), DeploymentTimeoutError(**where, timeout=1)):  # type: ignore[arg-type]
+        assert str(error).endswith(r": a \x1bb")
+        assert error.state_message == "a\n\x1bb"
+
+
 @given(st.text(min_size=4), st.text(), st.text())
 def test_a_secret_is_never_repeated(secret: str, before: str, after: str) -> None:
     text = redact(before + secret + after, [secret])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from aioservices import models
+from aioservices import DeployOutcome, SessionClosedError, models
 from aioservices.models import (
     Credential,
     Dependency,
@@ -467,8 +467,20 @@ def test_to_dict_takes_several_values_at_once() -> None:
 
 
 def test_to_dict_refuses_what_is_no_model() -> None:
-    with pytest.raises(TypeError, match="models of this library, not object"):
-        to_dict([object()])  # type: ignore[list-item]
+    for wrong, kind in (([object()], "object"), ("text", "str"), ({"a": ADA}, "str")):
+        with pytest.raises(TypeError, match=f"models of this library, not {kind}"):
+            to_dict(wrong)  # type: ignore[arg-type]
+
+
+def test_to_dict_tells_the_error_of_an_outcome() -> None:
+    error = SessionClosedError("the session is closed")
+    outcome = DeployOutcome(service_id=1, deployment=None, error=error, elapsed=0.5)
+    assert to_dict(outcome) == {
+        "service_id": 1,
+        "deployment": None,
+        "error": "the session is closed",
+        "elapsed": 0.5,
+    }
 
 
 @given(

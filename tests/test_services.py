@@ -286,6 +286,12 @@ async def test_an_option_of_a_wrong_type_is_refused(name: str, value: object) ->
             services.with_options(**{name: value})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("name", "value"), [("api_key", b"key"), ("api_key", 5), ("base_url", 1)])
+def test_a_session_is_not_made_of_a_wrong_type(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be a string, not {type(value).__name__}"):
+        Services(**{"api_key": KEY, name: value})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("value", ["text", 8080, 1.5, True, None])
 async def test_the_variables_of_a_service_are_taken_as_they_come_and_can_be_passed_back(
     value: object,
@@ -323,6 +329,23 @@ async def test_request_leads_nowhere_else(path: str) -> None:
         assert server.requests == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": 5}, "method must be a string"),
+        ({"path": b"users"}, "path must be a string"),
+        ({"params": [("a", 1)]}, "params must be a dictionary"),
+    ],
+)
+async def test_request_names_an_argument_of_a_wrong_type(
+    arguments: dict[str, Any], message: str
+) -> None:
+    async with hostile(stall) as server, session(server) as services:
+        with pytest.raises(TypeError, match=message):
+            await services.request(**{"method": "GET", "path": "users"} | arguments)
+        assert server.requests == []
+
+
 async def test_request_refuses_what_is_no_method() -> None:
     async with hostile(answer({})) as server, session(server) as services:
         with pytest.raises(ValueError, match="method must be the name of an HTTP method"):
@@ -354,6 +377,18 @@ async def test_an_observer_can_be_a_decorated_function() -> None:
         assert paths == ["services/42", "by hand"]
 
 
+class AsyncObserver:
+    async def __call__(self, info: object) -> None: ...
+
+
+@pytest.mark.parametrize("observer", [None, 5, anyio.sleep, AsyncObserver()])
+async def test_what_cannot_observe_is_refused_at_once(observer: Any) -> None:
+    async with hostile(stall) as server, session(server) as services:
+        for register in (services.on_request, services.on_response):
+            with pytest.raises(TypeError, match="an observer must be a function that is not async"):
+                register(observer)
+
+
 async def test_a_closed_session_says_so() -> None:
     async with hostile(answer(SERVICE)) as server:
         services = session(server)
@@ -363,6 +398,8 @@ async def test_a_closed_session_says_so() -> None:
         await services.aclose()
         with pytest.raises(SessionClosedError, match="closed"):
             await services.get(42)
+        with pytest.raises(SessionClosedError, match="closed"):
+            await services.__aenter__()
         assert "closed" in repr(services)
 
 
@@ -384,6 +421,25 @@ async def test_an_error_that_echoes_an_environment_variable_is_kept_from_telling
         with pytest.raises(UnprocessableError, match="DB_URL") as caught:
             await call(*arguments, environment_variables={"DB_URL": "pg://hush", "EMPTY": None})
         assert "hush" not in str(caught.value) + repr(caught.value)
+
+
+@pytest.mark.parametrize("name", ["environmentVariables", "environment_variables"])
+async def test_a_call_of_any_other_endpoint_keeps_the_variables_of_its_body_secret(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    echo = {"errorDescription": "DB_URL: pg://hush or [48151623] is no URL"}
+    body = {"jobs": [{name: {"DB_URL": "pg://hush", "IDS": [48151623], "EMPTY": None}}]}
+    again = RetryPolicy(max_attempts=2, base_delay=0.001)
+    async with (
+        hostile(answer(echo, status=503)) as server,
+        Services(KEY, base_url=server.url, retry=again) as services,
+    ):
+        with pytest.raises(ServerError, match=r"DB_URL: \*\*\* or \[\*\*\*\]") as caught:
+            await services.request("PUT", "other", json=body)
+    told = str(caught.value) + repr(caught.value) + caplog.text
+    assert "the next one follows" in told
+    assert "hush" not in told
+    assert "48151623" not in told
 
 
 async def test_a_new_token_is_given_and_not_shown() -> None:

@@ -127,9 +127,13 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
         Raises
         ------
+        TypeError
+            If it is no text.
         ValueError
             If it is cut, changed, something else, or of a version that is not known.
         """
+        if not isinstance(text, str | bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a cursor is read from a string, not {type(text).__name__}")
         try:
             version = _version_decoder.decode(text).version
             document = _document_decoder.decode(text) if version == _VERSION else None

@@ -128,6 +128,11 @@ def test_a_cursor_of_a_newer_version_is_refused_by_name() -> None:
         LogCursor.from_json(json.dumps(document))
 
 
+def test_what_is_no_text_is_no_cursor() -> None:
+    with pytest.raises(TypeError, match="is read from a string, not NoneType"):
+        LogCursor.from_json(None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("lines", ["AAA=", "!", "/" * 28])
 def test_lines_that_no_window_could_have_written_are_refused(lines: str) -> None:
     place = Position(deployment_id=1001, floor=START, lines=lines)

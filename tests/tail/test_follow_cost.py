@@ -16,7 +16,6 @@ from tests.hostile import hostile
 from .conftest import QUICK, collecting, looks, queries, session, take, until, write, write_spread
 from .plain import PlainServer
 
-
 # Seconds between two requests where 0.1 s are asked for: less the jitter, and less one request
 # more than there are intervals in what is counted.
 AT_REST = 0.065
