@@ -1,6 +1,7 @@
 """Why a deployment failed, with the last lines of its log."""
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ __all__ = ["failure_of", "last_lines"]
 log = logging.getLogger(__name__)
 
 _LINES = 20
+_SHORT = 100  # lines of a page that no server would cut
 _LOOK_BACK = timedelta(seconds=60)
 _LATE = 1.0  # the last lines may become visible a little after the end
 _PATIENCE = 15.0
@@ -38,10 +40,10 @@ async def failure_of(
     message : str, optional
         What to say of it. Default: its own state message.
     """
-    lines: Sequence[str] = ()
+    lines: deque[str] = deque(maxlen=_LINES)
     try:
         with anyio.move_on_after(_PATIENCE):
-            lines = await _read_end(session, service_id, deployment)
+            await _read_end(session, service_id, deployment, lines)
     except ServicesError as exc:
         log.info("no log of deployment %d: %s", deployment.deployment_id, exc)
     return DeploymentFailedError(
@@ -72,8 +74,8 @@ def last_lines(entries: Sequence[LogEntry], count: int = _LINES) -> list[str]:
 
 
 async def _read_end(
-    session: Session, service_id: int, deployment: DeploymentSummary
-) -> Sequence[str]:
+    session: Session, service_id: int, deployment: DeploymentSummary, lines: deque[str]
+) -> None:
     number = deployment.deployment_id
     # Which end of a long log a page shows is not documented: ask for its end alone, first.
     end = deployment.updated_at or deployment.created_at
@@ -81,5 +83,12 @@ async def _read_end(
     entries = await session.list_deployments_logs(service_id, number, start_at=near_end)
     if not entries:
         await anyio.sleep(_LATE)
+        near_end = None
         entries = await session.list_deployments_logs(service_id, number)
-    return last_lines(entries)
+    lines.extend(last_lines(entries))
+    if len(entries) > _SHORT:
+        async with session.tail_logs(service_id, number, start_at=near_end, follow=False) as tail:
+            last: deque[str] = deque(maxlen=_LINES)
+            async for batch in tail.batches():
+                last.extend(entry.message or "" for entry in batch)
+        lines.extend(last)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, Self
 from aioservices.models import Deployment, DeploymentSummary, LogEntry, Service, ServiceSummary
 from aioservices.options import RequestInfo, ResponseInfo
 from aioservices.response import RawResponse
+from aioservices.tail import LogTail
 
 __all__ = ["RawSession", "Session"]
 
@@ -89,4 +90,15 @@ class Session(Protocol):
         self, id: int, deployment_id: int, *, start_at: datetime | None = None
     ) -> Sequence[LogEntry]:
         """``GET /services/{id}/deployments/{deployment_id}/logs``."""
+        ...
+
+    def tail_logs(
+        self,
+        id: int,
+        deployment_id: int | None = None,
+        *,
+        start_at: datetime | None = None,
+        follow: bool = True,
+    ) -> LogTail:
+        """All pages of a log."""
         ...

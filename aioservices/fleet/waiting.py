@@ -45,6 +45,7 @@ async def wait_until_running(
     check_seconds(poll_interval, "poll_interval")
     seen: Deployment | None = None
     interval = poll_interval
+    has_ended = False
     with anyio.move_on_after(timeout):
         while True:
             try:
@@ -57,13 +58,15 @@ async def wait_until_running(
                 progress = progress_of(deployment_id, looked)
                 if progress is Progress.RUNNING:
                     return looked
-                if progress is Progress.ENDED:
-                    raise await failure_of(session, service_id, looked)
                 if seen is not None and seen.state != looked.state:
                     interval = poll_interval
-                seen = looked
+                seen, has_ended = looked, progress is Progress.ENDED
+                if has_ended:
+                    break
             await anyio.sleep(interval)
             interval = min(interval * _GROWTH, poll_interval * _SLOWEST)
+    if seen is not None and has_ended:  # of which the time for its log must not make a timeout
+        raise await failure_of(session, service_id, seen)
     raise _timed_out(service_id, deployment_id, seen, timeout)
 
 

@@ -157,7 +157,8 @@ class DenseSecond:
                 end = ceil(time, unit)
                 if self._done < end < last:
                     return end
-        return None
+        # Since the window was opened the log may have grown by more than a second.
+        return last if self._ends[-1] is None else None
 
     def _places(self, ahead: list[TailedEntry], last: dt.datetime) -> Iterator[dt.datetime]:
         """Where the window may be parted, the best place first."""

@@ -125,7 +125,8 @@ class Walk:
             self._cap.judge(page)
             return None
         self._cap.compare(query, page)
-        full = self._traits.is_full(len(page), query.limit)
+        # One as long as usual, where a larger one was asked for, shows that there is none.
+        full = self._traits.is_full(len(page), query.limit) or len(page) == self.limit
         growth = self._traits.growth(len(page))
         self._traits.note_ticks(page[:: max(1, len(page) - 1)])  # of many lines the ends will do
         is_suspect = growth > 0 and not full

@@ -45,6 +45,9 @@ class History:
         self.delivered: Counter[Line] = Counter()
         self.copies: set[tuple[dt.datetime, str | None, int]] = set()
         self.gaps: list[tuple[dt.datetime | None, dt.datetime | None]] = []
+        # While a page is on its way: seconds that pass, and lines that are written.
+        self.latency = 0.0
+        self.rate = 0
 
     def new_reader(self) -> LogReader:
         return LogReader(self.window, overlap=OVERLAP, limit=self.limit, traits=self.traits)
@@ -66,7 +69,11 @@ class History:
             asked += 1
             room = min(self.limit, self.server.behaviour.cap or self.limit)
             assert asked < 20 * len(self.server.lines) / room + 500, "no end of queries"
-            segment = walk.feed(self.server.ask(query, self.now))
+            page = self.server.ask(query, self.now)
+            if self.latency and asked <= 30:  # who reads must be able to catch up
+                self.wait(self.latency)
+                self.write(self.rate, spread=self.latency, late=0.0, unit=1000)
+            segment = walk.feed(page)
             if segment is None:
                 continue
             stretch = self.reader.take(segment, self.now)

@@ -55,6 +55,15 @@ def test_every_line_comes_once_or_lies_in_a_reported_gap(
     assert not history.unreported()
 
 
+@thoroughly(40)
+@given(behaviours, seeds, st.sampled_from([2, 3, 5, 9]))
+def test_no_page_is_too_small_to_be_followed(behaviour: Behaviour, seed: int, cap: int) -> None:
+    history = History(replace(behaviour, cap=cap), seed, cap)
+    history.live(moves=12)
+    assert not history.surplus()
+    assert not history.unreported()
+
+
 @thoroughly(100)
 @given(behaviours, seeds, st.sampled_from([200, 2000]))
 def test_where_every_second_fits_the_largest_page_nothing_is_missing(
@@ -99,6 +108,22 @@ def test_a_server_that_ignores_end_at_loses_nothing_in_silence(
     history.live()
     assert not history.surplus()
     assert not history.unreported()
+
+
+@thoroughly(60)
+@given(fine_behaviours, seeds, st.integers(1, 15), st.sampled_from([0.1, 0.4, 1.5]))
+def test_a_log_that_grows_while_it_is_read_has_no_gaps(
+    behaviour: Behaviour, seed: int, rate: int, latency: float
+) -> None:
+    history = History(replace(behaviour, cap=40), seed, 40)
+    for _ in range(8):
+        history.latency, history.rate = latency, rate
+        history.poll(whole=False)
+        history.wait(0.5)
+        history.latency = 0.0
+    history.end()
+    assert not history.missing()
+    assert not history.gaps
 
 
 SECONDS = 10**9
