@@ -15,7 +15,7 @@ from aioservices import (
     RetryPolicy,
     Services,
 )
-from aioservices.emulator import Cut, Emulator, Garble, Reset, Respond
+from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond
 from aioservices.emulator.faults import Effect
 from aioservices.fleet.failure import last_lines
 from aioservices.fleet.roster import Roster
@@ -102,6 +102,30 @@ async def test_the_last_lines_are_found_also_if_they_were_written_long_before_th
     slow.set_state(1, "failed")
     with pytest.raises(DeploymentFailedError) as caught:
         await patient.wait_until_running(1, number, **QUICK)
+    assert caught.value.logs == ("the only line",)
+
+
+async def test_the_last_lines_are_found_also_on_the_last_of_many_pages(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    for line in range(10_030):  # more than a page
+        slow.log(1, f"line {line}")
+    slow.set_state(1, "failed")
+    with pytest.raises(DeploymentFailedError) as caught:
+        await patient.wait_until_running(1, number, **QUICK)
+    assert caught.value.logs == tuple(f"line {line}" for line in range(10_010, 10_030))
+
+
+async def test_a_failure_is_no_timeout_because_its_log_takes_longer(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    slow.log(1, "the only line")
+    slow.set_state(1, "failed", message="No such image")
+    slow.fault(Delay(1.0), path="/services/*/deployments/*/logs")
+    with pytest.raises(DeploymentFailedError, match="No such image") as caught:
+        await patient.wait_until_running(1, number, poll_interval=0.02, timeout=0.5)
     assert caught.value.logs == ("the only line",)
 
 
