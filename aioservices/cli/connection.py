@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 import sys
 import traceback
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from aioservices.address import checked_base_url
 from aioservices.errors import APIError, ConnectionFailedError, RateLimitedError, RequestError
+from aioservices.response import http_date
 from aioservices.retry import RetryPolicy
 from aioservices.services import Services
 from aioservices.tail import LogGap
@@ -127,6 +129,11 @@ class Connection:
                 said = f"the rate limit is reached: trying again in {in_words(wait)}"
                 print(f"aioservices: {said}", file=sys.stderr, flush=True)
         return await call(services)
+
+    async def now(self, services: Services) -> dt.datetime:
+        """Ask the server what time it is: its clock has dated the lines, ours may be wrong."""
+        response = await self.reach(services, lambda view: view.raw.list(limit=1))
+        return http_date(response.headers) or dt.datetime.now(dt.UTC)
 
 
 def _is_closed_pipe(error: BaseException) -> bool:

@@ -146,6 +146,8 @@ def checked_template(template: str) -> str:
     for _, field, spec, conversion in string.Formatter().parse(template):
         if field is not None and (field not in FIELDS or conversion or "{" in (spec or "")):
             raise ValueError(f"{{{field}}} is no field: there are {', '.join(FIELDS)}")
+        if re.search(r"\d{4}", spec or ""):
+            raise ValueError(f"{{{field}:{spec}}} is wider than any terminal")
     template.format(**dict.fromkeys(FIELDS, ""))
     return template
 

@@ -20,6 +20,7 @@ from .output import write
 from .place import CursorFile
 from .run import run
 from .targets import Target, find
+from .times import Instant
 
 __all__ = ["logs"]
 
@@ -68,8 +69,8 @@ def logs(
     service: str,
     follow: bool,
     last: int | None,
-    since: dt.datetime | None,
-    until: dt.datetime | None,
+    since: Instant | None,
+    until: Instant | None,
     deployment_id: int | None,
     cursor_path: str | None,
     chosen: Filter,
@@ -95,12 +96,18 @@ def logs(
                 click.echo(f"aioservices: service {target.id} has no log, {note}", err=True)
                 if not follow:
                     return 0
-            log = _Log(services, target, deployment_id, until, chosen, shown, place)
-            if last is not None and resume is None:
-                resume = await log.show_last(last, since)
+            now = begin = end = None
+            if since or until or last is not None:
+                now = await connection.now(services)
+                begin, end = since and since.at(now), until and until.at(now)
+            if begin and end and end < begin:
+                raise CommandError("--until is before --since", status=MISUSED)
+            log = _Log(services, target, deployment_id, end, chosen, shown, place)
+            if last is not None and now is not None and resume is None:
+                resume = await log.show_last(last, begin, now=now)
                 if not follow:
                     return 0
-            await log.show(resume, since, follow=follow)
+            await log.show(resume, begin, follow=follow)
         return 0
 
     return run(main)
@@ -138,7 +145,9 @@ class _Log:
         self._shown = shown
         self._place = place
 
-    async def show_last(self, count: int, since: dt.datetime | None) -> LogCursor:
+    async def show_last(
+        self, count: int, since: dt.datetime | None, *, now: dt.datetime
+    ) -> LogCursor:
         """Show the last lines that there are by now.
 
         Returns
@@ -146,7 +155,7 @@ class _Log:
         LogCursor
             It stands behind them: what was left out before them does not come any more.
         """
-        first, *others = _beginnings(since, self._until, now=dt.datetime.now(dt.UTC))
+        first, *others = _beginnings(since, self._until, now=now)
         kept, cursor = await self._read_last(count, first)
         for begin in others:
             if len(kept) == count:

@@ -13,7 +13,7 @@ import click
 from .connection import Connection
 from .lines import FIELDS, Filter, Format, checked_template
 from .render import coloured
-from .times import parse_duration, parse_instant
+from .times import Instant, parse_duration
 
 __all__ = ["DURATION", "INSTANT", "as_json", "connected", "examples", "line_options"]
 
@@ -42,18 +42,20 @@ class _Duration(click.ParamType[float]):
 DURATION = _Duration()
 
 
-class _Instant(click.ParamType[dt.datetime]):
+class _Instant(click.ParamType[Instant]):
     """A time, as people write it."""
 
     name = "time"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dt.datetime:
+    ) -> Instant:
+        instant = Instant(str(value))
         try:
-            return parse_instant(str(value), now=dt.datetime.now(dt.UTC))
+            instant.at(dt.datetime.now(dt.UTC))  # roughly, to see that it is one
         except ValueError as exc:
             self.fail(str(exc), param, ctx)
+        return instant
 
 
 class _Pattern(click.ParamType[re.Pattern[str]]):

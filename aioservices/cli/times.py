@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from typing import NamedTuple
 
-__all__ = ["in_words", "parse_duration", "parse_instant"]
+__all__ = ["Instant", "in_words", "parse_duration", "parse_instant"]
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhdw])")
@@ -75,6 +76,16 @@ def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:
         raise ValueError(
             f"{text!r} is no instant: write it as 10m (ago), 2026-11-23 or 2026-11-23T12:34"
         ) from None
+
+
+class Instant(NamedTuple):
+    """An instant as somebody wrote it, which may count from now."""
+
+    text: str
+
+    def at(self, now: dt.datetime) -> dt.datetime:
+        """Say when it is, by a clock that says it is now; see `parse_instant`."""
+        return parse_instant(self.text, now=now)
 
 
 def in_words(seconds: float) -> str:

@@ -17,6 +17,7 @@ from .output import write
 from .run import run
 from .select import is_pattern, matches
 from .targets import find
+from .times import Instant
 
 __all__ = ["watch"]
 
@@ -53,7 +54,7 @@ def watch(
     connection: Connection,
     *,
     terms: Sequence[str],
-    since: dt.datetime | None,
+    since: Instant | None,
     hold_back: float | None,
     refresh: float,
     chosen: Filter,
@@ -68,9 +69,10 @@ def watch(
 
     Without --since it begins with the lines of the last ten seconds.
     """
-    begin = since or dt.datetime.now(dt.UTC) - _A_MOMENT
 
     async def begun(services: Services) -> LogWatch:
+        now = await connection.now(services)
+        begin = now - _A_MOMENT if since is None else since.at(now)
         name = terms[0] if len(terms) == 1 and is_pattern(terms[0]) else None
         ids: list[int] | None = None
         if terms and name is None:

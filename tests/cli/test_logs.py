@@ -47,6 +47,8 @@ async def test_a_log_is_shown_whole(cli: Cli, web: int) -> None:
         (["--grep", "("], None),
         (["--template", "{what}"], None),
         (["--template", "{message"], None),
+        (["--template", "{message:>99999999999}"], None),
+        (["--until", "5m", "--since", "1m"], None),
     ],
 )
 async def test_options_choose_lines(
@@ -66,6 +68,24 @@ async def test_since_leaves_out_what_is_older(cli: Cli, emulator: Emulator, web:
     ended = await cli.run("logs", "web", "--since", "1h")
     assert ended.lines == [f"line {number}" for number in range(10)]
     assert (await cli.run("logs", "web", "-n", "11")).lines == ["long ago", *ended.lines]
+
+
+@pytest.mark.parametrize("ahead", [3600, -3600])
+async def test_what_counts_from_now_counts_from_the_servers_now(ahead: int) -> None:
+    now = time.time_ns() + ahead * SECOND
+    async with Emulator(clock=lambda: time.time_ns() + ahead * SECOND) as emulator:
+        cli = Cli(emulator)
+        service_id = emulator.add_service("web", deployed=True)
+        emulator.log(service_id, "older", at=now - 1200 * SECOND)
+        emulator.log(service_id, "newer", at=now - 2 * SECOND)
+        ended = await cli.run("logs", "web", "--since", "10m")
+        assert ended.lines == ["newer"]
+        ended = await cli.run("logs", "web", "--until", "10m")
+        assert ended.lines == ["older"]
+        ended = await cli.run("logs", "web", "--since", "10m", "-n", "5")
+        assert ended.lines == ["newer"]
+        with cli.terminal("watch", "web*", NO_COLOR="1") as terminal:
+            assert "older" not in await terminal.until("newer")
 
 
 async def test_a_template_and_timestamps_say_when_and_where(cli: Cli, web: int) -> None:
