@@ -18,6 +18,7 @@ from aioservices.errors import (
     PermissionDeniedError,
     RateLimitedError,
     RequestError,
+    ResponseDecodeError,
     ResponseTooLargeError,
 )
 from aioservices.models import Deployment, DeploymentSummary, Service, TailedEntry, reading_log
@@ -26,6 +27,7 @@ from aioservices.retry import backoff_delays
 
 from .clock import ServerClock
 from .plan import Query
+from .salvage import salvaged
 from .status import Health
 
 __all__ = ["LogSource", "PatientSource"]
@@ -116,6 +118,7 @@ class PatientSource:
     ) -> None:
         self.clock = ServerClock()
         self.failures = 0
+        self._odd_pages = 0  # that could not be decoded
         self._source = source
         self._service_id = service_id
         self._health = health
@@ -196,10 +199,24 @@ class PatientSource:
                 limit=query.limit,
             )
             with reading_log(self._service_id, deployment_id):
-                entries = decode(response, list[TailedEntry], lenient=True)
+                entries = self._lines(response)
             return entries, self.clock.hear(response.headers, response.elapsed)
 
         return await self._patiently(read, doubted_until=first_seen + _SLOW_START)
+
+    def _lines(self, response: RawResponse) -> list[TailedEntry]:
+        try:
+            lines = decode(response, list[TailedEntry], lenient=True)
+        except ResponseDecodeError as exc:
+            self._odd_pages += 1
+            if self._odd_pages < _CONFIRMATIONS or (saved := salvaged(response.content)) is None:
+                raise
+            if self._odd_pages == _CONFIRMATIONS:
+                log.warning("odd lines are taken as well as can be: %s", str(exc))
+            return saved
+        if self._odd_pages < _CONFIRMATIONS:  # else there are such lines, to be taken at once
+            self._odd_pages = 0
+        return lines
 
     async def _get(self, call: Awaitable[RawResponse], type_: type[T]) -> T:
         response = await call

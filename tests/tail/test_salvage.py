@@ -1,0 +1,104 @@
+"""Lines that are not as promised."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioservices import Services
+from aioservices.models import reading_log
+from aioservices.tail.salvage import salvaged
+from tests.hostile import hostile
+
+from .conftest import QUICK, take
+from .plain import PlainServer
+
+AT = "2026-11-23T12:34:56.000Z"
+TIME = datetime(2026, 11, 23, 12, 34, 56, tzinfo=UTC)
+
+values = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers(), max_size=2)
+lines = st.dictionaries(st.sampled_from(["message", "stream", "source", "createdAt"]), values)
+
+
+@given(st.lists(lines), lines, st.lists(lines))
+def test_a_page_with_any_time_keeps_its_length(
+    before: list[dict[str, Any]], line: dict[str, Any], after: list[dict[str, Any]]
+) -> None:
+    page = [*before, line | {"createdAt": AT}, *after]
+    entries = salvaged(json.dumps(page).encode())
+    assert entries is not None
+    assert len(entries) == len(page)
+    assert entries[len(before)].created_at == TIME
+
+
+@given(st.binary() | st.recursive(values, st.lists).map(lambda it: json.dumps(it).encode()))
+def test_what_is_no_page_is_not_made_one(page: bytes) -> None:
+    assert salvaged(page) in (None, [])
+
+
+def test_a_text_that_is_none_is_shown_as_json() -> None:
+    page = [{"message": {"a": [1, None]}, "stream": 1, "source": None, "createdAt": AT}]
+    with reading_log(1, 7):
+        [entry] = salvaged(json.dumps(page).encode()) or []
+    assert (entry.message, entry.stream, entry.source) == ('{"a": [1, null]}', "1", None)
+    assert (entry.service_id, entry.deployment_id) == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-11-23T12:34:56", TIME),
+        ("2026-11-23 12:34:56", TIME),
+        ("2026-11-23 14:34:56+02:00", TIME.astimezone(timezone(timedelta(hours=2)))),
+        ("soon", TIME + timedelta(seconds=1)),
+        (None, TIME + timedelta(seconds=1)),
+        (5, TIME + timedelta(seconds=1)),
+    ],
+)
+def test_a_time_is_understood_or_that_of_a_neighbour(text: object, time: datetime) -> None:
+    page = [{"message": "a", "createdAt": text}, {"createdAt": "2026-11-23T12:34:57Z"}]
+    entries = salvaged(json.dumps(page).encode()) or []
+    assert [entry.created_at for entry in entries] == [time, TIME + timedelta(seconds=1)]
+
+
+def test_bytes_that_no_json_has_do_no_harm() -> None:
+    page = b'\xef\xbb\xbf[{"message": "a\x00\xff", "createdAt": "%s"}]' % AT.encode()
+    [entry] = salvaged(page) or []
+    assert entry.message == "a\x00\N{REPLACEMENT CHARACTER}"
+
+
+class OddServer(PlainServer):
+    """One of whose lines has no time, and another one no text."""
+
+    def _page(self, asked: dict[str, str]) -> list[dict[str, Any]]:
+        page: list[dict[str, Any]] = [*super()._page(asked)]
+        for line in page:
+            if line["message"] == "untimed":
+                line["createdAt"] = None
+            if line["message"] == "12":
+                line["message"] = 12
+        return page
+
+
+async def test_an_odd_line_does_not_hold_up_its_log(caplog: pytest.LogCaptureFixture) -> None:
+    odd = OddServer()
+    async with (
+        hostile(odd.behave) as server,
+        Services("key", base_url=server.url) as services,
+        services.tail_logs(1, **QUICK) as tail,
+    ):
+        for messages in (["a", "b"], ["c", "untimed", "12"], ["d"], ["e"]):
+            for message in messages:
+                await anyio.sleep(0.002)  # so that each has a time of its own
+                odd.write(message)
+            assert await take(tail, len(messages)) == messages
+        with anyio.move_on_after(0.2):
+            raise AssertionError(await anext(tail))
+        assert tail.status.outages == 1
+    odd_ones = [record for record in caplog.records if "as well as can be" in record.message]
+    assert len(odd_ones) == 1
+    assert "createdAt" in odd_ones[0].message
