@@ -157,8 +157,9 @@ class DenseSecond:
                 end = ceil(time, unit)
                 if self._done < end < last:
                     return end
-        # Since the window was opened the log may have grown by more than a second.
-        return last if self._ends[-1] is None else None
+        # Since the window was opened the log may have grown by more than a second. An end that is
+        # yet to come would hide what is written before it.
+        return last if self._ends[-1] is None and self._known[-1].created_at >= last else None
 
     def _places(self, ahead: list[TailedEntry], last: dt.datetime) -> Iterator[dt.datetime]:
         """Where the window may be parted, the best place first."""
