@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import yarl
 
+from .attributes import check_type
+
 __all__ = [
     "DEFAULT_BASE_URL",
     "QueryValue",
@@ -64,9 +66,7 @@ def checked_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
     if base_url is None:
         source = "CIVIS_API_ENDPOINT"
         base_url = os.environ.get("CIVIS_API_ENDPOINT") or DEFAULT_BASE_URL
-    if not isinstance(base_url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"base_url must be a string, not {type(base_url).__name__}")
-    parts = urllib.parse.urlsplit(base_url)
+    parts = urllib.parse.urlsplit(check_type(base_url, str, "base_url"))
     try:
         host, _ = parts.hostname, parts.port
     except ValueError:

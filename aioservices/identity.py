@@ -6,6 +6,7 @@ import os
 import platform
 
 from ._version import __version__
+from .attributes import check_type
 from .errors import MissingAPIKeyError
 
 __all__ = ["anonymous_headers", "checked_key", "job_headers"]
@@ -14,9 +15,7 @@ __all__ = ["anonymous_headers", "checked_key", "job_headers"]
 def checked_key(api_key: str | None) -> str:
     """Check an API key, or take it from the environment variable ``CIVIS_API_KEY``."""
     key = os.environ.get("CIVIS_API_KEY", "") if api_key is None else api_key
-    if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"api_key must be a string, not {type(key).__name__}")
-    if not key:
+    if not check_type(key, str, "api_key"):
         raise MissingAPIKeyError(
             "no API key: set the environment variable CIVIS_API_KEY, or give api_key"
         )

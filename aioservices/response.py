@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import email.utils
 import functools
-import json
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -96,7 +94,7 @@ class RawResponse:
         return f"<RawResponse {self.status} {self.method} {self.path} {len(self.content)} bytes>"
 
 
-def decode(response: RawResponse, type_: type[T], *, lenient: bool = False) -> T:
+def decode(response: RawResponse, type_: type[T]) -> T:
     """Decode the body of an answer.
 
     Parameters
@@ -104,8 +102,6 @@ def decode(response: RawResponse, type_: type[T], *, lenient: bool = False) -> T
     response : RawResponse
     type_ : type
         What the body should be; anything that msgspec can decode.
-    lenient : bool
-        Whether what is no valid text is replaced by U+FFFD, rather than all of the body refused.
 
     Returns
     -------
@@ -119,9 +115,6 @@ def decode(response: RawResponse, type_: type[T], *, lenient: bool = False) -> T
     try:
         value: T = _decoder(cast("Hashable", type_)).decode(response.content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        if lenient:
-            with contextlib.suppress(ValueError, msgspec.MsgspecError, RecursionError):
-                return msgspec.convert(_salvaged(response.content), type_)
         raise decode_error(
             exc,
             status=response.status,
@@ -132,12 +125,6 @@ def decode(response: RawResponse, type_: type[T], *, lenient: bool = False) -> T
             body=response.content,
         ) from exc
     return value
-
-
-def _salvaged(content: bytes) -> Any:
-    """Read JSON whose texts may be no valid Unicode, as programs write it."""
-    text = json.dumps(json.loads(content.decode(errors="replace")), ensure_ascii=False)
-    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def http_date(headers: Mapping[str, str]) -> dt.datetime | None:

@@ -20,7 +20,7 @@ MAX_LINE = 64 * 1024
 
 
 # Seconds to wait for the dead; where nobody collects orphans they stay for ever.
-_DYING = 1.0
+_DYING = 2.0
 
 
 class Outcome(NamedTuple):

@@ -1,7 +1,7 @@
-"""Lines that are not as promised, taken as well as can be.
+"""Pages of a log that are not as promised, taken as well as can be.
 
-Pure. A log whose page has one odd line, and has it again whenever it is asked
-for, must not keep all others from being read.
+Pure. One line that a program wrote as no valid text, or that the server tells
+in an odd way, must not keep all others from being read.
 """
 
 from __future__ import annotations
@@ -14,9 +14,28 @@ import msgspec
 
 from aioservices.models import TailedEntry
 
-__all__ = ["salvaged"]
+__all__ = ["legible", "salvaged"]
 
 _TEXTS = ("message", "stream", "source")
+
+
+def legible(page: bytes) -> list[TailedEntry] | None:
+    """Read a page of which nothing but some text is invalid.
+
+    Parameters
+    ----------
+    page : bytes
+        Its JSON.
+
+    Returns
+    -------
+    list of TailedEntry or None
+        With U+FFFD in place of what cannot be read. None if more is wrong than that.
+    """
+    try:
+        return msgspec.convert(_parsed(page), list[TailedEntry])
+    except (ValueError, RecursionError):
+        return None
 
 
 def salvaged(page: bytes) -> list[TailedEntry] | None:
@@ -51,7 +70,10 @@ def salvaged(page: bytes) -> list[TailedEntry] | None:
 
 
 def _parsed(page: bytes) -> object:
-    return json.loads(page.decode("utf-8-sig", errors="replace"), strict=False)
+    told = json.loads(page.decode("utf-8-sig", errors="replace"), strict=False)
+    # What JSON can escape, and no text can hold: halves of a character.
+    text = json.dumps(told, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _text(value: object) -> str | None:

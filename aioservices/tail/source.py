@@ -27,7 +27,7 @@ from aioservices.retry import backoff_delays
 
 from .clock import ServerClock
 from .plan import Query
-from .salvage import salvaged
+from .salvage import legible, salvaged
 from .status import Health
 
 __all__ = ["LogSource", "PatientSource"]
@@ -118,7 +118,7 @@ class PatientSource:
     ) -> None:
         self.clock = ServerClock()
         self.failures = 0
-        self._odd_pages = 0  # that could not be decoded
+        self._odd_pages = 0  # whose lines were not as promised
         self._source = source
         self._service_id = service_id
         self._health = health
@@ -206,16 +206,23 @@ class PatientSource:
 
     def _lines(self, response: RawResponse) -> list[TailedEntry]:
         try:
-            lines = decode(response, list[TailedEntry], lenient=True)
+            lines = decode(response, list[TailedEntry])
         except ResponseDecodeError as exc:
-            self._odd_pages += 1
-            if self._odd_pages < _CONFIRMATIONS or (saved := salvaged(response.content)) is None:
-                raise
-            if self._odd_pages == _CONFIRMATIONS:
-                log.warning("odd lines are taken as well as can be: %s", str(exc))
-            return saved
+            read = legible(response.content)
+            lines = self._odd_lines(response, exc) if read is None else read
         if self._odd_pages < _CONFIRMATIONS:  # else there are such lines, to be taken at once
             self._odd_pages = 0
+        return lines
+
+    def _odd_lines(self, response: RawResponse, error: ResponseDecodeError) -> list[TailedEntry]:
+        lines = salvaged(response.content)
+        if lines is None:
+            raise error
+        self._odd_pages += 1
+        if self._odd_pages < _CONFIRMATIONS:
+            raise error
+        if self._odd_pages == _CONFIRMATIONS:
+            log.warning("odd lines are taken as well as can be: %s", str(error))
         return lines
 
     async def _get(self, call: Awaitable[RawResponse], type_: type[T]) -> T:

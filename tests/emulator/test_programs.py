@@ -279,7 +279,7 @@ async def test_children_do_not_outlive_a_program_that_ends(desk: Desk) -> None:
     ended = await desk.finish("sleep 600 & echo $!")
     [child] = await desk.messages(ended["serviceId"])
     assert ended["state"] == "terminated"
-    await until(lambda: not is_alive(int(child)))
+    assert not is_alive(int(child))
 
 
 async def test_a_child_that_left_the_group_does_not_hold_the_deployment(
@@ -300,7 +300,7 @@ async def test_the_end_of_the_emulator_is_the_end_of_its_programs(
     async with Emulator(stop_grace=0.2) as emulator:
         desk = Desk(Client(emulator, session))
         pids = await desk.family(await desk.deploy(script))
-    await until(lambda: not any(is_alive(pid) for pid in pids))
+    assert not any(is_alive(pid) for pid in pids)
 
 
 async def test_a_cancelled_emulator_stops_its_programs_too(session: aiohttp.ClientSession) -> None:
@@ -313,7 +313,7 @@ async def test_a_cancelled_emulator_stops_its_programs_too(session: aiohttp.Clie
             await anyio.sleep_forever()
     assert scope.cancelled_caught
     assert pids
-    await until(lambda: not any(is_alive(pid) for pid in pids))
+    assert not any(is_alive(pid) for pid in pids)
 
 
 async def test_a_program_deployed_before_the_start_starts_with_the_emulator(

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioservices import Services
+from aioservices.emulator import Emulator, Respond
 from aioservices.models import reading_log
-from aioservices.tail.salvage import salvaged
+from aioservices.tail.salvage import legible, salvaged
 from tests.hostile import hostile
 
-from .conftest import QUICK, take
+from .conftest import QUICK, collecting, take, until, write
 from .plain import PlainServer
 
 AT = "2026-11-23T12:34:56.000Z"
@@ -71,6 +72,14 @@ def test_bytes_that_no_json_has_do_no_harm() -> None:
     assert entry.message == "a\x00\N{REPLACEMENT CHARACTER}"
 
 
+def test_a_text_that_is_no_unicode_is_replaced_and_all_else_stays_strict() -> None:
+    for written in (b"a\xff", b"a\\ud800"):
+        [entry] = legible(b'[{"message": "%s", "createdAt": "%s"}]' % (written, AT.encode())) or []
+        assert entry.message == "a\N{REPLACEMENT CHARACTER}"
+    assert legible(b'[{"message": 12, "createdAt": "%s"}]' % AT.encode()) is None
+    assert legible(b'[{"message": "a\xff"') is None
+
+
 class OddServer(PlainServer):
     """One of whose lines has no time, and another one no text."""
 
@@ -82,6 +91,21 @@ class OddServer(PlainServer):
             if line["message"] == "12":
                 line["message"] = 12
         return page
+
+
+async def test_pages_of_something_else_are_no_reason_to_take_an_odd_line_at_once(
+    emulator: Emulator, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    odd = Respond(200, body=b'[{"message": 12, "createdAt": "%s"}]' % AT.encode())
+    logs = "/services/*/deployments/*/logs"
+    async with services.tail_logs(service_id, **QUICK) as tail, collecting(tail) as messages:
+        with emulator.fault(Respond(200, body="html"), path=logs) as fault:
+            await until(lambda: fault.hits > 4)
+        emulator.fault(odd, path=logs, times=2)
+        written = write(emulator, service_id, 1)
+        await until(lambda: messages == written)
+    assert "as well as can be" not in caplog.text
 
 
 async def test_an_odd_line_does_not_hold_up_its_log(caplog: pytest.LogCaptureFixture) -> None:
