@@ -1,37 +1,6 @@
 """Asynchronous client for the Civis Platform services API."""
 
-from ._version import __version__
-from .attributes import (
-    NewServiceAttributes,
-    NotificationsAttributes,
-    RecurrenceAttributes,
-    ScheduleAttributes,
-    ServiceAttributes,
-)
-from .budget import RateLimit
-from .errors import (
-    APIError,
-    AuthenticationError,
-    BadRequestError,
-    ConflictError,
-    ConnectionFailedError,
-    DeploymentFailedError,
-    DeploymentTimeoutError,
-    MissingAPIKeyError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitedError,
-    RequestError,
-    RequestTimeoutError,
-    ResponseDecodeError,
-    ResponseTooLargeError,
-    ServerError,
-    ServicesError,
-    SessionClosedError,
-    UnprocessableError,
-)
-from .fleet import DeployOutcome, DeployRun, LogWatch, Sink, WatchedEntry
-from .models import (
+from aioservices.api.models import (
     Credential,
     Dependency,
     Deployment,
@@ -54,11 +23,43 @@ from .models import (
     User,
     to_dict,
 )
-from .options import RequestInfo, ResponseInfo
-from .pagination import Paginator
-from .response import RawResponse
-from .retry import RetryPolicy
-from .services import Services
+from aioservices.api.pagination import Paginator
+from aioservices.api.params import (
+    NewServiceAttributes,
+    NotificationsAttributes,
+    RecurrenceAttributes,
+    ScheduleAttributes,
+    ServiceAttributes,
+)
+from aioservices.http.options import RequestInfo, ResponseInfo
+from aioservices.http.ratelimit import RateLimit
+from aioservices.http.response import RawResponse
+from aioservices.http.retry import RetryPolicy
+
+from ._version import __version__
+from .client import Services
+from .errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ConnectionFailedError,
+    DeploymentFailedError,
+    DeploymentTimeoutError,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    ServerError,
+    ServicesError,
+    SessionClosedError,
+    UnprocessableError,
+)
+from .fleet import DeployOutcome, DeployRun, LogWatch, Sink, WatchedEntry
 from .tail import LogCursor, LogGap, LogTail, TailStatus
 
 __all__ = [

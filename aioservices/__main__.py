@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command_line() -> Callable[[Sequence[str]], int]:
     if all(map(importlib.util.find_spec, ("click", "rich"))):
-        from .cli.app import main as command_line
+        from aioservices.cli.app import main as command_line
 
         return command_line
     return _without_extra
@@ -85,7 +85,7 @@ def _without_extra(arguments: Sequence[str]) -> int:
 
             return demo()
         case ["emulator", *rest]:
-            from .emulator.__main__ import main as emulator
+            from aioservices.emulator.__main__ import main as emulator
 
             return emulator(rest)
         case [] | ["--help" | "-h", *_] | ["demo", "--help" | "-h"]:

@@ -12,6 +12,7 @@ import pytest
 
 import aioservices
 from aioservices import Services
+from aioservices.api.endpoints import Endpoints
 from aioservices.emulator import Emulator
 
 ROOT = Path(__file__).parent.parent
@@ -116,6 +117,6 @@ async def test_the_example_of_a_page_runs(code: str, names: dict[str, Any]) -> N
 
 
 def test_every_endpoint_has_an_example() -> None:
-    endpoints = set(vars(aioservices.endpoints.Endpoints))
+    endpoints = set(vars(Endpoints))
     shown = {example.id for example in docstring_examples()}
     assert {name for name in endpoints if not name.startswith("_")} <= shown

@@ -9,16 +9,16 @@ from collections.abc import Sequence
 import click
 
 from aioservices._version import __version__
+from aioservices.cli.commands.deploy import deploy, redeploy
+from aioservices.cli.commands.local import demo, emulator
+from aioservices.cli.commands.logs import logs
+from aioservices.cli.commands.services import get_services, list_services
+from aioservices.cli.commands.watch import watch
+from aioservices.terminal.output import discard
+from aioservices.terminal.sanitize import one_line
 
-from .deploying import deploy, redeploy
+from .arguments import examples
 from .errors import INTERRUPTED, MISUSED, explain
-from .listing import get_services, list_services
-from .local import demo, emulator
-from .logs import logs
-from .options import examples
-from .output import discard
-from .text import one_line
-from .watch import watch
 
 __all__ = ["cli", "main"]
 

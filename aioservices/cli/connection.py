@@ -13,15 +13,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from aioservices.address import checked_base_url
+from aioservices.client import Services
 from aioservices.errors import APIError, ConnectionFailedError, RateLimitedError, RequestError
-from aioservices.response import http_date
-from aioservices.retry import RetryPolicy
-from aioservices.services import Services
+from aioservices.http.response import http_date
+from aioservices.http.retry import RetryPolicy
+from aioservices.http.url import validate_base_url
 from aioservices.tail import LogGap
+from aioservices.terminal.sanitize import one_line
 
 from .errors import MISUSED, CommandError, explain, first_of
-from .text import one_line
 from .times import in_words
 
 __all__ = ["Connection"]
@@ -67,7 +67,7 @@ class Connection:
             If it is no URL, or not a safe one.
         """
         try:
-            return checked_base_url(self.url)
+            return validate_base_url(self.url)
         except ValueError as exc:
             message = str(exc).replace("base_url", "--url").partition(", or say allow_http")[0]
             message = message.replace("give the key as api_key", "put the key into CIVIS_API_KEY")

@@ -20,8 +20,8 @@ from aioservices.errors import (
     ServerError,
     ServicesError,
 )
+from aioservices.terminal.sanitize import one_line
 
-from .text import one_line
 from .times import in_words
 
 __all__ = ["FAILED", "INTERRUPTED", "MISUSED", "CommandError", "Explanation", "explain", "first_of"]

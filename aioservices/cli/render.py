@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from aioservices.models import Service, ServiceSummary
+from aioservices.api.models import Service, ServiceSummary
+from aioservices.terminal.sanitize import one_line
 
-from .text import one_line
 from .times import in_words
 
 __all__ = ["coloured", "console", "service_shown", "services_shown", "state_style", "summary_of"]

@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 import anyio
 
+from aioservices.api.models import Service, ServiceSummary
+from aioservices.client import Services
 from aioservices.errors import RequestError
-from aioservices.models import Service, ServiceSummary
-from aioservices.services import Services
 
-from .select import ids_among, is_id, select
+from .matching import ids_among, is_id, select
 
 __all__ = ["Target", "find"]
 

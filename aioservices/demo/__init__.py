@@ -20,7 +20,7 @@ def main() -> int:
         The exit status: 0, 1 if something that should have worked did not,
         130 after Ctrl-C.
     """
-    from aioservices.cli.run import run
+    from aioservices.terminal.run import run
 
     from .screen import Screen
     from .story import Story

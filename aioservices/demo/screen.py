@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import TextIO
 
-from aioservices.cli.text import printable
+from aioservices.terminal.sanitize import printable
 
 __all__ = ["Screen"]
 

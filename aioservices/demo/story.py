@@ -10,10 +10,10 @@ import aiohttp
 import anyio
 
 from aioservices._version import __version__
+from aioservices.api.models import DeploymentSummary
+from aioservices.client import Services
 from aioservices.emulator import Emulator
-from aioservices.models import DeploymentSummary
-from aioservices.options import ResponseInfo
-from aioservices.services import Services
+from aioservices.http.options import ResponseInfo
 
 from . import fleet
 from .screen import Screen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aioservices.models import DeploymentSummary
+from aioservices.api.models import DeploymentSummary
 
 from . import fleet
 from .tally import Difference

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from aioservices.models import LogEntry, TailedEntry
+from aioservices.api.models import LogEntry, TailedEntry
 
 __all__ = ["Difference", "Tally"]
 

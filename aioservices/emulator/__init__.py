@@ -9,7 +9,6 @@ async with Emulator(services=3) as emulator:
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aioservices.emulator.app import RecordedRequest
     from aioservices.emulator.emulator import Emulator
     from aioservices.emulator.faults import (
         Cut,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         Stall,
     )
     from aioservices.emulator.logs import LogBehaviour
+    from aioservices.emulator.server import RecordedRequest
 
 __all__ = [
     "Cut",
@@ -37,7 +37,7 @@ __all__ = [
     "Stall",
 ]
 
-_MODULES = {"Emulator": "emulator", "LogBehaviour": "logs", "RecordedRequest": "app"}
+_MODULES = {"Emulator": "emulator", "LogBehaviour": "logs", "RecordedRequest": "server"}
 
 
 def __getattr__(name: str) -> object:

@@ -7,8 +7,8 @@ import msgspec
 
 from aioservices.emulator import instants
 from aioservices.emulator.logs import Log, LogBehaviour
-from aioservices.emulator.shapes import Deployment as DeploymentShape
-from aioservices.emulator.shapes import DeploymentSummary, Stream, pick
+from aioservices.emulator.schemas import Deployment as DeploymentShape
+from aioservices.emulator.schemas import DeploymentSummary, Stream, pick
 
 __all__ = ["FINAL_STATES", "Deployment", "Lifecycle", "Phase"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from aioservices.emulator import instants
-from aioservices.emulator.shapes import Named, PermissionLevel, Project, ShareHolders, Shares, User
+from aioservices.emulator.schemas import Named, PermissionLevel, Project, ShareHolders, Shares, User
 
 __all__ = ["OWNER", "credential", "project", "shares", "user"]
 

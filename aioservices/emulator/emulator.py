@@ -20,8 +20,6 @@ import msgspec
 from aiohttp import web
 
 from aioservices.emulator import instants
-from aioservices.emulator.api import Api
-from aioservices.emulator.app import App, RecordedRequest
 from aioservices.emulator.arguments import check_choice, check_kind
 from aioservices.emulator.deployments import Deployment, Lifecycle
 from aioservices.emulator.faults import Effect, Fault, Faults
@@ -29,7 +27,9 @@ from aioservices.emulator.limits import FixedWindow, SlidingWindow
 from aioservices.emulator.logs import LogBehaviour
 from aioservices.emulator.programs import Programs
 from aioservices.emulator.query import parse_body
-from aioservices.emulator.shapes import NewAttributes, Source, Stream
+from aioservices.emulator.routes import Api
+from aioservices.emulator.schemas import NewAttributes, Source, Stream
+from aioservices.emulator.server import App, RecordedRequest
 from aioservices.emulator.state import Program, Refusal, Service, State
 
 __all__ = ["UNLIMITED", "Emulator"]

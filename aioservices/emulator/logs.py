@@ -12,7 +12,7 @@ import msgspec
 from aioservices.emulator import instants
 from aioservices.emulator.arguments import check_choice
 from aioservices.emulator.instants import NANOSECONDS, Unit
-from aioservices.emulator.shapes import LogLine, Source, Stream
+from aioservices.emulator.schemas import LogLine, Source, Stream
 
 __all__ = ["Log", "LogBehaviour"]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
-from aioservices.emulator.shapes import Stream
+from aioservices.emulator.schemas import Stream
 from aioservices.emulator.state import Program
 
 __all__ = ["MAX_LINE", "Outcome", "run"]

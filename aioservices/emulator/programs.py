@@ -8,7 +8,7 @@ import anyio
 
 from aioservices.emulator.deployments import Deployment
 from aioservices.emulator.process import run
-from aioservices.emulator.shapes import Stream
+from aioservices.emulator.schemas import Stream
 from aioservices.emulator.state import Service
 
 __all__ = ["Programs"]

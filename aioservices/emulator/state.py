@@ -17,7 +17,7 @@ from aioservices.emulator import directory, instants
 from aioservices.emulator.deployments import Deployment, Lifecycle, phase
 from aioservices.emulator.directory import OWNER, user
 from aioservices.emulator.logs import Log
-from aioservices.emulator.shapes import (
+from aioservices.emulator.schemas import (
     Attributes,
     Dependency,
     NewAttributes,
@@ -27,8 +27,8 @@ from aioservices.emulator.shapes import (
     Shares,
     pick,
 )
-from aioservices.emulator.shapes import Deployment as DeploymentShape
-from aioservices.emulator.shapes import Service as ServiceShape
+from aioservices.emulator.schemas import Deployment as DeploymentShape
+from aioservices.emulator.schemas import Service as ServiceShape
 
 __all__ = ["Program", "Refusal", "Service", "State"]
 

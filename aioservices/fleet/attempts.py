@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from weakref import WeakSet
 
+from aioservices.concurrency import BackgroundTasks
 from aioservices.errors import RequestError
-from aioservices.options import RequestInfo, ResponseInfo
-from aioservices.stream import BackgroundTasks
+from aioservices.http.options import RequestInfo, ResponseInfo
 
-from .fate import is_refusal, may_have_acted
+from .outcome import is_refusal, may_have_acted
 from .session import Session
 
 __all__ = ["observe", "telling"]

@@ -8,19 +8,18 @@ from types import MappingProxyType
 import anyio
 import msgspec
 
-from aioservices.attributes import check_int, check_ints
+from aioservices.api.models import Deployment, DeploymentSummary
+from aioservices.concurrency import BackgroundTasks, Stream
 from aioservices.errors import RequestError, ServicesError
-from aioservices.models import Deployment, DeploymentSummary
-from aioservices.stream import BackgroundTasks, Stream
+from aioservices.validation import validate_int, validate_ints, validate_seconds
 
 from .attempts import observe, telling
-from .checks import check_seconds
-from .fate import has_acted, look_delays, may_have_acted
+from .discovery import Roster, Sight
 from .history import newest_deployment, recent_deployments
+from .outcome import has_acted, look_delays, may_have_acted
 from .progress import complete, newest_since
-from .roster import Roster, Sight
 from .session import Session
-from .waiting import HOPELESS, Lookout
+from .wait import HOPELESS, Lookout
 
 __all__ = ["DeployOutcome", "DeployRun"]
 
@@ -72,11 +71,11 @@ class DeployRun(Stream[DeployOutcome]):
         settle: float,
         poll_interval: float,
     ) -> None:
-        self._ids = tuple(dict.fromkeys(check_ints(ids, "ids")))
-        check_int(concurrency, "concurrency", least=1)
-        check_seconds(timeout, "timeout")
-        check_seconds(poll_interval, "poll_interval")
-        check_seconds(settle, "settle", zero=True)
+        self._ids = tuple(dict.fromkeys(validate_ints(ids, "ids")))
+        validate_int(concurrency, "concurrency", least=1)
+        validate_seconds(timeout, "timeout")
+        validate_seconds(poll_interval, "poll_interval")
+        validate_seconds(settle, "settle", zero=True)
         self._started: dict[int, Deployment | None] = {}
         observe(session, tasks)
         work = _Deploys(

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
+from aioservices.api.models import DeploymentSummary, LogEntry
 from aioservices.errors import DeploymentFailedError, ServicesError
-from aioservices.models import DeploymentSummary, LogEntry
 
 from .session import Session
 

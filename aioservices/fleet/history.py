@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from aioservices.models import DeploymentSummary
-from aioservices.pagination import DEFAULT_PAGE_SIZE
+from aioservices.api.models import DeploymentSummary
+from aioservices.api.pagination import DEFAULT_PAGE_SIZE
 
 from .progress import is_newer, newest_since
 from .session import Session

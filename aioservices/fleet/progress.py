@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from aioservices.models import Deployment, DeploymentSummary
+from aioservices.api.models import Deployment, DeploymentSummary
 
 __all__ = ["Progress", "complete", "is_newer", "newest_since", "progress_of"]
 

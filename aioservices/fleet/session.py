@@ -4,9 +4,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, G
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self
 
-from aioservices.models import Deployment, DeploymentSummary, LogEntry, Service, ServiceSummary
-from aioservices.options import RequestInfo, ResponseInfo
-from aioservices.response import RawResponse
+from aioservices.api.models import Deployment, DeploymentSummary, LogEntry, Service, ServiceSummary
+from aioservices.http.options import RequestInfo, ResponseInfo
+from aioservices.http.response import RawResponse
 from aioservices.tail import LogTail
 
 __all__ = ["RawSession", "Session"]

@@ -9,10 +9,10 @@ from typing import Self
 
 import anyio
 
-from aioservices.stream import BackgroundTasks, Stream
+from aioservices.concurrency import BackgroundTasks, Stream
 from aioservices.tail import LogCursor, LogTail, TailStatus
 
-from .order import HoldBack
+from .merge import HoldBack
 from .session import Session
 from .watcher import Turn, WatchedEntry, Watcher, WatchOptions
 

@@ -13,18 +13,18 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from aioservices.api.models import TailedEntry
 from aioservices.errors import (
     AuthenticationError,
     RequestError,
     ServicesError,
     SessionClosedError,
 )
-from aioservices.models import TailedEntry
-from aioservices.retry import backoff_delays
+from aioservices.http.retry import backoff_delays
 from aioservices.tail import Batch, LogCursor, LogGap, LogTail
 
-from .order import HoldBack
-from .roster import Roster
+from .discovery import Roster
+from .merge import HoldBack
 from .session import Session
 
 __all__ = ["Sink", "Turn", "WatchOptions", "WatchedEntry", "Watcher"]

@@ -2,7 +2,7 @@
 
 from .account import Batch
 from .cursor import LogCursor
-from .logtail import LogTail
 from .status import LogGap, TailStatus
+from .tail import LogTail
 
 __all__ = ["Batch", "LogCursor", "LogGap", "LogTail", "TailStatus"]

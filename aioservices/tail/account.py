@@ -10,7 +10,7 @@ import datetime as dt
 from bisect import bisect_left
 from collections import deque
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 from .cursor import Latest, LogCursor, position
 from .lines import created_at

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 from .bounds import MICROSECOND, grain
 from .lines import between

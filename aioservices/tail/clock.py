@@ -6,7 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Mapping
 
-from aioservices.response import http_date
+from aioservices.http.response import http_date
 
 from .bounds import SECOND
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from aioservices.models import Timestamp
+from aioservices.api.models import Timestamp
 
 from .window import Window
 

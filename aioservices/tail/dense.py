@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 from .bounds import GRAINS, MICROSECOND, SECOND, ceil, floor, inclusive
 from .lines import between, lacking, united

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 from .bounds import MICROSECOND, SECOND, floor
 from .lines import between, created_at, lacking

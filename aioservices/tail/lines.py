@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from operator import attrgetter
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 __all__ = ["between", "created_at", "lacking", "united"]
 

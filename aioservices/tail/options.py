@@ -6,7 +6,7 @@ import datetime as dt
 
 import msgspec
 
-from aioservices.attributes import check_type
+from aioservices.validation import validate_type
 
 from .cursor import LogCursor
 
@@ -39,7 +39,7 @@ def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptio
     TypeError, ValueError
         If they do not.
     """
-    check_type(options.follow, bool, "follow")
+    validate_type(options.follow, bool, "follow")
     if not isinstance(resume, LogCursor | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"resume must be a LogCursor or None, not {type(resume).__name__}")
     for name, least in (
@@ -50,7 +50,7 @@ def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptio
         ("max_outage", 0.0),
     ):
         kind = int | float | None if name == "max_outage" else int | float
-        value = check_type(getattr(options, name), kind, name)
+        value = validate_type(getattr(options, name), kind, name)
         if value is not None and not least <= value <= _LONGEST:
             raise ValueError(f"{name} must be {least:g} to {_LONGEST:g} seconds, not {value!r}")
     if options.limit < 1:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import anyio
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 from .status import LogGap
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple, Protocol
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 __all__ = ["Plan", "Query", "Segment"]
 

@@ -10,13 +10,13 @@ import math
 from bisect import bisect_left
 from typing import NamedTuple
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 from .bounds import MICROSECOND, SECOND, earlier, floor
 from .cap import CapSearch
 from .lines import created_at
-from .pace import Ladder
 from .plan import Segment
+from .schedule import Ladder
 from .traits import ServerTraits
 from .walk import Walk
 from .window import Window

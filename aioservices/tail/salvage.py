@@ -12,7 +12,7 @@ import json
 
 import msgspec
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 __all__ = ["legible", "salvaged"]
 

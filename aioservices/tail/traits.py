@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left, bisect_right
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 from .bounds import GRAINS, MICROSECOND, floor, grain, inclusive
 from .lines import created_at

@@ -17,7 +17,7 @@ import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 from .bounds import MICROSECOND, SECOND, ceil, earlier, floor, inclusive
 from .cap import CapSearch

@@ -17,7 +17,7 @@ from operator import attrgetter, eq
 
 import msgspec
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 
 from .lines import created_at
 

@@ -274,7 +274,7 @@ async def test_an_outage_that_does_not_end_ends_it_where_it_does_not_follow(
 ) -> None:
     emulator.fault(Respond(500, "json"), path="/services/1/deployments/1001/logs")
     code = (
-        "import sys; from aioservices.cli import logs; logs._PATIENCE = 0.5\n"
+        "import sys; from aioservices.cli.commands import logs; logs._PATIENCE = 0.5\n"
         "from aioservices.__main__ import main; sys.exit(main())"
     )
     with anyio.fail_after(60):

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioservices.emulator import Emulator
-from aioservices.emulator.api import Api, Request
 from aioservices.emulator.deployments import Deployment, Lifecycle
-from aioservices.emulator.shapes import NewAttributes
+from aioservices.emulator.routes import Api, Request
+from aioservices.emulator.schemas import NewAttributes
 from aioservices.emulator.state import Service, State
 from tests.emulator.conftest import Client
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aioservices.emulator import Emulator
-from aioservices.emulator.api import ROUTES
+from aioservices.emulator.routes import ROUTES
 from tests.emulator.conftest import Client
 
 SPECIFICATION = json.loads(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aioservices.emulator.deployments import Deployment, Lifecycle
-from aioservices.emulator.shapes import NewAttributes
+from aioservices.emulator.schemas import NewAttributes
 from aioservices.emulator.state import Program, Refusal, Service, State
 
 SECOND = 10**9

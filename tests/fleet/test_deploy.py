@@ -29,7 +29,7 @@ from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond, S
 from aioservices.emulator.faults import Effect
 from aioservices.errors import ResponseDecodeError, SessionClosedError
 from aioservices.fleet import DeployOutcome, DeployRun
-from tests.hostile import Behaviour, Request, Writer, answer, hostile
+from tests.servers.hostile import Behaviour, Request, Writer, answer, hostile
 
 from .conftest import PATIENCE, requests_to, running_tasks, until
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioservices.api.models import Deployment, DeploymentSummary
 from aioservices.fleet.progress import Progress, complete, is_newer, newest_since, progress_of
-from aioservices.models import Deployment, DeploymentSummary
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

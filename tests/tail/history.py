@@ -4,7 +4,7 @@ import datetime as dt
 import random
 from collections import Counter
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 from aioservices.tail.plan import Query
 from aioservices.tail.reader import LogReader
 from aioservices.tail.traits import ServerTraits

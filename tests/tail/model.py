@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 from aioservices.tail.bounds import MILLISECOND, SECOND, floor
 from aioservices.tail.plan import Query
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import parse_qsl
 
-from tests.hostile import Request, Writer, answer
+from tests.servers.hostile import Request, Writer, answer
 
 
 class PlainServer:

@@ -7,7 +7,7 @@ import pytest
 
 from aioservices import NotFoundError, Services
 from aioservices.emulator import Emulator
-from tests.hostile import hostile
+from tests.servers.hostile import hostile
 
 from .conftest import (
     PATIENCE,

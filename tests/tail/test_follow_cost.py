@@ -9,9 +9,9 @@ import pytest
 
 from aioservices import Services
 from aioservices.emulator import Emulator
-from aioservices.tail.pace import Pace
-from aioservices.tail.poll import jittered
-from tests.hostile import hostile
+from aioservices.tail.poller import jittered
+from aioservices.tail.schedule import Pace
+from tests.servers.hostile import hostile
 
 from .conftest import QUICK, collecting, looks, queries, session, take, until, write, write_spread
 from .plain import PlainServer

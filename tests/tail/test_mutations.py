@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 from aioservices.tail.dense import DenseSecond
 from aioservices.tail.endless import EndlessWalk
 from aioservices.tail.plan import Segment

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioservices import Services
+from aioservices.api.models import reading_log
 from aioservices.emulator import Emulator, Respond
-from aioservices.models import reading_log
 from aioservices.tail.salvage import legible, salvaged
-from tests.hostile import hostile
+from tests.servers.hostile import hostile
 
 from .conftest import QUICK, collecting, take, until, write
 from .plain import PlainServer

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from aioservices.models import TailedEntry
+from aioservices.api.models import TailedEntry
 from aioservices.tail.endless import EndlessWalk
 from aioservices.tail.traits import EndTraits, ServerTraits, StartTraits
 

@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import assert_type
 
-from aioservices.attributes import ServiceAttributes
-from aioservices.models import (
+from aioservices.api.models import (
     JSON,
     Credential,
     Dependency,
@@ -25,11 +24,12 @@ from aioservices.models import (
     Transfer,
     to_dict,
 )
-from aioservices.options import RequestInfo
-from aioservices.pagination import Paginator
-from aioservices.response import RawResponse
-from aioservices.retry import RetryPolicy
-from aioservices.services import Services
+from aioservices.api.pagination import Paginator
+from aioservices.api.params import ServiceAttributes
+from aioservices.client import Services
+from aioservices.http.options import RequestInfo
+from aioservices.http.response import RawResponse
+from aioservices.http.retry import RetryPolicy
 
 
 async def session() -> None:

@@ -2,9 +2,9 @@
 
 from datetime import date
 
-from aioservices.models import Deployment, Notifications, Service, ServiceSummary, to_dict
-from aioservices.retry import RetryPolicy
-from aioservices.services import Services
+from aioservices.api.models import Deployment, Notifications, Service, ServiceSummary, to_dict
+from aioservices.client import Services
+from aioservices.http.retry import RetryPolicy
 
 
 async def session(services: Services) -> None:

@@ -1,0 +1,1 @@
+"""The services API: its endpoints, what they take and what they return."""

@@ -1,0 +1,160 @@
+"""Which lines of a log are shown, and how; pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import string
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+
+from aioservices.api.models import TailedEntry, to_dict
+from aioservices.terminal.sanitize import one_line, printable
+
+__all__ = ["FIELDS", "Filter", "Format", "checked_template", "colour_of"]
+
+FIELDS = ("time", "name", "service_id", "deployment_id", "stream", "source", "message")
+
+_PALETTE = (36, 32, 35, 33, 34, 96, 92, 95, 93, 94)
+_WIDEST = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which lines are shown.
+
+    Attributes
+    ----------
+    stream : str or None
+        Only ``stdout``, or only ``stderr``.
+    grep : sequence of Pattern
+        One of them must be found in a line, if there are any.
+    exclude : sequence of Pattern
+        None of them may.
+    """
+
+    stream: str | None = None
+    grep: Sequence[re.Pattern[str]] = ()
+    exclude: Sequence[re.Pattern[str]] = ()
+
+    def passes(self, entry: TailedEntry) -> bool:
+        """Tell whether a line is shown."""
+        message = entry.message or ""
+        return (
+            (self.stream is None or entry.stream == self.stream)
+            and (not self.grep or any(pattern.search(message) for pattern in self.grep))
+            and not any(pattern.search(message) for pattern in self.exclude)
+        )
+
+
+class Format:
+    """How lines are shown.
+
+    Parameters
+    ----------
+    as_json : bool
+        As one JSON object a line, whatever else is asked for.
+    template : str, optional
+        With the `FIELDS` in braces.
+    timestamps : bool
+        Whether the time goes first.
+    named : bool
+        Whether the name of the service goes before each line.
+    coloured : bool
+        Whether it is for a terminal with colours.
+    """
+
+    def __init__(
+        self,
+        *,
+        as_json: bool = False,
+        template: str | None = None,
+        timestamps: bool = False,
+        named: bool = False,
+        coloured: bool = False,
+    ) -> None:
+        self._as_json = as_json
+        self._template = template
+        self._timestamps = timestamps
+        self._named = named
+        self._coloured = coloured
+        self._width = 0
+
+    def __call__(self, entry: TailedEntry, name: str | None = None) -> str:
+        """Give the text of a line, with its line feed.
+
+        Parameters
+        ----------
+        entry : TailedEntry
+        name : str, optional
+            The name of its service.
+        """
+        if self._as_json:
+            shown = to_dict(entry)
+            if self._named:
+                shown["service_name"] = name
+            return json.dumps(shown) + "\n"
+        shown_name = one_line(name or "") or f"service {entry.service_id}"
+        message = printable(entry.message or "")
+        if self._template is not None:
+            return self._filled(self._template, entry, shown_name, message) + "\n"
+        head = f"{_time(entry)} " if self._timestamps else ""
+        head = self._painted(head, 2)
+        if self._named:
+            # Some characters take two cells of a terminal, and some none.
+            if cell_len(shown_name) > _WIDEST:
+                shown_name = set_cell_size(shown_name, _WIDEST - 1).rstrip() + "…"
+            self._width = max(self._width, cell_len(shown_name))
+            padded = set_cell_size(shown_name, self._width)
+            head += self._painted(f"{padded} | ", colour_of(name or shown_name))
+        style = 31 if entry.stream == "stderr" else 2 if entry.source == "system" else None
+        return "".join(f"{head}{self._painted(line, style)}\n" for line in message.split("\n"))
+
+    def _painted(self, text: str, code: int | None) -> str:
+        if not self._coloured or code is None or not text:
+            return text
+        return f"\x1b[{code}m{text}\x1b[0m"
+
+    def _filled(self, template: str, entry: TailedEntry, name: str, message: str) -> str:
+        return template.format(
+            time=_time(entry),
+            name=name,
+            service_id=entry.service_id,
+            deployment_id=entry.deployment_id,
+            stream=one_line(entry.stream or ""),
+            source=one_line(entry.source or ""),
+            message=message,
+        )
+
+
+def checked_template(template: str) -> str:
+    r"""Refuse a template that could not be filled in.
+
+    ``\t`` and ``\n`` in it are a tab and a line feed.
+
+    Raises
+    ------
+    ValueError
+        If it names an unknown field, or its braces do not match.
+    """
+    template = template.replace(r"\t", "\t").replace(r"\n", "\n")
+    for _, field, spec, conversion in string.Formatter().parse(template):
+        if field is not None and (field not in FIELDS or conversion or "{" in (spec or "")):
+            raise ValueError(f"{{{field}}} is no field: there are {', '.join(FIELDS)}")
+        if re.search(r"\d{4}", spec or ""):
+            raise ValueError(f"{{{field}:{spec}}} is wider than any terminal")
+    template.format(**dict.fromkeys(FIELDS, ""))
+    return template
+
+
+def colour_of(name: str) -> int:
+    """Give a name its colour, which is always the same, as the number of an ANSI code."""
+    return _PALETTE[zlib.crc32(name.encode("utf-8", "surrogatepass")) % len(_PALETTE)]
+
+
+def _time(entry: TailedEntry) -> str:
+    return entry.created_at.astimezone(dt.UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -1,0 +1,132 @@
+"""What became of a deploy, in words; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aioservices.api.models import JSON
+from aioservices.errors import DeploymentFailedError, DeploymentTimeoutError
+from aioservices.fleet import DeployOutcome
+from aioservices.terminal.sanitize import one_line
+
+from .errors import explain
+from .times import in_words
+
+__all__ = ["Verdict", "judge", "summary"]
+
+_LINES = 10  # of its log, for each that failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of the deploy of one service.
+
+    Attributes
+    ----------
+    service_id : int
+    name : str
+    word : str
+        ``running``, ``sleeping``, ``started``, ``failed``, ``timed out`` or ``refused``.
+    deployment_id : int or None
+    state : str or None
+        Of the deployment, as it was seen last.
+    reason : str
+        Why it does not run; empty if all is well.
+    logs : sequence of str
+        The end of the log of one that failed.
+    elapsed : float
+        Seconds.
+    """
+
+    service_id: int
+    name: str
+    word: str
+    deployment_id: int | None
+    state: str | None
+    reason: str
+    logs: Sequence[str]
+    elapsed: float
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all is well."""
+        return not self.reason
+
+    @property
+    def line(self) -> str:
+        """Say it in one line."""
+        after = f"{self.elapsed:.1f} s" if self.elapsed < 60 else in_words(self.elapsed)
+        deployment = f", deployment {self.deployment_id}" if self.deployment_id else ""
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.word:<9} {self.name} ({self.service_id}), {after}{deployment}{reason}"
+
+    def to_json(self) -> dict[str, JSON]:
+        """Give it for machines."""
+        return {
+            "service_id": self.service_id,
+            "service_name": self.name,
+            "deployment_id": self.deployment_id,
+            "state": self.state,
+            "ok": self.is_good,
+            "error": self.reason or None,
+            "logs": list(self.logs),
+            "elapsed": round(self.elapsed, 3),
+        }
+
+
+def judge(outcome: DeployOutcome, name: str, *, waited: bool, url: str) -> Verdict:
+    """Put an outcome into words.
+
+    Parameters
+    ----------
+    outcome : DeployOutcome
+    name : str
+        The service's.
+    waited : bool
+        Whether it should run by now.
+    url : str
+        The base URL of the API.
+
+    Returns
+    -------
+    Verdict
+    """
+    deployment = outcome.deployment
+    state = deployment.state if deployment else None
+    number = deployment.deployment_id if deployment else None
+    reason = ""
+    logs: tuple[str, ...] = ()
+    match outcome.error:
+        case None:
+            word = (state or "running") if waited else "started"
+        case DeploymentFailedError() as error:
+            word, logs, number = "failed", tuple(error.logs[-_LINES:]), error.deployment_id
+            state = error.state or state
+            reason = error.state_message or f"it is {error.state or 'gone'}"
+        case DeploymentTimeoutError() as error:
+            word, number, state = "timed out", error.deployment_id, error.state or state
+            reason = f"still {error.state or 'in no state'} after {in_words(outcome.elapsed)}"
+            if error.state_message:
+                reason += f" ({error.state_message})"
+        case error:
+            word = "refused"
+            reason = " ".join((explain(error, url=url).text, *getattr(error, "__notes__", ())))
+    return Verdict(
+        service_id=outcome.service_id,
+        name=name,
+        word=word,
+        deployment_id=number,
+        state=state,
+        reason=one_line(reason),
+        logs=logs,
+        elapsed=outcome.elapsed,
+    )
+
+
+def summary(verdicts: Sequence[Verdict], *, seconds: float) -> str:
+    """Sum up, in one line."""
+    words = [verdict.word for verdict in verdicts]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
+    total = f"{len(verdicts)} service" + ("s" if len(verdicts) != 1 else "")
+    return f"{total}: {counts}, in {in_words(max(1, seconds))}"

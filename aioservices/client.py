@@ -1,0 +1,610 @@
+"""The session: every endpoint over one set of connections."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+import anyio
+import msgspec
+
+from aioservices.api.endpoints import Endpoints
+from aioservices.api.models import Deployment
+from aioservices.api.params import encode
+from aioservices.api.raw import RawServices
+from aioservices.fleet.deploy import DeployRun
+from aioservices.fleet.wait import wait_until_running
+from aioservices.fleet.watch import LogWatch
+from aioservices.fleet.watcher import Sink, WatchOptions
+from aioservices.http.options import Options, RequestInfo, ResponseInfo
+from aioservices.http.ratelimit import RateLimit
+from aioservices.http.response import RawResponse
+from aioservices.http.retry import RetryPolicy
+from aioservices.http.transport import Transport
+from aioservices.http.url import QueryValue, validate_path
+from aioservices.tail.options import TailOptions, checked_options
+from aioservices.tail.traits import ServerTraits
+from aioservices.validation import parse_timestamp, validate_int, validate_ints, validate_type
+
+from .concurrency import BackgroundTasks
+from .errors import SessionClosedError
+from .tail import LogCursor, LogTail
+from .validation import validate_seconds
+
+__all__ = ["Services"]
+
+RequestObserverT = TypeVar("RequestObserverT", bound=Callable[[RequestInfo], object])
+ResponseObserverT = TypeVar("ResponseObserverT", bound=Callable[[ResponseInfo], object])
+
+_DEFAULTS = Options()
+
+
+class Services(Endpoints):
+    """A session with the services API.
+
+    Use it in `async with`, or close it with :meth:`aclose`. One session serves any number of
+    tasks of one event loop at once; they share its connections, its rate limit and what a 429
+    asks for.
+
+    Parameters
+    ----------
+    api_key : str, optional
+        The API key. Default: the environment variable `CIVIS_API_KEY`.
+    base_url : str, optional
+        Where the API is. Default: the environment variable `CIVIS_API_ENDPOINT`, else
+        `https://api.civisanalytics.com/`.
+    timeout : float or None, default 60.0
+        Seconds that an attempt may take, from connecting to the last byte. None for no bound.
+    retry : RetryPolicy, optional
+        How often, and for how long, a failed call is repeated where that is safe.
+    max_connections : int, default 100
+        The most requests under way at once; the others wait for their turn.
+    user_agent : str, optional
+        Put before the library's own name in `User-Agent`.
+    http : aiohttp.ClientSession, optional
+        A session of the caller's to use, never closed here.
+    max_body_size : int, default 268435456
+        Bytes of the largest answer that is read.
+    allow_http : bool, default False
+        Whether the API key may be sent unencrypted to another machine.
+    trust_env : bool, default True
+        Whether to use the proxy that `HTTPS_PROXY` and its like name. A session of
+        yours, given as `http`, decides for itself.
+
+    Raises
+    ------
+    MissingAPIKeyError
+        If there is no API key.
+    ValueError
+        If an argument makes no sense, or the URL is not encrypted.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float | None = _DEFAULTS.timeout,
+        retry: RetryPolicy = _DEFAULTS.retry,
+        max_connections: int = 100,
+        user_agent: str | None = None,
+        http: aiohttp.ClientSession | None = None,
+        max_body_size: int = _DEFAULTS.max_body_size,
+        allow_http: bool = False,
+        trust_env: bool = True,
+    ) -> None:
+        options = Options(timeout=timeout, retry=retry, max_body_size=max_body_size)
+        transport = Transport(
+            api_key,
+            base_url=base_url,
+            max_connections=max_connections,
+            user_agent=user_agent,
+            http=http,
+            allow_http=allow_http,
+            trust_env=trust_env,
+        )
+        super().__init__(transport, options)
+        self._tasks = BackgroundTasks()
+        self._log_traits = ServerTraits()
+        self._raw: RawServices | None = None
+
+    async def __aenter__(self) -> Self:
+        if self.closed:
+            raise SessionClosedError
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections, for this session and all its views.
+
+        Calls under way fail, as every later one does, with a :class:`SessionClosedError`.
+        """
+        with anyio.CancelScope(shield=True):  # it may be a cancellation that ends the session
+            await self._tasks.aclose()
+            await self._transport.aclose()
+
+    def with_options(
+        self,
+        *,
+        timeout: float | msgspec.UnsetType | None = msgspec.UNSET,
+        retry: RetryPolicy | msgspec.UnsetType = msgspec.UNSET,
+        max_body_size: int | msgspec.UnsetType = msgspec.UNSET,
+        background: bool | msgspec.UnsetType = msgspec.UNSET,
+    ) -> Self:
+        """Make a view with other options on the same connections.
+
+        Parameters
+        ----------
+        timeout : float or None, optional
+            Seconds that an attempt may take; None for no bound.
+        retry : RetryPolicy, optional
+            How often, and for how long, a failed call is repeated.
+        max_body_size : int, optional
+            Bytes of the largest answer that is read.
+        background : bool, optional
+            True for calls that give way to ordinary ones when the rate limit is near.
+
+        Returns
+        -------
+        Services
+            What is not given is as in this one. Closing either closes both.
+
+        Examples
+        --------
+        ::
+
+            patient = services.with_options(timeout=300, retry=RetryPolicy(max_attempts=20))
+        """
+        given = {
+            "timeout": timeout,
+            "retry": retry,
+            "max_body_size": max_body_size,
+            "background": background,
+        }
+        changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+        view = copy.copy(self)
+        view._raw = None  # it has this one's options
+        view.__dict__.pop("_log_source", None)
+        view._options = msgspec.structs.replace(self._options, **changes)
+        return view
+
+    @property
+    def raw(self) -> RawServices:
+        """The endpoints with their answers as they came, as in `services.raw.get(42)`."""
+        if self._raw is None:
+            self._raw = RawServices(self._transport, self._options)
+        return self._raw
+
+    def tail_logs(
+        self,
+        id: int,
+        deployment_id: int | None = None,
+        *,
+        start_at: datetime | str | None = None,
+        end_at: datetime | str | None = None,
+        resume: LogCursor | None = None,
+        follow: bool = True,
+        poll_interval: float = 1.0,
+        max_poll_interval: float = 30.0,
+        overlap: float = 60.0,
+        grace: float = 30.0,
+        limit: int = 10_000,
+        max_outage: float | None = None,
+    ) -> LogTail:
+        """Follow the log of a service, or of one deployment: no line lost, none repeated.
+
+        ``GET /services/{id}/deployments/{deployment_id}/logs``, with a look at
+        ``GET /services/{id}`` or ``GET /services/{id}/deployments/{deployment_id}`` now and then
+
+        Parameters
+        ----------
+        id : int
+            Identifier of the service.
+        deployment_id : int, optional
+            Identifier of a deployment to stay with. Without it the tail follows the service: its
+            current deployment, then each one that replaces it.
+        start_at : datetime or str, optional
+            Lines before this time are left out. Default: from the beginning of the log.
+        end_at : datetime or str, optional
+            Lines after this time are left out, and the tail ends when it has passed.
+        resume : LogCursor, optional
+            Where another tail stood, to go on from there.
+        follow : bool, default True
+            False: end when everything up to now was given.
+        poll_interval : float, default 1.0
+            Seconds between two polls while lines come.
+        max_poll_interval : float, default 30.0
+            Seconds between two requests, on average, when none have come for a while.
+        overlap : float, default 60.0
+            Seconds after its time at which a line may still turn up. Longer costs more requests
+            for pages that hold nothing new, shorter loses what turns up later.
+        grace : float, default 30.0
+            Seconds after a deployment's end during which late lines are awaited.
+        limit : int, default 10000
+            Lines that are asked for at once.
+        max_outage : float, optional
+            Seconds without an answer after which the tail fails. Default: it goes on trying.
+
+        Returns
+        -------
+        LogTail
+            An async iterator of `TailedEntry`. Iterating raises `AuthenticationError` when the key
+            is refused, `NotFoundError` or `PermissionDeniedError` when the log is gone for good;
+            its `cursor` is intact then.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument makes no sense.
+
+        Examples
+        --------
+        ::
+
+            async with services.tail_logs(42) as tail:
+                async for entry in tail:
+                    print(entry.created_at, entry.message)
+        """
+        options = TailOptions(
+            service_id=validate_int(id, "id"),
+            deployment_id=None
+            if deployment_id is None
+            else validate_int(deployment_id, "deployment_id"),
+            start_at=None if start_at is None else parse_timestamp(start_at, "start_at"),
+            end_at=None if end_at is None else parse_timestamp(end_at, "end_at"),
+            follow=follow,
+            poll_interval=poll_interval,
+            max_poll_interval=max_poll_interval,
+            overlap=overlap,
+            grace=grace,
+            limit=validate_int(limit, "limit"),
+            max_outage=max_outage,
+        )
+        options = checked_options(options, resume)
+        return LogTail(self._log_source, self._tasks, options, self._log_traits, resume)
+
+    @cached_property
+    def _log_source(self) -> Services:
+        """What tails make their calls with: they give way to others, and repeat on their own."""
+        return self.with_options(background=True, retry=RetryPolicy(max_attempts=1))
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, QueryValue] | None = None,
+        json: object = None,
+    ) -> RawResponse:
+        """Make any other call, with the same connections, repetitions and errors.
+
+        Parameters
+        ----------
+        method : str
+            `GET`, `POST`, ...
+        path : str
+            Below the base URL, as `users/me`. What needs quoting is quoted.
+        params : mapping, optional
+            The query. None leaves a parameter out, a list is sent as `name[]=1&name[]=2`.
+        json : object, optional
+            The body: anything that msgspec can write as JSON. None for no body.
+
+        Returns
+        -------
+        RawResponse
+            With a status of 2xx.
+
+        Raises
+        ------
+        ValueError
+            If the path could lead elsewhere than below the base URL, or the method is none.
+        APIError, ConnectionFailedError, RequestTimeoutError
+            As every call.
+        """
+        validate_type(method, str, "method")
+        validate_type(path, str, "path")
+        if not (method.isascii() and method.isalpha()):
+            raise ValueError(f"method must be the name of an HTTP method, not {method!r}")
+        return await self._transport.send(
+            method.upper(),
+            validate_path(path),
+            params=params,
+            body=None if json is None else encode(json),
+            options=self._options,
+        )
+
+    async def wait_until_running(
+        self,
+        id: int,
+        deployment_id: int,
+        *,
+        timeout: float = 600.0,
+        poll_interval: float = 1.0,
+    ) -> Deployment:
+        """Wait until a deployment runs.
+
+        ``GET /services/{service_id}/deployments/{deployment_id}``, again and again. Calls that
+        fail for another reason than the deployment itself are repeated until the time is up.
+
+        Parameters
+        ----------
+        id : int
+            The service.
+        deployment_id : int
+            The deployment.
+        timeout : float, default 600.0
+            Seconds to wait at most.
+        poll_interval : float, default 1.0
+            Seconds between two looks at first. They become ten times as many while nothing changes.
+
+        Returns
+        -------
+        Deployment
+            As it runs. One that sleeps counts as running: a service that is on demand does so until
+            somebody asks for it.
+
+        Raises
+        ------
+        DeploymentFailedError
+            If it has ended; with its state message and the last lines of its log.
+        DeploymentTimeoutError
+            If it does not run in time. It may still come to run.
+        NotFoundError, PermissionDeniedError, AuthenticationError
+            If it cannot be seen.
+
+        Examples
+        --------
+        ::
+
+            deployment = await services.post_deployments(42)
+            await services.wait_until_running(42, deployment.deployment_id)
+        """
+        return await wait_until_running(
+            self, id, deployment_id, timeout=timeout, poll_interval=poll_interval
+        )
+
+    def deploy_many(
+        self,
+        ids: Iterable[int],
+        *,
+        redeploy: bool = False,
+        concurrency: int = 20,
+        wait: bool = True,
+        timeout: float = 600.0,
+        settle: float = 10.0,
+        poll_interval: float = 1.0,
+    ) -> DeployRun:
+        """Deploy many services, each of them exactly once.
+
+        ``POST /services/{service_id}/deployments``, or ``.../redeploy``. One failure stops nothing:
+        it is the outcome of that service. If an answer is lost, as by a reset or a 502, the
+        service's deployments are looked at before anything is repeated. Waiting costs a request for
+        each page of 50 services and look, not for each service.
+
+        Parameters
+        ----------
+        ids : iterable of int
+            The services. One that is named twice is deployed once, and has one outcome.
+        redeploy : bool, default False
+            Whether to call ``redeploy`` instead.
+        concurrency : int, default 20
+            How many are asked for at once; those that are on their way to running do not count.
+        wait : bool, default True
+            Whether an outcome is known when the deployment runs; else when it has been made.
+        timeout : float, default 600.0
+            Seconds that each deployment has to run, from when it was made.
+        settle : float, default 10.0
+            Seconds during which a lost deploy is looked for before it is asked for again. A server
+            that acts on a request later than that deploys twice.
+        poll_interval : float, default 1.0
+            Seconds between two looks at first. They become ten times as many while nothing changes.
+
+        Returns
+        -------
+        DeployRun
+            An async iterator of :class:`DeployOutcome` in order of completion, and an async context
+            manager that stops what is under way at its end. What was deployed is told by its
+            attribute `made`, and what may have been, as no answer came, by `unknown`; `started`
+            has both, also afterwards. Deploying begins with the first step.
+
+        Raises
+        ------
+        TypeError, ValueError
+            At once, before anything is sent, if an argument makes no sense.
+
+        Examples
+        --------
+        ::
+
+            async for outcome in services.deploy_many([1, 2, 3]):
+                print(outcome.service_id, outcome.error or "runs")
+        """
+        return DeployRun(
+            self._tasks,
+            self,
+            ids,
+            redeploy=redeploy,
+            concurrency=concurrency,
+            wait=wait,
+            timeout=timeout,
+            settle=settle,
+            poll_interval=poll_interval,
+        )
+
+    def watch_logs(
+        self,
+        ids: Iterable[int] | None = None,
+        *,
+        status: str | None = "running",
+        name: str | None = None,
+        sink: Sink | None = None,
+        refresh: float = 30.0,
+        hold_back: float | None = None,
+        resume: Mapping[int, LogCursor] | None = None,
+        start_at: datetime | str | None = None,
+        poll_interval: float = 1.0,
+        max_poll_interval: float = 30.0,
+        overlap: float = 60.0,
+        grace: float = 30.0,
+        limit: int = 1_000,
+    ) -> LogWatch:
+        """Follow the logs of many services in one stream.
+
+        ``GET /services``, and for each service what `tail_logs` calls. Services that come are
+        picked up at the next refresh, with their log from its beginning; those that go are read to
+        their end. The trouble of one log is its own: it is tried again at the next refresh. All of
+        them share what the rate limit leaves, and none can crowd out the others.
+
+        Parameters
+        ----------
+        ids : iterable of int, optional
+            The services, whatever their status. Default: all that match.
+        status : str, optional
+            Without `ids`: `running` (the default), `idle`, both with a comma between them, or None
+            for every service.
+        name : str, optional
+            A pattern such as `web-*` that their names match, without regard to case.
+        sink : Sink, optional
+            Where the lines are written, with the cursors that stand behind them, before they are
+            given to you. While it refuses them, it is tried again.
+        refresh : float, default 30.0
+            Seconds between two looks at which services there are.
+        hold_back : float, optional
+            Seconds for which lines may be held back to put those of all services into the order of
+            their time: up to 100,000 lines in all. Default: they come in the order in which they
+            are read.
+        resume : mapping of int to LogCursor, optional
+            By service where to go on: the `checkpoint` of an earlier watch.
+        start_at : datetime or str, optional
+            Lines before this time are left out, except where `resume` says where to go on.
+        poll_interval, max_poll_interval, overlap, grace : float
+            As for `tail_logs`.
+        limit : int, default 1000
+            Lines that are asked for at once. Up to three such pages of each service wait in memory.
+
+        Returns
+        -------
+        LogWatch
+            An async iterator of :class:`WatchedEntry`, and an async context manager. It never ends
+            by itself, and raises only what concerns all services, as `AuthenticationError`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument makes no sense.
+
+        Examples
+        --------
+        ::
+
+            async with services.watch_logs(name="service-*") as watch:
+                async for line in watch:
+                    print(line.service_name, line.entry.message)
+        """
+        begin = None if start_at is None else parse_timestamp(start_at, "start_at")
+        options = WatchOptions(
+            ids=None if ids is None else tuple(dict.fromkeys(validate_ints(ids, "ids"))),
+            status=status,
+            name=name,
+            sink=sink,
+            refresh=validate_seconds(refresh, "refresh"),
+            hold_back=None
+            if hold_back is None
+            else validate_seconds(hold_back, "hold_back", zero=True),
+            linger=grace,
+        )
+
+        def open_tail(id: int, cursor: LogCursor | None) -> LogTail:
+            return self.tail_logs(
+                id,
+                start_at=begin if cursor is None else None,
+                resume=cursor,
+                poll_interval=poll_interval,
+                max_poll_interval=max_poll_interval,
+                overlap=overlap,
+                grace=grace,
+                limit=limit,
+            )
+
+        open_tail(0, None)  # so that what makes no sense is refused here and now
+        return LogWatch(self._tasks, self, open_tail, options, resume or {})
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the server said last of its rate limit, None before its first answer."""
+        return self._transport.rate_limit
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is closed."""
+        return self._transport.closed
+
+    def on_request(self, observer: RequestObserverT) -> RequestObserverT:
+        """Have a function called before each attempt of each call.
+
+        Parameters
+        ----------
+        observer : callable
+            Takes a :class:`RequestInfo`. It runs in the middle of the call: it should be quick.
+            What it raises is logged and goes no further.
+
+        Returns
+        -------
+        callable
+            The function, so that this can be used as a decorator.
+
+        Raises
+        ------
+        TypeError
+            If it is no function, or an asynchronous one, which nobody would wait for.
+        """
+        _check_observer(observer)
+        self._transport.request_observers.append(observer)
+        return observer
+
+    def on_response(self, observer: ResponseObserverT) -> ResponseObserverT:
+        """Have a function called after each attempt of each call, whatever came of it.
+
+        Parameters
+        ----------
+        observer : callable
+            Takes a :class:`ResponseInfo`. It runs in the middle of the call: it should be quick.
+            What it raises is logged and goes no further.
+
+        Returns
+        -------
+        callable
+            The function, so that this can be used as a decorator.
+
+        Raises
+        ------
+        TypeError
+            If it is no function, or an asynchronous one, which nobody would wait for.
+        """
+        _check_observer(observer)
+        self._transport.response_observers.append(observer)
+        return observer
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self.closed else ""
+        return f"<{type(self).__name__} {self._transport.base_url}{closed}>"
+
+
+def _check_observer(observer: object) -> None:
+    if not callable(observer) or any(
+        map(inspect.iscoroutinefunction, (observer, type(observer).__call__))
+    ):
+        raise TypeError(f"an observer must be a function that is not async, not {observer!r}")

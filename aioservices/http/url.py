@@ -1,0 +1,226 @@
+"""Where requests go: base URL, path, query and redirects, each checked and encoded."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import yarl
+
+from aioservices.validation import validate_type
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "QueryValue",
+    "encoded_query",
+    "origin",
+    "proxy_for",
+    "redirect_target",
+    "validate_base_url",
+    "validate_path",
+]
+
+DEFAULT_BASE_URL = "https://api.civisanalytics.com/"
+
+Scalar = str | int | float
+_Scalars = (str, int, float)
+QueryValue = Scalar | Sequence[Scalar] | None
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_KEEPS_METHOD = frozenset({307, 308})  # the others may turn a request into a GET
+
+
+class Target(NamedTuple):
+    """Where a redirect leads, and whether that is still the API's own host."""
+
+    url: str
+    same_origin: bool
+
+
+def validate_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
+    """Check a base URL, or take it from the environment.
+
+    Parameters
+    ----------
+    base_url : str or None
+        None: the environment variable ``CIVIS_API_ENDPOINT``, else the platform's address.
+    allow_http : bool
+        Whether plain http to another machine is accepted.
+
+    Returns
+    -------
+    str
+        With one slash at the end.
+
+    Raises
+    ------
+    ValueError
+        If it is no http or https URL, holds credentials, or would send the key unencrypted.
+    """
+    source = "base_url"
+    if base_url is None:
+        source = "CIVIS_API_ENDPOINT"
+        base_url = os.environ.get("CIVIS_API_ENDPOINT") or DEFAULT_BASE_URL
+    parts = urllib.parse.urlsplit(validate_type(base_url, str, "base_url"))
+    try:
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if parts.scheme not in {"http", "https"} or not host or re.search(r"[\s\x00-\x1f]", base_url):
+        # Not quoted: it may be a key that was put in the wrong place.
+        raise ValueError(f"{source} must be a URL such as {DEFAULT_BASE_URL}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(f"{source} must not hold credentials: give the key as api_key")
+    if parts.query or parts.fragment:
+        raise ValueError(f"{source} must end with its path, without a query or fragment")
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+        raise ValueError(
+            f"{source} is plain http, which would send the API key unencrypted to {host}: "
+            "use https, or say allow_http=True"
+        )
+    return base_url.rstrip("/") + "/"
+
+
+def validate_path(path: str) -> str:
+    """Check a path that a caller composed, and quote what needs quoting.
+
+    Raises
+    ------
+    ValueError
+        If it could lead anywhere but below the base URL.
+    """
+    relative = path.removeprefix("/")
+    if "?" in relative or "#" in relative:
+        raise ValueError("path must not hold a query or fragment: give the query as params")
+    quoted = urllib.parse.quote(relative, safe="/:@!$&'()*+,;=~%")
+    segments = urllib.parse.unquote(quoted).replace("\\", "/").split("/")
+    if relative.startswith("/") or "://" in relative or {".", ".."} & set(segments):
+        raise ValueError(
+            f"path must be relative to the base URL, as in 'services/42', not {path!r}"
+        )
+    return quoted
+
+
+def encoded_query(params: Mapping[str, QueryValue]) -> str:
+    """Encode query parameters: None is left out, a sequence becomes ``name[]=1&name[]=2``."""
+    if not isinstance(params, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"params must be a dictionary, not {type(params).__name__}")
+    pairs: list[tuple[str, str]] = []
+    for name, value in params.items():
+        if value is None:
+            continue
+        if isinstance(value, _Scalars):
+            pairs.append((name, _text(value)))
+        elif isinstance(value, list | tuple) and all(isinstance(each, _Scalars) for each in value):
+            pairs += [(f"{name}[]", _text(item)) for item in value]
+        else:
+            raise TypeError(
+                f"{name} must be a string, a number, a boolean, or a list of such, not {value!r}"
+            )
+    return urllib.parse.urlencode(pairs, safe="[]:")
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of a URL: what two URLs of one server share."""
+    parts = urllib.parse.urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or default
+
+
+def redirect_target(
+    method: str,
+    url: str,
+    status: int,
+    location: str | None,
+    *,
+    base_url: str,
+    has_body: bool = False,
+) -> Target | None:
+    """Tell where a redirect may be followed to.
+
+    Parameters
+    ----------
+    method, url : str
+        The request that was redirected.
+    status : int
+    location : str or None
+        The header ``Location``.
+    base_url : str
+        Of the API: only to its host may the key and a body go.
+    has_body : bool
+        Whether the request has one.
+
+    Returns
+    -------
+    Target or None
+        None if this is no redirect, or none to be followed: one that would
+        change the method, take a body to another host, or give up encryption.
+    """
+    if status not in _REDIRECTS or not location:
+        return None
+    try:
+        target = str(yarl.URL(urllib.parse.urldefrag(urllib.parse.urljoin(url, location)).url))
+        scheme, host, _ = origin(target)
+        same_origin = origin(target) == origin(base_url)
+    except ValueError:
+        return None
+    if scheme not in {"http", "https"} or not host or "@" in urllib.parse.urlsplit(target).netloc:
+        return None
+    if has_body and not same_origin:
+        return None
+    if method not in {"GET", "HEAD"} and not (status in _KEEPS_METHOD and same_origin):
+        return None
+    if scheme == "http" and urllib.parse.urlsplit(url).scheme == "https":
+        return None
+    return Target(target, same_origin)
+
+
+def proxy_for(base_url: str) -> str | None:
+    """The proxy that the environment names for a URL, as in ``HTTPS_PROXY`` and ``NO_PROXY``.
+
+    Another machine's proxy is not asked for what is on this one: it could not reach
+    it, and would be told an API key that is not to leave this machine unencrypted.
+
+    Raises
+    ------
+    ValueError
+        If it is no http or https proxy.
+    """
+    parts = urllib.parse.urlsplit(base_url)
+    if urllib.request.proxy_bypass(parts.netloc):
+        return None
+    proxies = urllib.request.getproxies()
+    name = parts.scheme if proxies.get(parts.scheme) else "all"
+    proxy = proxies.get(name)
+    if not proxy:
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    try:
+        scheme, host, _ = origin(proxy)
+    except ValueError:
+        scheme, host = "", None
+    if _is_loopback(parts.hostname or "") and not _is_loopback(host or ""):
+        return None
+    if scheme not in {"http", "https"} or not host:
+        raise ValueError(
+            f"{name.upper()}_PROXY names no http or https proxy, and others are not supported: "
+            "change it, name the API's host in NO_PROXY, or say trust_env=False"
+        )
+    return proxy
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _text(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

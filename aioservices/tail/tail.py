@@ -1,0 +1,141 @@
+"""A log being followed, as its user sees it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import warnings
+from types import TracebackType
+from typing import Self
+
+from aioservices.api.models import TailedEntry
+from aioservices.concurrency import BackgroundTasks, Stream
+
+from .account import Account, Batch
+from .cursor import LogCursor
+from .fetcher import LogSource
+from .follower import Follower
+from .options import TailOptions
+from .status import Health, TailStatus
+from .traits import ServerTraits
+
+__all__ = ["LogTail"]
+
+
+class LogTail:
+    """The lines of a log, as they come.
+
+    An async iterator of `TailedEntry`, in order of `created_at`; a line that
+    turned up late comes late. It is best used in ``async with``, which ends its
+    work at once when it is left; dropped without that, it ends all the same.
+
+    Made by `Services.tail_logs`.
+    """
+
+    def __init__(
+        self,
+        source: LogSource,
+        tasks: BackgroundTasks,
+        options: TailOptions,
+        traits: ServerTraits,
+        resume: LogCursor | None = None,
+    ) -> None:
+        self._health = Health()
+        self._account = Account(
+            options.service_id, options.deployment_id, resume, start_at=options.start_at
+        )
+        self._follower = Follower(
+            source,
+            options,
+            traits,
+            self._health,
+            () if resume is None else resume.positions,
+            self._account.latest,
+        )
+        # One part waits while the caller is busy with the last, and another one is fetched.
+        self._parts = Stream(tasks, self._follower.run, buffer=1)
+        self._batch: Batch | None = None  # from which lines are given one by one
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> TailedEntry:
+        batch = self._batch
+        if batch is None or batch.is_given:
+            batch = await self._next_batch(stacklevel=3)
+        return batch.next()
+
+    def batches(self) -> LogBatches:
+        """Give the lines in lists, as they were fetched: for those who want throughput.
+
+        Returns
+        -------
+        LogBatches
+            An async iterator of ``list[TailedEntry]``, none of which is empty.
+        """
+        return LogBatches(self)
+
+    @property
+    def cursor(self) -> LogCursor:
+        """Where the tail stands: behind the last entry that was given."""
+        return self._account.cursor(self._follower.before)
+
+    @property
+    def status(self) -> TailStatus:
+        """How the tail is doing."""
+        return self._health.snapshot(dt.datetime.now(dt.UTC))
+
+    async def aclose(self) -> None:
+        """End the tail, and wait until nothing of it runs any more."""
+        await self._parts.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def take(self) -> Batch:
+        """Wait for lines, and take them without counting them as given.
+
+        Returns
+        -------
+        Batch
+            Never empty. The cursor stands before a line until the batch gives it.
+
+        Raises
+        ------
+        StopAsyncIteration
+            If there will be none.
+        """
+        batch = await self._next_batch(stacklevel=4)
+        self._batch = None
+        return batch
+
+    async def _next_batch(self, *, stacklevel: int) -> Batch:
+        while self._batch is None or self._batch.is_given:
+            part = await anext(self._parts)
+            self._batch = self._account.take_in(part)
+            if part.gap is not None:
+                warnings.warn(part.gap, stacklevel=stacklevel)
+        return self._batch
+
+
+class LogBatches:
+    """The lines of a tail in lists."""
+
+    def __init__(self, tail: LogTail) -> None:
+        self._tail = tail
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[TailedEntry]:
+        batch = await self._tail.take()
+        lines = batch.rest
+        batch.give(len(lines))
+        return lines

@@ -1,0 +1,1 @@
+"""What programs write to a terminal or a pipe."""

@@ -1,0 +1,255 @@
+"""Arguments, checked by the rules that are the same everywhere."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import NoneType, UnionType
+from typing import Literal, TypeVar, cast, get_args
+
+from msgspec import UNSET
+
+__all__ = [
+    "expected",
+    "format_timestamp",
+    "parse_timestamp",
+    "validate_int",
+    "validate_ints",
+    "validate_number",
+    "validate_seconds",
+    "validate_type",
+]
+
+T = TypeVar("T")
+
+
+def validate_type(value: T, kind: type | UnionType, name: str) -> T:
+    """Refuse anything that is not of a kind.
+
+    Parameters
+    ----------
+    value : object
+        What was given; `UNSET` stands for nothing, and is taken.
+    kind : type or union of types
+        What is taken, such as `bool | None`.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    object
+        The value as it is to be sent.
+
+    Raises
+    ------
+    TypeError
+        If it is of another kind. A boolean is no integer, and a number no boolean.
+    """
+    # Quickly, as most are right; of what Python takes only a boolean may be what we do not.
+    if value is UNSET or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value  # pyright: ignore[reportReturnType]  # it is of the type T
+    kinds: tuple[object, ...] = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if bool in kinds and isinstance(value, bool):
+        return value
+    number = validate_number(value, kinds, name)
+    if number is None:
+        raise TypeError(f"{name} must be {expected(kinds)}, not {type(value).__name__}")
+    return cast("T", number)
+
+
+def validate_int(value: int, name: str, *, least: int = 0) -> int:
+    """Refuse anything but an integer that is not too small.
+
+    Parameters
+    ----------
+    value : int
+        The number; whatever has `__index__` is taken, such as an integer of NumPy.
+    name : str
+        Name of the parameter, for the message.
+    least : int, default 0
+        The least number to take.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer. A boolean is none.
+    ValueError
+        If it is too small.
+    """
+    number = _integer(value)
+    if number is None:
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+    if number < least:
+        raise ValueError(f"{name} must be {least} or more, not {number}")
+    return number
+
+
+def validate_ints(values: Iterable[int], name: str) -> list[int]:
+    """Refuse anything but several integers.
+
+    Parameters
+    ----------
+    values : iterable of int
+        The numbers.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    list of int
+        The numbers.
+
+    Raises
+    ------
+    TypeError
+        If one is no integer, or there is only one instead of several.
+    ValueError
+        If one is negative.
+    """
+    given: object = values  # bytes are integers too, but none that anybody means
+    if isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable):
+        raise TypeError(f"{name} must be a list of integers, not {type(values).__name__}")
+    return [validate_int(value, f"{name}[{place}]") for place, value in enumerate(values)]
+
+
+def parse_timestamp(value: datetime | str, name: str) -> datetime:
+    """Read a time.
+
+    Parameters
+    ----------
+    value : datetime or str
+        An aware datetime, or a text in ISO 8601 with a time zone.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    datetime
+        Aware.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a datetime nor a text.
+    ValueError
+        If it has no time zone, or the text is no ISO 8601.
+    """
+    if isinstance(value, datetime):
+        time, remedy = value, "datetime.now(UTC) or value.replace(tzinfo=UTC)"
+    elif isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        time, remedy = _iso_8601(value, name), "2026-01-31T12:00:00Z"
+    else:
+        raise TypeError(f"{name} must be a datetime or a string, not {type(value).__name__}")
+    if time.utcoffset() is None:
+        raise ValueError(f"{name} has no time zone: add one, as in {remedy}")
+    return time
+
+
+def format_timestamp(value: datetime | str, name: str) -> str:
+    """Write a time as the API wants it.
+
+    Parameters
+    ----------
+    value : datetime or str
+        An aware datetime, or a text in ISO 8601 with a time zone, which stays as it is.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    str
+        The time in ISO 8601; of a datetime in UTC, to the microsecond.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `parse_timestamp`.
+    """
+    time = parse_timestamp(value, name)
+    if isinstance(value, str):
+        return value
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def validate_seconds(value: float, name: str, *, zero: bool = False) -> float:
+    """Refuse anything but a number of seconds.
+
+    Parameters
+    ----------
+    value : float
+        The seconds.
+    name : str
+        Name of the parameter, for the message.
+    zero : bool, default False
+        Whether none at all will do.
+
+    Returns
+    -------
+    float
+        The seconds.
+
+    Raises
+    ------
+    TypeError
+        If it is no number.
+    ValueError
+        If it is negative, or not a number that can be waited for.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    if math.isnan(value) or value < 0 or (value == 0 and not zero):
+        bound = "0 or more" if zero else "more than 0"
+        raise ValueError(f"{name} must be {bound} seconds, not {value}")
+    return value
+
+
+def validate_number(value: object, kinds: Sequence[object], name: str) -> int | float | None:
+    """Read a number, where one of the kinds is a number; None if it is not one of them."""
+    if int in kinds and (number := _integer(value)) is not None:
+        return number
+    if float in kinds and isinstance(value, float):
+        if not math.isfinite(value):  # JSON has no such number: it would be sent as null
+            raise ValueError(f"{name} must be a finite number")
+        return float(value)
+    return None
+
+
+def expected(kinds: Sequence[object]) -> str:
+    """Say in words what is expected."""
+    origin = kinds[0]
+    known = [_EXPECTED[each] for each in kinds if each in _EXPECTED]
+    *others, last = known if origin in _EXPECTED else ["a dictionary", *known]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+_EXPECTED: Mapping[object, str] = {
+    Sequence: "a list",
+    Literal: "a string",
+    str: "a string",
+    int: "an integer",
+    float: "a float",
+    bool: "a boolean",
+    NoneType: "None",
+}
+
+
+def _iso_8601(text: str, name: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a time in ISO 8601, such as 2026-11-23T12:34:56Z"
+        ) from None
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return None
+    return operator.index(cast("int", value))

@@ -1,0 +1,331 @@
+"""Waiting until deployments run."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import pytest
+
+from aioservices import (
+    AuthenticationError,
+    DeploymentFailedError,
+    DeploymentTimeoutError,
+    NotFoundError,
+    RetryPolicy,
+    Services,
+)
+from aioservices.api.models import Deployment
+from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond
+from aioservices.emulator.faults import Effect
+from aioservices.fleet.discovery import Roster
+from aioservices.fleet.failure import last_lines
+from aioservices.fleet.wait import Lookout
+
+from .conftest import PATIENCE, requests_to, running_tasks, until
+
+QUICK: dict[str, Any] = {"poll_interval": 0.02, "timeout": PATIENCE}
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[Emulator]:
+    """A server whose deployments run when the test says so."""
+    async with Emulator(services=3, pending_for=3600.0) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def patient(slow: Emulator) -> AsyncIterator[Services]:
+    async with Services(slow.api_key, base_url=slow.url) as services:
+        yield services
+
+
+def looks(emulator: Emulator, service_id: int, deployment_id: int) -> int:
+    return requests_to(emulator, f"/services/{service_id}/deployments/{deployment_id}")
+
+
+async def test_a_deployment_is_returned_once_it_runs(
+    emulator: Emulator, services: Services
+) -> None:
+    number = emulator.deploy(1)
+    deployment = await services.wait_until_running(1, number, **QUICK)
+    assert (deployment.deployment_id, deployment.state) == (number, "running")
+
+
+async def test_one_that_runs_already_costs_one_request(slow: Emulator, patient: Services) -> None:
+    number = slow.deploy(1)
+    slow.set_state(1, "running")
+    await patient.wait_until_running(1, number)
+    assert len(slow.requests) == 1
+
+
+async def test_one_that_sleeps_was_deployed_well(slow: Emulator, patient: Services) -> None:
+    number = slow.deploy(1)
+    slow.set_state(1, "sleeping")
+    assert (await patient.wait_until_running(1, number, **QUICK)).state == "sleeping"
+
+
+async def test_a_state_nobody_has_heard_of_may_yet_become_a_good_one(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    slow.set_state(1, "warming up")
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: patient.wait_until_running(1, number, **QUICK))
+        await until(lambda: looks(slow, 1, number) > 1)
+        slow.set_state(1, "running")
+
+
+@pytest.mark.parametrize("state", ["failed", "terminated"])
+async def test_one_that_ended_says_why_with_its_last_lines(
+    slow: Emulator, patient: Services, state: str
+) -> None:
+    number = slow.deploy(1)
+    for line in range(25):
+        slow.log(1, f"line {line}")
+    slow.set_state(1, state, message="No such image")
+    with pytest.raises(DeploymentFailedError, match="No such image") as caught:
+        await patient.wait_until_running(1, number, **QUICK)
+    error = caught.value
+    assert (error.service_id, error.deployment_id, error.state) == (1, number, state)
+    assert error.logs == tuple(f"line {line}" for line in range(5, 25))
+
+
+async def test_the_last_lines_are_found_also_if_they_were_written_long_before_the_end(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    current = (await patient.get(1)).current_deployment
+    assert current is not None
+    assert current.created_at is not None
+    slow.log(1, "the only line", at=current.created_at.replace(year=2020))
+    slow.set_state(1, "failed")
+    with pytest.raises(DeploymentFailedError) as caught:
+        await patient.wait_until_running(1, number, **QUICK)
+    assert caught.value.logs == ("the only line",)
+
+
+async def test_the_last_lines_are_found_also_on_the_last_of_many_pages(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    for line in range(10_030):  # more than a page
+        slow.log(1, f"line {line}")
+    slow.set_state(1, "failed")
+    with pytest.raises(DeploymentFailedError) as caught:
+        await patient.wait_until_running(1, number, **QUICK)
+    assert caught.value.logs == tuple(f"line {line}" for line in range(10_010, 10_030))
+
+
+async def test_a_failure_is_no_timeout_because_its_log_takes_longer(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    slow.log(1, "the only line")
+    slow.set_state(1, "failed", message="No such image")
+    slow.fault(Delay(1.0), path="/services/*/deployments/*/logs")
+    with pytest.raises(DeploymentFailedError, match="No such image") as caught:
+        await patient.wait_until_running(1, number, poll_interval=0.02, timeout=0.5)
+    assert caught.value.logs == ("the only line",)
+
+
+async def test_a_failure_is_told_also_when_its_log_cannot_be_read(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    slow.set_state(1, "failed", message="No such image")
+    slow.fault(Respond(403), path="/services/*/deployments/*/logs")
+    with pytest.raises(DeploymentFailedError, match="No such image") as caught:
+        await patient.wait_until_running(1, number, **QUICK)
+    assert caught.value.logs == ()
+
+
+async def test_one_that_was_replaced_has_ended(slow: Emulator, patient: Services) -> None:
+    number = slow.deploy(1)
+    later = slow.deploy(1)
+    with pytest.raises(DeploymentFailedError, match=str(later)):
+        await patient.wait_until_running(1, number, **QUICK)
+
+
+@pytest.mark.parametrize(("service_id", "offset"), [(1, 1000), (2, 0), (99, 0)])
+async def test_one_that_is_not_there_says_so_at_once(
+    slow: Emulator, patient: Services, service_id: int, offset: int
+) -> None:
+    number = slow.deploy(1)
+    with pytest.raises(NotFoundError):
+        await patient.wait_until_running(service_id, number + offset, **QUICK)
+    assert len(slow.requests) == 1
+
+
+async def test_a_wrong_key_says_so_at_once(slow: Emulator) -> None:
+    async with Services("wrong", base_url=slow.url) as services:
+        with pytest.raises(AuthenticationError):
+            await services.wait_until_running(1, slow.deploy(1), **QUICK)
+
+
+async def test_one_that_does_not_run_in_time_says_in_which_state_it_is(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    with pytest.raises(DeploymentTimeoutError, match=r"still pending after 0\.1 s") as caught:
+        await patient.wait_until_running(1, number, timeout=0.1, poll_interval=0.02)
+    assert isinstance(caught.value, TimeoutError)
+    assert caught.value.deployment_id == number
+
+
+@pytest.mark.parametrize(
+    "effect", [Respond(500), Respond(502, "html"), Respond(503), Reset(), Garble(), Cut()], ids=str
+)
+async def test_looks_that_fail_are_repeated(
+    emulator: Emulator, services: Services, effect: Effect
+) -> None:
+    once = services.with_options(retry=RetryPolicy(max_attempts=1))
+    number = emulator.deploy(1)
+    fault = emulator.fault(effect, method="GET", times=3)
+    assert (await once.wait_until_running(1, number, **QUICK)).state == "running"
+    assert fault.hits == 3
+
+
+async def test_an_outage_longer_than_the_time_leaves_the_state_unknown(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    slow.fault(Respond(500))
+    with pytest.raises(DeploymentTimeoutError, match="unknown state") as caught:
+        await patient.wait_until_running(1, number, timeout=0.1, poll_interval=0.02)
+    assert caught.value.state is None
+
+
+async def test_looks_become_rarer_while_nothing_changes(slow: Emulator, patient: Services) -> None:
+    number = slow.deploy(1)
+    with pytest.raises(DeploymentTimeoutError):
+        await patient.wait_until_running(1, number, timeout=1.0, poll_interval=0.02)
+    assert looks(slow, 1, number) < 20  # fifty without
+
+
+async def test_cancelling_leaves_nothing_that_runs(slow: Emulator, patient: Services) -> None:
+    before = running_tasks()
+    number = slow.deploy(1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: patient.wait_until_running(1, number, **QUICK))
+        await until(lambda: looks(slow, 1, number) > 1)
+        group.cancel_scope.cancel()
+    assert running_tasks() <= before
+
+
+@pytest.mark.parametrize("name", ["timeout", "poll_interval"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+async def test_a_senseless_time_is_refused_by_its_name(
+    patient: Services, name: str, value: float
+) -> None:
+    options: dict[str, float] = {name: value}
+    with pytest.raises(ValueError, match=name):
+        await patient.wait_until_running(1, 1001, **options)
+
+
+async def test_a_time_that_is_no_number_is_refused(patient: Services) -> None:
+    soon: Any = "soon"
+    with pytest.raises(TypeError, match="timeout must be a number of seconds, not str"):
+        await patient.wait_until_running(1, 1001, timeout=soon)
+
+
+# Many at once
+
+
+def watch(emulator: Emulator, services: Services) -> tuple[Lookout, list[Deployment]]:
+    """Look out for a deployment of every service."""
+    made = [
+        Deployment(deployment_id=emulator.deploy(each), service_id=each, state="pending")
+        for each in emulator.service_ids
+    ]
+    return Lookout(services, Roster(services), poll_interval=0.02), made
+
+
+async def wait_for_all(
+    lookout: Lookout, made: list[Deployment], *, impatient_with: int | None = None
+) -> dict[int, Exception | None]:
+    """Wait for every deployment; gives by service why it does not run."""
+    errors: dict[int, Exception | None] = {}
+
+    async def wait(deployment: Deployment) -> None:
+        assert deployment.service_id is not None
+        timeout = 0.2 if deployment.service_id == impatient_with else PATIENCE
+        _, error = await lookout.wait(deployment.service_id, deployment, timeout=timeout)
+        errors[deployment.service_id] = error
+
+    async with anyio.create_task_group() as looking:
+        looking.start_soon(lookout.run)
+        async with anyio.create_task_group() as waiting:
+            for deployment in made:
+                waiting.start_soon(wait, deployment)
+        looking.cancel_scope.cancel()
+    return errors
+
+
+async def test_hundreds_are_waited_for_with_a_request_for_each_page_and_look() -> None:
+    async with (
+        Emulator(services=300, pending_for=3600.0) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        lookout, made = watch(emulator, services)
+        waiting = asyncio.ensure_future(wait_for_all(lookout, made))
+        await until(lambda: requests_to(emulator, "/services") >= 12)
+        assert all(request.path == "/services" for request in emulator.requests)
+        for service_id in emulator.service_ids:
+            emulator.set_state(service_id, "running")
+        assert set((await waiting).values()) == {None}
+
+
+async def test_only_pages_with_services_that_are_awaited_are_looked_at() -> None:
+    async with (
+        Emulator(services=300, pending_for=3600.0) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        lookout, made = watch(emulator, services)
+        for service_id in range(1, 251):
+            emulator.set_state(service_id, "running")
+        waiting = asyncio.ensure_future(wait_for_all(lookout, made))
+        await until(lambda: requests_to(emulator, "/services") >= 12)
+        late = [request.query["page_num"] for request in emulator.requests][-3:]
+        assert late == ["6"] * 3
+        for service_id in range(251, 301):
+            emulator.set_state(service_id, "running")
+        assert set((await waiting).values()) == {None}
+
+
+async def test_each_of_many_has_its_own_fate(slow: Emulator, patient: Services) -> None:
+    lookout, made = watch(slow, patient)
+    slow.set_state(1, "running")
+    slow.set_state(2, "failed", message="No such image")
+    errors = await wait_for_all(lookout, made, impatient_with=3)
+    assert errors[1] is None
+    assert isinstance(errors[2], DeploymentFailedError)
+    assert isinstance(errors[3], DeploymentTimeoutError)
+
+
+async def test_one_whose_service_shows_no_deployment_any_more_is_gone(
+    slow: Emulator, patient: Services
+) -> None:
+    lookout, made = watch(slow, patient)
+    for service_id in (1, 3):
+        slow.set_state(service_id, "running")
+    await patient.delete_deployments(2, made[1].deployment_id)
+    errors = await wait_for_all(lookout, made)
+    error = errors.pop(2)
+    assert isinstance(error, DeploymentFailedError)
+    assert error.state == "deleted"
+    assert "it was pending before" in str(error)
+    assert set(errors.values()) == {None}
+
+
+async def test_a_lookout_with_nothing_to_do_asks_for_nothing(
+    slow: Emulator, patient: Services
+) -> None:
+    lookout = Lookout(patient, Roster(patient), poll_interval=0.001)
+    with anyio.move_on_after(0.05):
+        await lookout.run()
+    assert not slow.requests
+
+
+def test_of_no_lines_none_are_the_last() -> None:
+    assert last_lines([]) == []

@@ -1,0 +1,81 @@
+"""What the command line makes of texts, names and times."""
+
+import datetime as dt
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioservices.api.models import TailedEntry
+from aioservices.cli.errors import CommandError
+from aioservices.cli.filters import Format, colour_of
+from aioservices.cli.matching import select, terms_from_lines
+from aioservices.cli.times import in_words, parse_duration, parse_instant
+from aioservices.terminal.sanitize import one_line, printable
+
+NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+
+
+@given(ANY_TEXT)
+def test_a_printable_text_holds_nothing_that_a_terminal_acts_on(text: str) -> None:
+    assert not {unicodedata.category(c) for c in printable(text) if c != "\n"} & {"Cc", "Cs"}
+    assert "\n" not in one_line(text)
+
+
+@given(st.text(st.characters(categories=["L", "N", "P"])))
+def test_an_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+@given(ANY_TEXT)
+def test_json_keeps_every_character_in_one_line_of_ascii(text: str) -> None:
+    shown = Format(as_json=True)(TailedEntry(message=text, created_at=NOW))
+    assert shown.isascii()
+    assert shown.count("\n") == 1
+    assert json.loads(shown)["message"] == text
+
+
+@given(st.integers(1, 10**8))
+def test_a_duration_can_be_read_as_it_is_said(seconds: int) -> None:
+    said = in_words(seconds)
+    assert abs(parse_duration(said) - seconds) < 3600  # it leaves out what is small beside the rest
+
+
+@pytest.mark.parametrize("text", ["", "m", "10x", "-5", "1h 30", "ten", "1e9999"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        parse_duration(text)
+
+
+def test_an_instant_is_a_duration_ago_or_a_date() -> None:
+    assert parse_instant("10m", now=NOW) == NOW - dt.timedelta(minutes=10)
+    assert parse_instant("2026-11-24T11:00Z", now=NOW) == NOW - dt.timedelta(hours=1)
+    with pytest.raises(ValueError, match="is no instant"):
+        parse_instant("yesterday", now=NOW)
+
+
+@given(st.dictionaries(st.integers(1, 99), st.sampled_from(["web", "WEB", "api", None])))
+def test_a_selection_holds_each_service_once(names: dict[int, str | None]) -> None:
+    terms = [*map(str, names), *(["*"] if names else [])]
+    assert select(terms, names) == list(names)
+
+
+def test_a_name_in_the_right_case_goes_before_others() -> None:
+    names: dict[int, str | None] = {1: "web", 2: "WEB"}
+    assert select(["WEB"], names) == [2]
+    with pytest.raises(CommandError, match="2 services"):
+        select(["Web"], names)
+
+
+@pytest.mark.parametrize("line", ["{", "{}", '{"id": null}', '{"id": "x"}'])
+def test_a_line_that_is_no_service_is_refused(line: str) -> None:
+    with pytest.raises(CommandError, match="no service id"):
+        terms_from_lines([line])
+
+
+def test_a_name_has_one_colour_for_ever() -> None:
+    assert (colour_of("web-shop"), colour_of("api")) == (35, 94)
+    assert len({colour_of(f"service-{number}") for number in range(100)}) > 5
