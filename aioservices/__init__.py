@@ -31,6 +31,7 @@ from aioservices.api.params import (
     ScheduleAttributes,
     ServiceAttributes,
 )
+from aioservices.api.search import ServiceSearch
 from aioservices.http.options import RequestInfo, ResponseInfo
 from aioservices.http.ratelimit import RateLimit
 from aioservices.http.response import RawResponse
@@ -107,6 +108,7 @@ __all__ = [
     "ServerError",
     "Service",
     "ServiceAttributes",
+    "ServiceSearch",
     "ServiceSummary",
     "Services",
     "ServicesError",

@@ -15,9 +15,11 @@ import anyio
 import msgspec
 
 from aioservices.api.endpoints import Endpoints
-from aioservices.api.models import Deployment
+from aioservices.api.models import Deployment, ServiceSummary
+from aioservices.api.pagination import Paginator
 from aioservices.api.params import encode
 from aioservices.api.raw import RawServices
+from aioservices.api.search import ServiceSearch
 from aioservices.fleet.deploy import DeployRun
 from aioservices.fleet.wait import wait_until_running
 from aioservices.fleet.watch import LogWatch
@@ -325,6 +327,54 @@ class Services(Endpoints):
             body=None if json is None else encode(json),
             options=self._options,
         )
+
+    def find(
+        self,
+        *terms: str,
+        hidden: bool | None = None,
+        archived: str | None = None,
+        author: str | None = None,
+        status: str | None = None,
+    ) -> ServiceSearch:
+        """Find services by name, pattern or id: awaited as a list, or iterated with `async for`.
+
+        ``GET /services``, every page
+
+        Parameters
+        ----------
+        *terms : str
+            A name; a pattern with `*`, `?` or `[...]`; or an id in digits. Case does not matter,
+            unless several names differ in nothing else and one of them is given exactly.
+        hidden, archived, author, status
+            Which services to search, as for `list`. Default: all that are listed by default.
+
+        Returns
+        -------
+        ServiceSearch
+            The services in the order of the terms, each once. A term that means none adds none.
+
+        Raises
+        ------
+        TypeError, ValueError
+            At once if a term is not a string, or there is none.
+
+        Examples
+        --------
+        ::
+
+            [dashboard] = await services.find("dashboard")
+            async for service in services.find("web-*", status="running"):
+                print(service.id, service.name)
+        """
+        if not terms:
+            raise ValueError("find needs a name, a pattern or an id to search for")
+        for number, term in enumerate(terms):
+            validate_type(term, str, f"terms[{number}]")
+
+        def listing() -> Paginator[ServiceSummary]:
+            return self.list(hidden=hidden, archived=archived, author=author, status=status)
+
+        return ServiceSearch(listing, terms)
 
     async def wait_until_running(
         self,

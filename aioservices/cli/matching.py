@@ -1,39 +1,19 @@
-"""Which services are meant by ids, names and patterns; pure."""
+"""Which services a command is told of, by terms that are checked; pure."""
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from collections.abc import Iterable, Mapping
 
+from aioservices.api import matching
+
 from .errors import MISUSED, CommandError
 
-__all__ = ["ids_among", "is_id", "is_pattern", "matches", "select", "terms_from_lines"]
-
-
-def is_id(term: str) -> bool:
-    """Tell whether a term is an id; anything else is a name or a pattern."""
-    return term.isascii() and term.isdecimal()
-
-
-def ids_among(terms: Iterable[str]) -> list[int]:
-    """Give the ids among some terms, each once."""
-    return list(dict.fromkeys(int(term) for term in terms if is_id(term)))
-
-
-def is_pattern(term: str) -> bool:
-    """Tell whether a term may mean several services."""
-    return any(character in term for character in "*?[")
-
-
-def matches(name: str | None, pattern: str) -> bool:
-    """Tell whether a service's name is a name, or fits a pattern, without regard to case."""
-    name, pattern = (name or "").casefold(), pattern.casefold()
-    return name == pattern or fnmatch.fnmatchcase(name, pattern)
+__all__ = ["select", "terms_from_lines"]
 
 
 def select(terms: Iterable[str], names: Mapping[int, str | None]) -> list[int]:
-    """Find the services that are meant.
+    """Find the services that are meant, each term of which must mean one.
 
     Parameters
     ----------
@@ -52,19 +32,16 @@ def select(terms: Iterable[str], names: Mapping[int, str | None]) -> list[int]:
     CommandError
         If a term means no service, or a name means several.
     """
-    found: dict[int, None] = {}
-    for term in terms:
-        meant = _meant(term, names)
-        if not meant:
-            raise CommandError(_unknown(term))
-        if len(meant) > 1 and not is_pattern(term):
-            raise CommandError(
-                f"{len(meant)} services are called {term!r}: say which by its id "
-                f"({', '.join(map(str, meant))})",
-                status=MISUSED,
-            )
-        found.update(dict.fromkeys(meant))
-    return list(found)
+    selection = matching.select(terms, names)
+    if selection.unmatched:
+        raise CommandError(_unknown(selection.unmatched[0]))
+    for term, ids in selection.ambiguous.items():
+        raise CommandError(
+            f"{len(ids)} services are called {term!r}: say which by its id "
+            f"({', '.join(map(str, ids))})",
+            status=MISUSED,
+        )
+    return list(selection.ids)
 
 
 def terms_from_lines(lines: Iterable[str]) -> list[str]:
@@ -85,19 +62,11 @@ def terms_from_lines(lines: Iterable[str]) -> list[str]:
     ]
 
 
-def _meant(term: str, names: Mapping[int, str | None]) -> list[int]:
-    if is_id(term):
-        return [int(term)] if int(term) in names else []
-    # Names that differ in nothing but case can still be told apart.
-    exactly = [number for number, name in names.items() if name == term]
-    return exactly or [number for number, name in names.items() if matches(name, term)]
-
-
 def _unknown(term: str) -> str:
     hint = "aioservices list shows what there is"
-    if is_id(term):
+    if matching.is_id(term):
         return f"there is no service {term}, or the API key may not see it: {hint}"
-    if is_pattern(term):
+    if matching.is_pattern(term):
         return f"no service has a name that fits {term!r}: {hint}"
     return f"no service is called {term!r}: {hint}"
 
@@ -110,7 +79,7 @@ def _id_in_json(line: str) -> str:
         found = None
     # True and 1.5 are numbers to Python, and no ids: what is deployed must be what was meant.
     term = "" if isinstance(found, bool) or not isinstance(found, int | str) else str(found)
-    if not is_id(term):
+    if not matching.is_id(term):
         raise CommandError(
             f"standard input: no service id in {line[:60]!r}: write one id, name or pattern a line",
             status=MISUSED,

@@ -7,11 +7,12 @@ from typing import TypeAlias
 
 import anyio
 
+from aioservices.api.matching import ids_among, is_id
 from aioservices.api.models import Service, ServiceSummary
 from aioservices.client import Services
 from aioservices.errors import RequestError
 
-from .matching import ids_among, is_id, select
+from .matching import select
 
 __all__ = ["Target", "find"]
 

@@ -9,15 +9,9 @@ from enum import Enum, auto
 import msgspec
 
 from aioservices.api.models import Deployment, DeploymentSummary
+from aioservices.api.states import is_final, is_running
 
 __all__ = ["Progress", "complete", "is_newer", "newest_since", "progress_of"]
-
-# A service that is on demand sleeps when nobody has asked for it: it was deployed all right.
-_UP = frozenset({"running", "sleeping"})
-# A state that is not known is none of these: it may yet become a good one.
-_ENDED = frozenset(
-    {"terminated", "failed", "error", "errored", "crashed", "stopped", "cancelled", "canceled"}
-)
 
 
 class Progress(Enum):
@@ -42,10 +36,10 @@ def progress_of(deployment_id: int, seen: DeploymentSummary | None) -> Progress:
     """
     if seen is None or seen.deployment_id != deployment_id:
         return Progress.UNSEEN
-    state = (seen.state or "").lower()
-    if state in _UP:
+    if is_running(seen.state):
         return Progress.RUNNING
-    return Progress.ENDED if state in _ENDED else Progress.PENDING
+    # A state that is not known may yet become a good one.
+    return Progress.ENDED if is_final(seen.state) else Progress.PENDING
 
 
 def is_newer(deployment: DeploymentSummary, than: DeploymentSummary) -> bool:

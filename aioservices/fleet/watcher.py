@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import logging
 import time
 from collections import deque
@@ -13,6 +12,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from aioservices.api.matching import matches
 from aioservices.api.models import TailedEntry
 from aioservices.errors import (
     AuthenticationError,
@@ -211,7 +211,7 @@ class Watcher:
             await self._learn_names(found - self._names.keys())
         if pattern is None:
             return found
-        return {each for each in found if _matches(self._names.get(each), pattern)}
+        return {each for each in found if matches(self._names.get(each), pattern)}
 
     async def _learn_names(self, ids: set[int]) -> None:
         for service_id, sight in (await self._roster.look(ids)).items() if ids else ():
@@ -336,7 +336,3 @@ class Watcher:
         if self._failure is None:
             self._failure = error
         self._broken.set()
-
-
-def _matches(name: str | None, pattern: str) -> bool:
-    return fnmatch.fnmatchcase((name or "").lower(), pattern.lower())

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from aioservices.api.models import Deployment, DeploymentSummary
+from aioservices.api.states import is_final
 from aioservices.errors import NotFoundError, PermissionDeniedError
 
 from .cursor import NO_DEPLOYMENT, Latest, Position
 from .fetcher import LogSource, PatientSource
 from .options import TailOptions
 from .part import Outlet, Part
-from .poller import Poller, is_final, jittered
+from .poller import Poller, jittered
 from .schedule import Pace
 from .status import Health
 from .traits import ServerTraits
@@ -136,7 +137,7 @@ class Follower:
         reading = self._logs.get(deployment_id)
         if reading is None:
             reading = self._take_up(deployment_id, created_at=deployment.created_at)
-        if is_final(deployment) or not _is_newer(current, deployment):
+        if is_final(deployment.state) or not _is_newer(current, deployment):
             self._note_state(reading, deployment)
         else:
             reading.note_replaced()
@@ -182,7 +183,7 @@ class Follower:
 
     def _note_state(self, reading: Poller, deployment: Deployment) -> None:
         reading.note_state(deployment)
-        if reading.over and not is_final(deployment):
+        if reading.over and not is_final(deployment.state):
             reading.over = False
             self._group.start_soon(self._guarded, self._read, reading)
 

@@ -10,6 +10,7 @@ import time
 import anyio
 
 from aioservices.api.models import Deployment, TailedEntry
+from aioservices.api.states import SLEEPING, is_final
 from aioservices.errors import APIError, ResponseTooLargeError
 
 from .fetcher import PatientSource
@@ -26,9 +27,6 @@ __all__ = ["Poller", "jittered"]
 
 log = logging.getLogger("aioservices.tail")
 
-FINAL_STATES = frozenset(
-    {"terminated", "failed", "succeeded", "cancelled", "canceled", "stopped", "deleted"}
-)
 # A following tail asks for the log twice for each time it looks at the service. Both
 # together keep the interval that was asked for, on average.
 _SHARE = 1.5
@@ -107,8 +105,8 @@ class Poller:
         """Note what the deployment, which is current, looks like."""
         clock = self._source.clock
         self.replaced = False
-        self._asleep = deployment.state == "sleeping"
-        if not is_final(deployment):
+        self._asleep = deployment.state == SLEEPING
+        if not is_final(deployment.state):
             self._last_alive, self._ended = clock.now(), None
         elif self._ended is None:
             told = deployment.updated_at if clock.known else None
@@ -225,11 +223,6 @@ class Poller:
             log.warning("%s", gap)
         if stretch.entries or gap is not None:
             await self._outlet.put(Part(self.deployment_id, stretch.entries, stretch.floor, gap))
-
-
-def is_final(deployment: Deployment) -> bool:
-    """Whether a deployment has ended; a state that is not known counts as running."""
-    return deployment.state is not None and deployment.state.lower() in FINAL_STATES
 
 
 def jittered(seconds: float) -> float:

@@ -16,6 +16,7 @@ from aioservices import (
     Services,
 )
 from aioservices.api.models import Deployment
+from aioservices.api.states import FINAL_STATES
 from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond
 from aioservices.emulator.faults import Effect
 from aioservices.fleet.discovery import Roster
@@ -76,7 +77,7 @@ async def test_a_state_nobody_has_heard_of_may_yet_become_a_good_one(
         slow.set_state(1, "running")
 
 
-@pytest.mark.parametrize("state", ["failed", "terminated"])
+@pytest.mark.parametrize("state", sorted(FINAL_STATES))
 async def test_one_that_ended_says_why_with_its_last_lines(
     slow: Emulator, patient: Services, state: str
 ) -> None:

@@ -123,6 +123,18 @@ async def test_only_what_matches_is_watched(emulator: Emulator, services: Servic
         assert set(lines.statuses) == {wanted}
 
 
+@pytest.mark.parametrize(
+    ("name", "pattern"), [("web [prod]", "web [prod]"), ("Straße-1", "STRASSE-?")]
+)
+async def test_a_watch_finds_names_as_every_other_search_does(
+    emulator: Emulator, services: Services, name: str, pattern: str
+) -> None:
+    wanted = emulator.add_service(name, deployed=True)
+    emulator.log(wanted, "found")
+    async with watch(services, name=pattern) as lines:
+        assert messages(await take(lines, 1)) == ["found"]
+
+
 async def test_services_named_by_id_are_watched_whatever_their_status(
     emulator: Emulator, services: Services
 ) -> None:

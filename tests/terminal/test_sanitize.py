@@ -57,12 +57,6 @@ def test_an_instant_is_a_duration_ago_or_a_date() -> None:
         parse_instant("yesterday", now=NOW)
 
 
-@given(st.dictionaries(st.integers(1, 99), st.sampled_from(["web", "WEB", "api", None])))
-def test_a_selection_holds_each_service_once(names: dict[int, str | None]) -> None:
-    terms = [*map(str, names), *(["*"] if names else [])]
-    assert select(terms, names) == list(names)
-
-
 def test_a_name_in_the_right_case_goes_before_others() -> None:
     names: dict[int, str | None] = {1: "web", 2: "WEB"}
     assert select(["WEB"], names) == [2]

@@ -9,10 +9,10 @@ from typing import Literal
 
 import click
 
+from aioservices.api.matching import matches
 from aioservices.api.models import JSON, Service, ServiceSummary, to_dict
 from aioservices.cli.arguments import as_json, connected, examples
 from aioservices.cli.connection import Connection
-from aioservices.cli.matching import matches
 from aioservices.cli.render import service_shown, services_shown
 from aioservices.cli.targets import find
 from aioservices.client import Services

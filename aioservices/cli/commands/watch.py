@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import click
 
+from aioservices.api.matching import is_pattern, matches
 from aioservices.cli.arguments import DURATION, INSTANT, connected, examples, line_options
 from aioservices.cli.connection import Connection
 from aioservices.cli.filters import Filter, Format
-from aioservices.cli.matching import is_pattern, matches
 from aioservices.cli.targets import find
 from aioservices.cli.times import Instant
 from aioservices.client import Services

@@ -1,0 +1,85 @@
+"""Which services are meant by ids, names and patterns; pure.
+
+A term is an id (digits), a name, or a pattern with ``*``, ``?`` or ``[...]``. Names and patterns
+are compared without regard to case. A name is found also where it reads like a pattern: the term
+``web [prod]`` means the service that is called so.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+__all__ = ["Selection", "ids_among", "is_id", "is_pattern", "matches", "select"]
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """The services that some terms mean.
+
+    Attributes
+    ----------
+    ids : tuple of int
+        Identifiers of the services, each once, in the order of the terms.
+    unmatched : tuple of str
+        Terms that mean no service.
+    ambiguous : dict
+        Names that several services have, with the ids of these.
+    """
+
+    ids: tuple[int, ...]
+    unmatched: tuple[str, ...]
+    ambiguous: dict[str, tuple[int, ...]]
+
+
+def is_id(term: str) -> bool:
+    """Tell whether a term is an id; anything else is a name or a pattern."""
+    return term.isascii() and term.isdecimal()
+
+
+def ids_among(terms: Iterable[str]) -> list[int]:
+    """Give the ids among some terms, each once."""
+    return list(dict.fromkeys(int(term) for term in terms if is_id(term)))
+
+
+def is_pattern(term: str) -> bool:
+    """Tell whether a term may mean several services."""
+    return any(character in term for character in "*?[")
+
+
+def matches(name: str | None, term: str) -> bool:
+    """Tell whether a service's name is a name, or fits a pattern, without regard to case."""
+    name, term = (name or "").casefold(), term.casefold()
+    return name == term or fnmatch.fnmatchcase(name, term)
+
+
+def select(terms: Iterable[str], names: Mapping[int, str | None]) -> Selection:
+    """Find the services that are meant.
+
+    Parameters
+    ----------
+    terms : iterable of str
+        Ids, names and patterns.
+    names : mapping of int to str
+        The services there are, with their names.
+    """
+    ids: dict[int, None] = {}
+    unmatched: list[str] = []
+    ambiguous: dict[str, tuple[int, ...]] = {}
+    for term in terms:
+        meant = _meant(term, names)
+        if not meant:
+            unmatched.append(term)
+        elif len(meant) > 1 and not is_pattern(term):
+            ambiguous[term] = tuple(meant)
+        ids.update(dict.fromkeys(meant))
+    return Selection(ids=tuple(ids), unmatched=tuple(unmatched), ambiguous=ambiguous)
+
+
+def _meant(term: str, names: Mapping[int, str | None]) -> list[int]:
+    if is_id(term):
+        return [int(term)] if int(term) in names else []
+    # Names that differ in nothing but case can still be told apart.
+    exactly = [number for number, name in names.items() if name == term]
+    return exactly or [number for number, name in names.items() if matches(name, term)]

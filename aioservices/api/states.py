@@ -1,0 +1,90 @@
+"""What the states of a deployment mean; the one list of them."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+__all__ = [
+    "FINAL_STATES",
+    "SLEEPING",
+    "DeploymentState",
+    "FinalState",
+    "ServiceStatus",
+    "UnknownStates",
+    "is_final",
+    "is_known",
+    "is_running",
+]
+
+ServiceStatus: TypeAlias = Literal["running", "idle"]
+
+# The specification names `pending`, `running`, `terminated` and `sleeping`, and does not say that
+# there are no others. The rest is what deployments and jobs of the platform have been seen in.
+LiveState: TypeAlias = Literal["pending", "queued", "starting", "running", "sleeping"]
+FinalState: TypeAlias = Literal[
+    "terminated",
+    "succeeded",
+    "failed",
+    "error",
+    "errored",
+    "crashed",
+    "stopped",
+    "cancelled",
+    "canceled",
+    "deleted",
+]
+DeploymentState: TypeAlias = LiveState | FinalState
+
+SLEEPING = "sleeping"
+FINAL_STATES: frozenset[str] = frozenset(get_args(FinalState))
+_RUNNING = frozenset({"running", SLEEPING})
+_KNOWN = FINAL_STATES | frozenset(get_args(LiveState))
+
+
+def is_final(state: str | None) -> bool:
+    """Tell whether a deployment in a state has ended and will not run again.
+
+    A state that is not known, or not told, is not final.
+
+    Parameters
+    ----------
+    state : str or None
+        The state as the server gives it, in capitals or not.
+    """
+    return _normalized(state) in FINAL_STATES
+
+
+def is_running(state: str | None) -> bool:
+    """Tell whether a deployment in a state is up.
+
+    One that sleeps is: a service that runs on demand sleeps until somebody asks for it.
+
+    Parameters
+    ----------
+    state : str or None
+        The state as the server gives it, in capitals or not.
+    """
+    return _normalized(state) in _RUNNING
+
+
+def is_known(state: str | None) -> bool:
+    """Tell whether it is known what a state means. A new deployment may be in none yet."""
+    return not state or _normalized(state) in _KNOWN
+
+
+class UnknownStates:
+    """Remembers which unknown states were met, so that each is reported once."""
+
+    def __init__(self) -> None:
+        self._met: set[str] = set()
+
+    def is_new(self, state: str | None) -> bool:
+        """Tell whether a state is unknown and is met for the first time."""
+        if state is None or is_known(state) or state in self._met:
+            return False
+        self._met.add(state)
+        return True
+
+
+def _normalized(state: str | None) -> str:
+    return (state or "").lower()
