@@ -4,15 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format bench clean
+.PHONY: help demo test test-slow lint types format bench clean
 
 help:
-	@echo "make demo    start a small fleet on this machine, deploy it and follow its logs"
-	@echo "make test    run the tests"
-	@echo "make lint    check style and types"
-	@echo "make bench   measure against the official client and hand-written loops"
-	@echo "make format  format the code"
-	@echo "make clean   remove everything that make created"
+	@echo "make demo       start a small fleet on this machine, deploy it and follow its logs"
+	@echo "make test       run the tests, but for those that are marked as slow"
+	@echo "make test-slow  run these"
+	@echo "make lint       check style and types"
+	@echo "make bench      measure against the official client and hand-written loops"
+	@echo "make format     format the code"
+	@echo "make clean      remove everything that make created"
 
 $(BIN)/python:
 	@echo "Creating $(VENV) ..."
@@ -35,7 +36,10 @@ demo: $(VENV)/.run
 	@$(BIN)/aioservices demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 4
+	$(BIN)/python -m pytest --numprocesses 4 -m 'not slow'
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest --numprocesses 2 -m slow
 
 lint: $(VENV)/.dev types
 	$(BIN)/ruff check

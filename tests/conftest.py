@@ -5,10 +5,18 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests.environment import isolate, leave
+
+HOME = isolate()
+
 # A busy machine is not a bug; and who changes one thing should not meet the fault of another.
 settings.register_profile("patient", deadline=None, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
+
+
+def pytest_unconfigure() -> None:
+    leave(HOME)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from http import HTTPStatus
 
 import msgspec
 import pytest
@@ -164,7 +165,8 @@ def test_no_message_is_longer_than_it_need_be_or_more_than_a_line(said: str) -> 
 
 def test_a_long_description_is_cut_in_the_message_only() -> None:
     error = make(422, msgspec.json.encode({"errorDescription": "\x1b[31m" + "no " * 1000}))
-    assert str(error).startswith(r"GET services/42: 422 Unprocessable Entity: \x1b[31mno no ")
+    phrase = HTTPStatus(422).phrase  # Python 3.13 gave it another one
+    assert str(error).startswith(rf"GET services/42: 422 {phrase}: \x1b[31mno no ")
     assert str(error).endswith("… (3 attempts)")
     assert len(str(error)) < 1100
     assert len(error.description or "") == 3005
