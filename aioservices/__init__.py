@@ -32,7 +32,7 @@ from aioservices.api.params import (
     ServiceAttributes,
 )
 from aioservices.api.search import ServiceSearch
-from aioservices.http.options import RequestInfo, ResponseInfo
+from aioservices.http.options import Attempt, RequestInfo, ResponseInfo
 from aioservices.http.ratelimit import RateLimit
 from aioservices.http.response import RawResponse
 from aioservices.http.retry import RetryPolicy
@@ -47,6 +47,7 @@ from .errors import (
     ConnectionFailedError,
     DeploymentFailedError,
     DeploymentTimeoutError,
+    MalformedEntryWarning,
     MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
@@ -65,6 +66,7 @@ from .tail import LogCursor, LogGap, LogTail, TailStatus
 
 __all__ = [
     "APIError",
+    "Attempt",
     "AuthenticationError",
     "BadRequestError",
     "ConflictError",
@@ -82,6 +84,7 @@ __all__ = [
     "LogGap",
     "LogTail",
     "LogWatch",
+    "MalformedEntryWarning",
     "MissingAPIKeyError",
     "NewServiceAttributes",
     "NewToken",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -24,7 +23,15 @@ from aioservices.fleet.deploy import DeployRun
 from aioservices.fleet.wait import wait_until_running
 from aioservices.fleet.watch import LogWatch
 from aioservices.fleet.watcher import Sink, WatchOptions
-from aioservices.http.options import Options, RequestInfo, ResponseInfo
+from aioservices.http.options import (
+    Attempt,
+    AttemptHook,
+    Options,
+    RequestInfo,
+    ResponseInfo,
+    chain_hooks,
+    validate_hook,
+)
 from aioservices.http.ratelimit import RateLimit
 from aioservices.http.response import RawResponse
 from aioservices.http.retry import RetryPolicy
@@ -145,6 +152,7 @@ class Services(Endpoints):
         retry: RetryPolicy | msgspec.UnsetType = msgspec.UNSET,
         max_body_size: int | msgspec.UnsetType = msgspec.UNSET,
         background: bool | msgspec.UnsetType = msgspec.UNSET,
+        on_attempt: AttemptHook | msgspec.UnsetType = msgspec.UNSET,
     ) -> Self:
         """Make a view with other options on the same connections.
 
@@ -158,6 +166,10 @@ class Services(Endpoints):
             Bytes of the largest answer that is read.
         background : bool, optional
             True for calls that give way to ordinary ones when the rate limit is near.
+        on_attempt : callable, optional
+            Called with an :class:`Attempt` before and after each attempt of the view's calls, after
+            the hooks of this view. It runs in the middle of the call: it should be quick. What it
+            raises is logged and does not harm the call.
 
         Returns
         -------
@@ -176,7 +188,12 @@ class Services(Endpoints):
             "max_body_size": max_body_size,
             "background": background,
         }
-        changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+        changes: dict[str, object] = {
+            name: value for name, value in given.items() if value is not msgspec.UNSET
+        }
+        if on_attempt is not msgspec.UNSET:
+            validate_hook(on_attempt, "on_attempt")
+            changes["on_attempt"] = chain_hooks(self._options.on_attempt, on_attempt)
         view = copy.copy(self)
         view._raw = None  # it has this one's options
         view.__dict__.pop("_log_source", None)
@@ -621,8 +638,13 @@ class Services(Endpoints):
         TypeError
             If it is no function, or an asynchronous one, which nobody would wait for.
         """
-        _check_observer(observer)
-        self._transport.request_observers.append(observer)
+        validate_hook(observer, "an observer")
+
+        def hook(attempt: Attempt) -> None:
+            if attempt.state == "sending":
+                observer(RequestInfo(attempt.method, attempt.path, attempt.number))
+
+        self._transport.hooks.append(hook)
         return observer
 
     def on_response(self, observer: ResponseObserverT) -> ResponseObserverT:
@@ -644,17 +666,24 @@ class Services(Endpoints):
         TypeError
             If it is no function, or an asynchronous one, which nobody would wait for.
         """
-        _check_observer(observer)
-        self._transport.response_observers.append(observer)
+        validate_hook(observer, "an observer")
+
+        def hook(attempt: Attempt) -> None:
+            if attempt.state in {"answered", "failed"}:
+                observer(
+                    ResponseInfo(
+                        attempt.method,
+                        attempt.path,
+                        attempt.number,
+                        attempt.status,
+                        attempt.elapsed,
+                        attempt.rate_limit,
+                    )
+                )
+
+        self._transport.hooks.append(hook)
         return observer
 
     def __repr__(self) -> str:
         closed = ", closed" if self.closed else ""
         return f"<{type(self).__name__} {self._transport.base_url}{closed}>"
-
-
-def _check_observer(observer: object) -> None:
-    if not callable(observer) or any(
-        map(inspect.iscoroutinefunction, (observer, type(observer).__call__))
-    ):
-        raise TypeError(f"an observer must be a function that is not async, not {observer!r}")

@@ -17,6 +17,7 @@ __all__ = [
     "ConnectionFailedError",
     "DeploymentFailedError",
     "DeploymentTimeoutError",
+    "MalformedEntryWarning",
     "MissingAPIKeyError",
     "NotFoundError",
     "PermissionDeniedError",
@@ -31,6 +32,7 @@ __all__ = [
     "UnprocessableError",
     "api_error",
     "decode_error",
+    "field_of",
     "redact",
     "single_line",
 ]
@@ -53,6 +55,38 @@ def _restore(
     error.args = args  # where a class inherits from OSError too, that was left to __init__
     error.__dict__.update(state)
     return error
+
+
+class MalformedEntryWarning(UserWarning):
+    """An entry of a listing that is not what the API promises: it was left out.
+
+    Attributes
+    ----------
+    method, path : str
+        The call, as in ``GET`` and ``services``.
+    item_id : int or None
+        Identifier of the entry, if it can be read.
+    field : str or None
+        The place in the entry that is wrong, as in ``currentDeployment.createdAt``; None if the
+        entry as a whole is.
+    reason : str
+        What is wrong with it.
+    """
+
+    def __init__(
+        self, method: str, path: str, item_id: int | None, field: str | None, reason: str
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.item_id = item_id
+        self.field = field
+        self.reason = reason
+        super().__init__(method, path, item_id, field, reason)
+
+    def __str__(self) -> str:
+        which = "an entry" if self.item_id is None else f"the entry with the id {self.item_id}"
+        where = "" if self.field is None else f"{self.field}: "
+        return f"{self.method} {self.path}: {which} is left out: {where}{self.reason}"
 
 
 class MissingAPIKeyError(ServicesError):
@@ -139,7 +173,11 @@ class RequestError(ServicesError):
         The request, as in ``GET`` and ``services/42``.
     attempts : int
         How many times it was sent.
+    sent : bool
+        Whether the server may have received, so acted on, the last attempt.
     """
+
+    sent: bool = True
 
     def __init__(self, text: str, *, method: str, path: str, attempts: int) -> None:
         self.method = method
@@ -150,13 +188,7 @@ class RequestError(ServicesError):
 
 
 class ConnectionFailedError(RequestError):
-    """No connection could be made, or it broke before the whole answer was read.
-
-    Attributes
-    ----------
-    sent : bool
-        Whether the server may have received, so acted on, the last attempt.
-    """
+    """No connection could be made, or it broke before the whole answer was read."""
 
     def __init__(self, text: str, *, method: str, path: str, attempts: int, sent: bool) -> None:
         super().__init__(text, method=method, path=path, attempts=attempts)
@@ -372,7 +404,6 @@ def decode_error(
     body: bytes,
 ) -> ResponseDecodeError:
     """Make the error for a successful response whose body could not be decoded."""
-    place = re.search(r" - at `(.+)`$", str(problem))
     if isinstance(problem, msgspec.ValidationError):
         text = f"the body is not as promised: {problem}"
     else:
@@ -383,10 +414,22 @@ def decode_error(
         path=path,
         attempts=attempts,
         status=status,
-        field=place[1] if place else None,
+        field=field_of(problem),
         headers=headers,
         body=body,
     )
+
+
+def field_of(problem: Exception) -> str | None:
+    """Find the place in a body that msgspec complains about, as in ``$[3].createdAt``."""
+    if not isinstance(problem, msgspec.ValidationError):
+        return None
+    said = str(problem)
+    found = re.search(r" - at `(.+)`$", said)
+    place = found[1] if found else "$"
+    if missing := re.match(r"Object missing required field `(.+?)`", said):
+        return f"{place}.{missing[1]}"
+    return place
 
 
 def redact(text: str | None, secrets: Iterable[str]) -> str | None:

@@ -132,7 +132,8 @@ def test_the_parametrisation_above_knows_every_class() -> None:
     classes = {
         value
         for name in errors.__all__
-        if isinstance(value := getattr(errors, name), type) and issubclass(value, Exception)
+        if isinstance(value := getattr(errors, name), type)
+        and issubclass(value, errors.ServicesError)
     }
     shown = {cls for error in every_error() for cls in type(error).__mro__}
     assert {cls for cls in classes if not issubclass(cls, APIError)} <= shown

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, TypeVar, Unpack, cast
 from msgspec import UNSET, UnsetType
 
 from aioservices.http.options import Options
-from aioservices.http.response import decode
+from aioservices.http.response import decode, decode_lenient, warn_malformed
 from aioservices.http.transport import Transport
 from aioservices.http.url import QueryValue
 from aioservices.validation import format_timestamp, validate_int, validate_ints, validate_type
@@ -30,7 +30,7 @@ from .models import (
     Token,
     Transfer,
 )
-from .pagination import DEFAULT_PAGE_SIZE, Page, Paginator, total_pages
+from .pagination import DEFAULT_PAGE_SIZE, Page, Paginator, read_page
 from .params import (
     NewServiceAttributes,
     ServiceAttributes,
@@ -389,7 +389,7 @@ class Endpoints:
         """
         path = f"services/{validate_int(id, 'id')}/dependencies"
         params = {"user_id": _optional_int(user_id, "user_id")}
-        return await self._call(builtins.list[Dependency], "GET", path, params=params)
+        return await self._call_list(Dependency, "GET", path, params=params)
 
     # -- deployments ---------------------------------------------------------------------------
 
@@ -606,7 +606,7 @@ class Endpoints:
             "end_at": None if end_at is None else format_timestamp(end_at, "end_at"),
             "limit": _optional_int(limit, "limit", least=1),
         }
-        return await self._call(builtins.list[LogEntry], "GET", path, params=params)
+        return await self._call_list(LogEntry, "GET", path, params=params)
 
     # -- shares --------------------------------------------------------------------------------
 
@@ -798,7 +798,7 @@ class Endpoints:
         """
         path = f"services/{validate_int(id, 'id')}/projects"
         params = {"hidden": validate_type(hidden, bool | None, "hidden")}
-        return await self._call(builtins.list[Project], "GET", path, params=params)
+        return await self._call_list(Project, "GET", path, params=params)
 
     async def put_projects(self, id: int, project_id: int) -> None:
         """Add a service to a project.
@@ -913,7 +913,7 @@ class Endpoints:
                 print(token.id, token.name, token.expires_at)
         """
         path = f"services/{validate_int(id, 'id')}/tokens"
-        return await self._call(builtins.list[Token], "GET", path)
+        return await self._call_list(Token, "GET", path)
 
     async def delete_tokens(self, id: int, token_id: int) -> None:
         """Revoke a token of a service.
@@ -953,6 +953,20 @@ class Endpoints:
         )
         return decode(response, answer)
 
+    async def _call_list(
+        self,
+        item: type[T],
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, QueryValue] | None = None,
+    ) -> builtins.list[T]:
+        """Make a call that is answered by an array; a malformed entry costs that entry."""
+        response = await self._transport.send(method, path, params=params, options=self._options)
+        entries, malformed = decode_lenient(response, item)
+        warn_malformed(malformed)
+        return entries
+
     async def _act(self, method: str, path: str) -> None:
         """Make a call that is answered by nothing."""
         await self._transport.send(method, path, options=self._options)
@@ -972,17 +986,16 @@ class Endpoints:
             limit = page_num = None
         limit = _optional_int(limit, "limit", least=1)
         page_num = _optional_int(page_num, "page_num", least=1)
-        page = builtins.list[item]  # type: ignore[valid-type]  # known at run time only
         size = DEFAULT_PAGE_SIZE if limit is None else min(limit, DEFAULT_PAGE_SIZE)
 
         def one() -> Awaitable[builtins.list[T]]:
             params = {**filters, "limit": limit, "page_num": page_num}
-            return self._call(page, "GET", path, params=params)
+            return self._call_list(item, "GET", path, params=params)
 
         async def fetch(number: int) -> Page[T]:
             params = {**filters, "limit": size, "page_num": number}
             response = await self._transport.send("GET", path, params=params, options=self._options)
-            return Page(decode(response, page), total_pages(response.headers))
+            return read_page(response, item)
 
         return Paginator(one, fetch, key=key, first=page_num or 1)
 

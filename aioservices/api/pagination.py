@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import anyio
 import msgspec
 
-from aioservices.errors import ServicesError
+from aioservices.errors import MalformedEntryWarning, ServicesError
+from aioservices.http.response import RawResponse, decode_lenient, warn_malformed
 
-__all__ = ["Page", "PagePlan", "Paginator", "total_pages"]
+__all__ = ["Page", "PagePlan", "Paginator", "read_page", "total_pages"]
 
 T = TypeVar("T")
 
@@ -32,10 +33,31 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     items : list
     total_pages : int or None
         How many pages there are, if the server tells.
+    malformed : sequence of MalformedEntryWarning
+        Entries that the page holds besides, and that could not be decoded.
     """
 
     items: list[T]
     total_pages: int | None = None
+    malformed: Sequence[MalformedEntryWarning] = ()
+
+
+def read_page(response: RawResponse, type_: type[T]) -> Page[T]:
+    """Read a page of a listing from an answer.
+
+    Parameters
+    ----------
+    response : RawResponse
+    type_ : type
+        What each entry should be.
+
+    Raises
+    ------
+    ResponseDecodeError
+        If the body is not a JSON array.
+    """
+    items, malformed = decode_lenient(response, type_)
+    return Page(items, total_pages(response.headers), malformed)
 
 
 def total_pages(headers: Mapping[str, str]) -> int | None:
@@ -105,7 +127,8 @@ class PagePlan:
         self._admitted += 1
         if page.total_pages is not None:
             self._end = page.total_pages
-        if not page.items or (self._end is not None and number >= self._end):
+        is_empty = not page.items and not page.malformed
+        if is_empty or (self._end is not None and number >= self._end):
             self._over = True
         new: list[T] = []
         for item in page.items:
@@ -193,6 +216,7 @@ class PageIterator(Generic[T]):
                 self._pages.clear()
                 self._plan.end()
                 raise page
+            warn_malformed(page.malformed)
             self._items.extend(self._plan.admit(number, page, self._key))
         return self._items.popleft()
 

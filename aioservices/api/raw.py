@@ -77,6 +77,16 @@ class _Undecoded(Endpoints):
             method, path, params=params, body=body, options=self._options
         )
 
+    async def _call_list(
+        self,
+        item: object,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, QueryValue] | None = None,
+    ) -> Any:
+        return await self._transport.send(method, path, params=params, options=self._options)
+
     async def _act(self, method: str, path: str) -> Any:
         return await self._transport.send(method, path, options=self._options)
 

@@ -11,9 +11,9 @@ import msgspec
 from aioservices.api.models import Deployment, DeploymentSummary
 from aioservices.concurrency import BackgroundTasks, Stream
 from aioservices.errors import RequestError, ServicesError
+from aioservices.http.options import Attempt
 from aioservices.validation import validate_int, validate_ints, validate_seconds
 
-from .attempts import observe, telling
 from .discovery import Roster, Sight
 from .history import newest_deployment, recent_deployments
 from .outcome import has_acted, look_delays, may_have_acted
@@ -77,7 +77,6 @@ class DeployRun(Stream[DeployOutcome]):
         validate_seconds(poll_interval, "poll_interval")
         validate_seconds(settle, "settle", zero=True)
         self._started: dict[int, Deployment | None] = {}
-        observe(session, tasks)
         work = _Deploys(
             session,
             self._started,
@@ -133,7 +132,7 @@ class _Deploys:
         poll_interval: float,
     ) -> None:
         self._session = session
-        self._post = session.post_redeploy if redeploy else session.post_deployments
+        self._redeploy = redeploy
         self._started = started
         self._begun: dict[int, float] = {}
         self._slots = anyio.CapacityLimiter(concurrency)
@@ -208,8 +207,7 @@ class _Deploys:
             try:
                 async with self._slots:
                     self._begun.setdefault(service_id, anyio.current_time())
-                    with telling(partial(self._note_attempt, service_id)):
-                        made = await self._post(service_id)
+                    made = await self._post(service_id)
             except RequestError as exc:
                 found = await self._find(service_id, before, exc)
                 if found is None:
@@ -236,11 +234,17 @@ class _Deploys:
                     raise
             await anyio.sleep(delay)
 
-    def _note_attempt(self, service_id: int, under_way: bool) -> None:
-        """Note that a request has begun, or that it was turned away."""
-        if under_way:
+    async def _post(self, service_id: int) -> Deployment:
+        """Ask for a deployment, and record whether there may be one."""
+        record = partial(self._record_attempt, service_id)
+        view = self._session.with_options(on_attempt=record)
+        return await (view.post_redeploy if self._redeploy else view.post_deployments)(service_id)
+
+    def _record_attempt(self, service_id: int, attempt: Attempt) -> None:
+        """Record that a request is under way, or that it had no effect."""
+        if attempt.state == "sending":
             self._started[service_id] = None
-        else:
+        elif attempt.error is not None and not may_have_acted(attempt.error):
             self._started.pop(service_id, None)
 
     async def _find(

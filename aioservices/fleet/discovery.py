@@ -5,9 +5,8 @@ from operator import attrgetter
 from typing import TypeAlias
 
 from aioservices.api.models import Service, ServiceSummary
-from aioservices.api.pagination import DEFAULT_PAGE_SIZE, Page, PagePlan, total_pages
+from aioservices.api.pagination import DEFAULT_PAGE_SIZE, Page, PagePlan, read_page
 from aioservices.errors import RequestError, ServicesError
-from aioservices.http.response import decode
 
 from .session import Session
 from .workers import work_through
@@ -119,7 +118,7 @@ class Roster:
             limit=DEFAULT_PAGE_SIZE,
             page_num=number,
         )
-        page = Page(decode(response, list[ServiceSummary]), total_pages(response.headers))
+        page = read_page(response, ServiceSummary)
         for item in page.items:
             seen[item.id] = item
             self._page_of[item.id] = number

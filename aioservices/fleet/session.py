@@ -1,11 +1,11 @@
 """What a fleet needs of a session."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Generator, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self
 
 from aioservices.api.models import Deployment, DeploymentSummary, LogEntry, Service, ServiceSummary
-from aioservices.http.options import RequestInfo, ResponseInfo
+from aioservices.http.options import AttemptHook
 from aioservices.http.response import RawResponse
 from aioservices.tail import LogTail
 
@@ -44,16 +44,8 @@ class Session(Protocol):
         """The calls with their answers as they came."""
         ...
 
-    def with_options(self, *, background: bool) -> Self:
-        """Make a view whose calls give way to others."""
-        ...
-
-    def on_request(self, observer: Callable[[RequestInfo], object]) -> object:
-        """Have a function called before each attempt of each call."""
-        ...
-
-    def on_response(self, observer: Callable[[ResponseInfo], object]) -> object:
-        """Have a function called after each attempt of each call."""
+    def with_options(self, *, background: bool = ..., on_attempt: AttemptHook = ...) -> Self:
+        """Make a view whose calls give way to others, or are told to a hook."""
         ...
 
     def list(self, *, status: str | None = None) -> AsyncIterable[ServiceSummary]:

@@ -12,8 +12,8 @@ import msgspec
 
 from aioservices.errors import APIError, ConnectionFailedError, RequestError
 
-from .options import Options
-from .response import http_date
+from .options import Attempt, AttemptState, Options
+from .response import RawResponse, http_date, parse_rate_limit
 from .retry import backoff_delays, may_repeat, next_delay, parse_retry_after
 
 __all__ = ["Call", "retry_after_of"]
@@ -80,6 +80,35 @@ class Call:
             policy = self.options.retry
             self.delays = backoff_delays(policy.base_delay, policy.max_delay)
         return next(self.delays)
+
+    def describe(
+        self,
+        state: AttemptState,
+        now: float,
+        *,
+        response: RawResponse | None,
+        error: RequestError | None,
+        retry_in: float | None,
+    ) -> Attempt:
+        """Describe the attempt that waits, is under way or has ended, for hooks."""
+        rate_limit = None
+        if isinstance(error, APIError):
+            status: int | None = error.status
+            rate_limit = parse_rate_limit(error.headers)
+        else:
+            status = None if response is None else response.status
+            rate_limit = None if response is None else response.rate_limit
+        return Attempt(
+            method=self.method,
+            path=self.path,
+            number=self.attempts + (state == "waiting"),
+            state=state,
+            status=status,
+            error=error,
+            elapsed=now - self.begun if state in {"answered", "failed"} else 0.0,
+            retry_in=retry_in,
+            rate_limit=rate_limit,
+        )
 
     def delay_after(self, error: RequestError, jittered: float) -> float | None:
         """Seconds until the next attempt, or None if there is to be none."""

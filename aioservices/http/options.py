@@ -1,16 +1,80 @@
-"""What a view of a session may change of its calls, and what it tells of them."""
+"""The options of a call, and what is told to hooks about each of its attempts."""
 
 from __future__ import annotations
 
+import inspect
+import logging
 import sys
+from collections.abc import Callable
 from types import UnionType
+from typing import Literal, TypeAlias
 
 import msgspec
+
+from aioservices.errors import RequestError
 
 from .ratelimit import RateLimit
 from .retry import RetryPolicy
 
-__all__ = ["Options", "RequestInfo", "ResponseInfo"]
+__all__ = [
+    "Attempt",
+    "AttemptHook",
+    "AttemptState",
+    "Options",
+    "RequestInfo",
+    "ResponseInfo",
+    "chain_hooks",
+    "notify",
+    "validate_hook",
+]
+
+log = logging.getLogger("aioservices.http")
+
+AttemptState: TypeAlias = Literal["waiting", "sending", "answered", "failed"]
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a call: an attempt that waits, is sent, was answered, or failed.
+
+    A hook is given ``sending`` just before an attempt is sent, and then exactly one of
+    ``answered`` and ``failed`` for the same number, also where the call is cancelled. ``waiting``
+    comes before ``sending`` where the session has to wait for the end of a ``Retry-After``.
+
+    Attributes
+    ----------
+    method, path : str
+        The call, as in ``GET`` and ``services/42``.
+    number : int
+        1 for the first attempt of the call.
+    state : {'waiting', 'sending', 'answered', 'failed'}
+        ``answered``: the server answered with a success, which the call returns. ``failed``: it
+        answered with an error, or there was no whole answer.
+    status : int or None
+        Status of the answer. None if there was none yet, or no whole one.
+    error : RequestError or None
+        Why the attempt failed; its attribute `sent` says whether the server may have received it.
+        A failed attempt without an error was cancelled: the server may have received it, too.
+    elapsed : float
+        Seconds since the attempt was sent; 0 before that.
+    retry_in : float or None
+        Of a failed attempt: seconds until the next one, or None if there is none. Of a waiting
+        one: seconds until it may be sent.
+    rate_limit : RateLimit or None
+        What the answer says about the rate limit.
+    """
+
+    method: str
+    path: str
+    number: int
+    state: AttemptState
+    status: int | None = None
+    error: RequestError | None = None
+    elapsed: float = 0.0
+    retry_in: float | None = None
+    rate_limit: RateLimit | None = None
+
+
+AttemptHook: TypeAlias = Callable[[Attempt], object]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,12 +89,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         Bytes of the largest body that is read, after decompression.
     background : bool
         Whether calls give way to ordinary ones and are paced by the rate limit.
+    on_attempt : callable or None
+        Is called with an `Attempt` before and after each attempt.
     """
 
     timeout: float | None = 60.0
     retry: RetryPolicy = RetryPolicy()
     max_body_size: int = 256 * 1024 * 1024
     background: bool = False
+    on_attempt: AttemptHook | None = None
 
     def __post_init__(self) -> None:
         if self.timeout is not None:
@@ -45,6 +112,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"max_body_size must be 1 byte or more, not {self.max_body_size!r}")
         if not isinstance(self.background, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"background must be a boolean, not {self.background!r}")
+        if self.on_attempt is not None:
+            validate_hook(self.on_attempt, "on_attempt")
 
 
 class RequestInfo(msgspec.Struct, frozen=True):
@@ -83,6 +152,38 @@ class ResponseInfo(msgspec.Struct, frozen=True):
     status: int | None
     elapsed: float
     rate_limit: RateLimit | None
+
+
+def validate_hook(hook: object, name: str) -> None:
+    """Refuse what cannot be called, or what nobody would await.
+
+    Raises
+    ------
+    TypeError
+        If it is not callable, or is an asynchronous function.
+    """
+    if not callable(hook) or any(map(inspect.iscoroutinefunction, (hook, type(hook).__call__))):
+        raise TypeError(f"{name} must be a function that is not async, not {hook!r}")
+
+
+def chain_hooks(first: AttemptHook | None, second: AttemptHook | None) -> AttemptHook | None:
+    """Make one hook that calls two, in this order."""
+    if first is None or second is None:
+        return first or second
+
+    def both(attempt: Attempt) -> None:
+        notify(first, attempt)
+        notify(second, attempt)
+
+    return both
+
+
+def notify(hook: AttemptHook, attempt: Attempt) -> None:
+    """Call a hook. What it raises is logged: a fault of a hook does not harm the call."""
+    try:
+        hook(attempt)
+    except Exception:
+        log.exception("a hook failed")
 
 
 def _check_kind(name: str, value: object, kind: type | UnionType, expected: str) -> None:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import functools
-from collections.abc import Hashable, Mapping
+import warnings
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
 from multidict import CIMultiDict
 
-from aioservices.errors import decode_error
+from aioservices.errors import MalformedEntryWarning, decode_error, field_of
 
 from .ratelimit import RateLimit
 
-__all__ = ["RawResponse", "decode", "http_date"]
+__all__ = [
+    "RawResponse",
+    "decode",
+    "decode_lenient",
+    "http_date",
+    "parse_rate_limit",
+    "warn_malformed",
+]
 
 T = TypeVar("T")
 
@@ -69,7 +77,7 @@ class RawResponse:
         self.path = path
         self.attempts = attempts
         self.elapsed = elapsed
-        self.rate_limit = _rate_limit(headers)
+        self.rate_limit = parse_rate_limit(headers)
 
     def json(self) -> object:
         """Decode the body.
@@ -128,6 +136,86 @@ def decode(response: RawResponse, type_: type[T]) -> T:
     return value
 
 
+def decode_lenient(
+    response: RawResponse, type_: type[T]
+) -> tuple[list[T], list[MalformedEntryWarning]]:
+    """Decode an array entry by entry, so that a malformed one costs nothing but itself.
+
+    Parameters
+    ----------
+    response : RawResponse
+    type_ : type
+        What each entry should be.
+
+    Returns
+    -------
+    list of T
+        The entries that are as promised, in their order.
+    list of MalformedEntryWarning
+        What is wrong with the others. They are returned, not issued: see `warn_malformed`.
+
+    Raises
+    ------
+    ResponseDecodeError
+        If the body is not a JSON array.
+    """
+    page = cast("type[list[T]]", list[type_])  # type: ignore[valid-type]  # known at run time only
+    try:
+        return _decoder(cast("Hashable", page)).decode(response.content), []
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raw_entries = decode(response, _RAW_ENTRIES)
+    decoder = _decoder(cast("Hashable", type_))
+    entries: list[T] = []
+    malformed: list[MalformedEntryWarning] = []
+    for raw in raw_entries:
+        try:
+            entries.append(decoder.decode(raw))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            malformed.append(_describe_malformed(response, raw, exc))
+    return entries, malformed
+
+
+def warn_malformed(malformed: Iterable[MalformedEntryWarning]) -> None:
+    """Issue the warnings of entries that were left out."""
+    for each in malformed:
+        warnings.warn(each, stacklevel=3)
+
+
+def _describe_malformed(
+    response: RawResponse, raw: msgspec.Raw, problem: Exception
+) -> MalformedEntryWarning:
+    field = field_of(problem)
+    reason = str(problem) if field is None else str(problem).partition(" - at `")[0]
+    return MalformedEntryWarning(
+        response.method,
+        response.path,
+        _identifier(raw),
+        None if field is None or field == "$" else field.removeprefix("$").removeprefix("."),
+        reason,
+    )
+
+
+def _identifier(raw: msgspec.Raw) -> int | None:
+    try:
+        found = _decoder(_Identified).decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    for each in (found.id, found.deployment_id):
+        if isinstance(each, int) and not isinstance(each, bool):
+            return each
+    return None
+
+
+class _Identified(msgspec.Struct, rename="camel"):
+    """What identifies an entry of any listing."""
+
+    id: object = None
+    deployment_id: object = None
+
+
+_RAW_ENTRIES = list[msgspec.Raw]
+
+
 def http_date(headers: Mapping[str, str]) -> dt.datetime | None:
     """The server's time when it answered, to the second below; None if it does not tell."""
     try:
@@ -142,7 +230,8 @@ def _decoder(type_: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)
 
 
-def _rate_limit(headers: Mapping[str, Any]) -> RateLimit | None:
+def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
+    """Read the rate limit from the headers of an answer; None if they do not tell it."""
     try:
         return RateLimit(int(headers["X-RateLimit-Limit"]), int(headers["X-RateLimit-Remaining"]))
     except (KeyError, ValueError):

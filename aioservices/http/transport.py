@@ -11,8 +11,8 @@ import functools
 import io
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 import anyio
@@ -37,7 +37,7 @@ from aioservices.validation import validate_int
 
 from .attempt import Call, retry_after_of
 from .auth import anonymous_headers, job_headers, validate_api_key
-from .options import Options, RequestInfo, ResponseInfo
+from .options import AttemptHook, AttemptState, Options, notify
 from .ratelimit import Budget, Gate, RateLimit
 from .response import RawResponse
 from .url import (
@@ -67,8 +67,6 @@ _NEVER_SENT = (
     aiohttp.InvalidURL,
 )
 _HTTP_CLIENT = f"aiohttp {aiohttp.__version__}"
-
-InfoT = TypeVar("InfoT")
 
 
 class Transport:
@@ -110,8 +108,7 @@ class Transport:
         authorization = aiohttp.encode_basic_auth(key, "")
         self.base_url = validate_base_url(base_url, allow_http=allow_http)
         self.rate_limit: RateLimit | None = None
-        self.request_observers: list[Callable[[RequestInfo], object]] = []
-        self.response_observers: list[Callable[[ResponseInfo], object]] = []
+        self.hooks: list[AttemptHook] = []  # of all views; those of one view are in its options
         self._secrets = (key, authorization.partition(" ")[2])
         self._proxy = _proxy_arguments(self.base_url) if trust_env and http is None else {}
         self._anonymous = CIMultiDict(anonymous_headers(user_agent, _HTTP_CLIENT))
@@ -190,14 +187,21 @@ class Transport:
             else:
                 await self._wait_for_turn(call, now)
             try:
-                return await self._attempt(call)
+                response = await self._attempt(call)
             except RequestError as exc:
                 error = call.error = exc
+            except BaseException:  # cancelled, or the session was closed
+                self._report(call, "failed")
+                raise
+            else:
+                self._report(call, "answered", response=response)
+                return response
             jittered = call.next_backoff()
             if isinstance(error, RateLimitedError):
                 quiet = jittered if error.retry_after is None else error.retry_after
                 self._gate.budget.refused(call.begun, time.monotonic(), quiet)
             delay = call.delay_after(error, jittered)
+            self._report(call, "failed", error=error, retry_in=delay)
             if delay is None:
                 raise error
             log.warning("%s; the next one follows in %.1f s", error, delay)
@@ -206,6 +210,8 @@ class Transport:
     async def _wait_for_turn(self, call: Call, now: float) -> None:
         """Wait until an attempt may begin; after the first one no longer than the policy allows."""
         self._refuse_hopeless_wait(call, now)
+        if (blocked := self._gate.budget.quiet_until - now) > 0:
+            self._report(call, "waiting", retry_in=blocked)
         with anyio.move_on_after(call.time_left(now) if call.attempts else None) as scope:
             call.begin(await self._gate.enter(background=call.options.background))
         if scope.cancelled_caught and call.error is not None:
@@ -213,16 +219,13 @@ class Transport:
 
     async def _attempt(self, call: Call) -> RawResponse:
         """Send a request once; only a success is returned."""
-        answered: RawResponse | None = None
         task: asyncio.Task[object] = asyncio.current_task()  # type: ignore[assignment]
         self._under_way[task] = task.cancelling()
         try:
-            if self.request_observers:
-                _notify(self.request_observers, RequestInfo(call.method, call.path, call.attempts))
+            self._report(call, "sending")
             response = await self._transfer(call, call.url, call.options.timeout)
             if response.status >= 300:
                 response = await self._redirected(call, response)
-            answered = response
         except asyncio.CancelledError:
             # As asyncio.timeout does: it may be `aclose` that cancelled, somebody else, or both.
             if self.closed and task.uncancel() <= self._under_way[task]:
@@ -231,8 +234,6 @@ class Transport:
         finally:
             del self._under_way[task]
             self._gate.leave()
-            if self.response_observers or log.isEnabledFor(logging.DEBUG):
-                self._report(call, answered)
         if response.rate_limit is not None:
             self.rate_limit = response.rate_limit
         if response.status != 429:
@@ -366,26 +367,38 @@ class Transport:
                 description=f"not sent: an earlier answer asks for {quiet:.0f} s of quiet",
             )
             error.retry_after = quiet
+            error.sent = False
             raise error
 
-    def _report(self, call: Call, response: RawResponse | None) -> None:
-        info = ResponseInfo(
-            call.method,
-            call.path,
-            call.attempts,
-            response.status if response else None,
-            time.monotonic() - call.begun,
-            response.rate_limit if response else None,
+    def _report(
+        self,
+        call: Call,
+        state: AttemptState,
+        *,
+        response: RawResponse | None = None,
+        error: RequestError | None = None,
+        retry_in: float | None = None,
+    ) -> None:
+        """Tell the hooks, and the log, about an attempt."""
+        hook = call.options.on_attempt
+        if hook is None and not self.hooks and not log.isEnabledFor(logging.DEBUG):
+            return
+        attempt = call.describe(
+            state, time.monotonic(), response=response, error=error, retry_in=retry_in
         )
-        log.debug(
-            "%s %s: %s in %.3f s (attempt %d)",
-            info.method,
-            info.path,
-            info.status or "no answer",
-            info.elapsed,
-            info.attempt,
-        )
-        _notify(self.response_observers, info)
+        for each in self.hooks:
+            notify(each, attempt)
+        if hook is not None:
+            notify(hook, attempt)
+        if state in {"answered", "failed"}:
+            log.debug(
+                "%s %s: %s in %.3f s (attempt %d)",
+                attempt.method,
+                attempt.path,
+                attempt.status or "no answer",
+                attempt.elapsed,
+                attempt.number,
+            )
 
 
 class _ResetError(aiohttp.ClientError):
@@ -467,14 +480,6 @@ def _client_timeout(timeout: float | None) -> aiohttp.ClientTimeout:
     # A bound of its own for connecting: only then is it known that nothing was sent.
     connect = None if timeout is None else min(0.9 * timeout, _LONGEST_CONNECT)
     return aiohttp.ClientTimeout(total=timeout, connect=connect)
-
-
-def _notify(observers: Iterable[Callable[[InfoT], object]], info: InfoT) -> None:
-    for observer in observers:
-        try:
-            observer(info)
-        except Exception:  # an observer's fault is not the call's
-            log.exception("an observer failed")
 
 
 def _connections(http: aiohttp.ClientSession | None, most: int) -> int:

@@ -9,7 +9,7 @@ import pickle
 import socket
 import traceback
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -231,14 +231,6 @@ async def test_what_was_not_done_is_repeated(call: Call, status: int) -> None:
     async with hostile(answer(b"", status=status), FINE) as server, session(server) as services:
         await call(services)
         assert len(server.requests) == 2
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port of this machine where nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
 
 
 @pytest.mark.parametrize("call", [get, post])
