@@ -43,7 +43,7 @@ from aioservices.validation import parse_timestamp, validate_int, validate_ints,
 
 from .concurrency import BackgroundTasks
 from .errors import SessionClosedError
-from .tail import LogCursor, LogTail
+from .tail import EventHook, LogCursor, LogTail
 from .validation import validate_seconds
 
 __all__ = ["Services"]
@@ -222,6 +222,7 @@ class Services(Endpoints):
         grace: float = 30.0,
         limit: int = 10_000,
         max_outage: float | None = None,
+        on_event: EventHook | None = None,
     ) -> LogTail:
         """Follow the log of a service, or of one deployment: no line lost, none repeated.
 
@@ -256,6 +257,9 @@ class Services(Endpoints):
             Lines that are asked for at once.
         max_outage : float, optional
             Seconds without an answer after which the tail fails. Default: it goes on trying.
+        on_event : callable, optional
+            Is given each `TailEvent`: an outage that begins or ends, a deployment that starts or
+            ends, a gap, a state that is not known.
 
         Returns
         -------
@@ -291,6 +295,7 @@ class Services(Endpoints):
             grace=grace,
             limit=validate_int(limit, "limit"),
             max_outage=max_outage,
+            on_event=on_event,
         )
         options = checked_options(options, resume)
         return LogTail(self._log_source, self._tasks, options, self._log_traits, resume)
@@ -527,6 +532,7 @@ class Services(Endpoints):
         overlap: float = 60.0,
         grace: float = 30.0,
         limit: int = 1_000,
+        on_event: EventHook | None = None,
     ) -> LogWatch:
         """Follow the logs of many services in one stream.
 
@@ -561,6 +567,8 @@ class Services(Endpoints):
             As for `tail_logs`.
         limit : int, default 1000
             Lines that are asked for at once. Up to three such pages of each service wait in memory.
+        on_event : callable, optional
+            Is given each `TailEvent` of every log, as for `tail_logs`.
 
         Returns
         -------
@@ -604,6 +612,7 @@ class Services(Endpoints):
                 overlap=overlap,
                 grace=grace,
                 limit=limit,
+                on_event=on_event,
             )
 
         open_tail(0, None)  # so that what makes no sense is refused here and now

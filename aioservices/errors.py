@@ -15,6 +15,7 @@ __all__ = [
     "BadRequestError",
     "ConflictError",
     "ConnectionFailedError",
+    "CursorFileError",
     "DeploymentFailedError",
     "DeploymentTimeoutError",
     "MalformedEntryWarning",
@@ -162,6 +163,10 @@ class DeploymentTimeoutError(ServicesError, TimeoutError):
             f"deployment {deployment_id} of service {service_id} is still "
             f"{state or 'in an unknown state'} after {timeout:g} s{said}"
         )
+
+
+class CursorFileError(ServicesError):
+    """A cursor cannot be read from, or kept in, the file that was named for it."""
 
 
 class RequestError(ServicesError):

@@ -2,7 +2,34 @@
 
 from .account import Batch
 from .cursor import LogCursor
-from .status import LogGap, TailStatus
+from .cursor_file import CursorFile
+from .status import (
+    DeploymentEnded,
+    DeploymentStarted,
+    EventHook,
+    GapFound,
+    LogGap,
+    OutageEnded,
+    OutageStarted,
+    TailEvent,
+    TailStatus,
+    UnknownState,
+)
 from .tail import LogTail
 
-__all__ = ["Batch", "LogCursor", "LogGap", "LogTail", "TailStatus"]
+__all__ = [
+    "Batch",
+    "CursorFile",
+    "DeploymentEnded",
+    "DeploymentStarted",
+    "EventHook",
+    "GapFound",
+    "LogCursor",
+    "LogGap",
+    "LogTail",
+    "OutageEnded",
+    "OutageStarted",
+    "TailEvent",
+    "TailStatus",
+    "UnknownState",
+]

@@ -28,7 +28,7 @@ from aioservices.http.retry import backoff_delays
 from .clock import ServerClock
 from .plan import Query
 from .salvage import legible, salvaged
-from .status import Health
+from .status import TailMetrics
 
 __all__ = ["LogSource", "PatientSource"]
 
@@ -93,7 +93,7 @@ class PatientSource:
     source : LogSource
         Its calls should not be repeated by itself.
     service_id : int
-    health : Health
+    metrics : TailMetrics
     shortest, longest : float
         Seconds to wait after a failure, at first and at last.
     max_outage : float, optional
@@ -110,7 +110,7 @@ class PatientSource:
         self,
         source: LogSource,
         service_id: int,
-        health: Health,
+        metrics: TailMetrics,
         *,
         shortest: float,
         longest: float,
@@ -121,7 +121,7 @@ class PatientSource:
         self._odd_pages = 0  # whose lines were not as promised
         self._source = source
         self._service_id = service_id
-        self._health = health
+        self._metrics = metrics
         self._shortest = shortest
         self._longest = longest
         self._max_outage = max_outage
@@ -202,7 +202,9 @@ class PatientSource:
                 entries = self._lines(response)
             return entries, self.clock.hear(response.headers, response.elapsed)
 
-        return await self._patiently(read, doubted_until=first_seen + _SLOW_START)
+        return await self._patiently(
+            read, deployment_id=deployment_id, doubted_until=first_seen + _SLOW_START
+        )
 
     def _lines(self, response: RawResponse) -> list[TailedEntry]:
         try:
@@ -235,13 +237,17 @@ class PatientSource:
         return self._source.list_deployments(self._service_id, order="created_at", order_dir="desc")
 
     async def _patiently(
-        self, call: Callable[[], Awaitable[T]], *, doubted_until: float = 0.0
+        self,
+        call: Callable[[], Awaitable[T]],
+        *,
+        deployment_id: int | None = None,
+        doubted_until: float = 0.0,
     ) -> T:
         """Repeat a call; a 403 or 404 is believed when it was confirmed, and not too soon."""
         delays = backoff_delays(self._shortest, self._longest)
         began: float | None = None
         refusals = 0
-        with _Outage(self._health) as outage:
+        with _Failing(self._metrics, deployment_id) as failing:
             while True:
                 try:
                     return await call()
@@ -255,7 +261,7 @@ class PatientSource:
                     if not _will_pass(exc):
                         raise
                     refusals = 0
-                    outage.note(error := exc)
+                    failing.record(error := exc)
                 self.failures += 1
                 now = time.monotonic()
                 began = now if began is None else began
@@ -264,23 +270,18 @@ class PatientSource:
                 await anyio.sleep(next(delays))
 
 
-class _Outage:
-    """The part of one call in an outage, which lasts as long as any call of the tail fails."""
+class _Failing:
+    """The part of one call in an outage."""
 
-    def __init__(self, health: Health) -> None:
-        self._health = health
-        self._has_part = False
+    def __init__(self, metrics: TailMetrics, deployment_id: int | None) -> None:
+        self._metrics = metrics
+        self._deployment_id = deployment_id
+        self._has_failed = False
 
-    def note(self, error: RequestError) -> None:
-        """Note a failure."""
-        health = self._health
-        if not self._has_part:
-            self._has_part = True
-            health.failing_calls += 1
-            if health.failing_calls == 1:
-                health.outages += 1
-                log.warning("the log is not served: %s", error)
-        health.error = str(error)
+    def record(self, error: RequestError) -> None:
+        """Record a failure."""
+        is_first, self._has_failed = not self._has_failed, True
+        self._metrics.record_failure(error, self._deployment_id, is_first=is_first)
 
     def __enter__(self) -> Self:
         return self
@@ -291,13 +292,8 @@ class _Outage:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        health = self._health
-        if self._has_part:
-            health.failing_calls -= 1
-            if not health.failing_calls:
-                health.error = None
-                if exc is None:
-                    log.info("the log is served again")
+        if self._has_failed:
+            self._metrics.end_failure(served=exc is None)
 
 
 def _will_pass(error: RequestError) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from aioservices.api.models import Deployment, DeploymentSummary
-from aioservices.api.states import is_final
+from aioservices.api.states import UnknownStates, is_final
 from aioservices.errors import NotFoundError, PermissionDeniedError
 
 from .cursor import NO_DEPLOYMENT, Latest, Position
@@ -19,7 +19,7 @@ from .options import TailOptions
 from .part import Outlet, Part
 from .poller import Poller, jittered
 from .schedule import Pace
-from .status import Health
+from .status import DeploymentStarted, TailMetrics, UnknownState
 from .traits import ServerTraits
 from .window import Window
 
@@ -44,7 +44,7 @@ class Follower:
     source : LogSource
     options : TailOptions
     traits : ServerTraits
-    health : Health
+    metrics : TailMetrics
     positions : sequence of Position
         Where to go on.
     latest : Latest, optional
@@ -61,7 +61,7 @@ class Follower:
         source: LogSource,
         options: TailOptions,
         traits: ServerTraits,
-        health: Health,
+        metrics: TailMetrics,
         positions: tuple[Position, ...] = (),
         latest: Latest | None = None,
     ) -> None:
@@ -69,17 +69,18 @@ class Follower:
         self._latest = latest
         self._options = options
         self._traits = traits
-        self._health = health
+        self._metrics = metrics
         self._positions = positions
         self._source = PatientSource(
             source,
             options.service_id,
-            health,
+            metrics,
             shortest=options.poll_interval,
             longest=options.max_poll_interval,
             max_outage=options.max_outage,
         )
         self._logs: dict[int, Poller] = {}
+        self._unknown_states = UnknownStates()
         self._pace = Pace(options.poll_interval, options.max_poll_interval)  # without a log to poll
         self._failure: Exception | None = None
 
@@ -160,6 +161,13 @@ class Follower:
         for each in new:
             if each.deployment_id not in self._logs:
                 self._take_up(each.deployment_id, created_at=each.created_at)
+                self._metrics.emit(
+                    DeploymentStarted(
+                        service_id=self._options.service_id,
+                        deployment_id=each.deployment_id,
+                        replaces=(self._latest and self._latest.deployment_id) or None,
+                    )
+                )
             self._latest = Latest(each.deployment_id, each.created_at).or_newer(self._latest)
 
     def _take_up(
@@ -175,17 +183,33 @@ class Follower:
             outlet=self._outlet,
             options=self._options,
             traits=self._traits,
-            health=self._health,
+            metrics=self._metrics,
             created_at=created_at,
         )
         self._group.start_soon(self._guarded, self._read, reading)
         return reading
 
     def _note_state(self, reading: Poller, deployment: Deployment) -> None:
+        if self._unknown_states.is_new(deployment.state):
+            self._report_unknown_state(deployment)
         reading.note_state(deployment)
         if reading.over and not is_final(deployment.state):
             reading.over = False
             self._group.start_soon(self._guarded, self._read, reading)
+
+    def _report_unknown_state(self, deployment: Deployment) -> None:
+        event = UnknownState(
+            service_id=self._options.service_id,
+            deployment_id=deployment.deployment_id,
+            state=str(deployment.state),
+        )
+        log.warning(
+            "deployment %d of service %d is in the unknown state %r: it counts as running",
+            event.deployment_id,
+            event.service_id,
+            event.state,
+        )
+        self._metrics.emit(event)
 
     async def _read(self, reading: Poller) -> None:
         try:

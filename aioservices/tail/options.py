@@ -9,6 +9,7 @@ import msgspec
 from aioservices.validation import validate_type
 
 from .cursor import LogCursor
+from .status import EventHook
 
 __all__ = ["TailOptions", "checked_options"]
 
@@ -29,6 +30,7 @@ class TailOptions(msgspec.Struct, frozen=True, kw_only=True):
     grace: float
     limit: int
     max_outage: float | None
+    on_event: EventHook | None = None
 
 
 def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptions:
@@ -42,6 +44,8 @@ def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptio
     validate_type(options.follow, bool, "follow")
     if not isinstance(resume, LogCursor | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"resume must be a LogCursor or None, not {type(resume).__name__}")
+    if not (options.on_event is None or callable(options.on_event)):
+        raise TypeError(f"on_event must be callable, not {type(options.on_event).__name__}")
     for name, least in (
         ("poll_interval", 0.001),
         ("max_poll_interval", options.poll_interval),

@@ -18,7 +18,7 @@ from .options import TailOptions
 from .part import Outlet, Part
 from .reader import LogReader
 from .schedule import Pace
-from .status import Health, LogGap
+from .status import DeploymentEnded, LogGap, TailMetrics
 from .traits import ServerTraits
 from .walk import Walk
 from .window import Window
@@ -47,7 +47,7 @@ class Poller:
     outlet : Outlet
     options : TailOptions
     traits : ServerTraits
-    health : Health
+    metrics : TailMetrics
     created_at : datetime, optional
         When the deployment was created.
 
@@ -70,7 +70,7 @@ class Poller:
         outlet: Outlet,
         options: TailOptions,
         traits: ServerTraits,
-        health: Health,
+        metrics: TailMetrics,
         created_at: dt.datetime | None = None,
     ) -> None:
         self.deployment_id = deployment_id
@@ -80,7 +80,7 @@ class Poller:
         self._outlet = outlet
         self._options = options
         self._traits = traits
-        self._health = health
+        self._metrics = metrics
         self._created_at = created_at
         self._reader = LogReader(
             window,
@@ -95,6 +95,7 @@ class Poller:
         self._last_alive: dt.datetime | None = None  # by the server's clock, as the next one
         self._ended: dt.datetime | None = None
         self._has_ended = anyio.Event()  # what a poller that waits wants to know
+        self._final: DeploymentEnded | None = None  # to be told behind the last lines
 
     @property
     def interval(self) -> float:
@@ -105,7 +106,7 @@ class Poller:
         """Note what the deployment, which is current, looks like."""
         clock = self._source.clock
         self.replaced = False
-        self._asleep = deployment.state == SLEEPING
+        self._asleep = (deployment.state or "").lower() == SLEEPING
         if not is_final(deployment.state):
             self._last_alive, self._ended = clock.now(), None
         elif self._ended is None:
@@ -113,6 +114,13 @@ class Poller:
             ended = told or clock.latest()
             self._ended = max(ended, self._last_alive or ended)
             self._has_ended.set()
+            self._final = DeploymentEnded(
+                service_id=self._options.service_id,
+                deployment_id=self.deployment_id,
+                state=deployment.state,
+                state_message=deployment.state_message,
+                at=deployment.updated_at,
+            )
 
     def note_replaced(self) -> None:
         """Note that the deployment is not the service's current one any more."""
@@ -132,7 +140,7 @@ class Poller:
         try:
             await self._poll_until_over()
         finally:
-            self._health.due.pop(self.deployment_id, None)
+            self._metrics.due.pop(self.deployment_id, None)
 
     async def finish(self) -> None:
         """Tell the consumer that the log is over."""
@@ -144,11 +152,14 @@ class Poller:
     async def _poll_until_over(self) -> None:
         clock, options = self._source.clock, self._options
         while True:
-            self._health.due[self.deployment_id] = None
+            self._metrics.due[self.deployment_id] = None
             await self._outlet.ready()
             end = self._end
             is_last = not options.follow or (end is not None and clock.now() >= end)
+            final, self._final = self._final, None
             asked_at = await self._poll(whole=is_last)
+            if final is not None:
+                self._metrics.emit(final)
             news = self._reader.news
             if not options.follow:
                 return
@@ -160,7 +171,7 @@ class Poller:
             if self._end is not None:
                 wait = min(wait, max(options.poll_interval, self._left(self._end, clock.now())))
             wait = jittered(wait)
-            self._health.due[self.deployment_id] = time.time() + wait
+            self._metrics.due[self.deployment_id] = time.time() + wait
             self._has_ended = anyio.Event()
             with anyio.move_on_after(wait):
                 await self._has_ended.wait()
@@ -177,7 +188,7 @@ class Poller:
 
     async def _poll(self, *, whole: bool) -> dt.datetime:
         """Read what is there now; gives the server's time when it was first asked."""
-        reader, health, options = self._reader, self._health, self._options
+        reader, metrics, options = self._reader, self._metrics, self._options
         failures, late, shed = self._source.failures, reader.late, reader.window.raised
         asked_at = self._source.clock.now()
         walk = reader.begin(asked_at, whole=whole)
@@ -202,11 +213,11 @@ class Poller:
         reader.finish(walk)
         if self._source.failures > failures:
             reader.look_back_whole()
-        health.polls += 1
-        health.lines += reader.news
-        health.late_lines += reader.late - late
-        health.sheds += reader.window.raised - shed
-        health.last_poll = time.time()
+        metrics.polls += 1
+        metrics.lines += reader.news
+        metrics.late_lines += reader.late - late
+        metrics.sheds += reader.window.raised - shed
+        metrics.last_poll = time.time()
         return told_at or asked_at
 
     async def _hand_on(
@@ -219,8 +230,7 @@ class Poller:
         gap: LogGap | None = None
         if stretch.gap:
             gap = LogGap(self._options.service_id, self.deployment_id, stretch.start, stretch.end)
-            self._health.note_gap(gap)
-            log.warning("%s", gap)
+            self._metrics.record_gap(gap)
         if stretch.entries or gap is not None:
             await self._outlet.put(Part(self.deployment_id, stretch.entries, stretch.floor, gap))
 

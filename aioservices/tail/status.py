@@ -1,19 +1,38 @@
-"""How a tail is doing."""
+"""What a tail tells about itself: its state at any moment, and events as they happen."""
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias
 
 import msgspec
 
-__all__ = ["LogGap", "TailStatus"]
+from aioservices.errors import RequestError
 
-_GAPS = 100  # that are remembered
+__all__ = [
+    "DeploymentEnded",
+    "DeploymentStarted",
+    "EventHook",
+    "GapFound",
+    "LogGap",
+    "OutageEnded",
+    "OutageStarted",
+    "TailEvent",
+    "TailMetrics",
+    "TailStatus",
+    "UnknownState",
+]
+
+log = logging.getLogger("aioservices.tail")
+
+_REMEMBERED_GAPS = 100
 
 
 class LogGap(UserWarning):
-    """Lines that exist and cannot be had: an instant holds more of them than any page.
+    """Lines that exist and cannot be read: an instant holds more of them than any page.
 
     Attributes
     ----------
@@ -44,6 +63,119 @@ class LogGap(UserWarning):
         )
 
 
+class OutageStarted(msgspec.Struct, frozen=True, kw_only=True):
+    """The server could not be reached, or did not serve what the tail asked for.
+
+    The tail goes on asking, and no line is lost; one outage is reported once.
+
+    Attributes
+    ----------
+    service_id : int
+    deployment_id : int or None
+        Whose log was asked for; None if the request was about the service.
+    error : RequestError
+        The first failure.
+    since : datetime
+        When that was, by our clock.
+    """
+
+    service_id: int
+    deployment_id: int | None
+    error: RequestError
+    since: dt.datetime
+
+
+class OutageEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """The server serves the tail again.
+
+    Attributes
+    ----------
+    service_id : int
+    deployment_id : int or None
+        As in the `OutageStarted` before it.
+    since, at : datetime
+        When the outage started and ended, by our clock.
+    """
+
+    service_id: int
+    deployment_id: int | None
+    since: dt.datetime
+    at: dt.datetime
+
+
+class DeploymentStarted(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment was found whose log is read from now on.
+
+    Attributes
+    ----------
+    service_id, deployment_id : int
+    replaces : int or None
+        The deployment that was the service's current one before it; None for the first one.
+    """
+
+    service_id: int
+    deployment_id: int
+    replaces: int | None
+
+
+class DeploymentEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment was found in a final state, and its lines so far were handed on.
+
+    A deployment that is replaced while it runs has no such event: `DeploymentStarted.replaces`
+    tells of it.
+
+    Attributes
+    ----------
+    service_id, deployment_id : int
+    state : str or None
+        The final state, such as `failed`.
+    state_message : str or None
+        What the platform says about that state.
+    at : datetime or None
+        When it ended, by the server's clock.
+    """
+
+    service_id: int
+    deployment_id: int
+    state: str | None
+    state_message: str | None
+    at: dt.datetime | None
+
+
+class GapFound(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines exist that cannot be read.
+
+    Attributes
+    ----------
+    service_id : int
+    gap : LogGap
+        Where they are.
+    """
+
+    service_id: int
+    gap: LogGap
+
+
+class UnknownState(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment is in a state that this release does not know; it counts as running.
+
+    Attributes
+    ----------
+    service_id, deployment_id : int
+    state : str
+    """
+
+    service_id: int
+    deployment_id: int
+    state: str
+
+
+TailEvent: TypeAlias = (
+    OutageStarted | OutageEnded | DeploymentStarted | DeploymentEnded | GapFound | UnknownState
+)
+EventHook: TypeAlias = Callable[[TailEvent], object]
+
+
 class TailStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a tail is doing: what tells a quiet log from a broken one.
 
@@ -68,7 +200,7 @@ class TailStatus(msgspec.Struct, frozen=True, kw_only=True):
     error : str or None
         What is wrong, during an outage.
     gap_count : int
-        Times that lines were found that cannot be had.
+        Times that lines were found that cannot be read.
     gaps : tuple of LogGap
         Where these are; the last hundred.
     sheds : int
@@ -90,29 +222,90 @@ class TailStatus(msgspec.Struct, frozen=True, kw_only=True):
     sheds: int
 
 
-class Health:
-    """What `TailStatus` is a snapshot of."""
+class TailMetrics:
+    """What `TailStatus` is a snapshot of, and the one place from which events are sent.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    service_id : int
+    on_event : callable, optional
+        Is given each `TailEvent`.
+    """
+
+    def __init__(self, service_id: int, on_event: EventHook | None = None) -> None:
         self.due: dict[int, float | None] = {}  # the next poll of each deployment's log
         self.polls = 0
         self.lines = 0
         self.late_lines = 0
         self.last_poll: float | None = None
         self.outages = 0
-        self.failing_calls = 0
         self.error: str | None = None
         self.gap_count = 0
-        self.gaps: deque[LogGap] = deque(maxlen=_GAPS)
+        self.gaps: deque[LogGap] = deque(maxlen=_REMEMBERED_GAPS)
         self.sheds = 0
+        self._service_id = service_id
+        self._on_event = on_event
+        self._failing_calls = 0
+        self._outage: OutageStarted | None = None
 
-    def note_gap(self, gap: LogGap) -> None:
-        """Count a gap."""
+    def emit(self, event: TailEvent) -> None:
+        """Hand an event to the hook; an error of the hook is not the tail's."""
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            log.exception("on_event failed")
+
+    def record_gap(self, gap: LogGap) -> None:
+        """Count a gap, and report it."""
         self.gap_count += 1
         self.gaps.append(gap)
+        log.warning("%s", gap)
+        self.emit(GapFound(service_id=self._service_id, gap=gap))
+
+    def record_failure(
+        self, error: RequestError, deployment_id: int | None, *, is_first: bool
+    ) -> None:
+        """Record the failure of a call, which is repeated; `is_first` if it had none before.
+
+        An outage lasts as long as any call of the tail fails.
+        """
+        self.error = str(error)
+        self._failing_calls += is_first
+        if self._outage is not None:
+            return
+        self.outages += 1
+        self._outage = OutageStarted(
+            service_id=self._service_id,
+            deployment_id=deployment_id,
+            error=error,
+            since=dt.datetime.now(dt.UTC),
+        )
+        log.warning("the log is not served: %s", error)
+        self.emit(self._outage)
+
+    def end_failure(self, *, served: bool) -> None:
+        """Record that a call that had failed has ended; `served` if with an answer."""
+        self._failing_calls -= 1
+        outage = self._outage
+        if self._failing_calls or outage is None:
+            return
+        self.error = self._outage = None
+        if not served:
+            return
+        log.info("the log is served again")
+        self.emit(
+            OutageEnded(
+                service_id=self._service_id,
+                deployment_id=outage.deployment_id,
+                since=outage.since,
+                at=dt.datetime.now(dt.UTC),
+            )
+        )
 
     def snapshot(self, now: dt.datetime) -> TailStatus:
-        """Tell how things are."""
+        """Make a `TailStatus`."""
 
         def time(stamp: float | None) -> dt.datetime | None:
             return None if stamp is None else dt.datetime.fromtimestamp(stamp, dt.UTC)

@@ -7,6 +7,8 @@ import warnings
 from types import TracebackType
 from typing import Self
 
+import anyio
+
 from aioservices.api.models import TailedEntry
 from aioservices.concurrency import BackgroundTasks, Stream
 
@@ -15,7 +17,7 @@ from .cursor import LogCursor
 from .fetcher import LogSource
 from .follower import Follower
 from .options import TailOptions
-from .status import Health, TailStatus
+from .status import TailMetrics, TailStatus
 from .traits import ServerTraits
 
 __all__ = ["LogTail"]
@@ -27,6 +29,7 @@ class LogTail:
     An async iterator of `TailedEntry`, in order of `created_at`; a line that
     turned up late comes late. It is best used in ``async with``, which ends its
     work at once when it is left; dropped without that, it ends all the same.
+    Several tasks may iterate it: each line is given to one of them.
 
     Made by `Services.tail_logs`.
     """
@@ -39,7 +42,7 @@ class LogTail:
         traits: ServerTraits,
         resume: LogCursor | None = None,
     ) -> None:
-        self._health = Health()
+        self._metrics = TailMetrics(options.service_id, options.on_event)
         self._account = Account(
             options.service_id, options.deployment_id, resume, start_at=options.start_at
         )
@@ -47,13 +50,16 @@ class LogTail:
             source,
             options,
             traits,
-            self._health,
+            self._metrics,
             () if resume is None else resume.positions,
             self._account.latest,
         )
         # One part waits while the caller is busy with the last, and another one is fetched.
         self._parts = Stream(tasks, self._follower.run, buffer=1)
         self._batch: Batch | None = None  # from which lines are given one by one
+        self._delivered = 0
+        # Tasks may share a tail: each line is given to one of them.
+        self._turn = anyio.Lock(fast_acquire=True)
 
     def __aiter__(self) -> Self:
         return self
@@ -61,8 +67,15 @@ class LogTail:
     async def __anext__(self) -> TailedEntry:
         batch = self._batch
         if batch is None or batch.is_given:
-            batch = await self._next_batch(stacklevel=3)
+            async with self._turn:
+                batch = await self._next_batch(stacklevel=3)
+        self._delivered += 1
         return batch.next()
+
+    @property
+    def delivered(self) -> int:
+        """How many lines the iteration has given so far."""
+        return self._delivered
 
     def batches(self) -> LogBatches:
         """Give the lines in lists, as they were fetched: for those who want throughput.
@@ -82,7 +95,7 @@ class LogTail:
     @property
     def status(self) -> TailStatus:
         """How the tail is doing."""
-        return self._health.snapshot(dt.datetime.now(dt.UTC))
+        return self._metrics.snapshot(dt.datetime.now(dt.UTC))
 
     async def aclose(self) -> None:
         """End the tail, and wait until nothing of it runs any more."""
@@ -112,9 +125,17 @@ class LogTail:
         StopAsyncIteration
             If there will be none.
         """
-        batch = await self._next_batch(stacklevel=4)
-        self._batch = None
+        async with self._turn:
+            batch = await self._next_batch(stacklevel=4)
+            self._batch = None
         return batch
+
+    def give_rest(self, batch: Batch) -> list[TailedEntry]:
+        """Give the lines of a batch that were not given yet."""
+        lines = batch.rest
+        batch.give(len(lines))
+        self._delivered += len(lines)
+        return lines
 
     async def _next_batch(self, *, stacklevel: int) -> Batch:
         while self._batch is None or self._batch.is_given:
@@ -136,6 +157,4 @@ class LogBatches:
 
     async def __anext__(self) -> list[TailedEntry]:
         batch = await self._tail.take()
-        lines = batch.rest
-        batch.give(len(lines))
-        return lines
+        return self._tail.give_rest(batch)

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from aioservices import LogTail, Services, TailedEntry
-from aioservices.emulator import Emulator
+from aioservices.emulator import Emulator, LogBehaviour
 
 # How long anything may take before a test counts as failed; nothing waits for that long.
 PATIENCE = 20.0
@@ -117,3 +117,14 @@ def instants(entries: list[TailedEntry]) -> list[datetime]:
 
 def running() -> set[asyncio.Task[Any]]:
     return {task for task in asyncio.all_tasks() if not task.done()}
+
+
+def crowd(emulator: Emulator, service_id: int) -> datetime:
+    """More lines at one instant than the server gives, between two others."""
+    emulator.logs = LogBehaviour(max_limit=10)
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
+    emulator.log(service_id, "before", at=start)
+    for number in range(50):
+        emulator.log(service_id, f"crowd {number}", at=start + timedelta(milliseconds=100))
+    emulator.log(service_id, "behind", at=start + timedelta(milliseconds=200))
+    return start

@@ -12,10 +12,21 @@ import anyio
 import pytest
 
 from aioservices import LogGap, Services, SessionClosedError
-from aioservices.emulator import Emulator, LogBehaviour
+from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Respond
 
-from .conftest import PATIENCE, QUICK, collecting, queries, running, session, take, until, write
+from .conftest import (
+    PATIENCE,
+    QUICK,
+    collecting,
+    crowd,
+    queries,
+    running,
+    session,
+    take,
+    until,
+    write,
+)
 
 LOGS = "/services/*/deployments/*/logs"
 
@@ -193,17 +204,6 @@ async def test_the_status_counts_lines_and_those_that_were_late(
         assert (tail.status.lines, tail.status.late_lines) == (2, 1)
 
 
-def crowd(emulator: Emulator, service_id: int) -> datetime:
-    """More lines at one instant than the server gives, between two others."""
-    emulator.logs = LogBehaviour(max_limit=10)
-    start = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
-    emulator.log(service_id, "before", at=start)
-    for number in range(50):
-        emulator.log(service_id, f"crowd {number}", at=start + timedelta(milliseconds=100))
-    emulator.log(service_id, "behind", at=start + timedelta(milliseconds=200))
-    return start
-
-
 async def test_lines_that_cannot_be_had_are_reported_and_the_tail_goes_on(
     emulator: Emulator, services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -306,3 +306,33 @@ async def test_a_tail_that_is_never_read_needs_no_closing(
     services.tail_logs(service_id)
     gc.collect()
     assert queries(emulator) == 0
+
+
+@pytest.mark.parametrize("kind", ["lines", "lines and batches"])
+async def test_two_tasks_that_share_a_tail_get_every_line_once(
+    emulator: Emulator, services: Services, kind: str
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    written = write(emulator, service_id, *range(300))
+    messages: list[str] = []
+    async with services.tail_logs(service_id, follow=False, limit=30) as tail:
+
+        async def read_lines() -> None:
+            async for entry in tail:
+                messages.append(str(entry.message))
+                await anyio.sleep(0)
+
+        async def read_batches() -> None:
+            async for batch in tail.batches():
+                messages.extend(str(entry.message) for entry in batch)
+                await anyio.sleep(0)
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as group:
+                group.start_soon(read_lines)
+                group.start_soon(read_lines if kind == "lines" else read_batches)
+        assert sorted(messages) == sorted(written)
+        assert tail.delivered == len(written)
+        resume = tail.cursor
+    async with services.tail_logs(service_id, follow=False, resume=resume) as tail:
+        assert [entry async for entry in tail] == []

@@ -1,0 +1,307 @@
+"""Cursors in a file that survives a crash at any moment.
+
+A new state is written to a temporary file beside the old one, forced to the disk, and renamed
+into its place, so the file holds either the old state or the new one, whole. The state before is
+kept beside it (``.previous``), because a disk or a file system may still lose what it said it had
+written: a file that is cut or damaged is replaced by the previous one when it is read. A file
+that was removed is not: to remove it is to start again from the beginning.
+
+Forcing data to the disk takes milliseconds, so it is done at most once in an interval, and the
+cursor, which takes time to compute, is only computed then. A crash therefore repeats at most the
+lines of one interval, and never loses one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TypeAlias
+
+import msgspec
+
+from aioservices.errors import CursorFileError
+from aioservices.validation import validate_seconds
+
+from .cursor import LogCursor
+from .tail import LogTail
+
+__all__ = ["CursorFile"]
+
+log = logging.getLogger("aioservices.tail")
+
+_MAX_BYTES = 256 * 1024 * 1024  # the cursors of the busiest logs have some hundred thousand each
+
+
+class _Watch(Protocol):
+    """What a watch tells of its place."""
+
+    @property
+    def checkpoint(self) -> Mapping[int, LogCursor]: ...
+
+    @property
+    def delivered(self) -> int: ...
+
+
+_Cursors: TypeAlias = LogCursor | Mapping[int, LogCursor]
+
+
+class CursorFile:
+    """A file in which a tail, or a watch, keeps its place.
+
+    Best used in ``with``, which writes the last state when it is left. If it is left by an
+    exception, lines that were given after the last `save` come again.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. The state before is kept in a second one, whose name ends in ``.previous``.
+    interval : float, default 1.0
+        Seconds between two writes.
+
+    Examples
+    --------
+    ::
+
+        with CursorFile("web.cursor") as place:
+            async with services.tail_logs(42, resume=place.load()) as tail:
+                async for entry in tail:
+                    print(entry.message)
+                    place.save(tail)
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, interval: float = 1.0) -> None:
+        self._shown = os.fspath(path)
+        self._path = Path(path).resolve()  # a symbolic link stays one
+        self._previous = self._path.with_name(self._path.name + ".previous")
+        self._interval = validate_seconds(interval, "interval", zero=True)
+        self._written: str | None = None  # what the file holds, if it is known and not damaged
+        self._due = 0.0
+        self._unwritten: tuple[LogTail | _Watch, int] | _Cursors | None = None
+
+    def check(self) -> None:
+        """Check that cursors can be kept at the path; `load` does it too.
+
+        Raises
+        ------
+        CursorFileError
+            If there is something other than a file, or no directory that can be written to.
+        """
+        try:
+            if not stat.S_ISREG(self._path.stat().st_mode):
+                raise CursorFileError(f"{self._shown} is not a regular file")
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            raise self._failed(exc) from exc
+        directory = self._path.parent
+        if not directory.is_dir():
+            raise CursorFileError(f"{self._shown}: the directory does not exist")
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise CursorFileError(f"{self._shown}: its directory cannot be written to")
+
+    def load(self) -> LogCursor | None:
+        """Read the cursor of a tail.
+
+        Returns
+        -------
+        LogCursor or None
+            What was saved last, or just before if that is damaged; None if there is no file.
+
+        Raises
+        ------
+        CursorFileError
+            If the file cannot be read, or holds something else, or no cursor can be kept there.
+        """
+        cursors = self._load()
+        if isinstance(cursors, dict):
+            raise CursorFileError(f"{self._shown} holds the checkpoint of a watch, not a cursor")
+        return cursors
+
+    def load_checkpoint(self) -> dict[int, LogCursor]:
+        """Read the checkpoint of a watch.
+
+        Returns
+        -------
+        dict of int to LogCursor
+            By service what was saved last, or just before if that is damaged; empty if there is
+            no file.
+
+        Raises
+        ------
+        CursorFileError
+            If the file cannot be read, or holds something else, or no cursor can be kept there.
+        """
+        cursors = self._load()
+        if isinstance(cursors, LogCursor):
+            raise CursorFileError(f"{self._shown} holds the cursor of a tail, not a checkpoint")
+        return {} if cursors is None else cursors
+
+    def save(self, source: LogTail | _Watch | _Cursors) -> None:
+        """Note that everything that was given so far need not come again.
+
+        It costs next to nothing where the last write was less than the interval ago.
+
+        Parameters
+        ----------
+        source : LogTail, LogWatch, LogCursor, or mapping of int to LogCursor
+            What to keep the place of, or the place.
+
+        Raises
+        ------
+        CursorFileError
+            If the file cannot be written.
+        """
+        if isinstance(source, LogCursor | Mapping):
+            self._unwritten = source
+        else:
+            self._unwritten = (source, source.delivered)
+        if time.monotonic() >= self._due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write now what `save` was told and has not been written.
+
+        Raises
+        ------
+        CursorFileError
+            If the file cannot be written.
+        """
+        unwritten = self._unwritten
+        if unwritten is None:
+            return
+        if isinstance(unwritten, tuple):
+            source, delivered = unwritten
+            if source.delivered != delivered:
+                return  # of what was given since, nobody said that it is done with
+            unwritten = source.cursor if isinstance(source, LogTail) else source.checkpoint
+        self._unwritten = None
+        self._due = time.monotonic() + self._interval
+        text = _encode(unwritten)
+        if text == self._written:
+            return
+        try:
+            self._replace(text)
+        except OSError as exc:
+            raise self._failed(exc) from exc
+        self._written = text
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.flush()
+        except CursorFileError as error:
+            if exc is None:
+                raise
+            log.warning("%s", error)  # what ended the block matters more
+
+    def _load(self) -> LogCursor | dict[int, LogCursor] | None:
+        self.check()
+        try:
+            cursors = _decode(_read(self._path))
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise self._failed(exc) from exc
+        except ValueError as exc:
+            return self._load_previous(exc)
+        self._written = _encode(cursors)
+        return cursors
+
+    def _load_previous(self, problem: ValueError) -> LogCursor | dict[int, LogCursor]:
+        try:
+            cursors = _decode(_read(self._previous))
+        except (OSError, ValueError):
+            raise CursorFileError(
+                f"{self._shown} holds no cursor, or only a part of one: "
+                "remove it to start from the beginning"
+            ) from problem
+        log.warning("%s is damaged: going on from the state before it", self._shown)
+        return cursors
+
+    def _replace(self, text: str) -> None:
+        """Have the file hold another text, or if that fails what it holds now."""
+        new = self._spare("new")
+        try:
+            if self._written is not None:
+                self._keep_previous()
+            _write_durably(new, text.encode() + b"\n", like=self._path)
+            new.replace(self._path)
+        finally:
+            new.unlink(missing_ok=True)
+        _sync_directory(self._path.parent)
+
+    def _keep_previous(self) -> None:
+        """Give what the file holds the second name, with no moment at which a name is missing."""
+        spare = self._spare("old")
+        spare.unlink(missing_ok=True)
+        try:
+            os.link(self._path, spare)
+        except FileNotFoundError:  # somebody removed it
+            return
+        except OSError:  # not every file system has links
+            _write_durably(spare, _read(self._path), like=self._path)
+        spare.replace(self._previous)
+
+    def _spare(self, suffix: str) -> Path:
+        return self._path.with_name(f".{self._path.name}.{os.getpid()}.{suffix}")
+
+    def _failed(self, error: OSError) -> CursorFileError:
+        return CursorFileError(f"{self._shown}: {error.strerror or error}")
+
+
+def _encode(cursors: _Cursors) -> str:
+    if isinstance(cursors, LogCursor):
+        return cursors.to_json()
+    return f"[{','.join(cursor.to_json() for cursor in cursors.values())}]"
+
+
+def _decode(text: bytes) -> LogCursor | dict[int, LogCursor]:
+    if not text.lstrip().startswith(b"["):
+        return LogCursor.from_json(text)
+    cursors = [
+        LogCursor.from_json(bytes(each))
+        for each in msgspec.json.decode(text, type=list[msgspec.Raw])
+    ]
+    return {cursor.service_id: cursor for cursor in cursors}
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MAX_BYTES)
+
+
+def _write_durably(path: Path, content: bytes, *, like: Path) -> None:
+    """Write a file with the permissions of another one; if there is none, for its owner only."""
+    try:
+        mode = stat.S_IMODE(like.stat().st_mode)
+    except FileNotFoundError:
+        mode = 0o600
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    """Force a rename to the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,157 @@
+"""What a tail reports to its hook."""
+
+from typing import Any
+
+import pytest
+
+from aioservices import (
+    DeploymentEnded,
+    DeploymentStarted,
+    GapFound,
+    LogTail,
+    OutageEnded,
+    OutageStarted,
+    Services,
+    TailEvent,
+    UnknownState,
+)
+from aioservices.emulator import Emulator
+from aioservices.emulator.faults import Respond
+
+from .conftest import QUICK, collecting, crowd, take, until, write
+
+LOGS = "/services/*/deployments/*/logs"
+
+
+class Events:
+    def __init__(self) -> None:
+        self.all: list[TailEvent] = []
+
+    def of(self, kind: type[TailEvent]) -> list[Any]:
+        return [event for event in self.all if isinstance(event, kind)]
+
+
+def followed(services: Services, service_id: int, events: Events, **options: Any) -> LogTail:
+    return services.tail_logs(service_id, on_event=events.all.append, **QUICK | options)
+
+
+async def test_an_outage_is_reported_once_when_it_begins_and_once_when_it_ends(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    events = Events()
+    async with followed(services, service_id, events) as tail, collecting(tail):
+        await until(lambda: tail.status.polls)
+        with emulator.fault(Respond(503), path=LOGS) as fault:
+            await until(lambda: fault.hits > 3)
+        await until(lambda: events.of(OutageEnded))
+    [started], [ended] = events.of(OutageStarted), events.of(OutageEnded)
+    assert (started.service_id, started.deployment_id, started.error.status) == (
+        service_id,
+        1001,
+        503,
+    )
+    assert (ended.since, ended.deployment_id) == (started.since, 1001)
+    assert ended.at >= ended.since
+
+
+async def test_a_deployment_that_replaces_another_is_reported(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    events = Events()
+    async with followed(services, service_id, events) as tail, collecting(tail):
+        await until(lambda: tail.status.polls)
+        new = emulator.deploy(service_id)
+        await until(lambda: len(events.of(DeploymentStarted)) == 2)
+    assert [(each.deployment_id, each.replaces) for each in events.of(DeploymentStarted)] == [
+        (1001, None),
+        (new, 1001),
+    ]
+
+
+async def test_a_deployment_that_ends_is_reported_with_the_reason_behind_its_last_lines(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    events = Events()
+    lines_at_end: list[int] = []
+
+    def on_event(event: TailEvent) -> None:
+        events.all.append(event)
+        if isinstance(event, DeploymentEnded):
+            lines_at_end.append(tail.status.lines)
+
+    tail = services.tail_logs(service_id, on_event=on_event, **QUICK)
+    async with tail, collecting(tail):
+        await until(lambda: tail.status.polls)
+        write(emulator, service_id, 1, 2, 3)
+        emulator.set_state(service_id, "failed", message="exited with status 1")
+        await until(lambda: events.of(DeploymentEnded))
+    [ended] = events.of(DeploymentEnded)
+    assert (ended.deployment_id, ended.state, ended.state_message) == (
+        1001,
+        "failed",
+        "exited with status 1",
+    )
+    assert ended.at is not None
+    assert lines_at_end == [3]
+
+
+@pytest.mark.filterwarnings("ignore::aioservices.LogGap")
+async def test_a_gap_is_reported(emulator: Emulator, services: Services) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    crowd(emulator, service_id)
+    events = Events()
+    async with followed(services, service_id, events, limit=10) as tail, collecting(tail) as lines:
+        await until(lambda: "behind" in lines)
+        assert [each.gap for each in events.of(GapFound)] == list(tail.status.gaps)
+        assert tail.status.gap_count > 0
+
+
+async def test_a_state_that_is_not_known_is_reported_once_and_counts_as_running(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    emulator.set_state(service_id, "hibernating")
+    events = Events()
+    async with followed(services, service_id, events) as tail:
+        written = write(emulator, service_id, 1)
+        assert await take(tail, 1) == written
+        async with collecting(tail):
+            await until(lambda: tail.status.polls > 12)
+        assert [(each.deployment_id, each.state) for each in events.of(UnknownState)] == [
+            (1001, "hibernating")
+        ]
+
+
+async def test_a_hook_that_fails_does_not_end_the_tail(
+    emulator: Emulator, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+
+    def on_event(_: TailEvent) -> None:
+        raise KeyError("mine")
+
+    written = write(emulator, service_id, 1)
+    async with services.tail_logs(service_id, on_event=on_event, **QUICK) as tail:
+        assert await take(tail, 1) == written
+    assert "on_event failed" in caplog.text
+
+
+async def test_a_watch_reports_the_events_of_every_log(
+    emulator: Emulator, services: Services
+) -> None:
+    ids = {emulator.add_service(name, deployed=True) for name in ("a", "b")}
+    for service_id in ids:
+        write(emulator, service_id, 1)
+    events = Events()
+    async with services.watch_logs(on_event=events.all.append, **QUICK) as watch:
+        await anext(watch)
+        await anext(watch)
+    assert {each.service_id for each in events.of(DeploymentStarted)} == ids
+
+
+async def test_a_hook_that_cannot_be_called_is_refused(services: Services) -> None:
+    with pytest.raises(TypeError, match="on_event must be callable"):
+        services.tail_logs(1, on_event="print")  # type: ignore[arg-type]
