@@ -3,13 +3,13 @@
 from types import UnionType
 from typing import TypeVar, cast, get_args
 
-__all__ = ["check_choice", "check_kind"]
+__all__ = ["check_choice", "check_kind", "check_text"]
 
 _Value = TypeVar("_Value")
 
 
 def check_kind(value: _Value, kind: type | UnionType, name: str) -> _Value:
-    """Refuse what is not of a type; a boolean is no number."""
+    """Refuse what is not of a type; a boolean does not count as a number."""
     # `isinstance` takes True for an integer.
     stray = isinstance(value, bool) and bool not in (get_args(kind) or (kind,))
     if stray or not isinstance(value, kind):
@@ -19,8 +19,18 @@ def check_kind(value: _Value, kind: type | UnionType, name: str) -> _Value:
     return value
 
 
+def check_text(value: str, name: str) -> str:
+    """Refuse what is not text, or cannot be written as UTF-8."""
+    try:
+        check_kind(value, str, name).encode()
+    except UnicodeEncodeError as error:
+        lone = value[error.start]
+        raise ValueError(f"{name} must be Unicode text, without {lone!r} on its own") from None
+    return value
+
+
 def check_choice(value: object, choices: object, name: str) -> None:
-    """Refuse what is none of the values of a `Literal`."""
+    """Refuse what is not one of the values of a `Literal`."""
     values = get_args(choices)
     if value not in values:
         listed = ", ".join(map(repr, values))

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from aioservices.emulator import instants
+from aioservices.emulator import instants, schemas
 from aioservices.emulator.logs import Log, LogBehaviour
-from aioservices.emulator.schemas import Deployment as DeploymentShape
-from aioservices.emulator.schemas import DeploymentSummary, Stream, pick
+from aioservices.emulator.schemas import Stream, pick
 
 __all__ = ["FINAL_STATES", "Deployment", "Lifecycle", "Phase"]
 
@@ -16,7 +15,6 @@ FINAL_STATES = frozenset({"terminated", "failed"})
 
 _MESSAGES = {
     "pending": "Waiting for a container",
-    "running": "All replicas are up",
     "sleeping": "Turned off after a period of inactivity",
     "terminated": "Stopped",
     "failed": "The container could not be kept running",
@@ -24,39 +22,48 @@ _MESSAGES = {
 
 
 class Phase(NamedTuple):
-    """What a deployment is from an instant on."""
+    """The state of a deployment from an instant on; a new one has none for a moment."""
 
     at: int
-    state: str
-    message: str
+    state: str | None
+    message: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """What a deployment of a service that is no program goes through by itself.
+    """The states that a deployment goes through by itself.
 
     Parameters
     ----------
+    null_state_for
+        Seconds from its creation until it has a state; never longer than `pending_for`.
     pending_for
-        Seconds from its creation until it runs.
+        Seconds from its creation until it runs. A program runs as soon as it has started.
     running_for
         Seconds it runs until it has terminated. None: until something ends it.
     log_interval
         Seconds between the lines it writes while it runs. None: it writes none.
     """
 
+    null_state_for: float = 0.05
     pending_for: float = 0.1
     running_for: float | None = None
     log_interval: float | None = None
 
     def phases(self, now: int) -> list[Phase]:
-        """Plan the states of a deployment made at `now`."""
+        """Plan the states of a deployment that is created at `now`."""
         running = now + instants.duration(self.pending_for)
-        plan = [phase(now, "pending"), phase(running, "running")]
+        pending = min(now + instants.duration(self.null_state_for), running)
+        plan = [Phase(now, None, None), phase(pending, "pending"), phase(running, "running")]
         if self.running_for is not None:
             ended = running + instants.duration(self.running_for)
             plan.append(phase(ended, "terminated", "Finished"))
         return plan
+
+    def program_phases(self, now: int) -> list[Phase]:
+        """Plan the states of a program's deployment; what happens to it decides on the rest."""
+        pending = now + instants.duration(min(self.null_state_for, self.pending_for))
+        return [Phase(now, None, None), phase(pending, "pending")]
 
 
 class Deployment:
@@ -64,10 +71,10 @@ class Deployment:
 
     Parameters
     ----------
-    shape
-        What the API says of it, apart from its state.
+    details
+        What the API shows of it, apart from its state.
     phases
-        The states it goes through unless `move` says otherwise.
+        The states it goes through unless `move` sets another one.
     log
         Where its lines go.
     log_interval
@@ -76,25 +83,30 @@ class Deployment:
 
     def __init__(
         self,
-        shape: DeploymentShape,
+        details: schemas.Deployment,
         phases: list[Phase],
         log: Log,
         *,
         log_interval: float | None = None,
     ) -> None:
-        self.id = shape.deployment_id
-        self.service_id = shape.service_id
+        self.id = details.deployment_id
+        self.service_id = details.service_id
         self.log = log
-        self._shape = shape
+        self._details = details
         self._phases = phases
         self._interval = instants.duration(log_interval) if log_interval else None
         self._next_line = self.created + (self._interval or 0)
-        self._spoken = 0
+        self._written = 0
 
     @property
     def created(self) -> int:
-        """The instant it was made."""
+        """The instant of its creation."""
         return self._phases[0].at
+
+    @property
+    def phases(self) -> list[Phase]:
+        """The states that it had, has and is planned to have."""
+        return self._phases
 
     def phase(self, now: int) -> Phase:
         """Give the state it is in at `now`."""
@@ -104,7 +116,7 @@ class Deployment:
         """Say whether it is in a state that it does not leave by itself."""
         return self.phase(now).state in FINAL_STATES
 
-    def move(self, now: int, state: str, message: str | None = None) -> None:
+    def move(self, now: int, state: str | None, message: str | None = None) -> None:
         """Put it into a state at `now`, in place of all that was planned."""
         self._phases = [p for p in self._phases if p.at <= now] or self._phases[:1]
         self._phases.append(phase(now, state, message))
@@ -114,44 +126,49 @@ class Deployment:
         if not self.has_ended(now):
             self.move(now, state, message)
 
-    def shape(self, now: int) -> DeploymentShape:
-        """Say of it what the API says."""
+    def view(self, now: int) -> schemas.Deployment:
+        """Give the answer of the API about it."""
         at, state, message = self.phase(now)
         used = 0.3 + self.id % 40 / 100 if state in FINAL_STATES else None
         return msgspec.structs.replace(
-            self._shape,
+            self._details,
             state=state,
             state_message=message,
             updated_at=instants.text(at),
-            max_memory_usage=used and round(used * self._shape.memory, 1),
-            max_cpu_usage=used and round(used * self._shape.cpu, 1),
+            max_memory_usage=used and round(used * self._details.memory, 1),
+            max_cpu_usage=used and round(used * self._details.cpu, 1),
         )
 
-    def summary(self, now: int) -> DeploymentSummary:
-        """Say of it what the API says in a listing."""
-        return pick(self.shape(now), DeploymentSummary)
+    def summary(self, now: int) -> schemas.DeploymentSummary:
+        """Give its entry in a listing."""
+        return pick(self.view(now), schemas.DeploymentSummary)
 
-    def grow(self, now: int, behaviour: LogBehaviour) -> None:
-        """Write the lines that it has written by itself until `now`."""
+    def write_due_lines(self, now: int, behaviour: LogBehaviour) -> None:
+        """Write the lines that it writes by itself and that are due until `now`."""
         while self._interval is not None and self._next_line <= now:
             at = self._next_line
             self._next_line += self._interval
             if self.has_ended(at):
                 self._interval = None
             elif self.phase(at).state == "running":
-                self._spoken += 1
-                message, stream = _chat(self._spoken)
+                self._written += 1
+                message, stream = _example_line(self._written)
                 self.log.write(
                     message, now=at, at=at, stream=stream, source="user", behaviour=behaviour
                 )
 
+    def continue_at(self, now: int) -> None:
+        """Write no line for the time before `now`, in which nobody ran it."""
+        if self._interval is not None:
+            self._next_line = max(self._next_line, now + self._interval)
 
-def phase(at: int, state: str, message: str | None = None) -> Phase:
+
+def phase(at: int, state: str | None, message: str | None = None) -> Phase:
     """Make a phase, with the message that usually goes with the state."""
-    return Phase(at, state, _MESSAGES.get(state, "") if message is None else message)
+    return Phase(at, state, _MESSAGES.get(state or "") if message is None else message)
 
 
-def _chat(number: int) -> tuple[str, Stream]:
+def _example_line(number: int) -> tuple[str, Stream]:
     if number % 7 == 0:
         return f"slow request: GET /items/{number} took {900 + number % 90} ms", "stderr"
     return f"GET /items/{number} 200 in {5 + number * 13 % 40} ms", "stdout"

@@ -5,10 +5,15 @@ from collections.abc import Mapping
 from aioservices.emulator import instants
 from aioservices.emulator.schemas import Named, PermissionLevel, Project, ShareHolders, Shares, User
 
-__all__ = ["OWNER", "credential", "project", "shares", "user"]
+__all__ = ["OWNER", "credential", "email", "project", "shares", "user"]
 
 OWNER = 1
 """The user whose key the emulator takes."""
+
+
+def email(number: int) -> str:
+    """Give the address of a user."""
+    return f"user{number}@example.com"
 
 
 def user(number: int) -> User:
@@ -28,13 +33,13 @@ def credential(number: int) -> Named:
 
 
 def project(number: int, created: int) -> Project:
-    """Make up a project, as old as the first that was heard of it."""
+    """Make up a project that was created when it was first named."""
     stamp = instants.text(created)
     return Project(
         id=number,
         author=user(OWNER),
         name=f"Project {number}",
-        description=f"What belongs to project {number}",
+        description=f"The objects of project {number}",
         users=[user(OWNER)],
         auto_share=False,
         created_at=stamp,

@@ -20,7 +20,7 @@ import msgspec
 from aiohttp import web
 
 from aioservices.emulator import instants
-from aioservices.emulator.arguments import check_choice, check_kind
+from aioservices.emulator.arguments import check_choice, check_kind, check_text
 from aioservices.emulator.deployments import Deployment, Lifecycle
 from aioservices.emulator.faults import Effect, Fault, Faults
 from aioservices.emulator.limits import FixedWindow, SlidingWindow
@@ -30,7 +30,7 @@ from aioservices.emulator.query import parse_body
 from aioservices.emulator.routes import Api
 from aioservices.emulator.schemas import NewAttributes, Source, Stream
 from aioservices.emulator.server import App, RecordedRequest
-from aioservices.emulator.state import Program, Refusal, Service, State
+from aioservices.emulator.state import APIError, Program, Service, State
 
 __all__ = ["UNLIMITED", "Emulator"]
 
@@ -66,6 +66,9 @@ class Emulator:
         that follow one another.
     latency
         Seconds by which each answer is late.
+    null_state_for
+        Seconds from the creation of a deployment until it has a state: until then the API
+        gives null, as the platform does. Never longer than `pending_for`.
     pending_for
         Seconds from the creation of a deployment until it runs.
     running_for
@@ -111,6 +114,7 @@ class Emulator:
         rate_window: float = 300.0,
         rate_limit_slides: bool = False,
         latency: float = 0.0,
+        null_state_for: float = 0.05,
         pending_for: float = 0.1,
         running_for: float | None = None,
         log_interval: float | None = None,
@@ -118,7 +122,7 @@ class Emulator:
         log_retention: int = 2_000_000,
         pagination_headers: bool = True,
         shares_as: _Shares = "array",
-        credentials_as: _Credentials = "ids",
+        credentials_as: _Credentials = "objects",
         stop_grace: float = 2.0,
         seed: int = 0,
         clock: Callable[[], int] = time.time_ns,
@@ -138,7 +142,10 @@ class Emulator:
         )
         self._state = State(
             lifecycle=Lifecycle(
-                pending_for=pending_for, running_for=running_for, log_interval=log_interval
+                null_state_for=null_state_for,
+                pending_for=pending_for,
+                running_for=running_for,
+                log_interval=log_interval,
             ),
             retention=log_retention,
             on_start=self._programs.start,
@@ -283,14 +290,14 @@ class Emulator:
         """
         for unknown in sorted(attributes.keys() - set(NewAttributes.__struct_fields__)):
             raise TypeError(f"add_service() got an unexpected keyword argument {unknown!r}")
-        given = msgspec.json.encode({"name": check_kind(name, str, "name"), **attributes})
+        given = _encode({"name": check_text(name, "name"), **attributes})
         program = None if command is None else Program(_words(command), dict(env or {}), cwd)
         with self._change() as now:
             parsed, _ = parse_body(given, NewAttributes)
             service = self._state.create(now, parsed, author=user_id, program=program)
             if deployed:
                 self._deploy_running(service, now)
-            return service.shape.id
+            return service.details.id
 
     def remove_service(self, service_id: int) -> None:
         """Take a service away, as if it had never been.
@@ -324,7 +331,7 @@ class Emulator:
     def set_state(
         self,
         service_id: int,
-        state: str,
+        state: str | None,
         *,
         message: str | None = None,
         deployment_id: int | None = None,
@@ -336,7 +343,8 @@ class Emulator:
         service_id
             Whose deployment.
         state
-            Any word. `terminated` and `failed` are final, and end a program.
+            Any word, or None: no state yet. `terminated` and `failed` are final, and end a
+            program.
         message
             The state message; by default one that goes with the state.
         deployment_id
@@ -347,8 +355,10 @@ class Emulator:
         LookupError
             There is no such service or deployment.
         """
-        check_kind(state, str, "state")
-        check_kind(message, str | None, "message")
+        if state is not None:
+            check_text(state, "state")
+        if message is not None:
+            check_text(message, "message")
         with self._change() as now:
             deployment = self._deployment(service_id, deployment_id, now)
             self._state.move(now, deployment, state, message)
@@ -388,14 +398,17 @@ class Emulator:
         LookupError
             There is no such service or deployment.
         ValueError
-            The stream or the source is none that a log knows, or the time has no zone.
+            The stream or the source is unknown, the message is not Unicode text, or the time
+            has no zone or lies outside the years 1678 to 2261.
         """
-        check_kind(message, str, "message")
+        check_text(message, "message")
         check_choice(stream, Stream, "stream")
         check_choice(source, Source, "source")
         check_kind(at, datetime | int | None, "at")
         with self._change() as now:
             written = instants.from_datetime(at) if isinstance(at, datetime) else at
+            if written is not None and not -instants.LIMIT < written < instants.LIMIT:
+                raise ValueError(f"at must lie between the years 1678 and 2261, not {at}")
             self._deployment(service_id, deployment_id, now).log.write(
                 message,
                 now=now,
@@ -462,13 +475,13 @@ class Emulator:
 
     @contextmanager
     def _change(self) -> Generator[int, None, None]:
-        """Hold the lock, give the time, and say as Python does what the API would refuse."""
+        """Hold the lock, give the time, and raise in Python's terms what the API would refuse."""
         with self._lock:
             try:
                 yield self._clock()
-            except Refusal as refusal:
-                missing = refusal.status == HTTPStatus.NOT_FOUND
-                raise (LookupError if missing else ValueError)(refusal.description) from None
+            except APIError as error:
+                missing = error.status == HTTPStatus.NOT_FOUND
+                raise (LookupError if missing else ValueError)(error.description) from None
 
     def _deployment(self, service_id: int, deployment_id: int | None, now: int) -> Deployment:
         service = self._state.service(service_id)
@@ -491,11 +504,7 @@ class Emulator:
             # Python would keep what it prints to a pipe, and the lines would come late.
             "PYTHONUNBUFFERED": "1",
             **(service.program.env if service.program else {}),
-            **{
-                # What is no text is written as it is on the wire.
-                name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
-                for name, value in service.shape.environment_variables.items()
-            },
+            **service.details.environment_variables,
         }
 
     def _on_line(self, deployment: Deployment, stream: Stream, message: str) -> None:
@@ -510,6 +519,15 @@ class Emulator:
             now = self._clock()
             if not deployment.has_ended(now):
                 deployment.move(now, state, message)
+
+
+def _encode(attributes: Mapping[str, object]) -> bytes:
+    try:
+        return msgspec.json.encode(attributes)
+    except UnicodeEncodeError:
+        raise ValueError("attributes must be Unicode text, without lone surrogates") from None
+    except (OverflowError, TypeError) as error:
+        raise ValueError(f"attributes must be values of JSON: {error}") from None
 
 
 def _words(command: Sequence[str]) -> tuple[str, ...]:

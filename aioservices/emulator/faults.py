@@ -1,15 +1,18 @@
-"""What goes wrong on demand."""
+"""Faults: what goes wrong on demand, and with which requests."""
 
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
 from random import Random
 from types import TracebackType
-from typing import Literal, Self, get_args
+from typing import Self, get_args
 
-from aioservices.emulator.arguments import check_choice, check_kind
+import msgspec
+
+from aioservices.emulator.arguments import check_kind, check_text
 
 __all__ = [
     "Cut",
@@ -19,14 +22,22 @@ __all__ = [
     "Faults",
     "Garble",
     "Gzip",
+    "RequestFaults",
     "Reset",
     "Respond",
     "Stall",
-    "Strike",
+    "phrase",
 ]
 
+# What a header may hold: RFC 9110, 5.1 and 5.5.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
-Body = Literal["json", "html", "empty"]
+_PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
+    413: "Payload Too Large",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Entity",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +64,29 @@ class Respond:
     Parameters
     ----------
     status
-        The HTTP status.
+        The HTTP status, from 200 to 599.
     body
-        `"json"` is the API's own shape of errors, `"html"` what a proxy would say,
-        `"empty"` nothing; bytes are sent as they are, as JSON.
+        Three words stand for bodies of their own: `"json"`, the error that the API would
+        send; `"html"`, a page as proxies send it; `"empty"`, none. Any other text and any
+        bytes are sent as they are, and any other object as JSON.
     retry_after
-        The header of that name: a number is written as seconds, a timedelta as the HTTP
-        date that far ahead. None: no such header.
+        The header of that name: a number is sent as seconds, a timedelta as the HTTP date
+        that far ahead. None: no such header.
     headers
-        More headers.
+        More headers; one named `Content-Type` replaces the one that goes with the body.
     acts
-        Whether the request takes effect before it is answered so.
+        Whether the request takes effect before it is answered.
+
+    Raises
+    ------
+    TypeError
+        The body cannot be written as JSON, or an argument is of another type.
+    ValueError
+        The status is out of range, or a header cannot be sent.
     """
 
     status: int
-    body: Body | bytes = "json"
+    body: object = "json"
     retry_after: float | timedelta | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     acts: bool = False
@@ -75,8 +94,34 @@ class Respond:
     def __post_init__(self) -> None:
         if not 200 <= check_kind(self.status, int, "status") <= 599:
             raise ValueError(f"status must be from 200 to 599, not {self.status}")
-        if not isinstance(self.body, bytes):
-            check_choice(self.body, Body, "body")
+        check_kind(self.retry_after, int | float | timedelta | None, "retry_after")
+        if isinstance(self.retry_after, int | float):
+            _check_seconds(self.retry_after, "retry_after")
+        for name, value in self.headers.items():
+            if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+                raise ValueError(f"headers must hold names and values of HTTP, not {name!r}")
+        self.content()
+
+    def content(self) -> tuple[bytes, str] | None:
+        """Give the body with its content type; None for the error that the API would send."""
+        body = self.body
+        if body == "json":
+            return None
+        if body == "empty":
+            return b"", ""
+        if body == "html":
+            title = f"{self.status} {phrase(self.status)}"
+            head = f"<html><head><title>{title}</title></head>"
+            return f"{head}<body><h1>{title}</h1></body></html>\n".encode(), "text/html"
+        if isinstance(body, str):
+            kind = "text/html" if body.lstrip().startswith("<") else "text/plain; charset=utf-8"
+            return check_text(body, "body").encode(), kind
+        if isinstance(body, bytes | bytearray | memoryview):
+            return bytes(body), "application/json"
+        try:
+            return msgspec.json.encode(body), "application/json"
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"body must be text, bytes or a value of JSON: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,26 +169,28 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Garble:
-    """The body is complete, and no JSON."""
+    """The body is complete, and is not JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gzip:
-    """The body is compressed; this one is no fault, but a thing that clients trip over."""
+    """The body is compressed, which is allowed, and breaks some clients."""
 
 
 Effect = Delay | Respond | Reset | Stall | Cut | Garble | Gzip
 
 
 class Fault:
-    """A fault that waits for its requests: a handle, and a context manager that removes it.
+    """One fault: counts its hits, and removes itself at the end of a `with` block.
 
     Attributes
     ----------
     effect
         What happens.
+    method, path
+        To which requests; None: to all.
     hits
-        To how many requests it has happened.
+        How many requests it has happened to.
     """
 
     def __init__(
@@ -170,8 +217,9 @@ class Fault:
                 raise ValueError(f"{name} must be 0 or more, not {count}")
         self.effect = effect
         self.hits = 0
-        self._method = None if method is None else method.upper()
-        self._path = None if path is None else re.compile(_pattern(path))
+        self.method = None if method is None else method.upper()
+        self.path = path
+        self._pattern = None if path is None else re.compile(_pattern(path))
         self._skip = skip
         self._times = times
         self._probability = probability
@@ -193,7 +241,7 @@ class Fault:
         self.remove()
 
     def remove(self) -> None:
-        """Let it happen no more."""
+        """Make sure that it does not happen again."""
         self._removed = True
 
     @property
@@ -201,11 +249,11 @@ class Fault:
         """Whether it will not happen again."""
         return self._removed or (self._times is not None and self.hits >= self._times)
 
-    def strikes(self, method: str, path: str) -> bool:
-        """Decide on a request, and count it."""
-        if self.spent or self._method not in (None, method):
+    def applies_to(self, method: str, path: str) -> bool:
+        """Decide whether it happens to a request, and count it."""
+        if self.spent or self.method not in (None, method):
             return False
-        if self._path is not None and not self._path.fullmatch(path.rstrip("/")):
+        if self._pattern is not None and not self._pattern.fullmatch(path.rstrip("/")):
             return False
         if self._skip > 0:
             self._skip -= 1
@@ -217,39 +265,39 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Strike:
-    """All that happens to one request.
+class RequestFaults:
+    """All faults that happen to one request.
 
     Attributes
     ----------
     delay
         Seconds by which it is late.
-    instead
+    replacement
         What happens in place of the answer.
-    broken
+    interruption
         What happens in the middle of the answer's body.
     garbled, compressed
-        What is done to the body.
+        Whether the body is made unreadable, and whether it is compressed.
     """
 
     delay: float = 0.0
-    instead: Respond | Reset | Stall | None = None
-    broken: Cut | Reset | Stall | None = None
+    replacement: Respond | Reset | Stall | None = None
+    interruption: Cut | Reset | Stall | None = None
     garbled: bool = False
     compressed: bool = False
 
-    def has_room_for(self, effect: Effect) -> bool:
-        """Say whether an effect could happen too."""
+    def can_add(self, effect: Effect) -> bool:
+        """Say whether an effect can happen together with the others."""
         match effect:
             case Respond() | Reset(in_body=False) | Stall(in_body=False):
-                return self.instead is None
+                return self.replacement is None
             case Cut() | Reset() | Stall():
-                return self.broken is None
+                return self.interruption is None
             case _:
                 return True
 
     def add(self, effect: Effect) -> None:
-        """Let an effect happen too."""
+        """Add an effect."""
         match effect:
             case Delay():
                 self.delay += effect.seconds
@@ -258,30 +306,39 @@ class Strike:
             case Gzip():
                 self.compressed = True
             case Respond() | Reset(in_body=False) | Stall(in_body=False):
-                self.instead = effect
+                self.replacement = effect
             case _:
-                self.broken = effect
+                self.interruption = effect
 
 
 class Faults:
-    """All faults there are."""
+    """All faults that are switched on."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Wait for the requests of a fault."""
+        """Switch a fault on."""
         self._faults.append(fault)
 
-    def strike(self, method: str, path: str) -> Strike:
-        """Say what happens to a request: the first fault of each kind, and every delay."""
-        strike = Strike()
-        if self._faults:
-            self._faults = [fault for fault in self._faults if not fault.spent]
-        for fault in self._faults:
-            if strike.has_room_for(fault.effect) and fault.strikes(method, path):
-                strike.add(fault.effect)
-        return strike
+    def active(self) -> list[Fault]:
+        """List the faults that can still happen."""
+        self._faults = [fault for fault in self._faults if not fault.spent]
+        return list(self._faults)
+
+    def select(self, method: str, path: str) -> RequestFaults:
+        """Choose what happens to a request: the first fault of each kind, and every delay."""
+        chosen = RequestFaults()
+        for fault in self.active() if self._faults else ():
+            if chosen.can_add(fault.effect) and fault.applies_to(method, path):
+                chosen.add(fault.effect)
+        return chosen
+
+
+def phrase(status: int) -> str:
+    """Give the words that go with an HTTP status."""
+    # The standard library of Python 3.13 has other words for 413, 416 and 422.
+    return _PHRASES.get(status, "Unknown")
 
 
 def _check_seconds(seconds: float, name: str) -> None:

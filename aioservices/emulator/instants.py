@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
-__all__ = ["NANOSECONDS", "SECOND", "Unit", "duration", "from_datetime", "parse", "text"]
+__all__ = ["LIMIT", "NANOSECONDS", "SECOND", "Unit", "duration", "from_datetime", "parse", "text"]
 
 Unit = Literal["s", "ms", "us", "ns"]
 
 SECOND = 1_000_000_000
+LIMIT = 9_200_000_000 * SECOND
+"""Logs keep instants in 64 bits: lines are written between the years 1678 and 2261."""
 NANOSECONDS: dict[Unit, int] = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 _DIGITS: dict[Unit, int] = {"s": 0, "ms": 3, "us": 6, "ns": 9}
@@ -23,14 +25,14 @@ def parse(stamp: str) -> int:
     """Read an ISO 8601 timestamp, exact to the nanosecond; without a zone it is UTC."""
     match = _ISO_8601.fullmatch(stamp)
     if match is None:
-        raise ValueError(f"{stamp!r} is no ISO 8601 timestamp")
+        raise ValueError(f"{stamp!r} is not an ISO 8601 timestamp")
     date, time, fraction, zone = match.groups()
     whole = datetime.fromisoformat(f"{date}T{time or '00:00'}{zone or 'Z'}")
     return from_datetime(whole) + int((fraction or "").ljust(9, "0"))
 
 
 def from_datetime(moment: datetime) -> int:
-    """Convert an aware datetime without the loss that a float would bring."""
+    """Convert an aware datetime exactly, which a float could not."""
     if moment.tzinfo is None:
         raise ValueError("the time has no timezone: give an aware datetime")
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000

@@ -1,5 +1,6 @@
-"""What a client asks for: query parameters and JSON bodies, checked."""
+"""The query parameters and the JSON bodies of requests, checked."""
 
+import json
 import re
 from collections.abc import Collection
 from functools import cached_property
@@ -9,17 +10,17 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from aioservices.emulator import instants
-from aioservices.emulator.state import Refusal
+from aioservices.emulator.state import APIError
 
 __all__ = ["Query", "parse_body"]
 
-_Shape = TypeVar("_Shape", bound=msgspec.Struct)
+_Schema = TypeVar("_Schema", bound=msgspec.Struct)
 
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 
 class Query:
-    """The parameters after the question mark; those that are not known are ignored."""
+    """The parameters after the question mark; unknown ones are ignored."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -29,26 +30,26 @@ class Query:
         return dict(parse_qsl(self._text, keep_blank_values=True)) if self._text else {}
 
     def integer(self, name: str, *, minimum: int = 1) -> int | None:
-        """Read a whole number."""
+        """Read an integer; one that is not given is None."""
         text = self._values.get(name)
         if text is None:
             return None
         if not re.fullmatch(r"-?\d{1,18}", text) or int(text) < minimum:
-            raise Refusal(422, f"{name} must be a whole number of at least {minimum}")
+            raise APIError(422, f"{name} must be an integer of at least {minimum}")
         return int(text)
 
     def boolean(self, name: str) -> bool:
-        """Read true or false; what is not given is false."""
+        """Read true or false; one that is not given is false."""
         text = self._values.get(name, "false")
         if text.lower() not in _BOOLEANS:
-            raise Refusal(422, f"{name} must be true or false")
+            raise APIError(422, f"{name} must be true or false")
         return _BOOLEANS[text.lower()]
 
     def choice(self, name: str, options: Collection[str], default: str) -> str:
         """Read one of the words that are allowed."""
         text = self._values.get(name) or default
         if text not in options:
-            raise Refusal(422, f"{name} must be one of: {', '.join(options)}")
+            raise APIError(422, f"{name} must be one of: {', '.join(options)}")
         return text
 
     def words(self, name: str) -> list[str] | None:
@@ -62,37 +63,62 @@ class Query:
         try:
             return instants.parse(text) if text else None
         except (ValueError, OverflowError):
-            raise Refusal(422, f"{name} must be an ISO 8601 timestamp") from None
+            raise APIError(422, f"{name} must be an ISO 8601 timestamp") from None
 
 
-def parse_body(content: bytes, shape: type[_Shape]) -> tuple[_Shape, list[str]]:
+def parse_body(content: bytes, schema: type[_Schema]) -> tuple[_Schema, list[str]]:
     """Read a JSON object whose keys are camelCase or snake_case.
 
     Returns
     -------
     tuple
-        The object, and the names of the attributes that were given. An attribute given as
-        null is cleared: it has the value that it has when it is not given at all. So is an
-        environment variable.
+        The object, and the names of the attributes that were given. An attribute, a member of
+        an attribute or an environment variable that is null is cleared: it has the value that
+        it has when it is not given at all.
     """
     try:
-        body = _camel(msgspec.json.decode(content or b"{}", type=dict[str, object]))
-    except msgspec.ValidationError:
-        raise Refusal(400, "The body must be a JSON object") from None
+        body = _camel(_parse_object(content or b"{}"))
     except RecursionError:
-        raise Refusal(400, "The body is nested too deeply") from None
-    except ValueError as error:  # of msgspec, or of Python for a number with too many digits
-        raise Refusal(400, f"The body could not be parsed: {error}") from None
-    names = {f.encode_name: f for f in msgspec.structs.fields(shape)}
-    for key in body.keys() - names.keys():
-        raise Refusal(422, f"Unknown attribute {key}")
-    required = {key for key, f in names.items() if f.required}
-    values = {key: v for key, v in body.items() if v is not None or key in required}
+        raise APIError(400, "The body is nested too deeply") from None
+    fields = {field.encode_name: field for field in msgspec.structs.fields(schema)}
+    for key in body.keys() - fields.keys():
+        raise APIError(422, f"Unknown attribute {key}")
+    required = {key for key, field in fields.items() if field.required}
+    values = {key: value for key, value in body.items() if value is not None or key in required}
     try:
-        parsed = msgspec.convert(values, shape)
+        parsed = msgspec.convert(values, schema)
     except msgspec.ValidationError as error:
-        raise Refusal(422, str(error)) from None
-    return parsed, [names[key].name for key in body]
+        raise APIError(422, str(error)) from None
+    return parsed, [fields[key].name for key in body]
+
+
+def _parse_object(content: bytes) -> dict[str, object]:
+    try:
+        body = msgspec.json.decode(content)
+    except ValueError as error:  # of msgspec, or of Python for an integer with too many digits
+        raise APIError(400, _explain(content, error)) from None
+    if not isinstance(body, dict):
+        raise APIError(400, "The body must be a JSON object")
+    return cast("dict[str, object]", body)
+
+
+def _explain(content: bytes, error: ValueError) -> str:
+    """Say why a body cannot be parsed, where msgspec's own words point elsewhere."""
+    if isinstance(error, UnicodeDecodeError):
+        return "The body is not UTF-8"
+    if isinstance(error, msgspec.ValidationError):
+        return "The body has a number that is out of range"
+    try:
+        # Python's own parser accepts one of two surrogates, which is not Unicode text. It
+        # also accepts NaN and Infinity, which are not JSON.
+        json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return f"The body could not be parsed: {error}"
+    return "The body has a string with a lone surrogate, which is not Unicode text"
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def _camel(body: dict[str, object]) -> dict[str, object]:
@@ -100,8 +126,8 @@ def _camel(body: dict[str, object]) -> dict[str, object]:
     for key, value in body.items():
         name = re.sub(r"_([a-z])", lambda match: match[1].upper(), key)
         # The keys of environment variables are the user's own.
-        variables = name == "environmentVariables"
-        converted[name] = _without_nulls(value) if variables else _camel_within(value)
+        convert = _without_nulls if name == "environmentVariables" else _camel_within
+        converted[name] = convert(value)
     return converted
 
 
@@ -116,5 +142,5 @@ def _camel_within(value: object) -> object:
     if isinstance(value, list):
         return [_camel_within(item) for item in cast("list[object]", value)]
     if isinstance(value, dict):
-        return _camel(cast("dict[str, object]", value))
+        return _without_nulls(_camel(cast("dict[str, object]", value)))
     return value

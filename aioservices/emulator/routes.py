@@ -11,13 +11,13 @@ from aioservices.emulator import directory, schemas
 from aioservices.emulator.logs import LogBehaviour
 from aioservices.emulator.query import Query, parse_body
 from aioservices.emulator.schemas import pick
-from aioservices.emulator.state import Refusal, Service, State, unknown
+from aioservices.emulator.state import APIError, Service, State, not_found
 
-__all__ = ["ROUTES", "Api", "Reply", "Request", "refuse"]
+__all__ = ["ROUTES", "Api", "Reply", "Request", "error_reply"]
 
 _Item = TypeVar("_Item")
 
-JSON = "application/json"
+JSON = "application/json; charset=utf-8"
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 50
 LOG_PAGE_SIZE = 10_000
@@ -42,7 +42,7 @@ _ERRORS = {
 
 
 class Request(NamedTuple):
-    """What a client asked for."""
+    """The request of a client."""
 
     method: str
     path: str
@@ -51,7 +51,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What is answered."""
+    """The answer to a request."""
 
     status: int
     content: bytes = b""
@@ -67,9 +67,9 @@ class Call(NamedTuple):
     body: bytes
 
 
-def refuse(status: int, description: str, headers: Mapping[str, str] = _NO_HEADERS) -> Reply:
+def error_reply(status: int, description: str, headers: Mapping[str, str] = _NO_HEADERS) -> Reply:
     """Make an answer in the shape of the API's errors."""
-    failure = schemas.Failure(
+    failure = schemas.ErrorBody(
         error=_ERRORS.get(status, "error"), error_description=description, code=status
     )
     return Reply(status, _encode(failure), headers)
@@ -82,13 +82,13 @@ class Api:
     Parameters
     ----------
     state
-        What the endpoints show and change.
+        The state that the endpoints show and change.
     logs
         How the logs behave.
     random
-        What the order of unsorted pages comes from.
+        Decides on the order of unsorted pages.
     pagination_headers
-        Whether listings carry them.
+        Whether listings have them.
     shares_as
         Whether the shares come as one object or as an array that holds one.
     credentials_as
@@ -100,7 +100,7 @@ class Api:
     random: Random = field(default_factory=Random)
     pagination_headers: bool = True
     shares_as: Literal["array", "object"] = "array"
-    credentials_as: Literal["ids", "objects"] = "ids"
+    credentials_as: Literal["ids", "objects"] = "objects"
 
     def handle(self, request: Request, now: int) -> Reply:
         """Answer a request."""
@@ -109,18 +109,18 @@ class Api:
         template = "/".join("#" if _is_id(segment) else segment for segment in segments)
         methods = ROUTES.get(template)
         if methods is None:
-            return refuse(404, f"There is nothing at {request.path}")
+            return error_reply(404, f"There is nothing at {request.path}")
         endpoint = methods.get(request.method)
         if endpoint is None:
             allowed = ", ".join(sorted(methods))
-            return refuse(405, f"Only {allowed} can be used here", {"Allow": allowed})
+            return error_reply(405, f"Only {allowed} can be used here", {"Allow": allowed})
         call = Call(now, Query(request.query_string), request.body)
         try:
             if not ids:
                 return endpoint(self, call)
             return endpoint(self, call, self.state.service(ids[0]), *ids[1:])
-        except Refusal as refusal:
-            return refuse(refusal.status, refusal.description)
+        except APIError as error:
+            return error_reply(error.status, error.description)
 
     def _list(self, call: Call) -> Reply:
         archived = call.query.choice("archived", ("true", "false", "all"), "false")
@@ -128,26 +128,26 @@ class Api:
         authors = call.query.words("author")
         statuses = call.query.words("status")
         if not all(author.isdecimal() for author in authors or ()):
-            raise Refusal(422, "author must be a comma-separated list of user ids")
+            raise APIError(422, "author must be a comma-separated list of user ids")
         if not {"running", "idle"}.issuperset(statuses or ()):
-            raise Refusal(422, "status must be a comma-separated list of: running, idle")
+            raise APIError(422, "status must be a comma-separated list of: running, idle")
         found = [
             service
             for service in self.state.services.values()
-            if service.shape.hidden == hidden
-            and archived in ("all", "true" if service.shape.archived else "false")
-            and (authors is None or str(service.shape.user.id) in authors)
+            if service.details.hidden == hidden
+            and archived in ("all", "true" if service.details.archived else "false")
+            and (authors is None or str(service.details.user.id) in authors)
             and (statuses is None or _status(service, call.now) in statuses)
         ]
         order = call.query.choice("order", ("updated_at", "name", "created_at"), "updated_at")
         page, headers = self._page(
-            call, found, key=lambda service: (getattr(service.shape, order), service.shape.id)
+            call, found, key=lambda service: (getattr(service.details, order), service.details.id)
         )
         return _reply([service.summary(call.now) for service in page], headers)
 
     def _post(self, call: Call) -> Reply:
         attributes, _ = parse_body(call.body, schemas.NewAttributes)
-        _check(attributes)
+        _check_replicas(attributes.replicas, attributes.max_replicas)
         return self._service(call, self.state.create(call.now, attributes), 201)
 
     def _get(self, call: Call, service: Service) -> Reply:
@@ -155,15 +155,17 @@ class Api:
 
     def _put(self, call: Call, service: Service) -> Reply:
         attributes, _ = parse_body(call.body, schemas.Attributes)
-        _check(attributes)
+        _check_replicas(attributes.replicas, attributes.max_replicas)
         self.state.update(call.now, service, attributes)
         return self._service(call, service)
 
     def _patch(self, call: Call, service: Service) -> Reply:
         attributes, names = parse_body(call.body, schemas.Attributes)
-        merged = {name: getattr(service.shape, name) for name in attributes.__struct_fields__}
-        merged |= {name: getattr(attributes, name) for name in names}
-        _check(schemas.Attributes(**merged))
+        replicas, max_replicas = (
+            getattr(attributes if name in names else service.details, name)
+            for name in ("replicas", "max_replicas")
+        )
+        _check_replicas(replicas, max_replicas)
         self.state.update(call.now, service, attributes, names)
         return self._service(call, service)
 
@@ -181,7 +183,7 @@ class Api:
         return _reply(service.shares())
 
     def _delete_shares_users(self, call: Call, service: Service, user_id: int) -> Reply:
-        return _forget(service.user_levels, "share with user", user_id)
+        return _delete_from(service.user_levels, "share with user", user_id)
 
     def _put_shares_groups(self, call: Call, service: Service) -> Reply:
         body, _ = parse_body(call.body, schemas.ShareGroupsBody)
@@ -189,7 +191,7 @@ class Api:
         return _reply(service.shares())
 
     def _delete_shares_groups(self, call: Call, service: Service, group_id: int) -> Reply:
-        return _forget(service.group_levels, "share with group", group_id)
+        return _delete_from(service.group_levels, "share with group", group_id)
 
     def _list_dependencies(self, call: Call, service: Service) -> Reply:
         return _reply(self.state.dependencies(service, call.query.integer("user_id")))
@@ -220,7 +222,7 @@ class Api:
         return Reply(204)
 
     def _delete_projects(self, call: Call, service: Service, project_id: int) -> Reply:
-        return _forget(service.projects, "project", project_id)
+        return _delete_from(service.projects, "project", project_id)
 
     def _list_deployments(self, call: Call, service: Service) -> Reply:
         only = call.query.integer("deployment_id")
@@ -232,10 +234,10 @@ class Api:
     def _post_deployments(self, call: Call, service: Service) -> Reply:
         body, _ = parse_body(call.body, schemas.DeployBody)
         deployment = self.state.deploy(call.now, service, body.deployment_id)
-        return _reply(deployment.shape(call.now), status=201)
+        return _reply(deployment.view(call.now), status=201)
 
     def _get_deployments(self, call: Call, service: Service, deployment_id: int) -> Reply:
-        return _reply(service.deployment(deployment_id).shape(call.now))
+        return _reply(service.deployment(deployment_id).view(call.now))
 
     def _delete_deployments(self, call: Call, service: Service, deployment_id: int) -> Reply:
         self.state.delete_deployment(call.now, service, deployment_id)
@@ -243,7 +245,7 @@ class Api:
 
     def _list_deployments_logs(self, call: Call, service: Service, deployment_id: int) -> Reply:
         deployment = service.deployment(deployment_id)
-        deployment.grow(call.now, self.logs)
+        deployment.write_due_lines(call.now, self.logs)
         lines = deployment.log.query(
             call.now,
             start_at=call.query.instant("start_at"),
@@ -272,15 +274,15 @@ class Api:
         return _reply([pick(token, schemas.Token) for token in service.tokens.values()])
 
     def _delete_tokens(self, call: Call, service: Service, token_id: int) -> Reply:
-        return _forget(service.tokens, "token", token_id)
+        return _delete_from(service.tokens, "token", token_id)
 
     def _service(self, call: Call, service: Service, status: int = 200) -> Reply:
         view = service.view(call.now)
-        if self.credentials_as == "ids":
-            return _reply(view, status=status)
-        plain = msgspec.to_builtins(view)
-        plain["credentials"] = [directory.credential(n) for n in view.credentials]
-        return _reply(plain, status=status)
+        if self.credentials_as == "objects":
+            view = msgspec.structs.replace(
+                view, credentials=[directory.credential(number) for number in view.credentials]
+            )
+        return _reply(view, status=status)
 
     def _page(
         self, call: Call, items: Sequence[_Item], *, key: Callable[[_Item], tuple[object, int]]
@@ -337,13 +339,13 @@ def _status(service: Service, now: int) -> str:
     return "running" if service.is_running(now) else "idle"
 
 
-def _check(attributes: schemas.Attributes) -> None:
-    if attributes.max_replicas is not None and attributes.max_replicas < attributes.replicas:
-        raise Refusal(422, "maxReplicas must not be less than replicas")
+def _check_replicas(replicas: int, max_replicas: int | None) -> None:
+    if max_replicas is not None and max_replicas < replicas:
+        raise APIError(422, "maxReplicas must not be less than replicas")
 
 
-def _forget(owned: dict[int, _Item], kind: str, number: int) -> Reply:
+def _delete_from(owned: dict[int, _Item], kind: str, number: int) -> Reply:
     if number not in owned:
-        raise unknown(kind, number)
+        raise not_found(kind, number)
     del owned[number]
     return Reply(204)

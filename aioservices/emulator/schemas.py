@@ -1,9 +1,10 @@
 """The bodies of the API as they are on the wire.
 
-Written from the API's reference alone, and not from the client's models: a mistake in one
-of the two must not be able to hide in the other.
+Written from the API's reference and its recorded answers alone, and not from the client's
+models: a mistake in one of the two must not be able to hide in the other.
 """
 
+from functools import cache
 from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct, field
@@ -13,25 +14,33 @@ RuntimePlan = Literal["on_demand", "specific_times", "always_on"]
 Stream = Literal["stdout", "stderr"]
 Source = Literal["system", "user"]
 
-Positive = Annotated[int, Meta(ge=1)]
-# Seconds, as long as the end can still be written as a timestamp.
-Century = Annotated[int, Meta(ge=1, le=100 * 365 * 86_400)]
-Variable = str | int | float | bool
+# The platform keeps numbers in database columns: what they cannot hold is refused.
+Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Amount = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+# Seconds; the end must be a timestamp that can be written.
+Lifetime = Annotated[int, Meta(ge=1, le=100 * 365 * 86_400)]
+Scalar = str | int | float | bool
 Day = Annotated[int, Meta(ge=0, le=6)]
 Hour = Annotated[int, Meta(ge=0, le=23)]
 
 
-_Shape = TypeVar("_Shape", bound=Struct)
+_Schema = TypeVar("_Schema", bound=Struct)
 
 
 class Wire(Struct, rename="camel"):
     """An object whose keys are camelCase on the wire."""
 
 
-def pick(source: Struct, shape: type[_Shape], **others: object) -> _Shape:
-    """Take from an object what a smaller shape has of it, and the others as given."""
-    names = shape.__struct_fields__
-    return shape(**{name: getattr(source, name) for name in names if name not in others}, **others)
+def pick(source: Struct, schema: type[_Schema], **others: object) -> _Schema:
+    """Make a value of another schema from the fields that both have, and the others as given."""
+    names = _shared_fields(type(source), schema)
+    return schema(**{name: getattr(source, name) for name in names if name not in others}, **others)
+
+
+@cache
+def _shared_fields(source: type[Struct], schema: type[Struct]) -> tuple[str, ...]:
+    theirs = set(source.__struct_fields__)
+    return tuple(name for name in schema.__struct_fields__ if name in theirs)
 
 
 class Body(Wire, forbid_unknown_fields=True):
@@ -52,11 +61,11 @@ class Schedule(Body):
     recurrences: list[Recurrence]
 
 
-class Notifications(Body):
-    """Who is told when a service fails."""
+class NotificationSettings(Body):
+    """Who shall be told when a service fails; None stands for the default."""
 
-    failure_email_addresses: list[str] | None = field(default_factory=list[str])
-    failure_on: bool | None = False
+    failure_email_addresses: list[str] | None = None
+    failure_on: bool | None = None
 
 
 def _on_demand() -> Schedule:
@@ -64,25 +73,25 @@ def _on_demand() -> Schedule:
 
 
 class Attributes(Body):
-    """What `put` and `patch` take, each with what it becomes when it is cleared."""
+    """What `put` and `patch` take, each with the value that it has when it is not given."""
 
-    name: str = "Untitled Service"
+    name: str | None = None
     description: str | None = None
-    docker_image_name: str | None = None
+    docker_image_name: str = "civisanalytics/civis-services-shiny"
     docker_image_tag: str = "latest"
     schedule: Schedule = field(default_factory=_on_demand)
-    replicas: Positive = 1
-    max_replicas: Positive | None = None
+    replicas: Amount = 1
+    max_replicas: Amount | None = None
     instance_type: str | None = None
-    memory: Positive = 2000
-    cpu: Positive = 500
-    credentials: list[int] = field(default_factory=list[int])
-    permission_set_id: int | None = None
+    memory: Amount = 3000
+    cpu: Amount = 800
+    credentials: list[Id] = field(default_factory=list[int])
+    permission_set_id: Id | None = None
     git_repo_url: str | None = None
     git_repo_ref: str | None = None
     git_path_dir: str | None = None
-    environment_variables: dict[str, Variable] = field(default_factory=dict[str, Variable])
-    notifications: Notifications = field(default_factory=Notifications)
+    environment_variables: dict[str, Scalar] = field(default_factory=dict[str, Scalar])
+    notifications: NotificationSettings = field(default_factory=NotificationSettings)
     partition_label: str | None = None
 
 
@@ -94,13 +103,13 @@ class NewAttributes(Attributes):
 
 
 class User(Wire):
-    """Somebody."""
+    """A user; whether one is online is not always told."""
 
     id: int
     name: str
     username: str
     initials: str
-    online: bool
+    online: bool | None
 
 
 class Named(Wire):
@@ -117,13 +126,13 @@ class DeploymentSummary(Wire, kw_only=True):
     user_id: int
     host: str
     name: str
-    docker_image_name: str | None
+    docker_image_name: str
     docker_image_tag: str
     instance_type: str | None
     memory: int
     cpu: int
-    state: str
-    state_message: str
+    state: str | None
+    state_message: str | None
     max_memory_usage: float | None = None
     max_cpu_usage: float | None = None
     created_at: str
@@ -154,19 +163,46 @@ class ServiceSummary(Wire, kw_only=True):
     archived: bool
 
 
-class Service(NewAttributes, kw_only=True):
-    """A service."""
+class Notifications(Wire):
+    """Who is told when a service fails."""
+
+    failure_email_addresses: list[str]
+    failure_on: bool
+
+
+class Service(Wire, kw_only=True):
+    """A service; memory is in MB, cpu in millicores."""
 
     id: int
+    name: str
+    description: str | None
     user: User
+    type: str
+    docker_image_name: str
+    docker_image_tag: str
+    schedule: Schedule
     time_zone: str
+    replicas: int
+    max_replicas: int | None
+    instance_type: str | None
+    memory: int
+    cpu: int
     created_at: str
     updated_at: str
+    credentials: list[int]
+    permission_set_id: int | None
+    git_repo_url: str | None
+    git_repo_ref: str | None
+    git_path_dir: str | None
     report_id: int | None = None
     current_deployment: Deployment | None = None
     current_url: str | None = None
+    environment_variables: dict[str, str]
+    notifications: Notifications
+    partition_label: str | None
     my_permission_level: PermissionLevel = "manage"
-    archived: bool = False
+    archived: bool
+    hidden: bool
 
 
 class LogLine(Wire):
@@ -214,9 +250,9 @@ class Token(Wire):
 
     id: int
     name: str
-    user: User | None
+    user: User
     machine_token: bool
-    expires_at: str | None
+    expires_at: str
     created_at: str
 
 
@@ -239,7 +275,7 @@ class Dependency(Wire):
 
 
 class TransferredDependency(Wire):
-    """Something that a service needs, when the service is given away."""
+    """Something that a service that is transferred needs."""
 
     object_type: str
     fco_type: str
@@ -251,12 +287,12 @@ class TransferredDependency(Wire):
 
 
 class Transfer(Wire):
-    """What became of the dependencies."""
+    """The dependencies of a service that was given away, and which of them were shared."""
 
     dependencies: list[TransferredDependency]
 
 
-class Failure(Wire):
+class ErrorBody(Wire):
     """The body of an error."""
 
     error: str
@@ -267,13 +303,13 @@ class Failure(Wire):
 class DeployBody(Body):
     """What `post_deployments` and `post_redeploy` take."""
 
-    deployment_id: int | None = None
+    deployment_id: Id | None = None
 
 
 class ShareUsersBody(Body):
     """What `put_shares_users` takes."""
 
-    user_ids: Annotated[list[int], Meta(min_length=1)]
+    user_ids: Annotated[list[Id], Meta(min_length=1)]
     permission_level: PermissionLevel
     share_email_body: str | None = None
     send_shared_email: bool | None = None
@@ -282,7 +318,7 @@ class ShareUsersBody(Body):
 class ShareGroupsBody(Body):
     """What `put_shares_groups` takes."""
 
-    group_ids: Annotated[list[int], Meta(min_length=1)]
+    group_ids: Annotated[list[Id], Meta(min_length=1)]
     permission_level: PermissionLevel
     share_email_body: str | None = None
     send_shared_email: bool | None = None
@@ -291,7 +327,7 @@ class ShareGroupsBody(Body):
 class TransferBody(Body):
     """What `put_transfer` takes; e-mails are not sent."""
 
-    user_id: int
+    user_id: Id
     include_dependencies: bool
     email_body: str | None = None
     send_email: bool | None = None
@@ -304,8 +340,8 @@ class ArchiveBody(Body):
 
 
 class TokenBody(Body):
-    """What `post_tokens` takes; the token expires in so many seconds."""
+    """What `post_tokens` takes; `expires_in` is in seconds."""
 
     name: Annotated[str, Meta(min_length=1)]
     machine_token: bool | None = None
-    expires_in: Century | None = None
+    expires_in: Lifetime | None = None

@@ -19,10 +19,10 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from aioservices.emulator.faults import Cut, Faults, Reset, Respond, Stall, Strike
+from aioservices.emulator.faults import Cut, Faults, RequestFaults, Reset, Respond, Stall, phrase
 from aioservices.emulator.instants import SECOND
 from aioservices.emulator.limits import FixedWindow, SlidingWindow
-from aioservices.emulator.routes import Api, Reply, Request, refuse
+from aioservices.emulator.routes import Api, Reply, Request, error_reply
 
 __all__ = ["App", "RecordedRequest"]
 
@@ -33,14 +33,14 @@ _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Civis API"'}
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """A request that the emulator has had.
+    """A request that the emulator has answered.
 
     Attributes
     ----------
     method, path, query_string
         As they were sent.
     status
-        What was answered; None when nothing was.
+        The status of the answer; None when there was no answer.
     time
         When it arrived, in seconds since the epoch by the emulator's clock.
     elapsed
@@ -61,22 +61,22 @@ class RecordedRequest:
 
 
 class App:
-    """Takes requests, lets faults happen to them, and keeps a record.
+    """Takes requests, applies faults to them, and records them.
 
     Parameters
     ----------
     api
-        Who answers.
+        Answers the requests.
     faults
-        What goes wrong.
+        The faults that are switched on.
     limit
-        How many requests are let through.
+        The rate limit.
     clock
         Gives the time, in nanoseconds since the epoch.
     lock
-        Held while anything is looked at or changed, as tests do so from other threads.
+        Held while the state is read or changed, which tests do from other threads too.
     api_key
-        Who may ask.
+        The key that is accepted.
     latency
         Seconds by which each answer is late.
     """
@@ -113,12 +113,12 @@ class App:
             except ConnectionError:  # the client has gone
                 raise
             except Exception:
-                # Of the emulator, and therefore a bug. Whoever tests a client still gets what
-                # a client can read, and finds the reason in the log.
+                # A bug of the emulator. The client under test gets an answer that it can
+                # read, and its author finds the reason in the log.
                 log.exception("%s %s could not be answered", request.method, url.raw_path)
                 status = 500
-                failure = refuse(status, "The emulator has a bug; its log says more")
-                response = await self._send(request, failure, Strike())
+                failure = error_reply(status, "The emulator has a bug; its log says more")
+                response = await self._send(request, failure, RequestFaults())
             return response
         finally:
             elapsed = (self._clock() - arrived) / SECOND
@@ -138,56 +138,56 @@ class App:
         try:
             body = await request.read() if request.can_read_body else b""
         except web.HTTPRequestEntityTooLarge:
-            reply = refuse(413, "The body is too large")
-            return await self._send(request, reply, Strike()), reply.status
+            reply = error_reply(413, "The body is too large")
+            return await self._send(request, reply, RequestFaults()), reply.status
         except web.RequestPayloadError:
-            reply = refuse(400, "The body is not what its headers say")
-            return await self._send(request, reply, Strike()), reply.status
+            reply = error_reply(400, "The body is not what its headers say")
+            return await self._send(request, reply, RequestFaults()), reply.status
         url = request.rel_url
         asked = Request(request.method, url.raw_path, url.raw_query_string, body)
         with self._lock:
-            strike = self._faults.strike(asked.method, asked.path)
-        if strike.delay or self.latency:
-            await asyncio.sleep(strike.delay + self.latency)
-        instead, authorization = strike.instead, request.headers.get("Authorization", "")
-        if instead is None:
+            faults = self._faults.select(asked.method, asked.path)
+        if faults.delay or self.latency:
+            await asyncio.sleep(faults.delay + self.latency)
+        replacement, authorization = faults.replacement, request.headers.get("Authorization", "")
+        if replacement is None:
             reply = self._answer(asked, authorization)
         else:
-            if instead.acts:
+            if replacement.acts:
                 self._answer(asked, authorization)
-            if not isinstance(instead, Respond):
-                await _break(request, instead)
+            if not isinstance(replacement, Respond):
+                await _break(request, replacement)
                 return web.Response(), None
-            reply = _stand_in(instead, self._clock())
-        return await self._send(request, reply, strike), reply.status
+            reply = _replacement_reply(replacement, self._clock())
+        return await self._send(request, reply, faults), reply.status
 
     def _answer(self, asked: Request, authorization: str) -> Reply:
         with self._lock:
             if not self._is_known(authorization):
-                return refuse(401, "The API key is missing or not known", _CHALLENGE)
+                return error_reply(401, "The API key is missing or not known", _CHALLENGE)
             now = self._clock()
             wait = self._limit.take(now)
             if wait > 0:
                 seconds = str(-(-wait // SECOND))
-                return refuse(429, "The rate limit is exceeded", {"Retry-After": seconds})
+                return error_reply(429, "The rate limit is exceeded", {"Retry-After": seconds})
             return self._api.handle(asked, now)
 
     async def _send(
-        self, request: web.BaseRequest, reply: Reply, strike: Strike
+        self, request: web.BaseRequest, reply: Reply, faults: RequestFaults
     ) -> web.StreamResponse:
         content, headers = reply.content, self._headers(reply)
-        if strike.garbled:
+        if faults.garbled:
             content = content[: -(-len(content) // 2)]
-        if strike.compressed and content:
+        if faults.compressed and content:
             content = gzip.compress(content, compresslevel=1)
             headers["Content-Encoding"] = "gzip"
-        if strike.broken is None:
+        if faults.interruption is None:
             return web.Response(status=reply.status, body=content, headers=headers)
         response = web.StreamResponse(status=reply.status, headers=headers)
         response.content_length = max(2, len(content))
         await response.prepare(request)
         await response.write(content[: len(content) // 2])
-        await _break(request, strike.broken)
+        await _break(request, faults.interruption)
         return response
 
     def _headers(self, reply: Reply) -> dict[str, str]:
@@ -200,20 +200,26 @@ class App:
             "X-RateLimit-Limit": str(self._limit.limit),
             "X-RateLimit-Remaining": str(remaining),
         }
-        if reply.content:
+        own = {name.title() for name in reply.headers}
+        if reply.content and "Content-Type" not in own:
             headers["Content-Type"] = reply.content_type
         return {**headers, **reply.headers}
 
     def _is_known(self, authorization: str) -> bool:
-        scheme, _, encoded = authorization.partition(" ")
-        try:
-            name, _, _ = b64decode(encoded, validate=True).partition(b":")
-        except ValueError:
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            name = credentials.encode(errors="replace")
+        elif scheme.lower() == "basic":
+            try:
+                name, _, _ = b64decode(credentials, validate=True).partition(b":")
+            except ValueError:
+                return False
+        else:
             return False
-        return scheme.lower() == "basic" and compare_digest(name, self.api_key.encode())
+        return compare_digest(name, self.api_key.encode())
 
 
-def _stand_in(effect: Respond, now: int) -> Reply:
+def _replacement_reply(effect: Respond, now: int) -> Reply:
     headers = dict(_CHALLENGE) if effect.status == HTTPStatus.UNAUTHORIZED else {}
     if isinstance(effect.retry_after, timedelta):
         date = now / SECOND + effect.retry_after.total_seconds()
@@ -221,22 +227,11 @@ def _stand_in(effect: Respond, now: int) -> Reply:
     elif effect.retry_after is not None:
         headers["Retry-After"] = f"{effect.retry_after:g}"
     headers |= effect.headers
-    if isinstance(effect.body, bytes):
-        return Reply(effect.status, effect.body, headers)
-    if effect.body == "empty":
-        return Reply(effect.status, b"", headers)
-    if effect.body == "html":
-        title = f"{effect.status} {_phrase(effect.status)}"
-        page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
-        return Reply(effect.status, page.encode(), headers, "text/html")
-    return refuse(effect.status, _phrase(effect.status), headers)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+    match effect.content():
+        case None:
+            return error_reply(effect.status, phrase(effect.status), headers)
+        case body, content_type:
+            return Reply(effect.status, body, headers, content_type)
 
 
 async def _break(request: web.BaseRequest, effect: Cut | Reset | Stall) -> None:

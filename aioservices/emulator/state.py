@@ -1,4 +1,4 @@
-"""What the emulated platform knows: services with all that belongs to them.
+"""The state of the emulated platform: services with all that belongs to them.
 
 Nothing here waits or looks at a clock: the time is handed in, in nanoseconds.
 """
@@ -6,36 +6,24 @@ Nothing here waits or looks at a clock: the time is handed in, in nanoseconds.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from os import PathLike
 from secrets import token_hex
 
 import msgspec
-from msgspec.structs import asdict
 
-from aioservices.emulator import directory, instants
-from aioservices.emulator.deployments import Deployment, Lifecycle, phase
+from aioservices.emulator import directory, instants, schemas
+from aioservices.emulator.deployments import Deployment, Lifecycle
 from aioservices.emulator.directory import OWNER, user
 from aioservices.emulator.logs import Log
-from aioservices.emulator.schemas import (
-    Attributes,
-    Dependency,
-    NewAttributes,
-    NewToken,
-    PermissionLevel,
-    ServiceSummary,
-    Shares,
-    pick,
-)
-from aioservices.emulator.schemas import Deployment as DeploymentShape
-from aioservices.emulator.schemas import Service as ServiceShape
+from aioservices.emulator.schemas import Attributes, NewAttributes, PermissionLevel, pick
 
-__all__ = ["Program", "Refusal", "Service", "State"]
+__all__ = ["APIError", "Program", "Service", "State", "not_found"]
 
 _ATTRIBUTES = tuple(Attributes.__struct_fields__)
+_DAY = 24 * 3600
 
 
-class Refusal(Exception):  # noqa: N818 - the API's answer, no mistake of ours
+class APIError(Exception):
     """A request that the API answers with an error."""
 
     def __init__(self, status: int, description: str) -> None:
@@ -46,7 +34,7 @@ class Refusal(Exception):  # noqa: N818 - the API's answer, no mistake of ours
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A command that a service really is; only the emulator's owner can set it."""
+    """The command that a service stands for; only the owner of the emulator can set it."""
 
     command: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -55,34 +43,45 @@ class Program:
 
 @dataclass(slots=True, eq=False)
 class Service:
-    """One service with all that belongs to it."""
+    """One service with all that belongs to it.
 
-    shape: ServiceShape
+    Attributes
+    ----------
+    details
+        What the API shows of it, apart from its deployment.
+    program
+        The command that its deployments start.
+    lost_program
+        Whether it had a program before the emulator was started again.
+    """
+
+    details: schemas.Service
     program: Program | None = None
+    lost_program: bool = False
     deployments: dict[int, Deployment] = field(default_factory=dict[int, Deployment])
     current: Deployment | None = None
     user_levels: dict[int, PermissionLevel] = field(default_factory=dict[int, PermissionLevel])
     group_levels: dict[int, PermissionLevel] = field(default_factory=dict[int, PermissionLevel])
     projects: dict[int, int] = field(default_factory=dict[int, int])
-    tokens: dict[int, NewToken] = field(default_factory=dict[int, NewToken])
+    tokens: dict[int, schemas.Token] = field(default_factory=dict[int, schemas.Token])
 
-    def view(self, now: int) -> ServiceShape:
-        """Say of it what the API says."""
+    def view(self, now: int) -> schemas.Service:
+        """Give the answer of the API about it."""
         if self.current is None:
-            return self.shape
+            return self.details
         alive = not self.current.has_ended(now)
         return msgspec.structs.replace(
-            self.shape,
-            current_deployment=self.current.shape(now),
-            current_url=f"https://service-{self.shape.id}.services.example" if alive else None,
+            self.details,
+            current_deployment=self.current.view(now),
+            current_url=f"https://service-{self.details.id}.services.example" if alive else None,
         )
 
-    def summary(self, now: int) -> ServiceSummary:
-        """Say of it what the API says in a listing."""
+    def summary(self, now: int) -> schemas.ServiceSummary:
+        """Give its entry in a listing."""
         current = None if self.current is None else self.current.summary(now)
-        return pick(self.shape, ServiceSummary, current_deployment=current)
+        return pick(self.details, schemas.ServiceSummary, current_deployment=current)
 
-    def shares(self) -> Shares:
+    def shares(self) -> schemas.Shares:
         """Say who may do what with it."""
         return directory.shares(self.user_levels, self.group_levels)
 
@@ -95,13 +94,13 @@ class Service:
 
         Raises
         ------
-        Refusal
+        APIError
             404, the service has no such deployment.
         """
         try:
             return self.deployments[deployment_id]
         except KeyError:
-            raise unknown("deployment", deployment_id) from None
+            raise not_found("deployment", deployment_id) from None
 
 
 class State:
@@ -113,11 +112,11 @@ class State:
     Parameters
     ----------
     lifecycle
-        What deployments go through by themselves.
+        The states that deployments go through by themselves.
     retention
         About how many lines the log of a deployment keeps.
     on_start, on_stop
-        Told of each deployment of a program that begins, and that has to end.
+        Called with each deployment of a program that begins, and that has to end.
     """
 
     def __init__(
@@ -130,28 +129,28 @@ class State:
     ) -> None:
         self.services: dict[int, Service] = {}
         self.deploys: Counter[int] = Counter()
-        self._lifecycle = lifecycle
-        self._retention = retention
+        self.granted: set[tuple[str, int, int]] = set()
+        # Far apart, so that an identifier in the place of another one is noticed.
+        self.last_service_id = 0
+        self.last_deployment_id = 1_000
+        self.last_token_id = 500_000
+        self.lifecycle = lifecycle
+        self.retention = retention
         self._on_start = on_start
         self._on_stop = on_stop
-        # Far apart, so that an identifier in the place of another one is noticed.
-        self._service_ids = count(1)
-        self._deployment_ids = count(1001)
-        self._token_ids = count(500_001)
-        self._granted: set[tuple[str, int, int]] = set()
 
     def service(self, service_id: int) -> Service:
         """Find a service.
 
         Raises
         ------
-        Refusal
+        APIError
             404, there is no such service.
         """
         try:
             return self.services[service_id]
         except KeyError:
-            raise unknown("service", service_id) from None
+            raise not_found("service", service_id) from None
 
     def create(
         self,
@@ -162,49 +161,60 @@ class State:
         program: Program | None = None,
     ) -> Service:
         """Add a service."""
-        service_id = next(self._service_ids)
+        self.last_service_id += 1
+        service_id = self.last_service_id
         stamp = instants.text(now)
-        shape = ServiceShape(
-            **asdict(attributes),
+        details = pick(
+            attributes,
+            schemas.Service,
+            **_values(attributes, _ATTRIBUTES, service_id=service_id, author=author),
             id=service_id,
             user=user(author),
+            archived=False,
             time_zone="America/Chicago",
             created_at=stamp,
             updated_at=stamp,
         )
-        service = Service(shape, program, user_levels={author: "manage"})
+        service = Service(details, program, user_levels={author: "manage"})
         self.services[service_id] = service
         return service
 
     def remove(self, now: int, service_id: int) -> None:
-        """Take a service away as if it had never been."""
+        """Delete a service without a trace."""
         service = self.service(service_id)
-        self._retire(service, now, "The service was deleted")
+        self._end_current(service, now, "The service was deleted")
         del self.services[service_id]
 
     def update(
         self, now: int, service: Service, attributes: Attributes, names: Iterable[str] = _ATTRIBUTES
     ) -> None:
         """Set the attributes that are named."""
-        for name in names:
-            setattr(service.shape, name, getattr(attributes, name))
+        details = service.details
+        values = _values(attributes, names, service_id=details.id, author=details.user.id)
+        for name, value in values.items():
+            setattr(details, name, value)
         self._touch(service, now)
 
     def archive(self, now: int, service: Service, *, archived: bool) -> None:
         """Archive a service, which ends its deployment, or bring it back."""
-        service.shape.archived = archived
+        service.details.archived = archived
         if archived:
-            self._retire(service, now, "The service was archived")
+            self._end_current(service, now, "The service was archived")
         self._touch(service, now)
 
     def clone(self, now: int, service: Service) -> Service:
         """Copy the attributes of a service into a new one."""
-        name = f"Clone of {service.shape.name}"
-        attributes = pick(service.shape, NewAttributes, name=name)
+        source = service.details
+        attributes = pick(
+            source,
+            NewAttributes,
+            name=f"Clone of Service {source.id} {source.name}",
+            notifications=pick(source.notifications, schemas.NotificationSettings),
+        )
         return self.create(now, attributes, program=service.program)
 
     def deploy(self, now: int, service: Service, deployment_id: int | None = None) -> Deployment:
-        """Start a deployment, which takes the place of the one there is.
+        """Start a deployment, which replaces the current one.
 
         Parameters
         ----------
@@ -215,21 +225,23 @@ class State:
         deployment_id
             An earlier deployment whose image and size are deployed again.
         """
-        if service.shape.archived:
-            raise Refusal(422, f"Service {service.shape.id} is archived and cannot be deployed")
-        earlier = None if deployment_id is None else service.deployment(deployment_id).shape(now)
-        number = next(self._deployment_ids)
-        self._retire(service, now, f"Replaced by deployment {number}")
-        program = service.program
+        if service.details.archived:
+            raise APIError(422, f"Service {service.details.id} is archived and cannot be deployed")
+        earlier = None if deployment_id is None else service.deployment(deployment_id).view(now)
+        self.last_deployment_id += 1
+        number = self.last_deployment_id
+        self._end_current(service, now, f"Replaced by deployment {number}")
+        has_program = service.program is not None
+        lifecycle = self.lifecycle
         deployment = Deployment(
-            _new_shape(now, number, service, earlier),
-            self._lifecycle.phases(now) if program is None else [phase(now, "pending")],
-            Log(self._retention),
-            log_interval=self._lifecycle.log_interval if program is None else None,
+            _new_deployment(now, number, service, earlier),
+            lifecycle.program_phases(now) if has_program else lifecycle.phases(now),
+            Log(self.retention),
+            log_interval=None if has_program else lifecycle.log_interval,
         )
         service.deployments[number] = service.current = deployment
-        self.deploys[service.shape.id] += 1
-        if program is not None:
+        self.deploys[service.details.id] += 1
+        if has_program:
             self._on_start(service, deployment)
         return deployment
 
@@ -237,11 +249,13 @@ class State:
         """Stop a deployment and forget it with its log."""
         deployment = service.deployment(deployment_id)
         if deployment is service.current:
-            self._retire(service, now, "Deleted")
+            self._end_current(service, now, "Deleted")
             service.current = None
         del service.deployments[deployment_id]
 
-    def move(self, now: int, deployment: Deployment, state: str, message: str | None) -> None:
+    def move(
+        self, now: int, deployment: Deployment, state: str | None, message: str | None
+    ) -> None:
         """Put a deployment into a state."""
         deployment.move(now, state, message)
         if deployment.has_ended(now):
@@ -249,28 +263,30 @@ class State:
 
     def add_token(
         self, now: int, service: Service, name: str, *, machine: bool, expires_in: int | None
-    ) -> NewToken:
-        """Make a token for a service."""
-        expires = None if expires_in is None else now + instants.duration(expires_in)
-        token = NewToken(
-            id=next(self._token_ids),
+    ) -> schemas.NewToken:
+        """Make a token for a service; its value is not kept."""
+        self.last_token_id += 1
+        owner = user(OWNER)
+        token = schemas.NewToken(
+            id=self.last_token_id,
             name=name,
-            user=None if machine else user(OWNER),
+            user=msgspec.structs.replace(owner, online=None) if machine else owner,
             machine_token=machine,
-            expires_at=None if expires is None else instants.text(expires),
+            expires_at=instants.text(now + instants.duration(expires_in or _DAY)),
             created_at=instants.text(now),
             token=token_hex(24),
         )
-        service.tokens[token.id] = token
+        service.tokens[token.id] = pick(token, schemas.Token)
         return token
 
-    def dependencies(self, service: Service, user_id: int | None) -> list[Dependency]:
+    def dependencies(self, service: Service, user_id: int | None) -> list[schemas.Dependency]:
         """List what a service needs, with the level that a user has on each."""
-        needed = [("Credential", "credentials", number) for number in service.shape.credentials]
-        if service.shape.permission_set_id is not None:
-            needed.append(("PermissionSet", "permission_sets", service.shape.permission_set_id))
+        details = service.details
+        needed = [("Credential", "credentials", number) for number in details.credentials]
+        if details.permission_set_id is not None:
+            needed.append(("PermissionSet", "permission_sets", details.permission_set_id))
         return [
-            Dependency(
+            schemas.Dependency(
                 object_type=kind,
                 fco_type=fco,
                 id=number,
@@ -284,55 +300,77 @@ class State:
 
     def transfer(
         self, now: int, service: Service, user_id: int, *, grant: bool
-    ) -> list[Dependency]:
+    ) -> list[schemas.Dependency]:
         """Give a service to another user, with its dependencies if these are granted."""
         if grant:
             for needed in self.dependencies(service, None):
-                self._granted.add((needed.object_type, needed.id, user_id))
-        service.shape.user = user(user_id)
+                self.granted.add((needed.object_type, needed.id, user_id))
+        service.details.user = user(user_id)
         service.user_levels[user_id] = "manage"
         self._touch(service, now)
         return self.dependencies(service, user_id)
 
     def _level(self, kind: str, number: int, user_id: int | None) -> PermissionLevel | None:
-        granted = user_id == OWNER or (kind, number, user_id) in self._granted
+        granted = user_id == OWNER or (kind, number, user_id) in self.granted
         return "manage" if granted else None
 
-    def _retire(self, service: Service, now: int, message: str) -> None:
+    def _end_current(self, service: Service, now: int, message: str) -> None:
         if service.current is not None:
             service.current.end(now, "terminated", message)
             self._on_stop(service.current)
 
     def _touch(self, service: Service, now: int) -> None:
-        service.shape.updated_at = instants.text(now)
+        service.details.updated_at = instants.text(now)
 
 
-def unknown(kind: str, number: int) -> Refusal:
-    """Say that something does not exist."""
-    return Refusal(404, f"The {kind} {number} could not be found")
+def not_found(kind: str, number: int) -> APIError:
+    """Make the error for something that does not exist."""
+    return APIError(404, f"The {kind} {number} could not be found")
 
 
-def _new_shape(
-    now: int, number: int, service: Service, earlier: DeploymentShape | None
-) -> DeploymentShape:
-    source = earlier or service.shape
-    service_id = service.shape.id
+def _values(
+    attributes: Attributes, names: Iterable[str], *, service_id: int, author: int
+) -> dict[str, object]:
+    """Give the attributes as the API shows them: with every default, and variables as text."""
+    values = {name: getattr(attributes, name) for name in names}
+    if values.get("name", "") is None:
+        values["name"] = f"Service #{service_id}"
+    if "notifications" in values:
+        wanted = attributes.notifications
+        addresses, failure_on = wanted.failure_email_addresses, wanted.failure_on
+        values["notifications"] = schemas.Notifications(
+            failure_email_addresses=[directory.email(author)] if addresses is None else addresses,
+            failure_on=True if failure_on is None else failure_on,
+        )
+    if "environment_variables" in values:
+        values["environment_variables"] = {
+            name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            for name, value in attributes.environment_variables.items()
+        }
+    return values
+
+
+def _new_deployment(
+    now: int, number: int, service: Service, earlier: schemas.Deployment | None
+) -> schemas.Deployment:
+    source = earlier or service.details
+    service_id = service.details.id
     stamp = instants.text(now)
     host = f"service-{service_id}-{number}.services.example"
-    return DeploymentShape(
+    return schemas.Deployment(
         deployment_id=number,
         service_id=service_id,
         user_id=OWNER,
         host=host,
         name=f"service-{service_id}-{number}",
-        display_url=f"https://{host}/?signature={token_hex(8)}",
+        display_url=f"https://{host}/civis-platform-auth?token={token_hex(8)}",
         docker_image_name=source.docker_image_name,
         docker_image_tag=source.docker_image_tag,
         instance_type=source.instance_type,
         memory=source.memory,
         cpu=source.cpu,
-        state="pending",
-        state_message="",
+        state=None,
+        state_message=None,
         created_at=stamp,
         updated_at=stamp,
     )

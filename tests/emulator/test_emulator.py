@@ -4,6 +4,7 @@ import asyncio
 import doctest
 import gc
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,6 +86,38 @@ async def test_attributes_that_do_not_exist_are_refused(emulator: Emulator) -> N
     with pytest.raises(ValueError, match="replicas"):
         emulator.add_service("web", replicas=0)
     assert emulator.service_ids == []
+
+
+async def test_a_text_that_cannot_be_sent_is_refused_and_changes_nothing(
+    client: Client, service_id: int
+) -> None:
+    lone = "\ud800"
+    emulator = client.emulator
+    emulator.deploy(service_id)
+    calls: list[Callable[[], object]] = [
+        lambda: emulator.add_service(lone),
+        lambda: emulator.add_service("web", description=lone),
+        lambda: emulator.log(service_id, lone),
+        lambda: emulator.set_state(service_id, lone),
+        lambda: emulator.set_state(service_id, "running", message=lone),
+    ]
+    before = await client.get(f"/services/{service_id}")
+    for call in calls:
+        with pytest.raises(ValueError, match="must be Unicode text"):
+            call()
+    assert await client.get(f"/services/{service_id}") == before
+    assert emulator.service_ids == [service_id]
+
+
+@pytest.mark.parametrize(
+    "at",
+    [10**30, -(10**30), datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)],
+)
+async def test_a_line_whose_time_no_log_can_keep_is_refused(
+    emulator: Emulator, service_id: int, at: int | datetime
+) -> None:
+    with pytest.raises(ValueError, match=r"^at must lie between the years"):
+        emulator.log(service_id, "a line", at=at)
 
 
 @pytest.mark.parametrize("command", ["echo hi", b"echo hi"])

@@ -1,8 +1,9 @@
 """What each endpoint does."""
 
+import aiohttp
 import pytest
 
-from aioservices.emulator import Emulator
+from aioservices.emulator import Emulator, instants
 from tests.emulator.conftest import Client
 
 
@@ -55,10 +56,38 @@ async def test_an_environment_variable_is_cleared_with_null(client: Client) -> N
         assert cleared["environmentVariables"] == {"C": "3"}
 
 
-async def test_an_environment_variable_may_be_any_scalar(client: Client) -> None:
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_an_environment_variable_comes_back_as_text(
+    client: Client, service_id: int, method: str
+) -> None:
     variables = {"TEXT": "1", "PORT": 8080, "RATE": 0.5, "DEBUG": True}
-    made = await client.post("/services", {"environmentVariables": variables})
-    assert made["environmentVariables"] == variables
+    path = "/services" if method == "POST" else f"/services/{service_id}"
+    answer = await client.call(method, path, {"environmentVariables": variables})
+    assert answer.json["environmentVariables"] == {
+        "TEXT": "1",
+        "PORT": "8080",
+        "RATE": "0.5",
+        "DEBUG": "true",
+    }
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_a_null_within_notifications_is_the_default(
+    client: Client, service_id: int, method: str
+) -> None:
+    path = "/services" if method == "POST" else f"/services/{service_id}"
+    nulls = {"notifications": {"failureEmailAddresses": None, "failureOn": None}}
+    answer = await client.call(method, path, nulls)
+    assert answer.json["notifications"] == {
+        "failureEmailAddresses": ["user1@example.com"],
+        "failureOn": True,
+    }
+
+
+async def test_notifications_are_kept_as_they_were_set(client: Client) -> None:
+    off = {"failureEmailAddresses": [], "failureOn": False}
+    made = await client.post("/services", {"notifications": off})
+    assert made["notifications"] == off
 
 
 async def test_names_of_environment_variables_are_left_alone(client: Client) -> None:
@@ -92,7 +121,11 @@ async def test_a_clone_has_the_attributes_and_not_the_history(
     made = await client.post("/services", {"name": "web", "memory": 512, "hidden": True})
     emulator.log(made["id"], "a line")
     clone = await client.post(f"/services/{made['id']}/clone")
-    assert (clone["name"], clone["memory"], clone["hidden"]) == ("Clone of web", 512, True)
+    assert (clone["name"], clone["memory"], clone["hidden"]) == (
+        f"Clone of Service {made['id']} web",
+        512,
+        True,
+    )
     assert clone["id"] != made["id"]
     assert clone["currentDeployment"] is None
 
@@ -195,9 +228,37 @@ async def test_a_token_shows_its_value_only_once(client: Client, service_id: int
     assert await client.get(path) == []
 
 
-async def test_a_machine_token_belongs_to_nobody(client: Client, service_id: int) -> None:
+async def test_a_machine_token_has_a_user_of_whom_nobody_knows_whether_one_is_online(
+    client: Client, service_id: int
+) -> None:
     made = await client.post(f"/services/{service_id}/tokens", {"name": "m", "machineToken": True})
-    assert (made["machineToken"], made["user"], made["expiresAt"]) == (True, None, None)
+    assert made["machineToken"] is True
+    assert (made["user"]["id"], made["user"]["online"]) == (1, None)
+
+
+async def test_a_token_expires_after_a_day_unless_it_is_told_otherwise(
+    client: Client, service_id: int
+) -> None:
+    path = f"/services/{service_id}/tokens"
+    for body, seconds in (({}, 86_400), ({"expiresIn": None}, 86_400), ({"expiresIn": 60}, 60)):
+        made = await client.post(path, {"name": "ci", **body})
+        lifetime = instants.parse(made["expiresAt"]) - instants.parse(made["createdAt"])
+        assert lifetime == seconds * 10**9
+
+
+async def test_a_new_deployment_has_no_state_for_a_moment(
+    session: aiohttp.ClientSession,
+) -> None:
+    now = 1_800_000_000 * 10**9
+    async with Emulator(services=1, clock=lambda: now) as emulator:
+        client = Client(emulator, session)
+        made = await client.post("/services/1/deployments")
+        assert (made["state"], made["stateMessage"]) == (None, None)
+        states: list[str | None] = []
+        for _ in range(3):
+            now += 6 * 10**7
+            states.append((await client.get("/services/1"))["currentDeployment"]["state"])
+    assert states == ["pending", "running", "running"]
 
 
 async def test_a_deployment_runs_what_the_service_is_at_that_time(client: Client) -> None:

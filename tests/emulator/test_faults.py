@@ -86,7 +86,7 @@ async def received(stream: SocketStream) -> tuple[bytes, bool]:
     ],
 )
 def test_a_path_may_have_placeholders(pattern: str, path: str, matches: bool) -> None:
-    assert make(Cut(), path=pattern).strikes("GET", path) == matches
+    assert make(Cut(), path=pattern).applies_to("GET", path) == matches
 
 
 @given(st.integers(0, 5), st.none() | st.integers(0, 5), st.integers(0, 15))
@@ -94,7 +94,7 @@ def test_a_fault_skips_some_and_happens_so_many_times(
     skip: int, times: int | None, requests: int
 ) -> None:
     fault = make(Cut(), skip=skip, times=times)
-    struck = [fault.strikes("GET", "/services") for _ in range(requests)]
+    struck = [fault.applies_to("GET", "/services") for _ in range(requests)]
     most = requests if times is None else times
     wanted = [False] * skip + [True] * most + [False] * requests
     assert struck == wanted[:requests]
@@ -104,7 +104,8 @@ def test_a_fault_skips_some_and_happens_so_many_times(
 def test_chance_is_the_same_for_the_same_seed() -> None:
     first, again, other = (make(Cut(), probability=0.3, seed=seed) for seed in (1, 1, 2))
     rows = [
-        [fault.strikes("GET", "/services") for _ in range(1000)] for fault in (first, again, other)
+        [fault.applies_to("GET", "/services") for _ in range(1000)]
+        for fault in (first, again, other)
     ]
     assert rows[0] == rows[1] != rows[2]
     assert 200 < sum(rows[0]) < 400
@@ -114,7 +115,7 @@ def test_a_fault_that_is_shadowed_is_not_used_up() -> None:
     faults, first, second = Faults(), make(Respond(500), times=1), make(Respond(502), times=1)
     faults.add(first)
     faults.add(second)
-    struck = [faults.strike("GET", "/services").instead for _ in range(3)]
+    struck = [faults.select("GET", "/services").replacement for _ in range(3)]
     assert struck == [Respond(500), Respond(502), None]
 
 
@@ -122,9 +123,9 @@ def test_faults_of_different_kinds_happen_together() -> None:
     faults = Faults()
     for effect in (Delay(1.0), Delay(0.5), Gzip(), Garble(), Cut(), Respond(500)):
         faults.add(make(effect))
-    strike = faults.strike("GET", "/services")
+    strike = faults.select("GET", "/services")
     assert (strike.delay, strike.compressed, strike.garbled) == (1.5, True, True)
-    assert (strike.broken, strike.instead) == (Cut(), Respond(500))
+    assert (strike.interruption, strike.replacement) == (Cut(), Respond(500))
 
 
 async def test_a_fault_is_only_for_its_method(client: Client, emulator: Emulator) -> None:
@@ -269,6 +270,42 @@ async def test_an_emulator_ends_while_requests_are_stalled() -> None:
                 assert await received(stream) == (b"", False)
 
 
+@pytest.mark.parametrize(
+    ("body", "text", "content_type"),
+    [
+        ("Sorry, we are closed", "Sorry, we are closed", "text/plain; charset=utf-8"),
+        ("<h1>Closed</h1>", "<h1>Closed</h1>", "text/html"),
+        ("", "", None),
+        ("empty", "", None),
+        (b'{"id":', '{"id":', "application/json"),
+        ({"id": 1, "name": None}, '{"id":1,"name":null}', "application/json"),
+        ([1, "a"], '[1,"a"]', "application/json"),
+        (None, "null", "application/json"),
+        (7, "7", "application/json"),
+    ],
+)
+async def test_an_answer_can_have_any_body(
+    emulator: Emulator,
+    session: aiohttp.ClientSession,
+    body: object,
+    text: str,
+    content_type: str | None,
+) -> None:
+    emulator.fault(Respond(200, body=body))
+    async with session.get(f"{emulator.url}/services/1") as response:
+        assert response.status == 200
+        assert await response.text() == text
+        assert response.headers.get("Content-Type") == content_type
+
+
+async def test_an_answer_can_have_a_content_type_of_its_own(
+    emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    emulator.fault(Respond(200, body="a: 1", headers={"content-type": "application/yaml"}))
+    async with session.get(f"{emulator.url}/services/1") as response:
+        assert response.headers.getall("Content-Type") == ["application/yaml"]
+
+
 async def test_a_garbled_body_is_complete_and_no_json(client: Client, emulator: Emulator) -> None:
     emulator.fault(Garble())
     header = {"Authorization": aiohttp.encode_basic_auth(emulator.api_key, "")}
@@ -324,7 +361,10 @@ async def test_answers_are_dated_by_the_clock_of_the_emulator(
         (lambda: Delay(-1), "seconds must be 0 or more"),
         (lambda: Stall(seconds=float("nan")), "seconds must be 0 or more"),
         (lambda: Respond(99), "status must be from 200 to 599"),
-        (lambda: Respond(503, body="xml"), "body must be one of 'json', 'html', 'empty'"),  # type: ignore[arg-type]
+        (lambda: Respond(503, body="\ud800"), "body must be Unicode text"),
+        (lambda: Respond(503, retry_after=-1), "retry_after must be 0 or more"),
+        (lambda: Respond(503, headers={"A": "b\r\nC: d"}), "headers must hold names and values"),
+        (lambda: Respond(503, headers={"A B": "c"}), "headers must hold names and values"),
     ],
 )
 def test_an_effect_that_cannot_be_is_refused(build: Callable[[], Any], message: str) -> None:
@@ -335,5 +375,7 @@ def test_an_effect_that_cannot_be_is_refused(build: Callable[[], Any], message: 
 def test_an_effect_of_a_wrong_type_is_refused() -> None:
     with pytest.raises(TypeError, match="status must be int, not str"):
         Respond("503")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="body must be text, bytes or a value of JSON"):
+        Respond(200, body=object())
     with pytest.raises(TypeError, match="seconds must be int or float, not str"):
         Delay("1")  # type: ignore[arg-type]

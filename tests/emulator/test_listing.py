@@ -113,7 +113,7 @@ def test_a_service_is_running_while_its_deployment_is(platform: Platform) -> Non
 def test_deployments_are_listed_from_the_last_to_the_first(platform: Platform) -> None:
     service = platform.create("web")
     made = [platform.state.deploy(platform.now, service).id for _ in range(3)]
-    path = f"/services/{service.shape.id}/deployments"
+    path = f"/services/{service.details.id}/deployments"
     assert [d["deploymentId"] for d in platform.page(path=path)] == made[::-1]
     assert [d["deploymentId"] for d in platform.page("order_dir=asc&limit=2", path)] == made[:2]
     assert [d["deploymentId"] for d in platform.page(f"deployment_id={made[1]}", path)] == [made[1]]

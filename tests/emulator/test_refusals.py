@@ -1,5 +1,6 @@
-"""What is answered to a request that is wrong."""
+"""The answers to requests that are wrong."""
 
+import json
 from collections.abc import AsyncIterator
 from io import BytesIO
 
@@ -54,7 +55,7 @@ async def test_a_key_that_was_taken_back_is_challenged(client: Client) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
+        ("GET", "//"),
         ("GET", "/scripts"),
         ("GET", "/services/x"),
         ("GET", "/services/2"),
@@ -109,6 +110,69 @@ async def test_a_body_that_is_nested_too_deeply_is_refused(
     answer = await client.call("POST", "/services", data=body)
     assert_refused(answer, answer.status)
     assert answer.status in {400, 422}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"[]", "must be a JSON object"),
+        (b'{"memory": 1e400}', "number that is out of range"),
+        (b'{"memory": [-1e400]}', "number that is out of range"),
+        (rb'{"name": "\ud800"}', "lone surrogate"),
+        (rb'{"name": "\ud800x and more text"}', "lone surrogate"),
+        (rb'{"name": "\udc00"}', "lone surrogate"),
+        (b'{"name": "\xed\xa0\x80"}', "not UTF-8"),
+        (b'{"name": "a', "truncated"),
+        (b'{"memory": NaN}', "invalid character"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_refused_with_the_reason(
+    client: Client, body: bytes, reason: str
+) -> None:
+    answer = await client.call("POST", "/services", data=body)
+    assert_refused(answer, 400)
+    assert reason in answer.json["errorDescription"]
+
+
+NUMBERS = ["replicas", "maxReplicas", "memory", "cpu", "permissionSetId"]
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, "credentials"])
+@pytest.mark.parametrize("number", [0, -1, 2**63, 10**400])
+async def test_a_number_that_the_platform_cannot_keep_is_refused(
+    client: Client, name: str, number: int
+) -> None:
+    value = [number] if name == "credentials" else number
+    for method in ("PUT", "PATCH"):
+        assert_refused(await client.call(method, SERVICE, {name: value}), 422)
+    assert_refused(await client.call("POST", "/services", {name: value}), 422)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+async def test_the_largest_number_there_is_harms_nothing(client: Client, name: str) -> None:
+    await client.patch(SERVICE, {"maxReplicas": 2**31 - 1})
+    await client.patch(SERVICE, {name: 2**31 - 1})
+    deployment = await client.post(f"{SERVICE}/deployments")
+    client.emulator.set_state(1, "failed")
+    await client.get(SERVICE)
+    await client.delete(f"{SERVICE}/deployments/{deployment['deploymentId']}")
+    await client.get(SERVICE)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63, 10**400])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/shares/users", {"userIds": ["#"], "permissionLevel": "read"}),
+        ("/shares/groups", {"groupIds": ["#"], "permissionLevel": "read"}),
+        ("/transfer", {"userId": "#", "includeDependencies": False}),
+    ],
+)
+async def test_an_identifier_that_cannot_exist_is_refused(
+    client: Client, path: str, body: dict[str, object], number: int
+) -> None:
+    text = json.dumps(body).replace('"#"', str(number))
+    assert_refused(await client.call("PUT", SERVICE + path, data=text.encode()), 422)
 
 
 async def test_a_number_of_too_many_digits_cannot_be_parsed(client: Client) -> None:

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from aioservices.emulator.deployments import Deployment, Lifecycle
 from aioservices.emulator.schemas import NewAttributes
-from aioservices.emulator.state import Program, Refusal, Service, State
+from aioservices.emulator.state import APIError, Program, Service, State
 
 SECOND = 10**9
 STATES = ("pending", "running", "sleeping", "terminated", "failed", "never-seen")
@@ -38,10 +38,16 @@ class Platform:
 
 
 def test_a_deployment_goes_through_its_states_by_the_clock() -> None:
-    platform = Platform(Lifecycle(pending_for=2.0, running_for=5.0))
+    platform = Platform(Lifecycle(null_state_for=1.0, pending_for=2.0, running_for=5.0))
     deployment = platform.deploy(platform.create())
     states = [deployment.phase(platform.now + n * SECOND).state for n in range(9)]
-    assert states == ["pending"] * 2 + ["running"] * 5 + ["terminated"] * 2
+    assert states == [None, "pending"] + ["running"] * 5 + ["terminated"] * 2
+
+
+def test_a_deployment_that_runs_at_once_is_in_no_other_state_before() -> None:
+    platform = Platform(Lifecycle(null_state_for=1.0, pending_for=0.0))
+    deployment = platform.deploy(platform.create())
+    assert deployment.phase(platform.now).state == "running"
 
 
 def test_a_state_that_was_set_stays() -> None:
@@ -49,7 +55,7 @@ def test_a_state_that_was_set_stays() -> None:
     deployment = platform.deploy(platform.create())
     platform.state.move(platform.now + SECOND, deployment, "sleeping", "zzz")
     assert deployment.phase(platform.now + 100 * SECOND)[1:] == ("sleeping", "zzz")
-    assert deployment.phase(platform.now).state == "pending"
+    assert deployment.phase(platform.now).state is None
 
 
 def test_what_has_ended_keeps_its_reason_when_it_is_replaced() -> None:
@@ -98,8 +104,8 @@ class Deployments(RuleBasedStateMachine):
     @rule(number=services)
     def deploy(self, number: int) -> None:
         service = self.some(number)
-        if service.shape.archived:
-            with pytest.raises(Refusal):
+        if service.details.archived:
+            with pytest.raises(APIError):
                 self.platform.deploy(service)
             return
         deployment = self.platform.deploy(service)
@@ -122,7 +128,7 @@ class Deployments(RuleBasedStateMachine):
         if service.deployments:
             chosen = list(service.deployments)[which % len(service.deployments)]
             self.platform.state.delete_deployment(self.platform.now, service, chosen)
-            with pytest.raises(Refusal):
+            with pytest.raises(APIError):
                 service.deployment(chosen)
 
     @precondition(lambda self: self.platform.state.services)
@@ -133,7 +139,7 @@ class Deployments(RuleBasedStateMachine):
     @precondition(lambda self: self.platform.state.services)
     @rule(number=services)
     def remove(self, number: int) -> None:
-        self.platform.state.remove(self.platform.now, self.some(number).shape.id)
+        self.platform.state.remove(self.platform.now, self.some(number).details.id)
 
     @invariant()
     def only_the_current_deployment_lives(self) -> None:
@@ -158,8 +164,8 @@ class Deployments(RuleBasedStateMachine):
     def no_deployment_was_changed_before_it_was_made(self) -> None:
         for service in self.platform.state.services.values():
             for deployment in service.deployments.values():
-                shape = deployment.shape(self.platform.now)
-                assert shape.created_at <= shape.updated_at
+                view = deployment.view(self.platform.now)
+                assert view.created_at <= view.updated_at
 
 
 TestDeployments = Deployments.TestCase
