@@ -116,7 +116,7 @@ class Respond:
         if isinstance(body, str):
             kind = "text/html" if body.lstrip().startswith("<") else "text/plain; charset=utf-8"
             return check_text(body, "body").encode(), kind
-        if isinstance(body, bytes | bytearray | memoryview):
+        if isinstance(body, bytes | bytearray):
             return bytes(body), "application/json"
         try:
             return msgspec.json.encode(body), "application/json"

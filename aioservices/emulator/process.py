@@ -10,6 +10,7 @@ from typing import NamedTuple
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
+from aioservices.emulator.reaper import MARK, carries, marked, signal_group, signal_process
 from aioservices.emulator.schemas import Stream
 from aioservices.emulator.state import Program
 
@@ -19,12 +20,13 @@ MAX_LINE = 64 * 1024
 """Bytes of a line; a longer one becomes several."""
 
 
-# Seconds to wait for the dead; where nobody collects orphans they stay for ever.
+# Seconds to wait for what was killed; where nobody collects orphans they stay for ever.
 _DYING = 2.0
+_POLL = 0.02
 
 
 class Outcome(NamedTuple):
-    """How a program ended, in the words of a deployment."""
+    """The state and the message of a deployment whose program has ended."""
 
     state: str
     message: str
@@ -34,12 +36,13 @@ async def run(
     program: Program,
     environment: Mapping[str, str],
     *,
+    mark: str,
     stop: anyio.Event,
     grace: float,
-    on_start: Callable[[], None],
+    on_start: Callable[[int], None],
     on_line: Callable[[Stream, str], None],
 ) -> Outcome:
-    """Run a program until it ends, or is stopped; its children end with it.
+    """Run a program until it ends or is stopped, and end its descendants.
 
     Cancelling this does nothing, so that the program's last lines are not lost: it ends soon
     after `stop` is set.
@@ -50,12 +53,14 @@ async def run(
         What to run.
     environment
         All its environment variables.
+    mark
+        Told to it in one more variable, by which its descendants are found.
     stop
         Set by the caller, to stop it.
     grace
         Seconds from SIGTERM until SIGKILL.
     on_start
-        Called when it runs.
+        Called when it runs, with its process group.
     on_line
         Called with each line, when it is written.
     """
@@ -65,24 +70,28 @@ async def run(
             process = await anyio.open_process(
                 program.command,
                 stdin=subprocess.DEVNULL,
-                env=environment,
+                env={**environment, MARK: mark},
                 cwd=program.cwd,
                 start_new_session=True,
             )
         except OSError as error:
             return Outcome("failed", f"could not start: {error.strerror}: {error.filename}")
         except ValueError:
-            # What it says could show the variable, whose value may be a secret.
+            # The text of the error could show the variable, whose value may be a secret.
             return Outcome("failed", "could not start: an environment variable is not valid")
         async with process:
-            on_start()
-            await _attend(process, stop, grace, on_line)
+            on_start(process.pid)
+            await _attend(process, mark, stop, grace, on_line)
             outcome = _outcome(await process.wait())
     return outcome
 
 
 async def _attend(
-    process: Process, stop: anyio.Event, grace: float, on_line: Callable[[Stream, str], None]
+    process: Process,
+    mark: str,
+    stop: anyio.Event,
+    grace: float,
+    on_line: Callable[[Stream, str], None],
 ) -> None:
     async with anyio.create_task_group() as readers:
         if process.stdout is not None:
@@ -91,15 +100,17 @@ async def _attend(
             readers.start_soon(_read, process.stderr, "stderr", on_line)
         try:
             async with anyio.create_task_group() as ending:
-                ending.start_soon(_end_group, process.pid, stop, grace)
+                ending.start_soon(_end_family, process.pid, mark, stop, grace)
                 await process.wait()
-                # Its children must not outlive it, even when it ended by itself.
+                # Its descendants must not outlive it, even when it ended by itself.
                 stop.set()
         except BaseException:
             # When a loop is closed in a hurry not even a shield keeps the above going.
-            _signal(process.pid, signal.SIGKILL)
+            signal_group(process.pid, signal.SIGKILL)
+            for pid in marked(mark):
+                signal_process(pid, signal.SIGKILL)
             raise
-        # Whoever left the group may still hold the pipes.
+        # A process that was not found may still hold the pipes.
         readers.cancel_scope.deadline = anyio.current_time() + grace
 
 
@@ -126,27 +137,39 @@ def _emit(line: bytes, stream: Stream, on_line: Callable[[Stream, str], None]) -
         on_line(stream, line[begin : begin + MAX_LINE].decode(errors="replace"))
 
 
-async def _end_group(group: int, stop: anyio.Event, grace: float) -> None:
+async def _end_family(group: int, mark: str, stop: anyio.Event, grace: float) -> None:
     await stop.wait()
-    if _signal(group, signal.SIGTERM) and not await _is_gone(group, grace):
-        _signal(group, signal.SIGKILL)
-        # Until its last member is dead, one may still hold the port that the next one needs.
-        await _is_gone(group, _DYING)
+    # Until the last one is dead, it may hold the port that the next program needs.
+    if not await _signal_family(group, mark, signal.SIGTERM, grace):
+        await _signal_family(group, mark, signal.SIGKILL, _DYING)
 
 
-async def _is_gone(group: int, within: float) -> bool:
-    with anyio.move_on_after(within):
-        while _signal(group, 0):  # noqa: ASYNC110 - nobody tells when a group is gone
-            await anyio.sleep(0.02)
-        return True
+async def _signal_family(group: int, mark: str, number: int, patience: float) -> bool:
+    """Signal a group and those who left it; says whether all of them have gone in time."""
+    exists = signal_group(group, number)
+    with anyio.move_on_after(patience):
+        while True:
+            # In a thread, as there may be thousands of processes to look at.
+            strays = await anyio.to_thread.run_sync(_strays, group, mark)
+            if not exists and not strays:
+                return True
+            for pid in strays:
+                signal_process(pid, number)
+            # Nothing tells when a process that is not a child of this one has ended.
+            while any(carries(pid, mark) for pid in strays) or signal_group(group, 0):  # noqa: ASYNC110
+                await anyio.sleep(_POLL)
+            exists = False
     return False
 
 
-def _signal(group: int, number: int) -> bool:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-        return True
-    return False
+def _strays(group: int, mark: str) -> list[int]:
+    """List the processes with a mark that are not in the group."""
+    strays: list[int] = []
+    for pid in marked(mark):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(pid) != group:
+                strays.append(pid)
+    return strays
 
 
 def _outcome(status: int) -> Outcome:

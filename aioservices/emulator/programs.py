@@ -1,17 +1,26 @@
 """The programs of all deployments, started and stopped as their deployments are."""
 
 import asyncio
+import contextlib
+import subprocess
+import sys
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
+from secrets import token_hex
 
 import anyio
+from anyio.abc import TaskGroup
 
+from aioservices.emulator import reaper
 from aioservices.emulator.deployments import Deployment
 from aioservices.emulator.process import run
 from aioservices.emulator.schemas import Stream
 from aioservices.emulator.state import Service
 
 __all__ = ["Programs"]
+
+# Seconds for the reaper to end, which it does at once where no program is left.
+_PATIENCE = 10.0
 
 
 class Programs:
@@ -45,9 +54,10 @@ class Programs:
         self._grace = grace
         self._orders: deque[tuple[Service | None, Deployment]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._news = asyncio.Event()
+        self._ordered = asyncio.Event()
         self._stops: dict[int, anyio.Event] = {}
         self._turns: defaultdict[int, anyio.Lock] = defaultdict(anyio.Lock)
+        self._reaper = _Reaper(grace)
 
     def start(self, service: Service, deployment: Deployment) -> None:
         """Start the program of a service, for one of its deployments."""
@@ -60,42 +70,117 @@ class Programs:
     async def serve(self) -> None:
         """Carry out what is ordered, until cancelled; then every program is stopped."""
         self._loop = asyncio.get_running_loop()
-        async with anyio.create_task_group() as programs:
-            try:
-                while True:
-                    self._news.clear()
-                    while self._orders:
-                        service, deployment = self._orders.popleft()
-                        if service is not None:
-                            stop = self._stops[deployment.id] = anyio.Event()
-                            programs.start_soon(self._run, service, deployment, stop)
-                        elif deployment.id in self._stops:
-                            self._stops[deployment.id].set()
-                    await self._news.wait()
-            finally:
-                self._loop = None
-                for stop in self._stops.values():
-                    stop.set()
+        try:
+            async with anyio.create_task_group() as programs:
+                try:
+                    while True:
+                        self._ordered.clear()
+                        while self._orders:
+                            self._carry_out(programs, *self._orders.popleft())
+                        await self._ordered.wait()
+                finally:
+                    self._loop = None
+                    for stop in self._stops.values():
+                        stop.set()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._reaper.aclose()
 
     def _order(self, service: Service | None, deployment: Deployment) -> None:
         self._orders.append((service, deployment))
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._news.set)
+            self._loop.call_soon_threadsafe(self._ordered.set)
+
+    def _carry_out(
+        self, programs: TaskGroup, service: Service | None, deployment: Deployment
+    ) -> None:
+        if service is not None:
+            stop = self._stops[deployment.id] = anyio.Event()
+            programs.start_soon(self._run, service, deployment, stop)
+        elif deployment.id in self._stops:
+            self._stops[deployment.id].set()
 
     async def _run(self, service: Service, deployment: Deployment, stop: anyio.Event) -> None:
+        group: int | None = None
+
+        def on_start(pid: int) -> None:
+            nonlocal group
+            group = pid
+            self._reaper.add(pid)
+            self._on_state(deployment, "running", None)
+
         try:
             # One after the other: two web servers cannot have the same port.
             async with self._turns[deployment.service_id]:
                 if stop.is_set() or service.program is None:
                     return
+                self._reaper.start()
                 outcome = await run(
                     service.program,
                     self._environment(service),
+                    mark=f"{self._reaper.mark}{deployment.id}/",
                     stop=stop,
                     grace=self._grace,
-                    on_start=lambda: self._on_state(deployment, "running", None),
+                    on_start=on_start,
                     on_line=lambda stream, line: self._on_line(deployment, stream, line),
                 )
             self._on_state(deployment, *outcome)
         finally:
             del self._stops[deployment.id]
+            if group is not None:
+                self._reaper.discard(group)
+
+
+class _Reaper:
+    """The process beside this one that ends the programs if this one is killed.
+
+    Parameters
+    ----------
+    grace
+        Seconds from SIGTERM until SIGKILL.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self.mark = f"{token_hex(16)}/"
+        self._grace = grace
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, if it does not run."""
+        if self._process is not None or not sys.executable:
+            return
+        self._process = subprocess.Popen(  # noqa: S603 - this file's own arguments
+            [sys.executable, "-I", "-S", reaper.__file__, self.mark, str(self._grace)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={},
+            start_new_session=True,
+            bufsize=0,
+        )
+
+    def add(self, group: int) -> None:
+        """Tell it of a process group that begins."""
+        self._tell(f"+{group}")
+
+    def discard(self, group: int) -> None:
+        """Tell it of a process group that has ended."""
+        self._tell(f"-{group}")
+
+    async def aclose(self) -> None:
+        """End it."""
+        process, self._process = self._process, None
+        if process is None or process.stdin is None:
+            return
+        process.stdin.close()
+        with anyio.move_on_after(_PATIENCE):
+            while process.poll() is None:  # noqa: ASYNC110 - it ends within milliseconds
+                await anyio.sleep(0.01)
+            return
+        process.kill()
+        process.wait()
+
+    def _tell(self, line: str) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # somebody has killed it
+                self._process.stdin.write(f"{line}\n".encode())

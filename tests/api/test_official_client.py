@@ -73,7 +73,7 @@ async def until_running(official: OfficialClient, service_id: int, deployment_id
             deployment = await official("get_deployments", service_id, deployment_id)
             if deployment.state == "running":
                 return deployment
-            assert deployment.state == "pending"
+            assert deployment.state in {None, "pending"}
             await anyio.sleep(0.02)
 
 

@@ -190,7 +190,7 @@ async def test_a_board_leaves_a_line_for_each_service_and_nothing_else(cli: Cli)
 
 @pytest.mark.parametrize("columns", [40, 80])
 async def test_a_long_name_takes_no_room_from_states_and_times(cli: Cli, columns: int) -> None:
-    async with Emulator(pending_for=600) as emulator:
+    async with Emulator(null_state_for=0, pending_for=600) as emulator:
         cli.emulator = emulator
         emulator.add_service("a-name-that-never-ends-" * 8)
         emulator.add_service("api")

@@ -17,6 +17,10 @@ from tests.emulator.conftest import Client
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX's own")
 
+linux_only = pytest.mark.skipif(
+    sys.platform != "linux", reason="processes are found by their environment in /proc"
+)
+
 # Names itself and a child of its own, and waits.
 FAMILY = "sleep 600 & echo $$ $!; wait"
 STUBBORN = f"trap '' TERM; {FAMILY}; {FAMILY}"
@@ -282,15 +286,105 @@ async def test_children_do_not_outlive_a_program_that_ends(desk: Desk) -> None:
     assert not is_alive(int(child))
 
 
-async def test_a_child_that_left_the_group_does_not_hold_the_deployment(
-    session: aiohttp.ClientSession,
+# Starts a session of its own, twice removed from the program, as daemons do.
+RUNAWAY = "(setsid sh -c 'echo $$; exec sleep 600' >&1 &) ; "
+
+
+@linux_only
+@pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
+async def test_a_child_in_a_session_of_its_own_ends_with_the_program(
+    session: aiohttp.ClientSession, trap: str
 ) -> None:
-    async with Emulator(stop_grace=0.1) as emulator:
+    async with Emulator(stop_grace=0.2) as emulator:
         desk = Desk(Client(emulator, session))
-        ended = await desk.finish("setsid sh -c 'echo $$; exec sleep 600' & sleep 0.2")
+        ended = await desk.finish(f"{trap}{RUNAWAY} sleep 0.2")
         [runaway] = await desk.messages(ended["serviceId"])
-    os.kill(int(runaway), signal.SIGKILL)
+        assert not is_alive(int(runaway))
     assert ended["state"] == "terminated"
+
+
+@linux_only
+@pytest.mark.parametrize("how", ["stop", "redeploy", "leave"])
+async def test_a_child_in_a_session_of_its_own_does_not_survive_the_stop(
+    session: aiohttp.ClientSession, how: str
+) -> None:
+    async with Emulator(stop_grace=1.0) as emulator:
+        desk = Desk(Client(emulator, session))
+        service_id = await desk.deploy(f"{RUNAWAY} sleep 600")
+        [runaway] = await desk.family(service_id)
+        if how == "stop":
+            emulator.set_state(service_id, "terminated")
+        elif how == "redeploy":
+            emulator.deploy(service_id)
+        if how != "leave":
+            await until(lambda: not is_alive(runaway))
+    assert not is_alive(runaway)
+
+
+async def test_a_runaway_of_another_deployment_is_left_alone(desk: Desk) -> None:
+    """The marks of deployments 1001 and 10010 begin alike."""
+    desk.emulator._state.last_deployment_id = 1_000
+    first = await desk.deploy(FAMILY)
+    desk.emulator._state.last_deployment_id = 10_009
+    second = await desk.deploy(FAMILY)
+    pids = await desk.family(second)
+    others = await desk.family(first)
+    desk.emulator.set_state(first, "terminated")
+    await until(lambda: not any(is_alive(pid) for pid in others))
+    assert all(is_alive(pid) for pid in pids)
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from aioservices.emulator import Emulator
+
+async def main():
+    async with Emulator(stop_grace=0.2) as emulator:
+        for script in sys.argv[1:]:
+            emulator.deploy(emulator.add_service("job", command=["/bin/sh", "-c", script]))
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@linux_only
+@pytest.mark.parametrize("signals", [[signal.SIGKILL], [signal.SIGSTOP, signal.SIGKILL]])
+async def test_programs_do_not_outlive_an_emulator_that_is_killed(
+    tmp_path: Path, signals: list[signal.Signals]
+) -> None:
+    scripts = [
+        f"echo $$ > '{tmp_path}/plain'; sleep 600",
+        f"trap '' TERM; echo $$ > '{tmp_path}/stubborn'; while :; do sleep 0.1; done",
+        f"setsid sh -c 'echo $$ > {tmp_path}/runaway; exec sleep 600' & sleep 600",
+    ]
+    names = ["plain", "stubborn", "runaway"]
+
+    def pids() -> list[int]:
+        texts = [path.read_text() for name in names if (path := tmp_path / name).exists()]
+        return [int(text) for text in texts if text.endswith("\n")]
+
+    async with await anyio.open_process([sys.executable, "-c", KILLED, *scripts]) as process:
+        await until(lambda: len(pids()) == len(names))
+        for number in signals:
+            process.send_signal(number)
+        await process.wait()
+    await until(lambda: not any(is_alive(pid) for pid in pids()))
+
+
+async def test_no_process_is_left_beside_an_emulator(session: aiohttp.ClientSession) -> None:
+    async with Emulator() as emulator:
+        desk = Desk(Client(emulator, session))
+        await desk.finish("true")
+        helper = emulator._programs._reaper._process
+        assert helper is not None
+        assert is_alive(helper.pid)
+    assert helper.returncode == 0
+
+
+async def test_an_emulator_without_programs_starts_no_process(emulator: Emulator) -> None:
+    emulator.deploy(emulator.add_service("plain"))
+    assert emulator._programs._reaper._process is None
 
 
 @pytest.mark.parametrize("script", [FAMILY, STUBBORN])
