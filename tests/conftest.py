@@ -6,6 +6,9 @@ import pytest
 from hypothesis import settings
 
 from tests.environment import isolate, leave
+from tests.servers.emulated import emulator, emulator_options, services
+
+__all__ = ["anyio_backend", "emulator", "emulator_options", "services"]
 
 HOME = isolate()
 

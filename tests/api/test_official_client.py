@@ -7,7 +7,6 @@ and not only of what our own client makes of it.
 import json
 import warnings
 from collections import OrderedDict
-from collections.abc import AsyncIterator
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -48,12 +47,9 @@ class OfficialClient:
         return await to_thread.run_sync(lambda: list(call(*args, iterator=True, **kwargs)))
 
 
-@pytest.fixture
-async def emulator(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
-    async with Emulator() as emulator:
-        monkeypatch.setenv("CIVIS_API_ENDPOINT", emulator.url)
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        yield emulator
+@pytest.fixture(autouse=True)
+def endpoint(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIVIS_API_ENDPOINT", emulator.url)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Finding services by their names."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,21 +8,13 @@ from aioservices import Services
 from aioservices.emulator import Emulator
 
 
-@pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    async with Emulator() as emulator:
-        for number in range(60):
-            emulator.add_service(f"batch-{number:02}")
-        emulator.add_service("Dashboard", deployed=True)
-        emulator.add_service("web [prod]")
-        emulator.add_service("dashboard-old", hidden=True)
-        yield emulator
-
-
-@pytest.fixture
-async def services(emulator: Emulator) -> AsyncIterator[Services]:
-    async with Services(emulator.api_key, base_url=emulator.url) as services:
-        yield services
+@pytest.fixture(autouse=True)
+def fleet(emulator: Emulator) -> None:
+    for number in range(60):
+        emulator.add_service(f"batch-{number:02}")
+    emulator.add_service("Dashboard", deployed=True)
+    emulator.add_service("web [prod]")
+    emulator.add_service("dashboard-old", hidden=True)
 
 
 async def names(services: Services, *terms: str, **options: Any) -> list[str | None]:

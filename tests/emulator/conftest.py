@@ -91,9 +91,8 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    async with Emulator(pending_for=0.0, stop_grace=1.0) as emulator:
-        yield emulator
+def emulator_options() -> dict[str, Any]:
+    return {"pending_for": 0.0, "stop_grace": 1.0}
 
 
 @pytest.fixture

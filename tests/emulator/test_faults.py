@@ -32,9 +32,8 @@ DEPLOY = "/services/1/deployments"
 
 
 @pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    async with Emulator(services=1) as emulator:
-        yield emulator
+def emulator_options() -> dict[str, Any]:
+    return {"services": 1}
 
 
 def make(effect: Effect, **options: object) -> Fault:

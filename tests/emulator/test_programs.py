@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from aioservices.emulator import Emulator, instants
 from aioservices.emulator.process import MAX_LINE
 from tests.emulator.conftest import Client
+from tests.servers.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX's own")
 
@@ -38,12 +38,6 @@ def is_alive(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     # Where nobody collects orphans a process that has ended keeps its number.
     return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(30):
-        while not condition():
-            await anyio.sleep(0.01)
 
 
 class Desk:

@@ -1,8 +1,8 @@
 """The answers to requests that are wrong."""
 
 import json
-from collections.abc import AsyncIterator
 from io import BytesIO
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,9 +15,8 @@ SERVICE = "/services/1"
 
 
 @pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    async with Emulator(services=1) as emulator:
-        yield emulator
+def emulator_options() -> dict[str, Any]:
+    return {"services": 1}
 
 
 def assert_refused(answer: Answer, status: int) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -23,15 +24,8 @@ QUICK = {"refresh": 0.05, "poll_interval": 0.01, "max_poll_interval": 0.05, "gra
 
 
 @pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    async with Emulator(services=3, deployed=True) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-async def services(emulator: Emulator) -> AsyncIterator[Services]:
-    async with Services(emulator.api_key, base_url=emulator.url) as services:
-        yield services
+def emulator_options() -> dict[str, Any]:
+    return {"services": 3, "deployed": True}
 
 
 def watch(services: Services, **options: object) -> LogWatch:

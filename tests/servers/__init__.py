@@ -1,0 +1,1 @@
+"""The servers and fixtures that tests share; `tests/README.md` is the map."""

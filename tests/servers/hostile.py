@@ -27,6 +27,7 @@ Behaviour = Callable[[Request, Writer], Awaitable[None]]
 
 @dataclass
 class HostileServer:
+    api_key: str = "very-secret-key"
     url: str = ""
     requests: list[Request] = field(default_factory=list)
     connections: int = 0

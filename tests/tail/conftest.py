@@ -1,7 +1,7 @@
 """A server, a session and a tail with short intervals."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,11 +9,13 @@ from typing import Any
 import anyio
 import pytest
 
-from aioservices import LogTail, Services, TailedEntry
+from aioservices import LogTail, TailedEntry
 from aioservices.emulator import Emulator, LogBehaviour
+from tests.servers.emulated import session
+from tests.servers.waiting import PATIENCE, until
 
-# How long anything may take before a test counts as failed; nothing waits for that long.
-PATIENCE = 20.0
+__all__ = ["PATIENCE", "session", "until"]  # for the tests here
+
 # Two seconds after their time every line can be seen, and nobody is polled rarely.
 QUICK: dict[str, Any] = {
     "poll_interval": 0.02,
@@ -24,21 +26,8 @@ QUICK: dict[str, Any] = {
 
 
 @pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    async with Emulator(pending_for=0.0) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-async def services(emulator: Emulator) -> AsyncIterator[Services]:
-    async with session(emulator) as services:
-        yield services
-
-
-@asynccontextmanager
-async def session(emulator: Emulator, **options: Any) -> AsyncIterator[Services]:
-    async with Services(emulator.api_key, base_url=emulator.url, **options) as services:
-        yield services
+def emulator_options() -> dict[str, Any]:
+    return {"pending_for": 0.0}
 
 
 async def take(tail: LogTail, count: int) -> list[str]:
@@ -69,13 +58,6 @@ async def collecting(tail: LogTail) -> AsyncIterator[list[str]]:
         group.start_soon(collect)
         yield messages
         group.cancel_scope.cancel()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for something to be so."""
-    with anyio.fail_after(PATIENCE):
-        while not condition():
-            await anyio.sleep(0.005)
 
 
 async def arrival(messages: list[str], count: int) -> None:
