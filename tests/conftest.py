@@ -6,9 +6,17 @@ import pytest
 from hypothesis import settings
 
 from tests.environment import isolate, leave
+from tests.servers.browser import browser, open_page
 from tests.servers.emulated import emulator, emulator_options, services
 
-__all__ = ["anyio_backend", "emulator", "emulator_options", "services"]
+__all__ = [
+    "anyio_backend",
+    "browser",
+    "emulator",
+    "emulator_options",
+    "open_page",
+    "services",
+]
 
 HOME = isolate()
 
