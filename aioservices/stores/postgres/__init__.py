@@ -1,0 +1,5 @@
+"""The distributed store: one PostgreSQL database, several collectors."""
+
+from .store import PostgresStore
+
+__all__ = ["PostgresStore"]

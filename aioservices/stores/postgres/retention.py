@@ -1,0 +1,125 @@
+"""What a PostgreSQL store removes: whole days, by dropping their partitions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter
+
+from psycopg import errors, sql
+
+from aioservices.stores.protocol import RemovedLines, Retention
+
+from .partitions import Partitions
+from .session import Connection, Session
+
+__all__ = ["apply_retention"]
+
+_LOCK = 0x61696F7300000003
+_DAILY = re.compile(r"line_(\d{8})")
+_BEFORE, _AFTER = "line_before_1970", "line_after_2199"
+
+
+async def apply_retention(
+    session: Session, partitions: Partitions, retention: Retention
+) -> RemovedLines:
+    """Remove what may be removed, a partition in each transaction; one daemon at a time does it."""
+    lines = 0
+    unsent: Counter[str] = Counter()
+    while True:
+        async with session.transaction() as connection:
+            if not await _is_ours(connection):
+                break
+            name = await _next_to_drop(connection, retention)
+            if name is None:
+                if retention.forwarded_to:
+                    lines += await _remove_forwarded(connection, retention.forwarded_to)
+                break
+            try:
+                lines += await _drop(connection, name, unsent)
+            except (errors.LockNotAvailable, errors.DeadlockDetected):
+                break  # somebody reads it, or writes into it: next time
+        partitions.forget()
+    return RemovedLines(lines=lines, unsent=dict(unsent))
+
+
+async def _is_ours(connection: Connection) -> bool:
+    found = await (
+        await connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOCK,))
+    ).fetchone()
+    return bool(found and found[0])
+
+
+async def _next_to_drop(connection: Connection, retention: Retention) -> str | None:
+    rows = await connection.execute(
+        """SELECT relname, pg_total_relation_size(pg_class.oid), (now() AT TIME ZONE 'UTC')::date
+           FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+           WHERE inhparent = 'line'::regclass"""
+    )
+    found = await rows.fetchall()
+    days = sorted((_last_day(str(name)), str(name)) for name, _, _ in found)
+    if not days:
+        return None
+    oldest_day, oldest = days[0]
+    today: dt.date = found[0][2]
+    size = sum(bytes_ for _, bytes_, _ in found)
+    if retention.max_age is not None and oldest_day < today - retention.max_age:
+        return oldest
+    # What is written to now stays, however large it is.
+    if retention.max_bytes is not None and size > retention.max_bytes and oldest_day < today:
+        return oldest
+    return None
+
+
+def _last_day(name: str) -> dt.date:
+    """The day whose end a partition's lines are not younger than."""
+    if found := _DAILY.fullmatch(name):
+        return dt.datetime.strptime(found[1], "%Y%m%d").date()  # noqa: DTZ007 - a day
+    return dt.date.min if name == _BEFORE else dt.date.max
+
+
+async def _drop(connection: Connection, name: str, unsent: Counter[str]) -> int:
+    """Drop a partition, and note how many lines of each service go with it."""
+    table = sql.Identifier(name)
+    await connection.execute("SET LOCAL lock_timeout = '2s'")
+    await connection.execute(
+        sql.SQL("LOCK TABLE ONLY line, ONLY {} IN ACCESS EXCLUSIVE MODE").format(table)
+    )
+    rows = await connection.execute(
+        sql.SQL(
+            """SELECT sinks.sink, count(*) FROM {} AS gone
+               CROSS JOIN (SELECT DISTINCT sink FROM forward) AS sinks
+               LEFT JOIN forward
+                   ON forward.sink = sinks.sink AND forward.service_id = gone.service_id
+               WHERE gone.seq > coalesce(forward.seq, 0) GROUP BY sinks.sink"""
+        ).format(table)
+    )
+    unsent.update(dict(await rows.fetchall()))
+    # In rows of its own: the tails themselves may be locked by those who wait for this table.
+    counted = await connection.execute(
+        sql.SQL(
+            """WITH gone AS (INSERT INTO removed SELECT service_id, count(*) FROM {}
+                             GROUP BY service_id RETURNING lines)
+               SELECT coalesce(sum(lines), 0)::bigint FROM gone"""
+        ).format(table)
+    )
+    found = await counted.fetchone()
+    await connection.execute(sql.SQL("DROP TABLE {}").format(table))
+    return 0 if found is None else int(found[0])
+
+
+async def _remove_forwarded(connection: Connection, forwarders: tuple[str, ...]) -> int:
+    counted = await connection.execute(
+        """WITH sent AS (
+               SELECT service_id, min(seq) AS seq FROM forward WHERE sink = ANY(%(sinks)s)
+               GROUP BY service_id HAVING count(*) = %(count)s),
+           gone AS (DELETE FROM line USING sent
+               WHERE line.service_id = sent.service_id AND line.seq <= sent.seq
+               RETURNING line.service_id),
+           noted AS (INSERT INTO removed SELECT service_id, count(*) FROM gone GROUP BY service_id
+               RETURNING lines)
+           SELECT coalesce(sum(lines), 0)::bigint FROM noted""",
+        {"sinks": list(forwarders), "count": len(forwarders)},
+    )
+    found = await counted.fetchone()
+    return 0 if found is None else int(found[0])

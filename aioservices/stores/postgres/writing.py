@@ -1,0 +1,325 @@
+"""What a PostgreSQL store writes, in one transaction each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import errors
+
+from aioservices.stores.errors import StoreCorruptError, StoreUnavailableError
+from aioservices.stores.protocol import KeepResult, Lease, PendingBatch, RejectedLines
+from aioservices.stores.record import rows_of, to_micros
+from aioservices.tail import LogCursor
+
+from .partitions import Partitions
+from .session import APPLICATION_NAME, STUCK_SECONDS, Connection, Session
+
+__all__ = ["end_stuck_sessions", "keep", "mark_forwarded", "renew", "resend", "take"]
+
+# A time is 8 bytes in COPY's binary form: microseconds, counted from here.
+_POSTGRES_EPOCH = 946_684_800_000_000  # 2000-01-01, in microseconds since 1970
+_ROWS_AT_ONCE = 500  # between which the event loop has a turn
+
+_UPDATE = """
+    UPDATE tail AS t SET commit_id = v.new, cursor = v.cursor, seq = t.seq + v.lines,
+        kept_at = clock_timestamp(), service_name = coalesce(v.name, t.service_name),
+        lease_until = CASE WHEN t.owner = %(me)s
+            THEN clock_timestamp() + %(lease)s * interval '1 second' ELSE t.lease_until END
+    FROM unnest(%(ids)s::bigint[], %(bases)s::uuid[], %(news)s::uuid[], %(cursors)s::text[],
+                %(names)s::text[], %(lines)s::int[]) AS v (id, base, new, cursor, name, lines)
+    WHERE t.service_id = v.id AND t.commit_id = v.base
+    RETURNING t.service_id, t.seq, (extract(epoch FROM t.kept_at) * 1000000)::bigint
+"""
+_COPY = """
+    COPY line (created_at, kept_at, service_id, deployment_id, seq, copy, severity, stream, source,
+               message, raw)
+    FROM STDIN (FORMAT BINARY)
+"""
+# int8 for the times, too: see `_POSTGRES_EPOCH`.
+_TYPES = ("int8", "int8", "int8", "int8", "int8", "int4", "int2", "text", "text", "text", "bytea")
+
+
+async def keep(
+    session: Session,
+    partitions: Partitions,
+    batches: Sequence[PendingBatch],
+    *,
+    me: UUID,
+    lease: float,
+) -> KeepResult:
+    """Keep lines and cursors in one transaction."""
+    times = (to_micros(entry.created_at) for batch in batches for entry in batch.entries)
+    if missing := partitions.missing(times):
+        await partitions.make(session, missing)
+    values: dict[str, Any] = {
+        "me": me,
+        "lease": lease,
+        "ids": [batch.service_id for batch in batches],
+        "bases": [batch.base for batch in batches],
+        "news": [batch.commit_id for batch in batches],
+        "cursors": [batch.cursor.to_json() for batch in batches],
+        "names": [_without_nul(batch.service_name) for batch in batches],
+        "lines": [len(batch.entries) for batch in batches],
+    }
+    async with session.transaction() as connection:
+        moved = await (await connection.execute(_UPDATE, values)).fetchall()
+        kept = {service_id: (seq, kept_at) for service_id, seq, kept_at in moved}
+        fresh = [batch for batch in batches if batch.service_id in kept]
+        rest = [batch for batch in batches if batch.service_id not in kept]
+        before = await _kept_before(connection, rest) if rest else {}
+        try:
+            # Only now that the answer is there: lines of a tail that was not moved are never sent.
+            await _copy(connection, fresh, kept)
+        except errors.CheckViolation as exc:
+            partitions.forget()
+            raise StoreUnavailableError("another daemon has dropped a partition") from exc
+        await _note_gaps(connection, fresh)
+    return KeepResult(
+        kept={service_id: seq for service_id, (seq, _) in kept.items()} | before,
+        fenced=frozenset(batch.service_id for batch in rest if batch.service_id not in before),
+    )
+
+
+async def _kept_before(connection: Connection, batches: Sequence[PendingBatch]) -> dict[int, int]:
+    """Give by service the seq of tails on which these very batches were kept already."""
+    rows = await connection.execute(
+        "SELECT service_id, commit_id, seq FROM tail WHERE service_id = ANY(%s)",
+        ([batch.service_id for batch in batches],),
+    )
+    expected = {batch.service_id: batch.commit_id for batch in batches}
+    return {
+        service_id: seq
+        for service_id, commit_id, seq in await rows.fetchall()
+        if expected[service_id] == commit_id
+    }
+
+
+async def _copy(
+    connection: Connection,
+    batches: Sequence[PendingBatch],
+    kept: Mapping[int, tuple[int, int]],
+) -> None:
+    if not any(batch.entries for batch in batches):
+        return
+    written = 0
+    async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.set_types(_TYPES)
+        for batch in batches:
+            seq, kept_at = kept[batch.service_id]
+            kept_at_value = kept_at - _POSTGRES_EPOCH
+            for row in rows_of(batch.entries, seq - len(batch.entries), kept_at):
+                await copy.write_row(
+                    (
+                        row.created_at - _POSTGRES_EPOCH,
+                        kept_at_value,
+                        batch.service_id,
+                        row.deployment_id,
+                        row.seq,
+                        row.copy,
+                        row.severity,
+                        row.stream,
+                        row.source,
+                        row.message,
+                        row.raw,
+                    )
+                )
+                written += 1
+                if written % _ROWS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+
+
+async def _note_gaps(connection: Connection, batches: Sequence[PendingBatch]) -> None:
+    gaps = [gap for batch in batches for gap in batch.gaps]
+    if gaps:
+        async with connection.cursor() as cursor:
+            await cursor.executemany(
+                "INSERT INTO gap VALUES (%s, %s, %s, %s, clock_timestamp())",
+                [(gap.service_id, gap.deployment_id, gap.start, gap.end) for gap in gaps],
+            )
+
+
+# Leases
+
+
+async def renew(
+    connection: Connection, held: Sequence[int], *, me: UUID, lease: float
+) -> frozenset[int]:
+    """Prolong leases; give those that are still ours."""
+    if not held:
+        return frozenset()
+    # A row that is locked is being kept, which prolongs its lease too; to wait for it could end in
+    # a deadlock with that very transaction.
+    await connection.execute(
+        """UPDATE tail SET lease_until = clock_timestamp() + %(lease)s * interval '1 second'
+           WHERE service_id IN (SELECT service_id FROM tail
+               WHERE owner = %(me)s AND service_id = ANY(%(held)s) FOR UPDATE SKIP LOCKED)""",
+        {"lease": lease, "me": me, "held": held},
+    )
+    rows = await connection.execute(
+        "SELECT service_id FROM tail WHERE owner = %s AND service_id = ANY(%s)", (me, held)
+    )
+    return frozenset(service_id for (service_id,) in await rows.fetchall())
+
+
+async def take(
+    connection: Connection,
+    visible: Sequence[int],
+    held: Sequence[int],
+    *,
+    me: UUID,
+    lease: float,
+    room: int,
+) -> list[Lease]:
+    """Take leases that are free: so many, and those that nobody has wanted for a while."""
+    await connection.execute(
+        """INSERT INTO tail (service_id) SELECT v.id FROM unnest(%s::bigint[]) AS v (id)
+           WHERE NOT EXISTS (SELECT FROM tail WHERE service_id = v.id) ORDER BY v.id
+           ON CONFLICT DO NOTHING""",
+        (visible,),
+    )
+    rows = await connection.execute(
+        """UPDATE tail AS t SET owner = %(me)s,
+               lease_until = clock_timestamp() + %(lease)s * interval '1 second'
+           FROM (
+               SELECT service_id FROM tail
+               WHERE service_id = ANY(%(visible)s) AND NOT service_id = ANY(%(held)s)
+                   AND (owner = %(me)s OR lease_until < clock_timestamp())
+               ORDER BY owner = %(me)s DESC NULLS LAST, lease_until
+               LIMIT greatest(%(room)s, (
+                   SELECT count(*) FROM tail
+                   WHERE service_id = ANY(%(visible)s) AND NOT service_id = ANY(%(held)s)
+                       AND (owner = %(me)s OR lease_until
+                            < clock_timestamp() - %(lease)s * interval '1 second')))
+               FOR UPDATE SKIP LOCKED
+           ) AS free
+           WHERE t.service_id = free.service_id
+           RETURNING t.service_id, t.cursor, t.commit_id, t.seq""",
+        {"me": me, "lease": lease, "visible": visible, "held": held, "room": max(0, room)},
+    )
+    return [
+        Lease(service_id=each[0], cursor=_cursor(each[0], each[1]), commit_id=each[2], seq=each[3])
+        for each in await rows.fetchall()
+    ]
+
+
+def _cursor(service_id: int, text: str | None) -> LogCursor | None:
+    if text is None:
+        return None
+    try:
+        return LogCursor.from_json(text)
+    except ValueError as exc:
+        raise StoreCorruptError(
+            f"the cursor of service {service_id} in the store cannot be used: {exc}"
+        ) from exc
+
+
+async def end_stuck_sessions(connection: Connection) -> None:
+    """End sessions of collectors that were stopped in the middle of a transaction.
+
+    The server does that by itself where a transaction is idle, but not in a COPY whose client
+    sends nothing more.
+    """
+    await connection.execute(
+        """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE datname = current_database() AND usename = current_user
+               AND application_name = %s AND pid <> pg_backend_pid() AND state <> 'idle'
+               AND wait_event = 'ClientRead'
+               AND xact_start < clock_timestamp() - %s * interval '1 second'""",
+        (APPLICATION_NAME, STUCK_SECONDS),
+    )
+
+
+# Forwarding
+
+
+async def mark_forwarded(
+    session: Session,
+    forwarder: str,
+    moves: Mapping[int, tuple[int, int]],
+    rejected: Iterable[RejectedLines],
+    place: str,
+    note: str | None,
+) -> bool:
+    """Move the positions of a forwarder, if they are where the moves begin."""
+    ids = list(moves)
+    try:
+        async with session.transaction() as connection:
+            await connection.execute(
+                """INSERT INTO forward SELECT %s, v.id, 0 FROM unnest(%s::bigint[]) AS v (id)
+                   ORDER BY v.id ON CONFLICT DO NOTHING""",
+                (forwarder, ids),
+            )
+            moved = await connection.execute(
+                """UPDATE forward AS f SET seq = v.after
+                   FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS v (id, before, after)
+                   WHERE f.sink = %s AND f.service_id = v.id AND f.seq = v.before""",
+                (
+                    ids,
+                    [before for before, _ in moves.values()],
+                    [after for _, after in moves.values()],
+                    forwarder,
+                ),
+            )
+            if moved.rowcount != len(moves):
+                raise _MovedMeanwhileError  # noqa: TRY301 - what undoes the transaction
+            for each in rejected:
+                await connection.execute(
+                    """INSERT INTO rejected
+                           (sink, service_id, first_seq, last_seq, lines, reason, at)
+                       VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp())""",
+                    (
+                        forwarder,
+                        each.service_id,
+                        each.first_seq,
+                        each.last_seq,
+                        each.count,
+                        _without_nul(each.reason),
+                    ),
+                )
+            if note is not None:
+                await connection.execute(
+                    """INSERT INTO forward_note VALUES (%s, %s, %s)
+                       ON CONFLICT (sink, place) DO UPDATE SET note = excluded.note""",
+                    (forwarder, place, note),
+                )
+    except _MovedMeanwhileError:
+        return False
+    return True
+
+
+async def resend(session: Session, forwarder: str, since: Any, *, rejected_only: bool) -> int:
+    """Move a forwarder back; give how many lines it will send again."""
+    values: dict[str, Any] = {"sink": forwarder, "since": since}
+    if rejected_only:
+        first = """SELECT min(first_seq) FROM rejected
+                   WHERE sink = forward.sink AND service_id = forward.service_id"""
+    elif since is None:
+        first = "SELECT 1::bigint"
+    else:
+        first = """SELECT min(seq) FROM line
+                   WHERE service_id = forward.service_id AND kept_at >= %(since)s"""
+    total = "SELECT coalesce(sum(seq), 0)::bigint FROM forward WHERE sink = %(sink)s"
+    async with session.transaction() as connection:
+        before = await (await connection.execute(total, values)).fetchone()
+        await connection.execute(
+            f"""UPDATE forward SET seq = least(seq, coalesce(({first}) - 1, seq))
+                WHERE sink = %(sink)s""",
+            values,
+        )
+        if rejected_only:
+            await connection.execute("DELETE FROM rejected WHERE sink = %(sink)s", values)
+        after = await (await connection.execute(total, values)).fetchone()
+    assert before is not None  # noqa: S101 - an aggregate has one row
+    assert after is not None  # noqa: S101
+    return int(before[0] - after[0])
+
+
+class _MovedMeanwhileError(Exception):
+    """A position is not where it was expected."""
+
+
+def _without_nul(text: str | None) -> str | None:
+    return None if text is None else text.replace("\0", "\u2400")

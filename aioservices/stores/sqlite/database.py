@@ -1,0 +1,327 @@
+"""What a SQLite store writes: plain functions on the one writing connection, in its own thread."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from aioservices.stores.errors import StoreCorruptError, StoreUnavailableError
+from aioservices.stores.protocol import (
+    KeepResult,
+    Lease,
+    PendingBatch,
+    RejectedLines,
+)
+from aioservices.stores.record import Row, rows_of, to_micros
+from aioservices.tail import LogCursor
+
+from .blocks import pack_block
+from .schema import open_database, translated_errors
+
+__all__ = ["Database"]
+
+log = logging.getLogger("aioservices.stores")
+
+_BLOCK_LINES = 2000
+_UNSEALED_LINES = 500  # that stay rows when the others are sealed
+_SMALL_BLOCK_LINES = 500
+_COLUMNS = "seq, created_at, kept_at, deployment_id, copy, severity, stream, source, message, raw"
+
+
+class Database:
+    """The writing side of a store's file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.connection = open_database(path)
+        self.salt: bytes = self.connection.execute(
+            "SELECT value FROM meta WHERE name = 'salt'"
+        ).fetchone()[0]
+        self._sealable: dict[int, None] = {}  # services with enough rows for a block
+
+    def close(self) -> None:
+        """Close the connection."""
+        with translated_errors(self.path):
+            self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """Do all that is in the block, or nothing."""
+        connection = self.connection
+        with translated_errors(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # SQLite may have rolled back by itself
+                    connection.execute("ROLLBACK")
+                raise
+
+    # Keeping
+
+    def lease(self, service_ids: Collection[int]) -> list[Lease]:
+        """Give the tails of services, each made if it is new."""
+        leases: list[Lease] = []
+        with self.transaction() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO tail (service_id, commit_id) VALUES (?, ?)",
+                [(service_id, uuid4().bytes) for service_id in service_ids],
+            )
+            for service_id in service_ids:
+                commit_id, cursor, seq = connection.execute(
+                    "SELECT commit_id, cursor, seq FROM tail WHERE service_id = ?", (service_id,)
+                ).fetchone()
+                leases.append(
+                    Lease(
+                        service_id=service_id,
+                        cursor=self._cursor(service_id, cursor),
+                        commit_id=UUID(bytes=commit_id),
+                        seq=seq,
+                    )
+                )
+        return leases
+
+    def _cursor(self, service_id: int, text: str | None) -> LogCursor | None:
+        if text is None:
+            return None
+        try:
+            return LogCursor.from_json(text)
+        except ValueError as exc:
+            raise StoreCorruptError(
+                f"{self.path}: the cursor of service {service_id} cannot be used: {exc}"
+            ) from exc
+
+    def keep(self, batches: Sequence[PendingBatch]) -> KeepResult:
+        """Keep lines and cursors in one transaction."""
+        kept: dict[int, int] = {}
+        fenced: set[int] = set()
+        sealable: list[int] = []
+        with self.transaction() as connection:
+            now = _now()
+            for batch in batches:
+                found = connection.execute(
+                    """UPDATE tail SET commit_id = ?, cursor = ?, seq = seq + ?, kept_at = ?,
+                           service_name = coalesce(?, service_name)
+                       WHERE service_id = ? AND commit_id = ? RETURNING seq, sealed_seq""",
+                    (
+                        batch.commit_id.bytes,
+                        batch.cursor.to_json(),
+                        len(batch.entries),
+                        now,
+                        batch.service_name,
+                        batch.service_id,
+                        batch.base.bytes,
+                    ),
+                ).fetchone()
+                if found is None:
+                    seq = self._kept_before(batch)
+                    if seq is None:
+                        fenced.add(batch.service_id)
+                    else:
+                        kept[batch.service_id] = seq
+                    continue
+                seq, sealed_seq = found
+                kept[batch.service_id] = seq
+                self._insert(batch, seq - len(batch.entries), now)
+                if seq - sealed_seq >= _BLOCK_LINES + _UNSEALED_LINES:
+                    sealable.append(batch.service_id)
+        self._sealable.update(dict.fromkeys(sealable))
+        return KeepResult(kept=kept, fenced=frozenset(fenced))
+
+    def _kept_before(self, batch: PendingBatch) -> int | None:
+        """Give the seq of a tail on which this very batch was kept already."""
+        found = self.connection.execute(
+            "SELECT seq FROM tail WHERE service_id = ? AND commit_id = ?",
+            (batch.service_id, batch.commit_id.bytes),
+        ).fetchone()
+        return None if found is None else found[0]
+
+    def _insert(self, batch: PendingBatch, seq: int, now: int) -> None:
+        service_id = batch.service_id
+        self.connection.executemany(
+            f"INSERT INTO line (service_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((service_id, *row) for row in rows_of(batch.entries, seq, now)),
+        )
+        self.connection.executemany(
+            "INSERT INTO gap VALUES (?, ?, ?, ?, ?)",
+            [
+                (
+                    service_id,
+                    gap.deployment_id,
+                    None if gap.start is None else to_micros(gap.start),
+                    None if gap.end is None else to_micros(gap.end),
+                    now,
+                )
+                for gap in batch.gaps
+            ],
+        )
+
+    # Sealing
+
+    @property
+    def has_sealable(self) -> bool:
+        """Whether some service has enough rows for a block."""
+        return bool(self._sealable)
+
+    def seal_one(self) -> None:
+        """Make one block of the oldest rows of a service that has enough of them."""
+        service_id = next(iter(self._sealable))
+        del self._sealable[service_id]
+        left = self._seal(service_id, _BLOCK_LINES)
+        if left >= _BLOCK_LINES + _UNSEALED_LINES:
+            self._sealable[service_id] = None
+
+    def seal_old(self, before: int) -> None:
+        """Make blocks of rows that were kept before a time, where there are enough of them."""
+        with translated_errors(self.path):
+            waiting = self.connection.execute(
+                """SELECT tail.service_id FROM tail JOIN line
+                       ON line.service_id = tail.service_id AND line.seq = tail.sealed_seq + 1
+                   WHERE tail.seq - tail.sealed_seq >= ? AND line.kept_at < ?""",
+                (_SMALL_BLOCK_LINES, before),
+            ).fetchall()
+        for (service_id,) in waiting:
+            self._seal(service_id, _BLOCK_LINES, before)
+
+    def _seal(self, service_id: int, limit: int, before: int | None = None) -> int:
+        """Make a block of rows; give how many stay rows."""
+        with self.transaction() as connection:
+            found = map(
+                Row._make,
+                connection.execute(
+                    f"SELECT {_COLUMNS} FROM line WHERE service_id = ? ORDER BY seq LIMIT ?",
+                    (service_id, limit),
+                ),
+            )
+            rows = [*takewhile(lambda row: before is None or row.kept_at < before, found)]
+            if rows:
+                first, last = rows[0].seq, rows[-1].seq
+                times = [row.created_at for row in rows]
+                connection.execute(
+                    "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        service_id,
+                        first,
+                        last,
+                        len(rows),
+                        min(times),
+                        max(times),
+                        rows[-1].kept_at,
+                        pack_block(rows),
+                    ),
+                )
+                connection.execute(
+                    "DELETE FROM line WHERE service_id = ? AND seq <= ?", (service_id, last)
+                )
+                connection.execute(
+                    "UPDATE tail SET sealed_seq = ? WHERE service_id = ?", (last, service_id)
+                )
+            seq, sealed_seq = connection.execute(
+                "SELECT seq, sealed_seq FROM tail WHERE service_id = ?", (service_id,)
+            ).fetchone()
+        return int(seq - sealed_seq)
+
+    # Forwarding
+
+    def mark_forwarded(
+        self,
+        forwarder: str,
+        moves: Mapping[int, tuple[int, int]],
+        rejected: Iterable[RejectedLines],
+        place: str,
+        note: str | None,
+    ) -> bool:
+        """Move the positions of a forwarder, if they are where the moves begin."""
+        try:
+            with self.transaction() as connection:
+                for service_id, (before, after) in moves.items():
+                    connection.execute(
+                        "INSERT OR IGNORE INTO forward VALUES (?, ?, 0)", (forwarder, service_id)
+                    )
+                    moved = connection.execute(
+                        "UPDATE forward SET seq = ? WHERE sink = ? AND service_id = ? AND seq = ?",
+                        (after, forwarder, service_id, before),
+                    ).rowcount
+                    if moved == 0:
+                        raise _MovedMeanwhileError  # noqa: TRY301 - what undoes it all
+                now = _now()
+                connection.executemany(
+                    """INSERT INTO rejected
+                           (sink, service_id, first_seq, last_seq, lines, reason, at)
+                       VALUES (?, ?, ?, ?, ?, ?, ?)""",
+                    [
+                        (
+                            forwarder,
+                            each.service_id,
+                            each.first_seq,
+                            each.last_seq,
+                            each.count,
+                            each.reason,
+                            now,
+                        )
+                        for each in rejected
+                    ],
+                )
+                if note is not None:
+                    connection.execute(
+                        "INSERT OR REPLACE INTO forward_note VALUES (?, ?, ?)",
+                        (forwarder, place, note),
+                    )
+        except _MovedMeanwhileError:
+            return False
+        return True
+
+    def resend(self, forwarder: str, since: int | None, rejected_only: bool) -> int:
+        """Move a forwarder back; give how many lines it will send again."""
+        if rejected_only:
+            first = """SELECT min(first_seq) FROM rejected
+                       WHERE sink = forward.sink AND service_id = forward.service_id"""
+            values: tuple[object, ...] = ()
+        elif since is None:
+            first, values = "SELECT 1", ()
+        else:
+            first = """SELECT min(seq) FROM (
+                           SELECT min(first_seq) AS seq FROM block
+                           WHERE service_id = forward.service_id AND last_kept >= ?
+                           UNION ALL SELECT min(seq) FROM line
+                           WHERE service_id = forward.service_id AND kept_at >= ?)"""
+            values = (since, since)
+        with self.transaction() as connection:
+            before = _sum_of_positions(connection, forwarder)
+            connection.execute(
+                f"""UPDATE forward SET seq = min(seq, coalesce(({first}) - 1, seq))
+                    WHERE sink = ?""",
+                (*values, forwarder),
+            )
+            if rejected_only:
+                connection.execute("DELETE FROM rejected WHERE sink = ?", (forwarder,))
+            return before - _sum_of_positions(connection, forwarder)
+
+    def work_off(self) -> None:
+        """Seal what can be sealed; a failure leaves the rows as they are, and is tried later."""
+        try:
+            self.seal_one()
+        except StoreUnavailableError as exc:
+            log.warning("lines could not be sealed for now: %s", exc)
+
+
+class _MovedMeanwhileError(Exception):
+    """A position is not where it was expected."""
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _sum_of_positions(connection: sqlite3.Connection, forwarder: str) -> int:
+    found = connection.execute(
+        "SELECT coalesce(sum(seq), 0) FROM forward WHERE sink = ?", (forwarder,)
+    ).fetchone()
+    return int(found[0])

@@ -1,0 +1,147 @@
+"""What a SQLite store removes, and how the file becomes smaller by it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+
+from aioservices.stores.protocol import RemovedLines, Retention
+
+from .database import Database
+from .schema import translated_errors
+
+__all__ = ["apply_retention"]
+
+_MICROSECONDS = 1_000_000
+# What is removed in one transaction: blocks, or rows ...
+_BLOCKS_AT_ONCE, _ROWS_AT_ONCE = 50, 50_000
+# ... and when as little as possible is to be removed.
+_FEW_BLOCKS, _FEW_ROWS = 4, 500
+_PAGES_AT_ONCE = 2000
+_SEAL_AFTER = 3600  # seconds for which the lines of a quiet service stay rows
+
+
+def apply_retention(database: Database, retention: Retention) -> RemovedLines:
+    """Remove what may be removed, some at a time, and give the freed space back."""
+    removal = _Removal(database)
+    now = time.time_ns() // 1000
+    if retention.forwarded_to:
+        removal.remove_forwarded(retention.forwarded_to)
+    if retention.max_age is not None:
+        removal.remove_older(now - int(retention.max_age.total_seconds() * _MICROSECONDS))
+    if retention.max_bytes is not None:
+        removal.remove_to_fit(retention.max_bytes)
+    database.seal_old(now - _SEAL_AFTER * _MICROSECONDS)
+    if removal.lines:
+        _give_space_back(database)
+    return RemovedLines(lines=removal.lines, unsent=dict(removal.unsent))
+
+
+class _Removal:
+    """Lines that are removed, and the account of them."""
+
+    def __init__(self, database: Database) -> None:
+        self.lines = 0
+        self.unsent: Counter[str] = Counter()
+        self._database = database
+
+    def remove_older(self, before: int) -> None:
+        while self._remove_blocks("last_at < ? ORDER BY last_at", (before,)):
+            pass
+        while self._remove_rows("created_at < ?", (before,)):
+            pass
+
+    def remove_forwarded(self, forwarders: tuple[str, ...]) -> None:
+        with translated_errors(self._database.path):
+            positions = self._database.connection.execute(
+                f"""SELECT service_id, min(seq) FROM forward
+                    WHERE sink IN ({", ".join("?" * len(forwarders))})
+                    GROUP BY service_id HAVING count(*) = ?""",
+                (*forwarders, len(forwarders)),
+            ).fetchall()
+        for service_id, seq in positions:
+            while self._remove_blocks("service_id = ? AND last_seq <= ?", (service_id, seq)):
+                pass
+            while self._remove_rows("service_id = ? AND seq <= ?", (service_id, seq)):
+                pass
+
+    def remove_to_fit(self, max_bytes: int) -> None:
+        while _used_bytes(self._database) > max_bytes:
+            if not self._remove_blocks("TRUE ORDER BY last_at", (), at_once=_FEW_BLOCKS) and not (
+                self._remove_rows("TRUE ORDER BY created_at", (), at_once=_FEW_ROWS)
+            ):
+                return
+
+    def _remove_blocks(
+        self, condition: str, values: tuple[int, ...], *, at_once: int = _BLOCKS_AT_ONCE
+    ) -> bool:
+        """Remove some blocks; tell whether there were any."""
+        with self._database.transaction() as connection:
+            blocks = connection.execute(
+                f"""SELECT service_id, first_seq, last_seq, lines FROM block
+                    WHERE {condition} LIMIT ?""",
+                (*values, at_once),
+            ).fetchall()
+            connection.executemany(
+                "DELETE FROM block WHERE service_id = ? AND first_seq = ?",
+                [(service_id, first) for service_id, first, _, _ in blocks],
+            )
+            self._account(connection, blocks)
+        return bool(blocks)
+
+    def _remove_rows(
+        self, condition: str, values: tuple[int, ...], *, at_once: int = _ROWS_AT_ONCE
+    ) -> bool:
+        """Remove some rows; tell whether there were any."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                f"SELECT service_id, seq FROM line WHERE {condition} LIMIT ?",
+                (*values, at_once),
+            ).fetchall()
+            connection.executemany("DELETE FROM line WHERE service_id = ? AND seq = ?", rows)
+            self._account(connection, [(service_id, seq, seq, 1) for service_id, seq in rows])
+        return bool(rows)
+
+    def _account(
+        self, connection: sqlite3.Connection, ranges: list[tuple[int, int, int, int]]
+    ) -> None:
+        """Note the removal of ranges of lines: service, first seq, last seq, lines."""
+        removed: Counter[int] = Counter()
+        positions = _positions(connection)
+        for service_id, _, last, lines in ranges:
+            removed[service_id] += lines
+            for sink, sent in positions.items():
+                self.unsent[sink] += max(0, min(lines, last - sent.get(service_id, 0)))
+        connection.executemany(
+            # The rows before the first one that is left count as sealed: there are none of them.
+            """UPDATE tail SET removed = removed + ?, sealed_seq = max(sealed_seq, coalesce(
+                   (SELECT min(seq) - 1 FROM line WHERE service_id = tail.service_id), seq))
+               WHERE service_id = ?""",
+            [(lines, service_id) for service_id, lines in removed.items()],
+        )
+        self.lines += removed.total()
+
+
+def _positions(connection: sqlite3.Connection) -> dict[str, dict[int, int]]:
+    positions: dict[str, dict[int, int]] = {}
+    for sink, service_id, seq in connection.execute("SELECT sink, service_id, seq FROM forward"):
+        positions.setdefault(sink, {})[service_id] = seq
+    return positions
+
+
+def _used_bytes(database: Database) -> int:
+    with translated_errors(database.path):
+        pages, free, size = (
+            database.connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+    return int((pages - free) * size)
+
+
+def _give_space_back(database: Database) -> None:
+    with translated_errors(database.path):
+        while database.connection.execute("PRAGMA freelist_count").fetchone()[0] > 0:
+            # By `execute` it would free one page only.
+            database.connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+        database.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")

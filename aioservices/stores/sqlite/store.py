@@ -1,0 +1,369 @@
+"""The embedded store: one SQLite file, written by one process.
+
+Theory of operation
+-------------------
+One thread owns the only writing connection, and one commit takes the waiting lines of all
+services: with many quiet services that is what makes it fast. Readers have connections of their
+own that cannot write; before SQLite 3.51.3 two that write or checkpoint could damage the file. A
+lock beside the file keeps a second process out.
+
+The newest lines of a service are rows of the table ``line``. When there are enough of them, the
+oldest two thousand become one compressed block of the table ``block``, in a transaction of its
+own; that is a quarter of the size. ``tail.sealed_seq`` divides the two.
+
+A reader holds no transaction while its caller works: it notes at first which blocks and which range
+of rows there are (a `Plan`), and loads them one at a time. A range of rows that has become a block
+meanwhile is found there by its numbers, and what retention has taken is simply not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import sqlite3
+import threading
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+import anyio
+
+from aioservices.stores.errors import StoreConfigError, StoreError
+from aioservices.stores.protocol import (
+    DaemonInfo,
+    ForwardPosition,
+    KeepResult,
+    LeaseResult,
+    PendingBatch,
+    RejectedLines,
+    RemovedLines,
+    Retention,
+    StoreAudit,
+    StoredGap,
+    StoredService,
+)
+from aioservices.stores.record import StoredEntry, to_micros
+
+from . import reading
+from .blocks import Query
+from .database import Database
+from .lock import OwnerLock
+from .retention import apply_retention
+from .schema import open_readonly, translated_errors
+
+__all__ = ["SQLiteStore"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_READERS = 2
+
+
+class SQLiteStore:
+    """Log lines in one SQLite file.
+
+    An async context manager: the file is opened, and made if it is not there, when it is entered.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. Beside it are ``-wal``, ``-shm`` and ``.lock`` while it is open.
+    read_only : bool, default False
+        Only read: the file must be there, and may be in use by a collector.
+
+    Raises
+    ------
+    StoreLockedError
+        When it is entered, if another process collects into the file; the message names it.
+    StoreCorruptError
+        When it is entered, if the file was cut or changed.
+    StoreVersionError
+        When it is entered, if a newer release wrote the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
+        self._path = Path(path)
+        self._read_only = read_only
+        self._lock = OwnerLock(self._path)
+        self._database: Database | None = None
+        self._writer = _Thread(1, "store-writer")
+        self._readers = _Readers(self._path)
+
+    @property
+    def url(self) -> str:
+        """What it is called in messages."""
+        return f"sqlite:{self._path}"
+
+    async def __aenter__(self) -> Self:
+        if not self._read_only:
+            self._database = await self._writer.run(self._open)
+        else:
+            await self._readers.check()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Wait for what is being written, and close the file."""
+        with anyio.CancelScope(shield=True):
+            await self._readers.aclose()
+            await self._writer.aclose(self._close)
+
+    def _open(self) -> Database:
+        with translated_errors(self._path):
+            if not self._path.absolute().parent.is_dir():
+                raise StoreConfigError(f"there is no directory {self._path.absolute().parent}")
+            self._lock.acquire()
+        try:
+            return Database(self._path)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _close(self) -> None:
+        database, self._database = self._database, None
+        try:
+            if database is not None:
+                database.close()
+        finally:
+            self._lock.release()
+
+    @property
+    def _open_database(self) -> Database:
+        if self._database is None:
+            state = "was opened to be read only" if self._read_only else "is not open"
+            raise StoreError(f"the store {self.url} {state}")
+        return self._database
+
+    # Keeping
+
+    async def lease(self, visible: Collection[int], held: Collection[int]) -> LeaseResult:
+        """Give the tails of services that are not held yet: they have no other owner."""
+        wanted = sorted(set(visible) - set(held))
+        leases = await self._writer.run(self._open_database.lease, wanted) if wanted else []
+        return LeaseResult(granted=tuple(leases), held=frozenset(held))
+
+    async def keep(self, batches: Sequence[PendingBatch]) -> KeepResult:
+        """Keep lines and cursors of many services in one transaction."""
+        database = self._open_database
+        result = await self._writer.run(database.keep, batches)
+        if database.has_sealable:
+            self._writer.submit(self._seal, database)
+        return result
+
+    def _seal(self, database: Database) -> None:
+        """Seal one block, and see to the next one behind whatever waits for the thread."""
+        if database.has_sealable:
+            database.work_off()
+        if database.has_sealable:
+            self._writer.submit(self._seal, database)
+
+    async def release(self, service_ids: Collection[int]) -> None:
+        """Do nothing: there is nobody else to read them."""
+
+    async def heartbeat(self, daemon: DaemonInfo) -> dict[bytes, int]:
+        """Give 1 for each key: there is one owner."""
+        return dict.fromkeys(daemon.key_ids, 1)
+
+    def key_id(self, api_key: str) -> bytes:
+        """Hash an API key, with a salt of this store."""
+        salt = self._open_database.salt
+        return blake2b(api_key.encode(), key=salt, digest_size=16).digest()
+
+    async def retain(self, retention: Retention) -> RemovedLines:
+        """Remove what need not be kept any longer, and make the file smaller."""
+        return await self._writer.run(apply_retention, self._open_database, retention)
+
+    # Reading back
+
+    async def read(
+        self,
+        service_id: int,
+        *,
+        start_at: dt.datetime | None = None,
+        end_at: dt.datetime | None = None,
+        deployment_id: int | None = None,
+        contains: str | None = None,
+        where: Callable[[StoredEntry], bool] | None = None,
+        last: int | None = None,
+    ) -> AsyncIterator[StoredEntry]:
+        """Read the lines of a service that are stored now, in order of ``created_at``.
+
+        See `Store.read`.
+        """
+        query = Query(
+            start_at=None if start_at is None else to_micros(start_at),
+            end_at=None if end_at is None else to_micros(end_at),
+            deployment_id=deployment_id,
+            contains=contains,
+        )
+        plan = await self._readers.run(reading.plan, service_id, query)
+
+        async def load(piece: reading.Piece) -> list[StoredEntry]:
+            rows = await self._readers.run(reading.load, self._path, service_id, piece, query)
+            entries = [row.entry(service_id, plan.service_name) for row in rows]
+            return entries if where is None else [entry for entry in entries if where(entry)]
+
+        if last is not None:
+            for entry in await _last(plan.pieces, load, last):
+                yield entry
+            return
+        pieces = sorted(plan.pieces, key=lambda piece: piece.first_at)
+        waiting: list[StoredEntry] = []
+        for number, piece in enumerate(pieces):
+            waiting = sorted(waiting + await load(piece), key=_by_time)
+            if number + 1 < len(pieces):
+                # What is older than all that is still to come can go.
+                ready = bisect_left(waiting, pieces[number + 1].first_at, key=_micros)
+            else:
+                ready = len(waiting)
+            for entry in waiting[:ready]:
+                yield entry
+            del waiting[:ready]
+
+    async def read_after(self, service_id: int, seq: int, limit: int) -> list[StoredEntry]:
+        """Read the lines that were kept after a line, in the order of keeping."""
+        return await self._readers.run(reading.read_after, self._path, service_id, seq, limit)
+
+    async def services(self) -> list[StoredService]:
+        """List the services that the store knows."""
+        return await self._readers.run(reading.services)
+
+    async def gaps(self, service_id: int | None = None) -> list[StoredGap]:
+        """List the gaps that were noted."""
+        return await self._readers.run(reading.gaps, service_id)
+
+    async def audit(self, *, thorough: bool = False) -> StoreAudit:
+        """Count what is stored, service by service."""
+        return await self._readers.run(partial(reading.audit, path=self._path, thorough=thorough))
+
+    # Forwarding
+
+    async def forward_positions(self, forwarder: str | None = None) -> list[ForwardPosition]:
+        """Tell how far forwarders are."""
+        return await self._readers.run(reading.forward_positions, forwarder)
+
+    async def forward_note(self, forwarder: str, place: str) -> str | None:
+        """Give what a forwarder noted with its last lines."""
+        return await self._readers.run(reading.forward_note, forwarder, place)
+
+    async def mark_forwarded(
+        self,
+        forwarder: str,
+        moves: Mapping[int, tuple[int, int]],
+        *,
+        rejected: Sequence[RejectedLines] = (),
+        place: str = "",
+        note: str | None = None,
+    ) -> bool:
+        """Move positions, note dead letters and the forwarder's note: all, or nothing."""
+        return await self._writer.run(
+            self._open_database.mark_forwarded, forwarder, moves, rejected, place, note
+        )
+
+    async def rejected(self, forwarder: str | None = None) -> list[RejectedLines]:
+        """List dead letters."""
+        return await self._readers.run(reading.rejected, forwarder)
+
+    async def resend(
+        self, forwarder: str, *, since: dt.datetime | None = None, rejected_only: bool = False
+    ) -> int:
+        """Move a forwarder back; to the begin of a block, where the lines are sealed."""
+        micros = None if since is None else to_micros(since)
+        return await self._writer.run(self._open_database.resend, forwarder, micros, rejected_only)
+
+
+class _Thread:
+    """Threads for one purpose, and what was given to them."""
+
+    def __init__(self, count: int, name: str) -> None:
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function there. If the caller is cancelled, it may run all the same."""
+        return await asyncio.wrap_future(self._executor.submit(function, *args, **kwargs))
+
+    def submit(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run a function there that nobody waits for, unless it is being closed."""
+        try:
+            self._executor.submit(function, *args, **kwargs)
+        except RuntimeError:  # closed
+            return
+
+    async def aclose(self, last: Callable[[], object]) -> None:
+        """Run one more function behind all others, and end the threads."""
+        try:
+            future = self._executor.submit(last)
+        except RuntimeError:
+            return  # it was closed before
+        self._executor.shutdown(wait=False)
+        await asyncio.wrap_future(future)
+
+
+class _Readers:
+    """Connections that can only read, each with a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._threads = _Thread(_READERS, "store-reader")
+
+    async def check(self) -> None:
+        """Find out whether the file can be read."""
+        await self.run(_do_nothing)
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        """Call a function with a connection, and with the arguments."""
+        return await self._threads.run(self._call, function, args)
+
+    async def aclose(self) -> None:
+        await self._threads.aclose(lambda: None)
+        while self._connections:
+            self._connections.pop().close()
+
+    def _call(self, function: Callable[..., T], args: tuple[object, ...]) -> T:
+        with translated_errors(self._path):
+            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+            if connection is None:
+                connection = self._local.connection = open_readonly(self._path)
+                self._connections.append(connection)
+            return function(connection, *args)
+
+
+def _do_nothing(_: sqlite3.Connection) -> None:
+    """Only open the connection."""
+
+
+async def _last(
+    pieces: Sequence[reading.Piece],
+    load: Callable[[reading.Piece], Awaitable[list[StoredEntry]]],
+    count: int,
+) -> list[StoredEntry]:
+    """Find the last lines, without reading more than has to be."""
+    found: list[StoredEntry] = []
+    for piece in sorted(pieces, key=lambda piece: piece.last_at, reverse=True) if count else ():
+        if len(found) >= count and to_micros(found[-count].created_at) > piece.last_at:
+            break
+        found = sorted(found + await load(piece), key=_by_time)
+    return found[-count:]
+
+
+def _by_time(entry: StoredEntry) -> tuple[dt.datetime, int]:
+    return entry.created_at, entry.seq
+
+
+def _micros(entry: StoredEntry) -> int:
+    return to_micros(entry.created_at)

@@ -1,0 +1,55 @@
+"""A store by its URL."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from .errors import StoreConfigError
+from .protocol import Store
+from .sqlite import SQLiteStore
+
+__all__ = ["open_store"]
+
+_FORMS = "sqlite:PATH or postgresql://USER@HOST/DATABASE"
+
+
+def open_store(url: str, *, read_only: bool = False, lease: float = 30.0) -> Store:
+    """Give the store of a URL; ``async with`` opens it.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:PATH`` or ``postgresql://...``.
+    read_only : bool, default False
+        Only read; what is not there is not made.
+    lease : float, default 30.0
+        Seconds for which a service belongs to a collector that is not heard of any more. A SQLite
+        store has one owner, and no leases.
+
+    Returns
+    -------
+    Store
+
+    Raises
+    ------
+    StoreConfigError
+        If the URL is no store's, or what it needs is not installed. Nothing was opened.
+    """
+    scheme, colon, rest = url.partition(":")
+    if not lease > 0:
+        raise StoreConfigError(f"a lease lasts more than 0 s, not {lease:g} s")
+    if scheme == "sqlite" and colon:
+        path = unquote(rest[2:]) if rest.startswith("///") else rest
+        if not path or path.startswith("//") or path == ":memory:":
+            raise StoreConfigError(f"{url} names no file: write sqlite:PATH")
+        return SQLiteStore(path, read_only=read_only)
+    if scheme in {"postgresql", "postgres"} and rest.startswith("//"):
+        try:
+            from .postgres import PostgresStore
+        except ImportError as exc:
+            raise StoreConfigError(
+                "a store in PostgreSQL needs psycopg: pip install 'aioservices-civis[postgresql]'"
+            ) from exc
+        return PostgresStore(url, read_only=read_only, lease=lease)
+    shown = url if "@" not in url else f"{scheme}:..."
+    raise StoreConfigError(f"{shown} is no store: write {_FORMS}")
