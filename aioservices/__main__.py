@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import importlib
 import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
+from types import FrameType
 
-from ._version import __version__
-
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 _HELP = """\
 Usage: aioservices COMMAND
@@ -19,9 +18,11 @@ Usage: aioservices COMMAND
   demo      start a small fleet on this machine, deploy it and follow its logs
   emulator  serve the API on this machine, for tests and for trying things out
 
-The other commands (list, get, deploy, redeploy, logs, watch) need the extra:
+The other commands (list, get, deploy, logs, watch and many more) need the
+packages of the extra `cli`: click and rich. Install them with the extra, as
+your installation of aioservices was made, for example:
 
-  pip install 'aioservices[cli]'
+  python -m pip install click rich
 """
 
 
@@ -31,21 +32,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Default: those that the program was started with.
+        Without the program's name. Default: those that the program was started with.
 
     Returns
     -------
     int
-        The exit status: 0, 1 if the work failed, 2 if it was asked for in a
-        wrong way, 130 after Ctrl-C.
+        The exit status: 0, 1 if the work failed, 2 for wrong usage, 130 after Ctrl-C.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    with _quiet_interrupt():
-        command_line = _command_line()
+    from aioservices.terminal.run import program
+
+    command_line = _command_line()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return program(lambda: command_line(given))
+
+
+def command() -> int:
+    """Run the command line as this process's only purpose: what the command `aioservices` calls.
+
+    Returns
+    -------
+    int
+        The exit status, as `main`.
+    """
     try:
-        return command_line(arguments)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return _until_interrupted()
+    except KeyboardInterrupt:  # at the very moment in which the handler changes
+        return _INTERRUPTED
+
+
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+def _until_interrupted() -> int:
+    """Run `main`; while it does not run, Ctrl-C ends the process at once.
+
+    As an exception it would come up in the middle of some module that is being imported, or
+    while the interpreter ends, and there be shown or swallowed as the module pleases.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return main()  # it is ignored, as after nohup
+    signal.signal(signal.SIGINT, _end_at_once)
+    # Everything is imported now, while Ctrl-C can do no harm.
+    importlib.import_module("aioservices.terminal.run")
+    _command_line()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return main()
+    finally:
+        signal.signal(signal.SIGINT, _end_at_once)
+
+
+def _end_at_once(number: int, _: FrameType | None) -> None:
+    os._exit(128 + number)
 
 
 def _command_line() -> Callable[[Sequence[str]], int]:
@@ -54,27 +92,6 @@ def _command_line() -> Callable[[Sequence[str]], int]:
 
         return command_line
     return _without_extra
-
-
-@contextlib.contextmanager
-def _quiet_interrupt() -> Generator[None, None, None]:
-    """Let Ctrl-C end the program at once, while it does nothing but import.
-
-    As an exception it would come up in the middle of some module, and there be
-    shown or swallowed as the module pleases.
-    """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield  # it is ignored, as after nohup, or somebody else's
-        return
-    try:
-        signal.signal(signal.SIGINT, lambda number, _: os._exit(128 + number))
-    except ValueError:  # not in the main thread, which gets the signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _without_extra(arguments: Sequence[str]) -> int:
@@ -92,13 +109,17 @@ def _without_extra(arguments: Sequence[str]) -> int:
             print(_HELP, end="")
             return 0
         case ["--version"]:
+            from ._version import __version__
+
             print(f"aioservices {__version__}")
             return 0
         case _:
-            hint = "this needs the command line's extra: pip install 'aioservices[cli]'"
+            hint = (
+                "this command needs the packages click and rich: python -m pip install click rich"
+            )
             print(f"aioservices: {hint}", file=sys.stderr)
             return 2
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -11,8 +11,8 @@ from typing import Any, TypeVar, cast
 import click
 
 from .connection import Connection
+from .console import coloured
 from .filters import FIELDS, Filter, Format, checked_template
-from .render import coloured
 from .times import Instant, parse_duration
 
 __all__ = ["DURATION", "INSTANT", "as_json", "connected", "examples", "line_options"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
-import sys
 import traceback
 import warnings
 from collections import Counter
@@ -21,6 +20,7 @@ from aioservices.http.url import validate_base_url
 from aioservices.tail import LogGap
 from aioservices.terminal.sanitize import one_line
 
+from .console import note
 from .errors import MISUSED, CommandError, explain, first_of
 from .times import in_words
 
@@ -127,7 +127,7 @@ class Connection:
             if wait is not None and wait >= _WORTH_TELLING:
                 # The session waits in silence for what it has been told.
                 said = f"the rate limit is reached: trying again in {in_words(wait)}"
-                print(f"aioservices: {said}", file=sys.stderr, flush=True)
+                note(said)
         return await call(services)
 
     async def now(self, services: Services) -> dt.datetime:
@@ -189,8 +189,7 @@ class _Notices(logging.Handler):
                 pass
         if not text:
             return
-        # Looked up each time: a live display stands in for it.
-        print(f"aioservices: {text}", file=sys.stderr, flush=True)
+        note(text)
         if record.exc_info:
             traceback.print_exception(record.exc_info[1])
 

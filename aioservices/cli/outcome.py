@@ -1,4 +1,4 @@
-"""What became of a deploy, in words; pure."""
+"""The outcome of a deploy, in words; pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aioservices.terminal.sanitize import one_line
 from .errors import explain
 from .times import in_words
 
-__all__ = ["Verdict", "judge", "summary"]
+__all__ = ["Outcome", "describe", "summary"]
 
 _LINES = 10  # of its log, for each that failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What became of the deploy of one service.
+class Outcome:
+    """The outcome of the deploy of one service.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Verdict:
         }
 
 
-def judge(outcome: DeployOutcome, name: str, *, waited: bool, url: str) -> Verdict:
+def describe(outcome: DeployOutcome, name: str, *, waited: bool, url: str) -> Outcome:
     """Put an outcome into words.
 
     Parameters
@@ -90,7 +90,7 @@ def judge(outcome: DeployOutcome, name: str, *, waited: bool, url: str) -> Verdi
 
     Returns
     -------
-    Verdict
+    Outcome
     """
     deployment = outcome.deployment
     state = deployment.state if deployment else None
@@ -112,7 +112,7 @@ def judge(outcome: DeployOutcome, name: str, *, waited: bool, url: str) -> Verdi
         case error:
             word = "refused"
             reason = " ".join((explain(error, url=url).text, *getattr(error, "__notes__", ())))
-    return Verdict(
+    return Outcome(
         service_id=outcome.service_id,
         name=name,
         word=word,
@@ -124,9 +124,9 @@ def judge(outcome: DeployOutcome, name: str, *, waited: bool, url: str) -> Verdi
     )
 
 
-def summary(verdicts: Sequence[Verdict], *, seconds: float) -> str:
+def summary(outcomes: Sequence[Outcome], *, seconds: float) -> str:
     """Sum up, in one line."""
-    words = [verdict.word for verdict in verdicts]
+    words = [outcome.word for outcome in outcomes]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
-    total = f"{len(verdicts)} service" + ("s" if len(verdicts) != 1 else "")
+    total = f"{len(outcomes)} service" + ("s" if len(outcomes) != 1 else "")
     return f"{total}: {counts}, in {in_words(max(1, seconds))}"

@@ -1,4 +1,4 @@
-"""The board on a terminal that shows how far a fleet's deploy is."""
+"""The progress of a fleet's deploy on a terminal; plain lines where there is none."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Self
 import anyio
 from anyio.abc import TaskGroup
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from aioservices.api.models import Deployment
-from aioservices.terminal.output import write_while_read
+from aioservices.terminal.output import stdout
 
-from .outcome import Verdict
-from .render import console, state_style
+from .console import has_cursor, rendered, state_style
+from .outcome import Outcome
 from .times import in_words
 
-__all__ = ["Board"]
+__all__ = ["DeployProgress"]
 
 _RESERVE = 4  # lines of the terminal that stay free
 _REDRAWN_EVERY = 0.25  # seconds
@@ -30,39 +29,31 @@ _STATE_WIDTH = 9
 _GAP = 2  # between two columns
 
 
-class Board:
-    """What is under way, below the lines of what is done; plain lines where there is no terminal.
+class DeployProgress:
+    """What is under way, below a line for each service that is done.
+
+    Nothing here waits for the terminal: the deploys go on although nobody reads it.
 
     Parameters
     ----------
     names : mapping of int to str
         The services.
+    started : mapping of int to Deployment or None
+        The deployments that were asked for, by service; it grows while they are.
     """
 
-    def __init__(self, names: Mapping[int, str]) -> None:
+    def __init__(self, names: Mapping[int, str], started: Mapping[int, Deployment | None]) -> None:
         self._names = names
-        self._done: list[Verdict] = []
-        self._started: Mapping[int, Deployment | None] = {}
+        self._started = started
+        self._done: list[Outcome] = []
         self._since: dict[int, float] = {}
-        self._console = console()
-        self._live: Live | None = None
+        self._output = stdout()
         self._drawing: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
-            # What is to be told on standard error stays there, unless it is this terminal.
-            self._live = Live(
-                console=self._console,
-                get_renderable=self._draw,
-                # A thread that draws would come between the lines that are told: they would be
-                # drawn over, or rows of the board left among them.
-                auto_refresh=False,
-                redirect_stderr=console(stderr=True).is_terminal,
-                transient=True,
-            )
-            self._live.start()
+        if has_cursor(self._output):
             self._drawing = await anyio.create_task_group().__aenter__()
-            self._drawing.start_soon(self._redraw, self._live)
+            self._drawing.start_soon(self._draw_again_and_again)
         return self
 
     async def __aexit__(
@@ -71,48 +62,44 @@ class Board:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._live is None or self._drawing is None:
+        if self._drawing is None:
             return
         self._drawing.cancel_scope.cancel()
         try:
             await self._drawing.__aexit__(exc_type, exc, traceback)
         finally:
-            self._live.stop()
+            self._output.footer(())
 
-    def follow(self, started: Mapping[int, Deployment | None]) -> None:
-        """Show these deployments, from now on."""
-        self._started = started
+    def show(self, outcome: Outcome) -> None:
+        """Print the outcome of one service, to stay."""
+        self._done.append(outcome)
+        line = Text(outcome.line)
+        style = "red" if not outcome.is_good else state_style(outcome.state)
+        line.stylize(style, 0, len(outcome.word))
+        self._output.post(rendered(line))
+        self._draw()
 
-    async def tell(self, verdict: Verdict) -> None:
-        """Print what became of one, to stay."""
-        self._done.append(verdict)
-        line = Text(verdict.line)
-        style = "red" if not verdict.is_good else state_style(verdict.state)
-        line.stylize(style, 0, len(verdict.word))
-        if self._live is not None:
-            self._console.print(line, soft_wrap=True)
-            self._live.refresh()
-            return
-        with self._console.capture() as captured:
-            self._console.print(line, soft_wrap=True)
-        await write_while_read(captured.get())
-
-    async def _redraw(self, live: Live) -> None:
+    async def _draw_again_and_again(self) -> None:
         while True:
-            live.refresh()
+            self._draw()
             await anyio.sleep(_REDRAWN_EVERY)
 
-    def _draw(self) -> RenderableType:
+    def _draw(self) -> None:
+        if self._drawing is not None:
+            width = self._output.columns
+            self._output.footer(rendered(self._picture(width), width=width).splitlines())
+
+    def _picture(self, width: int) -> RenderableType:
         now = time.monotonic()
-        done = {verdict.service_id for verdict in self._done}
+        done = {outcome.service_id for outcome in self._done}
         under_way = [each for each in list(self._started) if each not in done]
         for each in under_way:
             self._since.setdefault(each, now)
         waiting = len(self._names) - len(done) - len(under_way)
-        shown = under_way[: max(1, self._console.height - _RESERVE)]
+        shown = under_way[: max(1, self._output.rows - _RESERVE)]
         times = {each: in_words(now - self._since[each]) for each in shown}
         longest = max(map(len, times.values()), default=0)
-        room = self._console.width - _STATE_WIDTH - longest - 2 * _GAP
+        room = width - _STATE_WIDTH - longest - 2 * _GAP
         table = Table.grid(padding=(0, _GAP))
         # Only the name gives way where not everything fits.
         table.add_column(no_wrap=True, width=_STATE_WIDTH)
@@ -126,13 +113,13 @@ class Board:
                 Text(self._names[each]),
                 Text(times[each], style="dim"),
             )
-        failed = sum(not verdict.is_good for verdict in self._done)
+        failed = sum(not outcome.is_good for outcome in self._done)
         parts = [f"{len(done)}/{len(self._names)}"]
         parts += [f"{failed} failed"] if failed else []
         parts += [f"{len(under_way)} under way"] if under_way else []
         parts += [f"{waiting} to come"] if waiting else []
         bar = Table.grid(padding=(0, 1))
-        bar.add_column(width=max(8, min(24, self._console.width // 4)))
+        bar.add_column(width=max(8, min(24, width // 4)))
         bar.add_column(no_wrap=True, overflow="ellipsis")
         bar.add_row(ProgressBar(len(self._names), len(done)), Text(", ".join(parts)))
         return Group(table, bar) if shown else bar

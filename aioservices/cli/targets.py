@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -12,9 +14,10 @@ from aioservices.api.models import Service, ServiceSummary
 from aioservices.client import Services
 from aioservices.errors import RequestError
 
-from .matching import select
+from .errors import MISUSED, CommandError
+from .matching import select, terms_from_lines
 
-__all__ = ["Target", "find"]
+__all__ = ["Target", "decoded", "find", "with_standard_input"]
 
 Target: TypeAlias = Service | ServiceSummary
 
@@ -49,6 +52,43 @@ async def find(services: Services, terms: Sequence[str]) -> list[Target]:
     found.update(await _get_all(services, [key for key in ids_among(terms) if key not in found]))
     names = {key: target.name for key, target in found.items()}
     return [found[key] for key in select(terms, names)]
+
+
+def with_standard_input(terms: Sequence[str]) -> list[str]:
+    """Give the terms with those that standard input holds in place of each ``-``.
+
+    Raises
+    ------
+    CommandError
+        If standard input is not text, or there are no terms in the end.
+    """
+    if "-" not in terms:
+        return list(terms)
+    try:
+        read = terms_from_lines(decoded(sys.stdin.buffer.read()).splitlines())
+    except UnicodeDecodeError:
+        raise CommandError("standard input is not text", status=MISUSED) from None
+    given = [each for term in terms for each in (read if term == "-" else [term])]
+    if not given:
+        raise CommandError("standard input names no service", status=MISUSED)
+    return given
+
+
+def decoded(data: bytes) -> str:
+    """Decode a text that says by a byte order mark if it is not UTF-8, as files of Windows do.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If it is not text.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    text = data.decode("utf-8-sig")
+    if "\0" in text:
+        # UTF-16 without its mark, or no text at all: no name of a service holds a null.
+        raise UnicodeDecodeError("utf-8", data, 0, len(data), "it holds null characters")
+    return text
 
 
 async def _get_all(services: Services, ids: Iterable[int]) -> dict[int, Service]:

@@ -1,67 +1,304 @@
-"""Standard output, whose reader may be slow or gone, written to from an event loop."""
+r"""The standard streams, each written to by a thread of its own.
+
+Theory of operation
+-------------------
+A terminal that is stopped (Ctrl-S), a pager and a pipe that is full take no bytes, and a write to
+them blocks whoever makes it: an event loop would stand still, with all that it deploys and follows,
+and would not notice Ctrl-C. Whether a write will block cannot be known beforehand (`poll` tells it
+of pipes, not of terminals), and non-blocking mode belongs to the open file, which other programs
+share. So only a thread of its own writes to a stream. Everything else hands it text: `post` never
+waits, and `write` waits for room, so that a slow reader slows down what it reads.
+
+What waits is written as one piece. A *footer* is what a terminal shows below the last line: a
+progress display. It is redrawn under whatever is written, and frames that nobody could have seen
+are left out. Standard error is the same `Output` as standard output where both lead to the same
+place: then their lines stay in order, and notes appear above the footer.
+
+A stream that cannot be written to any more (its reader has gone, the disk is full) is remembered
+as `error`, and what comes later is dropped: whether that ends the program is for the program to
+say. A character that the stream's encoding lacks is written as an escape sequence, as ``\xe9``.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import io
 import os
 import select
+import stat
 import sys
+import threading
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import TextIO
 
 import anyio
 
-__all__ = ["discard", "write", "write_while_read"]
+__all__ = ["Output", "standard_streams", "stderr", "stdout"]
+
+_FULL = 256 * 1024  # characters that may wait before `write` does
+_PIECE = 64 * 1024  # bytes for one call of the operating system
+_READER_CHECKED_EVERY = 0.2  # seconds
 
 
-async def write(text: str) -> None:
-    """Write a text to standard output, and have it there when this returns.
-
-    Whoever reads it may be slow, or not read at all: as with a pager. Ctrl-C
-    must end the program then, too, which a blocking write would not allow.
+class Output:
+    """A standard stream.
 
     Parameters
     ----------
-    text : str
-
-    Raises
-    ------
-    BrokenPipeError
-        If nobody reads it any more.
+    stream : text file
+        What Python made of it. Its buffer must be empty.
     """
-    sys.stdout.flush()
-    if sys.platform == "win32":
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    descriptor = sys.stdout.fileno()
-    ready = select.poll()
-    ready.register(descriptor, select.POLLOUT)
-    left = memoryview(text.encode(sys.stdout.encoding, "backslashreplace"))
-    while left:
-        if not ready.poll(0):
-            await anyio.wait_writable(descriptor)
+
+    def __init__(self, stream: TextIO) -> None:
+        self.encoding = stream.encoding or "utf-8"
+        self.is_terminal = stream.isatty()
+        self._descriptor = stream.fileno()
+        self._changed = threading.Condition()
+        self._posted: list[str] = []
+        self._size = 0  # characters that wait, or are being written
+        self._footer: Sequence[str] = ()
+        self._drawn: Sequence[str] = ()  # the footer that the terminal shows
+        self._at_line_start = True
+        self._writing = False
+        self._error: OSError | None = None
+        self._thread: threading.Thread | None = None
+        self._wake_ups: list[Callable[[], None]] = []
+
+    @property
+    def error(self) -> OSError | None:
+        """Why nothing can be written any more; None while all is well."""
+        return self._error
+
+    @property
+    def columns(self) -> int:
+        """The width of the terminal, in cells; 80 where there is none."""
+        return self._terminal_size().columns
+
+    @property
+    def rows(self) -> int:
+        """The height of the terminal, in lines; 24 where there is none."""
+        return self._terminal_size().lines
+
+    def post(self, text: str) -> None:
+        """Have a text written behind everything that waits; never waits and never fails."""
+        with self._changed:
+            if text and self._error is None:
+                self._posted.append(text)
+                self._size += len(text)
+                self._start()
+
+    def footer(self, lines: Sequence[str]) -> None:
+        """Show these lines below everything that is written; none to take them away.
+
+        Parameters
+        ----------
+        lines : sequence of str
+            None of them wider than the terminal, and fewer than it has rows.
+        """
+        with self._changed:
+            self._footer = tuple(lines)
+            if self._error is None and self._footer != self._drawn:
+                self._start()
+
+    async def write(self, text: str) -> None:
+        """Have a text written behind everything that waits; wait as long as too much does.
+
+        Raises
+        ------
+        OSError
+            If nothing can be written any more; a `BrokenPipeError` if nobody reads it.
+        """
+        self.post(text)
+        await self._until(lambda: self._size <= _FULL)
+
+    async def flush(self) -> None:
+        """Wait until all is written.
+
+        Raises
+        ------
+        OSError
+            As `write`.
+        """
+        await self._until(self._is_idle)
+
+    async def until_unread(self) -> None:
+        """Wait until the reader of a pipe has gone; for ever, if this is not a pipe."""
+        mode = os.fstat(self._descriptor).st_mode
+        if not hasattr(select, "poll") or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            await anyio.sleep_forever()
+        poll = select.poll()
+        poll.register(self._descriptor, 0)  # what has gone wrong is told in any case
+        while not poll.poll(0):  # noqa: ASYNC110  # nothing tells when it happens
+            await anyio.sleep(_READER_CHECKED_EVERY)
+
+    def finish(self, patience: float | None = None) -> None:
+        """Wait until all is written, without an event loop.
+
+        Parameters
+        ----------
+        patience : float, optional
+            Seconds after which the rest is given up. Default: as long as it takes.
+        """
+        self.footer(())
+        with self._changed:
+            self._changed.wait_for(self._is_idle, patience)
+
+    def _terminal_size(self) -> os.terminal_size:
         try:
-            # So much fits at once where anything does.
-            count = os.write(descriptor, left[: select.PIPE_BUF])
-        except BlockingIOError:
-            continue
-        left = left[count:]
+            size = os.get_terminal_size(self._descriptor)
+        except OSError:
+            size = os.terminal_size((0, 0))
+        return os.terminal_size((size.columns or 80, size.lines or 24))
+
+    def _is_idle(self) -> bool:
+        return self._error is not None or not (
+            self._size or self._writing or self._footer != self._drawn
+        )
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the thread has made a condition true."""
+        while True:
+            with self._changed:
+                if self._error is not None:
+                    raise OSError(self._error.errno, self._error.strerror)
+                if condition():
+                    return
+                event = asyncio.Event()
+                self._wake_ups.append(partial(_set_in, asyncio.get_running_loop(), event))
+            await event.wait()
+
+    def _start(self) -> None:
+        """Have the thread look; called with the lock."""
+        if self._thread is None:
+            # A daemon: at the end of the program nobody waits for a write that blocks.
+            self._thread = threading.Thread(target=self._work, name="output", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._writing = False
+                self._wake_up()
+                while not self._posted and self._footer == self._drawn:
+                    self._changed.wait()
+                self._writing = True
+                text, size = self._take()
+            try:
+                self._put(text.encode(self.encoding, "backslashreplace"))
+            except OSError as exc:
+                with self._changed:
+                    self._error = exc
+                    self._wake_up()
+                return
+            with self._changed:
+                self._size -= size
+
+    def _wake_up(self) -> None:
+        """Tell whoever waits to look again; called with the lock."""
+        wake_ups, self._wake_ups = self._wake_ups, []
+        for wake_up in wake_ups:
+            wake_up()
+        self._changed.notify_all()
+
+    def _take(self) -> tuple[str, int]:
+        """Take all that waits, between the footer's old and new form; called with the lock."""
+        text = "".join(self._posted)
+        self._posted.clear()
+        erased = "\r\x1b[2K" + "\x1b[1A\x1b[2K" * (len(self._drawn) - 1) if self._drawn else ""
+        if text:
+            self._at_line_start = text.endswith("\n")
+        self._drawn = self._footer
+        # A line that is not at its end yet would be taken away together with the footer.
+        new_line = "" if self._at_line_start or not self._drawn else "\n"
+        self._at_line_start = self._at_line_start or bool(new_line)
+        return f"{erased}{text}{new_line}" + "\n".join(self._drawn), len(text)
+
+    def _put(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left[:_PIECE]) :]
+            except BlockingIOError:  # another program has made the open file non-blocking
+                select.select((), (self._descriptor,), ())
 
 
-async def write_while_read(text: str) -> None:
-    """Write as `write` does; once nobody reads any more, to nowhere.
+def _set_in(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has been closed, and nobody waits
+        loop.call_soon_threadsafe(event.set)
 
-    For commands whose work matters more than what they tell of it.
+
+class _Text(io.TextIOBase):
+    """An `Output` as the text file that everybody's `print` writes to."""
+
+    def __init__(self, output: Output, original: TextIO) -> None:
+        self.output = output
+        self._original = original
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.output.encoding
+
+    @property
+    def errors(self) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        return "backslashreplace"
+
+    def fileno(self) -> int:
+        return self._original.fileno()
+
+    def isatty(self) -> bool:
+        return self.output.is_terminal
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str, /) -> int:
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"write() takes a string, not {type(text).__name__}")
+        self.output.post(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: the thread writes as soon as it can, and an event loop must not wait."""
+
+
+@contextlib.contextmanager
+def standard_streams() -> Generator[tuple[Output, Output], None, None]:
+    """Have everything that is printed inside the block go through an `Output`.
+
+    Yields
+    ------
+    tuple of Output
+        Standard output and standard error: the same one where both lead to the same place.
     """
+    originals = sys.stdout, sys.stderr
+    for stream in originals:
+        with contextlib.suppress(OSError):
+            stream.flush()
+    out = Output(originals[0])
+    shared = os.path.sameopenfile(originals[0].fileno(), originals[1].fileno())
+    err = out if shared else Output(originals[1])
+    sys.stdout, sys.stderr = _Text(out, originals[0]), _Text(err, originals[1])
     try:
-        await write(text)
-    except BrokenPipeError:
-        discard()
+        yield out, err
+    finally:
+        sys.stdout, sys.stderr = originals
 
 
-def discard() -> None:
-    """Let standard output lead to nowhere from now on.
+def stdout() -> Output:
+    """Give standard output, inside `standard_streams`."""
+    return _output_of(sys.stdout)
 
-    What is still in Python's buffer would fail again, aloud, at exit.
-    """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+
+def stderr() -> Output:
+    """Give standard error, inside `standard_streams`."""
+    return _output_of(sys.stderr)
+
+
+def _output_of(stream: TextIO) -> Output:
+    # A library may have put something of its own in between, which is not to be trusted.
+    if not isinstance(stream, _Text):
+        raise TypeError("this is used inside `standard_streams` only")
+    return stream.output

@@ -1,50 +1,98 @@
-"""From a coroutine to the exit status of a program."""
+"""From a coroutine to a program with an exit status."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 
 import anyio
 
-from .output import discard
+from .output import standard_streams, stdout
 
-__all__ = ["run"]
+__all__ = ["program", "run"]
+
+_FAILED = 1
+_MISUSED = 2
+_INTERRUPTED = 128 + signal.SIGINT
+_PATIENCE = 1.0  # seconds that the last words have after a signal, where nobody may be reading
 
 
-def run(main: Callable[[], Awaitable[int]]) -> int:
-    """Run a program's coroutine until it ends, or a signal or a closed pipe ends it.
+def program(work: Callable[[], int]) -> int:
+    """Run a program whose output goes through `standard_streams`.
 
     Parameters
     ----------
-    main : callable
-        Gives a coroutine that returns an exit status. It is cancelled by
-        Ctrl-C, SIGTERM and SIGHUP.
+    work : callable
+        Returns an exit status.
 
     Returns
     -------
     int
-        The exit status: 128 and the signal's number after a signal, 0 when
-        whoever read the output has read enough.
+        That exit status; 130 after Ctrl-C, 1 if not all of the output could be written although
+        its reader had not gone, 2 if there is no standard output.
+    """
+    if not _have_streams():
+        return _MISUSED
+    with standard_streams() as (out, err):
+        try:
+            status = work()
+        except KeyboardInterrupt:
+            status = _INTERRUPTED
+        try:
+            out.finish(_PATIENCE if status >= 128 else None)
+            if out.error is not None and not isinstance(out.error, BrokenPipeError):
+                status = status or _FAILED
+                _complain(f"the output cannot be written: {out.error.strerror}")
+            err.finish(_PATIENCE if status >= 128 else None)
+        except KeyboardInterrupt:
+            return _INTERRUPTED
+    return status
+
+
+def run(main: Callable[[], Awaitable[int]], *, ends_unread: bool = False) -> int:
+    """Run a coroutine until it ends, or a signal or a closed pipe ends it.
+
+    Parameters
+    ----------
+    main : callable
+        Gives a coroutine that returns an exit status. It is cancelled by Ctrl-C, SIGTERM and
+        SIGHUP.
+    ends_unread : bool, default False
+        Whether it is cancelled, too, as soon as nobody reads the standard output any more, even
+        if nothing is written: for programs that do nothing but write.
+
+    Returns
+    -------
+    int
+        The exit status: 128 and the signal's number after a signal, 0 when whoever read the
+        output has read enough.
     """
     try:
-        return anyio.run(_run, main)
+        return anyio.run(_run, main, ends_unread)
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return _INTERRUPTED
 
 
-async def _run(main: Callable[[], Awaitable[int]]) -> int:
+async def _run(main: Callable[[], Awaitable[int]], ends_unread: bool) -> int:
     status = 0
     signals = _Signals()
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(signals.heed, group.cancel_scope)
+            group.start_soon(signals.honour, group.cancel_scope)
+            if ends_unread:
+                group.start_soon(_cancel_unread, group.cancel_scope)
             status = await main()
             group.cancel_scope.cancel()
     except* BrokenPipeError:
-        discard()
+        pass
     return status if signals.received is None else 128 + signals.received
+
+
+async def _cancel_unread(scope: anyio.CancelScope) -> None:
+    await stdout().until_unread()
+    scope.cancel()
 
 
 class _Signals:
@@ -53,7 +101,7 @@ class _Signals:
     def __init__(self) -> None:
         self.received: int | None = None
 
-    async def heed(self, scope: anyio.CancelScope) -> None:
+    async def honour(self, scope: anyio.CancelScope) -> None:
         if sys.platform == "win32":  # its Ctrl-C comes as KeyboardInterrupt
             return
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
@@ -61,3 +109,23 @@ class _Signals:
                 self.received = number
                 scope.cancel()
                 return
+
+
+def _have_streams() -> bool:
+    """Replace standard streams that are closed; without an output nothing can be done.
+
+    Otherwise a socket would get the number of such a stream, and with it what is written there.
+    """
+    closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
+    for name in closed:  # the lowest number that is free is that of the stream
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        if name != "stdout":
+            stream = open(nowhere, "r" if name == "stdin" else "w", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+    if "stdout" in closed:
+        _complain("standard output is closed: send it to /dev/null if nobody is to read it")
+    return "stdout" not in closed
+
+
+def _complain(text: str) -> None:
+    print(f"aioservices: {text}", file=sys.stderr)

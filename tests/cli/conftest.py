@@ -16,6 +16,7 @@ import pytest
 
 from aioservices.emulator import Emulator
 
+INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "COVERAGE_PROCESS_START")
 PROGRAM = [sys.executable, "-W", "error", "-m", "aioservices"]
 
 
@@ -37,7 +38,8 @@ class Cli:
         self.emulator = emulator
 
     def environment(self, **others: str) -> dict[str, str]:
-        inherited = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "COLUMNS"}}
+        # The variables of the machine must not matter: no colours, proxies, keys or buffering.
+        inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
         return (
             inherited
             | {
@@ -49,16 +51,17 @@ class Cli:
             | others
         )
 
-    async def run(self, *arguments: str, input: str = "", **environment: str) -> Ended:
+    async def run(self, *arguments: str, input: str | bytes = "", **environment: str) -> Ended:
         """Run it in pipes, to its end."""
         with anyio.fail_after(60):
             done = await anyio.run_process(
                 [*PROGRAM, *arguments],
-                input=input.encode(),
+                input=input if isinstance(input, bytes) else input.encode(),
                 check=False,
                 env=self.environment(**environment),
             )
-        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+        encoding = environment.get("PYTHONIOENCODING", "utf-8")
+        return Ended(done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding))
 
     async def run_unread(self, *arguments: str) -> Ended:
         """Run it in a pipe that nobody reads any more."""

@@ -100,7 +100,9 @@ async def test_a_person_is_asked_before_many(
     for number in range(11):
         emulator.add_service(f"web-{number}")
     with cli.terminal("deploy", "web-*") as terminal:
-        await terminal.until("Deploy 11 services? [y/N]")
+        asked = await terminal.until("? [y/N] ")
+        assert "Deploy 11 services: web-0 (1), " in asked
+        assert " and 1 more? " in asked
         terminal.type(answer)
         ended = await terminal.end()
     assert ended.status == status, ended
@@ -246,6 +248,25 @@ async def test_only_an_id_is_taken_for_one(cli: Cli, emulator: Emulator, line: s
     assert (ended.status, ended.output, ended.errors.count("\n")) == (2, "", 1)
     assert "standard input" in ended.errors
     assert emulator.deploys == {}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-with-mark"])
+async def test_standard_input_may_be_in_any_unicode_encoding(
+    cli: Cli, emulator: Emulator, encoding: str
+) -> None:
+    emulator.add_service("größe")
+    text, _, mark = encoding.partition("-with-")
+    data = ("\ufeff" * bool(mark) + "größe\r\n").encode(text)
+    ended = await cli.run("deploy", "-", "--dry-run", input=data)
+    assert (ended.status, ended.output) == (0, "would deploy größe (1), now not deployed\n"), ended
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"\x80abc", "web".encode("utf-16-le"), b"\x00"])
+async def test_standard_input_that_is_not_text_is_refused(
+    cli: Cli, emulator: Emulator, data: bytes
+) -> None:
+    ended = await cli.run("deploy", "-", input=data)
+    assert (ended.status, ended.errors) == (2, "aioservices: standard input is not text\n")
 
 
 async def test_an_id_may_be_written_as_a_string(cli: Cli, emulator: Emulator) -> None:

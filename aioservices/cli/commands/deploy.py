@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from aioservices.api.models import Service, ServiceSummary
 from aioservices.cli.arguments import DURATION, as_json, connected, examples
+from aioservices.cli.confirm import confirm
 from aioservices.cli.connection import Connection
-from aioservices.cli.errors import FAILED, MISUSED, CommandError
-from aioservices.cli.matching import terms_from_lines
-from aioservices.cli.outcome import Verdict, judge, summary
-from aioservices.cli.progress import Board
-from aioservices.cli.targets import Target, find
+from aioservices.cli.console import note
+from aioservices.cli.errors import FAILED
+from aioservices.cli.outcome import Outcome, describe, summary
+from aioservices.cli.progress import DeployProgress
+from aioservices.cli.targets import Target, find, with_standard_input
 from aioservices.client import Services
 from aioservices.fleet import DeployRun
-from aioservices.terminal.output import write_while_read
+from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line, printable
 
@@ -105,7 +105,7 @@ def _deploy(
     timeout: float,
     as_json: bool,
 ) -> int:
-    wanted = _with_standard_input(terms)
+    wanted = with_standard_input(terms)
     targets: list[Target] = []
 
     async def look() -> int:
@@ -120,8 +120,8 @@ def _deploy(
     if dry_run:
         _show_plan(targets, names, verb=verb, as_json=as_json)
         return 0
-    if len(names) > _MANY and not yes:
-        _ask(len(names), verb)
+    if len(names) > _MANY:
+        confirm(verb, _called(names), kind="service", yes=yes)
 
     def start(services: Services) -> DeployRun:
         return services.deploy_many(
@@ -134,59 +134,40 @@ def _deploy(
 
     async def work() -> int:
         async with connection.open() as services:
-            tell = _tell_json if as_json else None
             return await _see_through(
-                start(services), names, waited=not no_wait, url=connection.base_url, tell=tell
+                start(services), names, waited=not no_wait, url=connection.base_url, as_json=as_json
             )
 
     return run(work)
 
 
 async def _see_through(
-    deploys: DeployRun,
-    names: Mapping[int, str],
-    *,
-    waited: bool,
-    url: str,
-    tell: Callable[[Verdict], Awaitable[None]] | None,
+    deploys: DeployRun, names: Mapping[int, str], *, waited: bool, url: str, as_json: bool
 ) -> int:
-    """Deploy, show what becomes of it, and sum up."""
+    """Deploy, show the outcomes, and sum up."""
     begun = time.monotonic()
-    verdicts: list[Verdict] = []
+    outcomes: list[Outcome] = []
+    out = stdout()
 
-    async def go(tell: Callable[[Verdict], Awaitable[None]]) -> None:
+    async def go(show: Callable[[Outcome], None]) -> None:
         async with deploys:
-            async for outcome in deploys:
-                verdict = judge(outcome, names[outcome.service_id], waited=waited, url=url)
-                verdicts.append(verdict)
-                await tell(verdict)
+            async for each in deploys:
+                outcome = describe(each, names[each.service_id], waited=waited, url=url)
+                outcomes.append(outcome)
+                show(outcome)
 
     try:
-        if tell is not None:
-            await go(tell)
+        if as_json:
+            await go(lambda outcome: out.post(json.dumps(outcome.to_json()) + "\n"))
         else:
-            async with Board(names) as board:
-                board.follow(deploys.started)
-                await go(board.tell)
-            await _sum_up(verdicts, seconds=time.monotonic() - begun)
+            async with DeployProgress(names, deploys.started) as progress:
+                await go(progress.show)
+            out.post(_conclusion(outcomes, seconds=time.monotonic() - begun))
     finally:
-        if len(verdicts) < len(names):
-            told = {verdict.service_id for verdict in verdicts}
+        if len(outcomes) < len(names):
+            told = {outcome.service_id for outcome in outcomes}
             _tell_interrupted(deploys, {each: names[each] for each in names if each not in told})
-    return 0 if all(verdict.is_good for verdict in verdicts) else FAILED
-
-
-def _with_standard_input(terms: Sequence[str]) -> list[str]:
-    if "-" not in terms:
-        return list(terms)
-    try:
-        read = terms_from_lines(sys.stdin)
-    except UnicodeDecodeError:
-        raise CommandError("standard input is no text", status=MISUSED) from None
-    given = [each for term in terms for each in (read if term == "-" else [term])]
-    if not given:
-        raise CommandError("standard input names no service", status=MISUSED)
-    return given
+    return 0 if all(outcome.is_good for outcome in outcomes) else FAILED
 
 
 def _show_plan(
@@ -201,48 +182,35 @@ def _show_plan(
         state = deployment.state if deployment else None
         if as_json:
             plan = {"service_id": each.id, "service_name": each.name, "state": state}
-            click.echo(json.dumps(plan))
+            print(json.dumps(plan))
         else:
             now = one_line(state or "not deployed")
-            click.echo(f"would {verb} {names[each.id]} ({each.id}), now {now}")
+            print(f"would {verb} {names[each.id]} ({each.id}), now {now}")
 
 
-def _ask(count: int, verb: str) -> None:
-    """Have a person confirm.
-
-    Raises
-    ------
-    CommandError
-        If there is nobody, or they say no.
-    """
-    if not sys.stdin.isatty():
-        raise CommandError(
-            f"this would {verb} {count} services: say --yes if it should, or look with --dry-run",
-            status=MISUSED,
-        )
-    if not click.confirm(f"{verb.capitalize()} {count} services?", err=True):
-        raise CommandError("nothing was done", status=FAILED)
-
-
-async def _tell_json(verdict: Verdict) -> None:
-    await write_while_read(json.dumps(verdict.to_json()) + "\n")
-
-
-async def _sum_up(verdicts: Sequence[Verdict], *, seconds: float) -> None:
-    """Print why some failed, with the end of their logs, then how many are how."""
+def _conclusion(outcomes: Sequence[Outcome], *, seconds: float) -> str:
+    """Say again what failed, with the end of its log, then how many came to what."""
     lines: list[str] = []
-    for verdict in verdicts:
-        if verdict.logs:
-            lines += ["", f"Last lines of {verdict.name} ({verdict.service_id}):"]
-            for message in verdict.logs:
-                lines += [f"  {line}" for line in printable(message).split("\n")]
-    if len(verdicts) > 1:
-        lines += ["", summary(verdicts, seconds=seconds)]
-    await write_while_read("".join(f"{line}\n" for line in lines))
+    for outcome in outcomes:
+        if not outcome.is_good and len(outcomes) > 1:
+            lines += ["", outcome.line]
+        elif outcome.logs:
+            lines.append("")
+        if outcome.logs:
+            lines.append("  The last lines of its log:")
+            for message in outcome.logs:
+                lines += [f"    {line}" for line in printable(message).split("\n")]
+    if len(outcomes) > 1:
+        lines += ["", summary(outcomes, seconds=seconds)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _called(names: Mapping[int, str]) -> list[str]:
+    return [f"{name} ({each})" for each, name in names.items()]
 
 
 def _tell_interrupted(deploys: DeployRun, left: Mapping[int, str]) -> None:
-    """Say what became of the services of which nothing was told yet."""
+    """Say what is known of the services whose outcome has not been shown yet."""
     made, unknown = deploys.made, deploys.unknown
     surely = [each for each in left if each in made]
     perhaps = [each for each in left if each in unknown]
@@ -254,4 +222,4 @@ def _tell_interrupted(deploys: DeployRun, left: Mapping[int, str]) -> None:
     text = f"interrupted: {len(surely)} of {len(left)} {services} were deployed, and go on"
     text += f": {named(surely)}" if surely else ""
     text += f"; perhaps these were, too: {named(perhaps)}" if perhaps else ""
-    click.echo(f"aioservices: {text}", err=True)
+    note(text)

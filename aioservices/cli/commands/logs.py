@@ -11,6 +11,7 @@ import click
 from aioservices.api.models import TailedEntry
 from aioservices.cli.arguments import INSTANT, connected, examples, line_options
 from aioservices.cli.connection import Connection
+from aioservices.cli.console import note
 from aioservices.cli.cursor_file import CursorFile
 from aioservices.cli.errors import MISUSED, CommandError
 from aioservices.cli.filters import Filter, Format
@@ -18,7 +19,7 @@ from aioservices.cli.targets import Target, find
 from aioservices.cli.times import Instant
 from aioservices.client import Services
 from aioservices.tail import LogCursor, LogTail
-from aioservices.terminal.output import write
+from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 
 __all__ = ["logs"]
@@ -91,8 +92,8 @@ def logs(
             target = _only(found, service)
             resume = place.load(target.id, deployment_id) if place else None
             if target.current_deployment is None and deployment_id is None:
-                note = "it was never deployed" + (": waiting for its first line" * follow)
-                click.echo(f"aioservices: service {target.id} has no log, {note}", err=True)
+                waiting = ": waiting for its first line" * follow
+                note(f"service {target.id} has no log, it was never deployed{waiting}")
                 if not follow:
                     return 0
             now = begin = end = None
@@ -109,7 +110,7 @@ def logs(
             await log.show(resume, begin, follow=follow)
         return 0
 
-    return run(main)
+    return run(main, ends_unread=True)
 
 
 def _only(found: list[Target], term: str) -> Target:
@@ -214,7 +215,7 @@ class _Log:
 
     async def _write(self, entries: list[TailedEntry] | deque[TailedEntry]) -> None:
         if entries:
-            await write("".join(self._shown(entry, self._name) for entry in entries))
+            await stdout().write("".join(self._shown(entry, self._name) for entry in entries))
 
 
 def _beginnings(

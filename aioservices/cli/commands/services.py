@@ -13,10 +13,10 @@ from aioservices.api.matching import matches
 from aioservices.api.models import JSON, Service, ServiceSummary, to_dict
 from aioservices.cli.arguments import as_json, connected, examples
 from aioservices.cli.connection import Connection
-from aioservices.cli.render import service_shown, services_shown
+from aioservices.cli.console import note, service_shown, services_shown
 from aioservices.cli.targets import find
 from aioservices.client import Services
-from aioservices.terminal.output import write
+from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 
 __all__ = ["get_services", "list_services"]
@@ -83,11 +83,11 @@ def list_services(
         async with connection.open() as services:
             listed = await connection.reach(services, found)
         if as_json:
-            await write("".join(json.dumps(to_dict(service)) + "\n" for service in listed))
+            await stdout().write("".join(json.dumps(to_dict(service)) + "\n" for service in listed))
         elif listed:
-            await write(services_shown(listed, now=dt.datetime.now(dt.UTC)))
+            await stdout().write(services_shown(listed, now=dt.datetime.now(dt.UTC)))
         else:
-            click.echo("no services found", err=True)
+            note("no services found")
         return 0
 
     return run(main)
@@ -123,10 +123,12 @@ def get_services(
                 if not isinstance(service, Service):  # from the listing, which leaves much out
                     service = await services.get(target.id)
                 if as_json:
-                    await write(json.dumps(_shown(service, show_secrets=show_secrets)) + "\n")
+                    await stdout().write(
+                        json.dumps(_shown(service, show_secrets=show_secrets)) + "\n"
+                    )
                     continue
-                shown = service_shown(service, now=dt.datetime.now(dt.UTC))
-                await write(("\n" if number else "") + shown)
+                facts = service_shown(service, now=dt.datetime.now(dt.UTC))
+                await stdout().write(("\n" if number else "") + facts)
         return 0
 
     return run(main)

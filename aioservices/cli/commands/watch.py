@@ -10,12 +10,13 @@ import click
 from aioservices.api.matching import is_pattern, matches
 from aioservices.cli.arguments import DURATION, INSTANT, connected, examples, line_options
 from aioservices.cli.connection import Connection
+from aioservices.cli.console import note
 from aioservices.cli.filters import Filter, Format
 from aioservices.cli.targets import find
 from aioservices.cli.times import Instant
 from aioservices.client import Services
 from aioservices.fleet import LogWatch
-from aioservices.terminal.output import write
+from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 
 __all__ = ["watch"]
@@ -79,7 +80,7 @@ def watch(
             ids = [target.id for target in targets]
         elif not await connection.reach(services, lambda view: _any(view, name)):
             fits = f" fits {name!r}" if name else " is there"
-            click.echo(f"aioservices: no running service{fits} yet: waiting for one", err=True)
+            note(f"no running service{fits} yet: waiting for one")
         return services.watch_logs(
             ids, name=name, start_at=begin, refresh=refresh, hold_back=hold_back
         )
@@ -88,10 +89,10 @@ def watch(
         async with connection.open() as services, await begun(services) as lines:
             async for line in lines:
                 if chosen.passes(line.entry):
-                    await write(shown(line.entry, line.service_name))
+                    await stdout().write(shown(line.entry, line.service_name))
         return 0
 
-    return run(main)
+    return run(main, ends_unread=True)
 
 
 async def _any(services: Services, pattern: str | None) -> bool:

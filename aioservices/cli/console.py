@@ -1,24 +1,35 @@
-"""How things look on a terminal."""
+"""How things look on a terminal, and in a pipe."""
 
 from __future__ import annotations
 
 import datetime as dt
+import io
 import os
-import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
 
+import click
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from aioservices.api.models import Service, ServiceSummary
+from aioservices.terminal.output import Output, stderr, stdout
 from aioservices.terminal.sanitize import one_line
 
 from .times import in_words
 
-__all__ = ["coloured", "console", "service_shown", "services_shown", "state_style", "summary_of"]
+__all__ = [
+    "coloured",
+    "encodable",
+    "has_cursor",
+    "note",
+    "rendered",
+    "service_shown",
+    "services_shown",
+    "state_style",
+    "summary_of",
+]
 
 _STATE_STYLES = {
     "running": "green",
@@ -39,30 +50,68 @@ _COLUMNS = {
     "REPOSITORY": 130,
 }
 _GAP = 2  # between two columns
+_ENDLESS = 1_000_000  # cells
+_ELLIPSIS = "…"
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Make a console on which nothing in a text is taken for markup.
+def note(text: str) -> None:
+    """Tell something on standard error, in a line of its own."""
+    stderr().post(f"aioservices: {text}\n")
 
-    ``FORCE_COLOR`` gives a pipe colours, and does not make it a terminal: what
-    reads it has no width, and no cursor to move.
-    """
-    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    forced = not is_terminal and os.environ.get("FORCE_COLOR")
-    return _Console(
-        stderr=stderr,
-        markup=False,
-        emoji=False,
-        highlight=False,
-        force_terminal=is_terminal,
-        color_system="standard" if forced else "auto",
-    )
+
+def has_cursor(output: Output) -> bool:
+    """Tell whether lines that were written can be replaced."""
+    return output.is_terminal and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
 def coloured() -> bool:
-    """Whether colours may be used on standard output."""
-    out = console()
-    return out.color_system is not None and not out.no_color
+    """Tell whether colours may be used on standard output.
+
+    ``--color`` decides; without it ``NO_COLOR`` and ``FORCE_COLOR`` do; else a terminal has them.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.color is not None:
+        return context.color
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or has_cursor(stdout())
+
+
+def rendered(renderable: RenderableType, *, width: int | None = None) -> str:
+    """Give what standard output gets of something, with its last line feed.
+
+    Parameters
+    ----------
+    renderable : rich renderable
+        Nothing in a text is taken for markup.
+    width : int, optional
+        Where lines end. Default: they are as long as they are.
+    """
+    colours = coloured()
+    console = Console(
+        # What stands here is never written anywhere; its encoding decides what bars are made of.
+        file=io.TextIOWrapper(io.BytesIO(), encoding=stdout().encoding, errors="backslashreplace"),
+        width=_ENDLESS if width is None else width,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        force_terminal=colours,
+        color_system="standard" if colours else None,
+        legacy_windows=False,
+        _environ={},
+    )
+    with console.capture() as captured:
+        console.print(renderable, soft_wrap=width is None)
+    return encodable(captured.get())
+
+
+def encodable(text: str) -> str:
+    """Give a text with ellipses that standard output can show; they are one cell wide in any."""
+    try:
+        _ELLIPSIS.encode(stdout().encoding)
+    except UnicodeEncodeError:
+        return text.replace(_ELLIPSIS, "~")
+    return text
 
 
 def state_style(state: str | None) -> str:
@@ -80,10 +129,10 @@ def services_shown(services: Sequence[ServiceSummary], *, now: dt.datetime) -> s
         To which ages refer.
     """
     rows = [_row(service, now) for service in services]
-    out = console()
+    out = stdout()
     if not out.is_terminal:
         return _aligned([list(_COLUMNS), *rows])
-    shown = [index for index, least in enumerate(_COLUMNS.values()) if out.width >= least]
+    shown = [index for index, least in enumerate(_COLUMNS.values()) if out.columns >= least]
     names = list(_COLUMNS)
     widths = [max(cell_len(row[index]) for row in [names, *rows]) for index in shown]
     table = Table(
@@ -91,7 +140,7 @@ def services_shown(services: Sequence[ServiceSummary], *, now: dt.datetime) -> s
         pad_edge=False,
         header_style="bold",
         # Where not everything fits, the columns with a ratio share what the others leave.
-        expand=sum(widths) + _GAP * (len(shown) - 1) > out.width,
+        expand=sum(widths) + _GAP * (len(shown) - 1) > out.columns,
     )
     for index in shown:
         table.add_column(
@@ -105,13 +154,13 @@ def services_shown(services: Sequence[ServiceSummary], *, now: dt.datetime) -> s
         cells = [Text(row[index]) for index in shown]
         cells[2].stylize(state_style(row[2]))
         table.add_row(*cells)
-    return _rendered(out, table)
+    return rendered(table, width=out.columns)
 
 
 def service_shown(service: Service, *, now: dt.datetime) -> str:
     """Give everything about one service, a line a fact."""
     facts = list(summary_of(service, now=now))
-    out = console()
+    out = stdout()
     if not out.is_terminal:
         return _aligned(facts)
     table = Table.grid(padding=(0, 2))
@@ -119,7 +168,7 @@ def service_shown(service: Service, *, now: dt.datetime) -> str:
     table.add_column(overflow="fold")
     for name, value in facts:
         table.add_row(name, Text(value, style=state_style(value) if name == "state" else ""))
-    return _rendered(out, table)
+    return rendered(table, width=out.columns)
 
 
 def summary_of(service: Service, *, now: dt.datetime) -> Iterable[Sequence[str]]:
@@ -155,14 +204,6 @@ def summary_of(service: Service, *, now: dt.datetime) -> Iterable[Sequence[str]]
     return [(name, one_line(str(fact))) for name, fact in facts.items() if fact not in (None, "")]
 
 
-class _Console(Console):
-    """A console that leaves it to the program what a closed pipe means."""
-
-    def on_broken_pipe(self) -> NoReturn:
-        # Else it would be a SystemExit, in the middle of whatever runs.
-        raise BrokenPipeError
-
-
 def _row(service: ServiceSummary, now: dt.datetime) -> list[str]:
     deployment = service.current_deployment
     state = deployment.state if deployment else "not deployed"
@@ -192,12 +233,6 @@ def _ago(instant: dt.datetime | None, now: dt.datetime) -> str | None:
 
 def _joined(separator: str, *parts: object) -> str | None:
     return separator.join(str(part) for part in parts if part is not None) or None
-
-
-def _rendered(out: Console, table: Table) -> str:
-    with out.capture() as captured:
-        out.print(table)
-    return captured.get()
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

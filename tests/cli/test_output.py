@@ -1,0 +1,178 @@
+"""Where the output goes: a reader that is slow, gone or stopped, a full disk, any encoding."""
+
+import signal
+import subprocess
+
+import anyio
+import pytest
+
+from aioservices.emulator import Emulator
+
+from .conftest import PROGRAM, Cli
+from .screen import shown_on
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+async def test_a_terminal_that_nobody_reads_does_not_stop_the_deploys(
+    cli: Cli, emulator: Emulator, options: list[str]
+) -> None:
+    names = [f"{number}-{'x' * 200}" for number in range(300)]
+    for name in names:
+        emulator.add_service(name)
+    command = ["deploy", "*", "--yes", "--no-wait", *options]
+    with cli.terminal(*command) as terminal:
+        with anyio.fail_after(60):
+            while emulator.deploys.total() < len(names):
+                await anyio.sleep(0.05)
+        assert terminal.process.poll() is None  # the terminal has not taken all of it
+        terminal.process.send_signal(signal.SIGINT)
+        with anyio.fail_after(30):
+            status = await anyio.to_thread.run_sync(terminal.process.wait)
+    assert status == 128 + signal.SIGINT
+
+
+async def test_a_signal_ends_a_deploy_although_nobody_reads_its_terminal(cli: Cli) -> None:
+    async with Emulator(pending_for=600) as emulator:
+        cli.emulator = emulator
+        for number in range(40):
+            emulator.add_service(f"{number}-{'x' * 200}")
+        with cli.terminal("deploy", "*", "--yes", columns=200, rows=60) as terminal:
+            with anyio.fail_after(60):
+                while emulator.deploys.total() < 40:
+                    await anyio.sleep(0.05)
+            await anyio.sleep(1)  # some frames of the progress fill the terminal
+            terminal.process.send_signal(signal.SIGTERM)
+            with anyio.fail_after(30):
+                status = await anyio.to_thread.run_sync(terminal.process.wait)
+    assert status == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+async def test_characters_that_the_output_lacks_are_escaped(
+    cli: Cli, emulator: Emulator, encoding: str
+) -> None:
+    emulator.add_service("日本-ü")
+    emulator.log(1, "5 €")
+    ended = await cli.run("deploy", "日本-ü", PYTHONIOENCODING=encoding)
+    assert ended.status == 0, ended
+    shown = "日本-ü".encode(encoding, "backslashreplace").decode(encoding)
+    assert ended.output.startswith(f"running   {shown} (1), ")
+    for command in ("list", "get", "logs"):
+        arguments = [command, *(["1"] if command != "list" else [])]
+        ended = await cli.run(*arguments, PYTHONIOENCODING=encoding)
+        assert (ended.status, ended.errors) == (0, "")
+    with cli.terminal("deploy", "1", columns=40, PYTHONIOENCODING=encoding) as terminal:
+        assert (await terminal.end()).status == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        [],
+        ["logs", "--help"],
+        ["list"],
+        ["list", "--json"],
+        ["get", "1"],
+        ["deploy", "1", "--dry-run"],
+        ["deploy", "1"],
+        ["emulator", "--help"],
+    ],
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+async def test_a_full_disk_is_told_in_one_line(
+    cli: Cli, emulator: Emulator, arguments: list[str], unbuffered: str
+) -> None:
+    emulator.add_service("web")
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            ["sh", "-c", '"$@" >/dev/full', "sh", *PROGRAM, *arguments],
+            check=False,
+            env=cli.environment(PYTHONUNBUFFERED=unbuffered),
+        )
+    assert done.stderr.decode() == (
+        "aioservices: the output cannot be written: No space left on device\n"
+    )
+    assert done.returncode == 1
+    assert emulator.deploys.total() == (arguments == ["deploy", "1"])
+
+
+async def test_a_full_disk_is_told_by_what_runs_until_a_signal(cli: Cli) -> None:
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$@" >/dev/full', "sh", *PROGRAM, "emulator", "--services", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=cli.environment(),
+    )
+    assert process.stderr is not None
+    try:
+        # The key that it made up: from then on it serves.
+        line = await anyio.to_thread.run_sync(process.stderr.readline)
+        assert line.startswith("export ")
+        process.send_signal(signal.SIGTERM)
+        _, errors = await anyio.to_thread.run_sync(process.communicate)
+    finally:
+        process.kill()
+        process.wait()
+    assert errors == "aioservices: the output cannot be written: No space left on device\n"
+
+
+async def until_it_follows(emulator: Emulator, process: "subprocess.Popen[str]") -> None:
+    assert process.stdout is not None
+    emulator.log(1, "the first")
+    assert "the first" in await anyio.to_thread.run_sync(process.stdout.readline)
+
+
+@pytest.mark.parametrize("command", [["logs", "web", "-f"], ["watch", "web"]])
+async def test_following_ends_with_its_reader_although_no_line_comes(
+    cli: Cli, emulator: Emulator, command: list[str]
+) -> None:
+    emulator.add_service("web", deployed=True)
+    process = cli.start(*command)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        await until_it_follows(emulator, process)
+        process.stdout.close()
+        with anyio.fail_after(30):
+            status = await anyio.to_thread.run_sync(process.wait)
+        assert (status, process.stderr.read()) == (0, "")
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+async def test_notes_stay_in_order_with_lines_that_go_to_the_same_place(
+    cli: Cli, emulator: Emulator
+) -> None:
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            ["sh", "-c", '"$@" 2>&1', "sh", *PROGRAM, "list", "-v"],
+            check=False,
+            env=cli.environment(),
+        )
+    *before, last = done.stdout.decode().splitlines()
+    assert last == "aioservices: no services found"
+    assert any("GET" in line for line in before)
+
+
+async def test_a_closed_standard_error_is_no_output(cli: Cli) -> None:
+    done = subprocess.run(
+        ["sh", "-c", '"$@" 2>&-', "sh", *PROGRAM, "--version"],
+        stdout=subprocess.PIPE,
+        check=False,
+        env=cli.environment(),
+    )
+    assert (done.returncode, done.stdout.split()[0]) == (0, b"aioservices")
+
+
+async def test_a_board_that_was_drawn_is_taken_away_again(cli: Cli) -> None:
+    async with Emulator(pending_for=0.5) as emulator:
+        cli.emulator = emulator
+        emulator.add_service("web")
+        with cli.terminal("deploy", "web", NO_COLOR="1") as terminal:
+            ended = await terminal.end()
+    [line] = shown_on(ended.output, rows=24)
+    assert line.startswith("running   web (1), ")
