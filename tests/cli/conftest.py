@@ -16,7 +16,6 @@ import pytest
 
 from aioservices.emulator import Emulator
 
-INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "COVERAGE_PROCESS_START")
 PROGRAM = [sys.executable, "-W", "error", "-m", "aioservices"]
 
 
@@ -38,10 +37,8 @@ class Cli:
         self.emulator = emulator
 
     def environment(self, **others: str) -> dict[str, str]:
-        # The variables of the machine must not matter: no colours, proxies, keys or buffering.
-        inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
         return (
-            inherited
+            os.environ
             | {
                 "CIVIS_API_KEY": self.emulator.api_key,
                 "CIVIS_API_ENDPOINT": self.emulator.url,

@@ -38,7 +38,8 @@ async def test_what_fails_is_told_with_the_end_of_its_log(cli: Cli, emulator: Em
     emulator.add_service("good")
     ended = await cli.run("deploy", "refused", "good")
     assert ended.status == 1
-    assert any(line.startswith("refused   refused (1), ") for line in ended.lines)
+    told = [line for line in ended.lines if line.startswith("refused   refused (1), ")]
+    assert len(told) == 2  # when it happens, and again in the end
     assert ended.lines[-1].startswith("2 services: 1 refused, 1 running, in ")
 
 
