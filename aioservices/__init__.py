@@ -1,156 +1,33 @@
-"""Asynchronous client for the Civis Platform services API."""
+"""Asynchronous client for the Civis Platform services API.
 
-from aioservices.api.models import (
-    Credential,
-    Dependency,
-    Deployment,
-    DeploymentSummary,
-    LogEntry,
-    NewToken,
-    Notifications,
-    Project,
-    Recurrence,
-    Schedule,
-    Service,
-    ServiceSummary,
-    Sharee,
-    ShareHolders,
-    Shares,
-    TailedEntry,
-    Token,
-    Transfer,
-    TransferredDependency,
-    User,
-    to_dict,
-)
-from aioservices.api.pagination import Paginator
-from aioservices.api.params import (
-    NewServiceAttributes,
-    NotificationsAttributes,
-    RecurrenceAttributes,
-    ScheduleAttributes,
-    ServiceAttributes,
-)
-from aioservices.api.search import ServiceSearch
-from aioservices.http.options import Attempt, RequestInfo, ResponseInfo
-from aioservices.http.ratelimit import RateLimit
-from aioservices.http.response import RawResponse
-from aioservices.http.retry import RetryPolicy
+The public names are those of `aioservices._public`. They are imported when the first of them is
+asked for: a program such as ``python -m aioservices`` imports this package before any code of its
+own runs, and until then could not decide what Ctrl-C does.
+"""
 
-from ._version import __version__
-from .client import Services
-from .errors import (
-    APIError,
-    AuthenticationError,
-    BadRequestError,
-    ConflictError,
-    ConnectionFailedError,
-    CursorFileError,
-    DeploymentFailedError,
-    DeploymentTimeoutError,
-    MalformedEntryWarning,
-    MissingAPIKeyError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitedError,
-    RequestError,
-    RequestTimeoutError,
-    ResponseDecodeError,
-    ResponseTooLargeError,
-    ServerError,
-    ServicesError,
-    SessionClosedError,
-    UnprocessableError,
-)
-from .fleet import DeployOutcome, DeployRun, LogWatch, Sink, WatchedEntry
-from .tail import (
-    CursorFile,
-    DeploymentEnded,
-    DeploymentStarted,
-    GapFound,
-    LogCursor,
-    LogGap,
-    LogTail,
-    OutageEnded,
-    OutageStarted,
-    TailEvent,
-    TailStatus,
-    UnknownState,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "APIError",
-    "Attempt",
-    "AuthenticationError",
-    "BadRequestError",
-    "ConflictError",
-    "ConnectionFailedError",
-    "Credential",
-    "CursorFile",
-    "CursorFileError",
-    "Dependency",
-    "DeployOutcome",
-    "DeployRun",
-    "Deployment",
-    "DeploymentEnded",
-    "DeploymentFailedError",
-    "DeploymentStarted",
-    "DeploymentSummary",
-    "DeploymentTimeoutError",
-    "GapFound",
-    "LogCursor",
-    "LogEntry",
-    "LogGap",
-    "LogTail",
-    "LogWatch",
-    "MalformedEntryWarning",
-    "MissingAPIKeyError",
-    "NewServiceAttributes",
-    "NewToken",
-    "NotFoundError",
-    "Notifications",
-    "NotificationsAttributes",
-    "OutageEnded",
-    "OutageStarted",
-    "Paginator",
-    "PermissionDeniedError",
-    "Project",
-    "RateLimit",
-    "RateLimitedError",
-    "RawResponse",
-    "Recurrence",
-    "RecurrenceAttributes",
-    "RequestError",
-    "RequestInfo",
-    "RequestTimeoutError",
-    "ResponseDecodeError",
-    "ResponseInfo",
-    "ResponseTooLargeError",
-    "RetryPolicy",
-    "Schedule",
-    "ScheduleAttributes",
-    "ServerError",
-    "Service",
-    "ServiceAttributes",
-    "ServiceSearch",
-    "ServiceSummary",
-    "Services",
-    "ServicesError",
-    "SessionClosedError",
-    "ShareHolders",
-    "Sharee",
-    "Shares",
-    "Sink",
-    "TailEvent",
-    "TailStatus",
-    "TailedEntry",
-    "Token",
-    "Transfer",
-    "TransferredDependency",
-    "UnknownState",
-    "UnprocessableError",
-    "User",
-    "WatchedEntry",
-    "__version__",
-    "to_dict",
-]
+from ._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from ._public import *  # noqa: F403  # its `__all__` says what
+    from ._public import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> object:
+        import importlib
+        import sys
+
+        if name.startswith("_") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        public = importlib.import_module("aioservices._public")
+        globals().update({each: getattr(public, each) for each in ("__all__", *public.__all__)})
+        if name in globals():
+            return globals()[name]
+        # A module that was loaded together with the names, as `aioservices.errors`.
+        if (module := sys.modules.get(f"{__name__}.{name}")) is not None:
+            return module
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})

@@ -2,13 +2,14 @@
 
 import signal
 import subprocess
+from pathlib import Path
 
 import anyio
 import pytest
 
 from aioservices.emulator import Emulator
 
-from .conftest import PROGRAM, Cli
+from .conftest import PROGRAM, Cli, Ended
 from .screen import shown_on
 
 
@@ -176,3 +177,22 @@ async def test_a_board_that_was_drawn_is_taken_away_again(cli: Cli) -> None:
             ended = await terminal.end()
     [line] = shown_on(ended.output, rows=24)
     assert line.startswith("running   web (1), ")
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["aioservices.terminal.run", "anyio", "click", "rich", "msgspec", "aiohttp", "yarl"]
+    + ["aioservices.client", "aioservices.cli.app", "aioservices.cli.commands.logs"],
+)
+async def test_ctrl_c_while_a_module_is_imported_is_quiet(
+    cli: Cli, tmp_path: Path, module: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "def interrupt(event, arguments):\n"
+        f"    if event == 'import' and arguments[0] == {module!r}:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.addaudithook(interrupt)\n"
+    )
+    ended = await cli.run("list", PYTHONPATH=str(tmp_path))
+    assert ended == Ended(128 + signal.SIGINT, "", "")
