@@ -181,8 +181,16 @@ async def test_a_board_that_was_drawn_is_taken_away_again(cli: Cli) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["aioservices.terminal.run", "anyio", "click", "rich", "msgspec", "aiohttp", "yarl"]
-    + ["aioservices.client", "aioservices.cli.app", "aioservices.cli.commands.logs"],
+    [
+        "aioservices.terminal.run",
+        "anyio",
+        "click",
+        "rich",
+        "msgspec",
+        "aiohttp",
+        "aioservices.client",
+        "aioservices.cli.commands.logs",
+    ],
 )
 async def test_ctrl_c_while_a_module_is_imported_is_quiet(
     cli: Cli, tmp_path: Path, module: str
