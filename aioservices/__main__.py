@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import signal
@@ -39,11 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit status: 0, 1 if the work failed, 2 for wrong usage, 130 after Ctrl-C.
     """
-    from aioservices.terminal.run import program
-
-    command_line = _command_line()
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    return program(lambda: command_line(given))
+    return _loaded()(sys.argv[1:] if arguments is None else list(arguments))
 
 
 def command() -> int:
@@ -72,18 +67,24 @@ def _until_interrupted() -> int:
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return main()  # it is ignored, as after nohup
     signal.signal(signal.SIGINT, _end_at_once)
-    # Everything is imported now, while Ctrl-C can do no harm.
-    importlib.import_module("aioservices.terminal.run")
-    _command_line()
+    run = _loaded()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return main()
+        return run(sys.argv[1:])
     finally:
         signal.signal(signal.SIGINT, _end_at_once)
 
 
 def _end_at_once(number: int, _: FrameType | None) -> None:
     os._exit(128 + number)
+
+
+def _loaded() -> Callable[[Sequence[str]], int]:
+    """Import everything, and give what runs the command line."""
+    from aioservices.terminal.run import program
+
+    command_line = _command_line()
+    return lambda arguments: program(lambda: command_line(arguments))
 
 
 def _command_line() -> Callable[[Sequence[str]], int]:
