@@ -404,6 +404,7 @@ class Services(Endpoints):
         deployment_id: int,
         *,
         timeout: float = 600.0,
+        stay_up: float = 0.0,
         poll_interval: float = 1.0,
     ) -> Deployment:
         """Wait until a deployment runs.
@@ -418,7 +419,10 @@ class Services(Endpoints):
         deployment_id : int
             The deployment.
         timeout : float, default 600.0
-            Seconds to wait at most.
+            Seconds that it has to come up. They pass only while it can be looked at: what the rate
+            limit holds up does not count. Looks that fail are made for as long once more.
+        stay_up : float, default 0.0
+            Seconds for which it must then stay up: what crashes sooner has failed.
         poll_interval : float, default 1.0
             Seconds between two looks at first. They become ten times as many while nothing changes.
 
@@ -434,8 +438,10 @@ class Services(Endpoints):
             If it has ended; with its state message and the last lines of its log.
         DeploymentTimeoutError
             If it does not run in time. It may still come to run.
-        NotFoundError, PermissionDeniedError, AuthenticationError
-            If it cannot be seen.
+        NotFoundError
+            If it does not exist. As it may just have been made, this is believed after 5 s.
+        PermissionDeniedError, AuthenticationError
+            If it may not be seen.
 
         Examples
         --------
@@ -445,7 +451,12 @@ class Services(Endpoints):
             await services.wait_until_running(42, deployment.deployment_id)
         """
         return await wait_until_running(
-            self, id, deployment_id, timeout=timeout, poll_interval=poll_interval
+            self,
+            id,
+            deployment_id,
+            timeout=timeout,
+            stay_up=stay_up,
+            poll_interval=poll_interval,
         )
 
     def deploy_many(
@@ -456,6 +467,7 @@ class Services(Endpoints):
         concurrency: int = 20,
         wait: bool = True,
         timeout: float = 600.0,
+        stay_up: float = 0.0,
         settle: float = 10.0,
         poll_interval: float = 1.0,
     ) -> DeployRun:
@@ -477,7 +489,10 @@ class Services(Endpoints):
         wait : bool, default True
             Whether an outcome is known when the deployment runs; else when it has been made.
         timeout : float, default 600.0
-            Seconds that each deployment has to run, from when it was made.
+            Seconds that each deployment has to come up, from when it was made. They pass only while
+            it can be looked at: what the rate limit holds up does not count.
+        stay_up : float, default 0.0
+            Seconds for which it must then stay up: what crashes sooner has failed.
         settle : float, default 10.0
             Seconds during which a lost deploy is looked for before it is asked for again. A server
             that acts on a request later than that deploys twice.
@@ -490,7 +505,8 @@ class Services(Endpoints):
             An async iterator of :class:`DeployOutcome` in order of completion, and an async context
             manager that stops what is under way at its end. What was deployed is told by its
             attribute `made`, and what may have been, as no answer came, by `unknown`; `started`
-            has both, also afterwards. Deploying begins with the first step.
+            has both, also afterwards. Its `recheck` looks once more at what came up. Deploying
+            begins with the first step.
 
         Raises
         ------
@@ -512,8 +528,10 @@ class Services(Endpoints):
             concurrency=concurrency,
             wait=wait,
             timeout=timeout,
+            stay_up=stay_up,
             settle=settle,
             poll_interval=poll_interval,
+            retry=self._options.retry,
         )
 
     def watch_logs(

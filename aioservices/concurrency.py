@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -12,7 +12,7 @@ import anyio
 
 from .errors import SessionClosedError
 
-__all__ = ["BackgroundTasks", "Stream"]
+__all__ = ["BackgroundTasks", "Stream", "for_each"]
 
 T = TypeVar("T")
 
@@ -56,6 +56,39 @@ async def stop(*tasks: asyncio.Task[None]) -> None:
     if tasks:
         with anyio.CancelScope(shield=True):  # they were told to end, and nothing is left behind
             await asyncio.wait(tasks)
+
+
+async def for_each(
+    items: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_once: int
+) -> None:
+    """Do some work for each of several items; the first error ends it and is raised by itself.
+
+    Parameters
+    ----------
+    items : iterable
+        Taken in their order.
+    work : callable
+        Awaited with each of them.
+    at_once : int
+        How many are worked on at the same time.
+    """
+    todo = list(items)
+    queue = iter(todo)
+    errors: list[Exception] = []
+
+    async def worker() -> None:
+        try:
+            for item in queue:
+                await work(item)
+        except Exception as exc:  # raised below by itself, not in a group
+            errors.append(exc)
+            workers.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as workers:
+        for _ in range(min(at_once, len(todo))):
+            workers.start_soon(worker)
+    if errors:
+        raise errors[0]
 
 
 class Stream(Generic[T]):

@@ -1,35 +1,78 @@
-"""Deploying many services, each of them exactly once."""
+"""Deploying many services, each of them exactly once.
+
+A deploy is a POST that the server does not recognise when it is sent again: repeated blindly after
+its answer was lost, it deploys twice. So nothing is repeated before it is known that it had no
+effect. The outcome of a lost answer is found like this:
+
+1. Before the POST it is known which deployment the service had last: from the listing, or, if the
+   service shows none, from its own list of deployments, as a deleted one may leave older ones.
+2. The error of a POST says whether the server may have acted on it at all. A refusal, such as a 422
+   or a 503, and a connection that was never made have had no effect.
+3. Else looks at the service, spread over `settle` seconds, show a newer deployment if there is one:
+   that one is ours, as far as anyone can tell. A page of the listing answers for fifty services.
+4. A service that shows none is asked for its own list once more, just before the POST is repeated.
+   Only if that has none either, the POST had no effect. If it cannot be read, the service is given
+   up with an error: not knowing is no reason to ask again.
+
+For example: 300 services, and a proxy that answers 502 to 60 of the POSTs, half of which arrived.
+Two looks find the 30 that did, with six pages each; the other 30 cost a list and a POST each.
+
+When POST after POST has no effect, not one service is the trouble but all of them: then only a few
+are repeated, until one succeeds (see `CircuitBreaker`).
+
+What is assumed: a server acts on a request within `settle`, or never, and nobody else deploys the
+same services meanwhile.
+"""
+
+from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import TypeVar
 
 import anyio
 import msgspec
 
 from aioservices.api.models import Deployment, DeploymentSummary
-from aioservices.concurrency import BackgroundTasks, Stream
-from aioservices.errors import RequestError, ServicesError
+from aioservices.api.states import is_final
+from aioservices.concurrency import BackgroundTasks, Stream, for_each
+from aioservices.errors import (
+    APIError,
+    AuthenticationError,
+    ConnectionFailedError,
+    NotFoundError,
+    PermissionDeniedError,
+    RequestError,
+    ServicesError,
+    SessionClosedError,
+)
 from aioservices.http.options import Attempt
+from aioservices.http.retry import RetryPolicy, may_repeat
 from aioservices.validation import validate_int, validate_ints, validate_seconds
 
-from .discovery import Roster, Sight
+from .discovery import ServiceIndex, ServiceSnapshot, SharedLooks
+from .failure import as_services_error, failure_of
 from .history import newest_deployment, recent_deployments
-from .outcome import has_acted, look_delays, may_have_acted
-from .progress import complete, newest_since
+from .outcome import CircuitBreaker, LookSchedule, has_acted, may_have_acted
+from .progress import READ_LAG, complete, is_newer, newest_since
 from .session import Session
-from .wait import HOPELESS, Lookout
+from .wait import ONE_ATTEMPT, DeploymentWaiter, see_deployment
 
 __all__ = ["DeployOutcome", "DeployRun"]
 
 log = logging.getLogger(__name__)
 
-_REQUESTS = 3  # at most so many for a service, while none of them takes
+T = TypeVar("T")
+
+_REQUESTS = 3  # at most so many for a service, while none of them takes effect
+_AT_ONCE = 8
+_HOPELESS = (AuthenticationError, NotFoundError, PermissionDeniedError)
 
 
 class DeployOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the deploy of one service.
+    """The outcome of the deploy of one service.
 
     Attributes
     ----------
@@ -38,7 +81,7 @@ class DeployOutcome(msgspec.Struct, frozen=True, kw_only=True):
         The deployment that was made, as it was seen last; None if there is none, or none is known.
     error : ServicesError or None
         Why it does not run: a :class:`DeploymentFailedError` if it was made and failed, a
-        :class:`DeploymentTimeoutError` if it did not run in time, or what the call came to. None
+        :class:`DeploymentTimeoutError` if it did not run in time, or the error of the call. None
         if all is well.
     elapsed : float
         Seconds from when it was first asked for until this was known.
@@ -68,30 +111,48 @@ class DeployRun(Stream[DeployOutcome]):
         concurrency: int,
         wait: bool,
         timeout: float,
+        stay_up: float,
         settle: float,
         poll_interval: float,
+        retry: RetryPolicy,
     ) -> None:
         self._ids = tuple(dict.fromkeys(validate_ints(ids, "ids")))
         validate_int(concurrency, "concurrency", least=1)
         validate_seconds(timeout, "timeout")
+        validate_seconds(stay_up, "stay_up", zero=True)
         validate_seconds(poll_interval, "poll_interval")
         validate_seconds(settle, "settle", zero=True)
         self._started: dict[int, Deployment | None] = {}
-        work = _Deploys(
+        self._work = _Deploys(
             session,
             self._started,
             redeploy=redeploy,
             concurrency=concurrency,
             timeout=timeout if wait else None,
+            stay_up=stay_up,
             settle=settle,
             poll_interval=poll_interval,
+            retry=retry,
         )
-        super().__init__(tasks, partial(work.run, self._ids), buffer=len(self._ids))
+        super().__init__(tasks, partial(self._work.run, self._ids), buffer=len(self._ids))
 
     @property
     def ids(self) -> tuple[int, ...]:
         """The services, each once."""
         return self._ids
+
+    async def recheck(self) -> list[DeployOutcome]:
+        """Look once more at every service that came up, and give those that are not up any more.
+
+        ``GET /services``: a page for each 50 of them. To be called when the outcomes were read: a
+        service that crashes soon after it came up has counted as running until then.
+
+        Returns
+        -------
+        list of DeployOutcome
+            One with an error for each of these services, in no particular order.
+        """
+        return await self._work.recheck()
 
     @property
     def started(self) -> Mapping[int, Deployment | None]:
@@ -128,79 +189,157 @@ class _Deploys:
         redeploy: bool,
         concurrency: int,
         timeout: float | None,
+        stay_up: float,
         settle: float,
         poll_interval: float,
+        retry: RetryPolicy,
     ) -> None:
         self._session = session
         self._redeploy = redeploy
         self._started = started
         self._begun: dict[int, float] = {}
+        self._up: dict[int, DeployOutcome] = {}
         self._slots = anyio.CapacityLimiter(concurrency)
-        self._timeout = timeout
         self._settle = settle
-        self._roster = Roster(session)
-        self._lookout = Lookout(session, self._roster, poll_interval=poll_interval)
+        self._retry = retry
+        self._breaker = CircuitBreaker()
+        self._breaker_changed = anyio.Event()
+        self._index = ServiceIndex(session)
+        impatient = session.with_options(retry=ONE_ATTEMPT)
+        self._looks = SharedLooks(ServiceIndex(impatient), spacing=poll_interval / 2)
+        self._waiter: DeploymentWaiter | None = None
+        if timeout is not None:
+            self._waiter = DeploymentWaiter(
+                impatient,
+                self._looks,
+                timeout=timeout,
+                stay_up=stay_up,
+                poll_interval=poll_interval,
+                read_lag=max(settle, READ_LAG),
+            )
 
     async def run(
         self, ids: tuple[int, ...], send: Callable[[DeployOutcome], Awaitable[None]]
     ) -> None:
         """Deploy services, and send the outcome of each."""
-        sights = await self._look(ids)
-        async with anyio.create_task_group() as polling:
-            polling.start_soon(self._lookout.run)
+        async with anyio.create_task_group() as looking:
+            looking.start_soon(self._looks.run)
             async with anyio.create_task_group() as deploys:
                 for service_id in ids:
-                    deploys.start_soon(self._see_through, service_id, sights[service_id], send)
-            polling.cancel_scope.cancel()
+                    deploys.start_soon(self._deploy_one, service_id, send)
+            looking.cancel_scope.cancel()
 
-    async def _look(self, ids: Iterable[int]) -> dict[int, Sight | ServicesError]:
-        """Learn what there is before anything is deployed, with some patience."""
-        sights: dict[int, Sight | ServicesError] = {}
-        unseen = frozenset(ids)
-        for delay in look_delays(self._settle):
-            await anyio.sleep(delay)
-            try:
-                sights |= await self._roster.look(unseen)
-            except ServicesError as exc:
-                sights |= dict.fromkeys(unseen, exc)
-            unseen = frozenset(each for each in unseen if _may_be_seen_later(sights[each]))
-            if not unseen:
-                break
-        return sights
+    async def recheck(self) -> list[DeployOutcome]:
+        """See `DeployRun.recheck`."""
+        snapshots: dict[int, ServiceSnapshot | ServicesError] = {}
+        await self._index.fetch(self._up.keys(), snapshots.__setitem__)
+        outcomes: list[DeployOutcome] = []
 
-    async def _see_through(
-        self,
-        service_id: int,
-        sight: Sight | ServicesError,
-        send: Callable[[DeployOutcome], Awaitable[None]],
+        async def check(outcome: DeployOutcome) -> None:
+            error = await self._error_now(outcome, snapshots[outcome.service_id])
+            if error is not None:
+                outcomes.append(msgspec.structs.replace(outcome, error=error))
+
+        await for_each(list(self._up.values()), check, at_once=_AT_ONCE)
+        for each in outcomes:
+            del self._up[each.service_id]
+        return outcomes
+
+    async def _error_now(
+        self, outcome: DeployOutcome, snapshot: ServiceSnapshot | ServicesError
+    ) -> ServicesError | None:
+        """Tell why a deployment that was up is not any more, if so."""
+        made = outcome.deployment
+        if made is None or isinstance(snapshot, ServicesError):
+            return snapshot if isinstance(snapshot, ServicesError) else None
+        service_id, shown = outcome.service_id, snapshot.current_deployment
+        seen = await see_deployment(self._session, service_id, made.deployment_id, shown)
+        if isinstance(seen, ServicesError):
+            return seen
+        if is_final(seen.state):
+            return await failure_of(self._session, service_id, seen)
+        if shown is not None and is_newer(shown, seen):
+            reason = f"replaced by deployment {shown.deployment_id}"
+            return await failure_of(self._session, service_id, seen, reason)
+        return None
+
+    async def _deploy_one(
+        self, service_id: int, send: Callable[[DeployOutcome], Awaitable[None]]
     ) -> None:
         """Deploy a service, wait for it if that is wanted, and send its outcome."""
         deployment: Deployment | None = None
         error: ServicesError | None = None
         try:
-            deployment = await self._deploy(service_id, sight)
-        except ServicesError as exc:
-            error = exc
-        else:
-            if self._timeout is not None:
-                deployment, error = await self._lookout.wait(
-                    service_id, deployment, timeout=self._timeout
-                )
+            before = await self._find_last(service_id)
+            deployment = await self._deploy(service_id, before)
+            if self._waiter is not None:
+                deployment, error = await self._waiter.wait(service_id, deployment)
+        except Exception as exc:
+            error = as_services_error(exc)
+        finally:
+            self._change_breaker(partial(self._breaker.give_up, service_id))
         now = anyio.current_time()
         elapsed = now - self._begun.get(service_id, now)
-        await send(
-            DeployOutcome(
-                service_id=service_id, deployment=deployment, error=error, elapsed=elapsed
-            )
+        outcome = DeployOutcome(
+            service_id=service_id, deployment=deployment, error=error, elapsed=elapsed
         )
+        if error is None and self._waiter is not None:
+            self._up[service_id] = outcome
+        await send(outcome)
 
-    async def _deploy(self, service_id: int, sight: Sight | ServicesError) -> Deployment:
-        """Have one deployment made, whatever becomes of the answers."""
-        if isinstance(sight, ServicesError):
-            raise sight  # not knowing what there is, a lost answer could not be made good
-        before = sight.current_deployment
-        if before is None:  # there may be older ones all the same, which must not be taken for ours
-            before = await self._learn_newest(service_id)
+    async def _find_last(self, service_id: int) -> DeploymentSummary | None:
+        """Find the deployment that a service had last, before anything is deployed.
+
+        Not knowing what there is, a lost answer could not be made good.
+        """
+        snapshot = await self._see(service_id)
+        if snapshot.current_deployment is not None:
+            return snapshot.current_deployment
+        # There may be older ones all the same, which must not be taken for ours.
+        return await self._patiently(partial(newest_deployment, self._session, service_id))
+
+    async def _see(self, service_id: int) -> ServiceSnapshot:
+        """Look at a service, again if need be: as often as a call of the session would be made."""
+        begun_at = anyio.current_time()
+        schedule = LookSchedule(begun_at, self._settle)
+        delay = self._retry.base_delay
+        attempts = 0
+        while True:
+            look = await self._looks.look(service_id, due=schedule.due)
+            if not isinstance(look.snapshot, ServicesError):
+                return look.snapshot
+            attempts += 1
+            if schedule.is_last(look.begun_at):
+                delay = min(2 * delay, self._retry.max_delay)
+                schedule.due = anyio.current_time() + delay
+            if schedule.due - begun_at > self._patience_with(look.snapshot, attempts):
+                raise look.snapshot
+
+    def _patience_with(self, error: ServicesError, attempts: int) -> float:
+        """Seconds for which to repeat a request because of an error."""
+        if isinstance(error, AuthenticationError | PermissionDeniedError | SessionClosedError):
+            return 0.0
+        if isinstance(error, NotFoundError):  # it may just have been made
+            return READ_LAG
+        more = attempts < self._retry.max_attempts and _may_pass(error)
+        return max(self._settle, self._retry.max_elapsed if more else 0.0)
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call again and again, as long as it may succeed within the time to settle."""
+        schedule = LookSchedule(anyio.current_time(), self._settle)
+        while True:
+            await anyio.sleep_until(schedule.due)
+            begun_at = anyio.current_time()
+            try:
+                async with self._slots:
+                    return await call()
+            except RequestError as exc:
+                is_given_up = isinstance(exc, _HOPELESS) or exc.attempts > 1
+                if is_given_up or schedule.is_last(begun_at):
+                    raise
+
+    async def _deploy(self, service_id: int, before: DeploymentSummary | None) -> Deployment:
+        """Have one deployment made, whatever happens to the answers."""
         requests = 0
         while True:
             requests += 1
@@ -209,30 +348,31 @@ class _Deploys:
                     self._begun.setdefault(service_id, anyio.current_time())
                     made = await self._post(service_id)
             except RequestError as exc:
-                found = await self._find(service_id, before, exc)
+                found = await self._find_made(service_id, before, exc)
                 if found is None:
                     self._started.pop(service_id, None)
                     if requests == _REQUESTS or not may_have_acted(exc):
                         raise
+                    if not await self._may_repeat(service_id):
+                        exc.add_note("It was not asked for again: the other deploys fail too.")
+                        raise
                     log.warning("%s; it had no effect: asking once more", exc)
                     continue
                 made = found
+            self._change_breaker(self._breaker.succeed)
             self._started[service_id] = made
             return made
 
-    async def _learn_newest(self, service_id: int) -> DeploymentSummary | None:
-        """Learn which deployment a service had last, with some patience."""
-        delays = look_delays(self._settle)
-        next(delays)  # none before the first look
-        while True:
-            try:
-                async with self._slots:
-                    return await newest_deployment(self._session, service_id)
-            except RequestError as exc:
-                delay = next(delays, None)
-                if delay is None or not _may_be_seen_later(exc):
-                    raise
-            await anyio.sleep(delay)
+    async def _may_repeat(self, service_id: int) -> bool:
+        """Tell whether to ask for a deploy again; waits while others probe whether that helps."""
+        while (decision := self._breaker.may_repeat(service_id)) is None:
+            await self._breaker_changed.wait()
+        return decision
+
+    def _change_breaker(self, change: Callable[[], None]) -> None:
+        change()
+        self._breaker_changed.set()
+        self._breaker_changed = anyio.Event()
 
     async def _post(self, service_id: int) -> Deployment:
         """Ask for a deployment, and record whether there may be one."""
@@ -247,10 +387,10 @@ class _Deploys:
         elif attempt.error is not None and not may_have_acted(attempt.error):
             self._started.pop(service_id, None)
 
-    async def _find(
+    async def _find_made(
         self, service_id: int, before: DeploymentSummary | None, error: RequestError
     ) -> Deployment | None:
-        """Look whether a call that failed has made a deployment all the same.
+        """Find the deployment that a call has made although it failed, if there is one.
 
         Raises
         ------
@@ -259,40 +399,42 @@ class _Deploys:
         """
         if not may_have_acted(error):
             return None
-        trouble: RequestError | None = None
-        for delay in look_delays(self._settle):
-            await anyio.sleep(delay)
+        self._breaker.fail()
+        newest = await self._watch_for_newer(service_id, before)
+        if newest is None:
+            # Where the service itself shows another one or none, its own list has the last word.
+            own = partial(recent_deployments, self._session, service_id)
             try:
-                newest = await self._newest_since(before, service_id)
-            except RequestError as exc:
-                trouble = exc
-                continue
-            trouble = None
-            if newest is not None:
-                log.info("%s; deployment %d has come of it", error, newest.deployment_id)
-                return complete(newest)
-        if trouble is not None:
-            error.add_note(f"Whether the service was deployed is not known: {trouble}")
-            raise error from trouble
+                newest = newest_since(before, await self._patiently(own))
+            except ServicesError as exc:
+                error.add_note(f"Whether the service was deployed is not known: {exc}")
+                raise error from exc
+        if newest is not None:
+            log.info("%s; it made deployment %d", error, newest.deployment_id)
+            return complete(newest)
         if has_acted(error):
             error.add_note("The service shows no new deployment, although there must be one.")
             raise error
         return None
 
-    async def _newest_since(
-        self, before: DeploymentSummary | None, service_id: int
+    async def _watch_for_newer(
+        self, service_id: int, before: DeploymentSummary | None
     ) -> DeploymentSummary | None:
-        """Look for a new deployment, in both places where it may show."""
-        listed = await recent_deployments(self._session, service_id)
-        newest = newest_since(before, listed)
-        if newest is None:
-            current = (await self._session.get(service_id)).current_deployment
-            newest = newest_since(before, () if current is None else (current,))
-        return newest
+        """Look at a service for as long as a new deployment may yet appear."""
+        schedule = LookSchedule(anyio.current_time(), self._settle)
+        while True:
+            look = await self._looks.look(service_id, due=schedule.due)
+            if not isinstance(look.snapshot, ServicesError):
+                shown = look.snapshot.current_deployment
+                newest = newest_since(before, () if shown is None else (shown,))
+                if newest is not None:
+                    return newest
+            if schedule.is_last(look.begun_at):
+                return None
 
 
-def _may_be_seen_later(sight: Sight | ServicesError) -> bool:
-    # What the session repeated until it gave up is given up here too.
-    return (
-        isinstance(sight, RequestError) and not isinstance(sight, HOPELESS) and sight.attempts == 1
-    )
+def _may_pass(error: ServicesError) -> bool:
+    """Whether a call that failed so may succeed when it is repeated."""
+    if isinstance(error, APIError):
+        return may_repeat("GET", status=error.status)
+    return isinstance(error, ConnectionFailedError)

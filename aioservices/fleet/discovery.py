@@ -1,31 +1,50 @@
-"""What services are doing now, learnt from as few requests as will do."""
+"""What services are doing now, learnt with as few requests as will do.
 
+A page of the listing shows fifty services for the price of one. `ServiceIndex` remembers on which
+page each service was, so that only those pages are fetched again. `SharedLooks` lets any number of
+tasks, each with a service of its own and its own time for the next look, share these pages: a page
+that is fetched for one of its services is news for all who wait for another one of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from operator import attrgetter
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
+
+import anyio
 
 from aioservices.api.models import Service, ServiceSummary
 from aioservices.api.pagination import DEFAULT_PAGE_SIZE, Page, PagePlan, read_page
-from aioservices.errors import RequestError, ServicesError
+from aioservices.concurrency import for_each
+from aioservices.errors import ServicesError
 
+from .failure import as_services_error
 from .session import Session
-from .workers import work_through
 
-__all__ = ["Roster", "Sight"]
+__all__ = ["Look", "ServiceIndex", "ServiceSnapshot", "SharedLooks"]
 
-Sight: TypeAlias = Service | ServiceSummary
+ServiceSnapshot: TypeAlias = Service | ServiceSummary
+Found: TypeAlias = Callable[[int, ServiceSnapshot | ServicesError], None]
 
 _AT_ONCE = 8
 _FEW = 3  # so few services are asked for one by one at once
-_FEWEST_STRAYS = 10
 
 
-class Roster:
-    """Looks at services, fifty with one request where the listing shows them.
+class _Place(NamedTuple):
+    """A page of the listing of ordinary services, or of that of hidden ones."""
 
-    It remembers on which page each service was, and fetches only these pages again. A service
-    that the listing does not show, as a hidden one, is asked for by itself. So is every service
-    when there are fewer of them than pages to search.
+    hidden: bool
+    number: int
+
+
+class ServiceIndex:
+    """Looks at services, fifty with one request where a listing shows them.
+
+    A service that neither listing shows, such as an archived one, is asked for by itself. So is
+    every service when there are fewer of them than pages to search.
 
     Parameters
     ----------
@@ -35,92 +54,190 @@ class Roster:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._unhurried = session.with_options(background=True)
-        self._page_of: dict[int, int] = {}
-        self._strays: dict[int, None] = {}  # those that were not looked at for longest come first
+        self._place_of: dict[int, _Place] = {}
+        self._unlisted: set[int] = set()
 
-    async def look(
-        self, wanted: AbstractSet[int], *, thrifty: bool = False
-    ) -> dict[int, Sight | ServicesError]:
+    async def fetch(self, wanted: AbstractSet[int], found: Found) -> None:
         """Look at services.
+
+        ``GET /services``, the pages that show them, and ``GET /services/{id}`` for the others
 
         Parameters
         ----------
         wanted : set of int
             Their identifiers.
-        thrifty : bool, default False
-            Whether to give way to other calls, and to see only some at a time of the services
-            that the listing does not show.
-
-        Returns
-        -------
-        dict
-            By identifier the service, or why it could not be seen.
-
-        Raises
-        ------
-        ServicesError
-            If the listing could not be read.
+        found : callable
+            Given each of them as soon as it is seen, or the error for which it could not be. It is
+            given the other services of the pages too.
         """
-        session = self._unhurried if thrifty else self._session
-        seen: dict[int, Sight | ServicesError] = {}
+        seen: set[int] = set()
 
-        async def turn(number: int) -> None:
-            await self._fetch(session, number, seen)
+        def record(service_id: int, snapshot: ServiceSnapshot | ServicesError) -> None:
+            seen.add(service_id)
+            found(service_id, snapshot)
+
+        async def refetch(place: _Place) -> None:
+            try:
+                await self._fetch_page(place, record)
+            except Exception as exc:
+                for each in wanted:
+                    if self._place_of.get(each) == place:
+                        record(each, as_services_error(exc))
 
         async def visit(service_id: int) -> None:
-            self._strays[service_id] = self._strays.pop(service_id)  # the last in turn again
             try:
-                seen[service_id] = await session.get(service_id)
-            except RequestError as exc:
-                seen[service_id] = exc
+                record(service_id, await self._session.get(service_id))
+            except Exception as exc:
+                record(service_id, as_services_error(exc))
 
-        pages = {self._page_of[each] for each in wanted if each in self._page_of}
-        await work_through(sorted(pages), turn, at_once=_AT_ONCE)
-        unplaced = wanted - seen.keys() - self._strays.keys()
-        if len(unplaced) > _FEW:
-            await self._search(session, unplaced, seen)
-        for each in sorted(unplaced - seen.keys()):
-            self._page_of.pop(each, None)
-            self._strays[each] = None
-        strays = [each for each in self._strays if each in wanted]
-        if thrifty:
-            strays = strays[: max(_FEWEST_STRAYS, len(pages))]
-        await work_through(strays, visit, at_once=_AT_ONCE)
-        return {each: seen[each] for each in wanted if each in seen}
+        places = {self._place_of[each] for each in wanted if each in self._place_of}
+        await for_each(sorted(places), refetch, at_once=_AT_ONCE)
+        for hidden in (False, True):
+            unplaced = wanted - seen - self._unlisted
+            if len(unplaced) <= _FEW:
+                break
+            try:
+                await self._search(unplaced, seen, record, hidden=hidden)
+            except Exception as exc:
+                for each in unplaced - seen:
+                    record(each, as_services_error(exc))
+        for each in wanted - seen:
+            self._place_of.pop(each, None)
+            self._unlisted.add(each)
+        await for_each(sorted(wanted - seen), visit, at_once=_AT_ONCE)
 
     async def _search(
-        self, session: Session, unplaced: AbstractSet[int], seen: dict[int, Sight | ServicesError]
+        self, unplaced: AbstractSet[int], seen: AbstractSet[int], record: Found, *, hidden: bool
     ) -> None:
-        """Read the listing until all are found, or asking for each of the others is cheaper."""
+        """Read a listing until all are found, or asking for each of the others is cheaper."""
         pages: dict[int, Page[ServiceSummary]] = {}
 
-        async def turn(number: int) -> None:
-            pages[number] = await self._fetch(session, number, seen)
+        async def fetch(number: int) -> None:
+            pages[number] = await self._fetch_page(_Place(hidden, number), record)
 
         plan = PagePlan()
-        while missing := unplaced - seen.keys():
+        while missing := unplaced - seen:
             numbers = plan.next_batch()
             if not numbers or numbers.start > len(missing):
                 break
-            await work_through(numbers, turn, at_once=_AT_ONCE)
+            await for_each(numbers, fetch, at_once=_AT_ONCE)
             for number in numbers:
                 plan.admit(number, pages[number], attrgetter("id"))
 
-    async def _fetch(
-        self, session: Session, number: int, seen: dict[int, Sight | ServicesError]
-    ) -> Page[ServiceSummary]:
-        """Fetch a page of the listing."""
-        response = await session.raw.list(
+    async def _fetch_page(self, place: _Place, record: Found) -> Page[ServiceSummary]:
+        response = await self._session.raw.list(
+            hidden=place.hidden or None,
             # In this order a page stays as it is while services are added and changed.
             order="created_at",
             order_dir="asc",
             limit=DEFAULT_PAGE_SIZE,
-            page_num=number,
+            page_num=place.number,
         )
+        # A malformed entry is missing from the page: who wants it asks for it by itself.
         page = read_page(response, ServiceSummary)
         for item in page.items:
-            seen[item.id] = item
-            self._page_of[item.id] = number
-            self._strays.pop(item.id, None)
+            self._place_of[item.id] = place
+            self._unlisted.discard(item.id)
+            record(item.id, item)
         return page
+
+
+class Look(NamedTuple):
+    """What a look showed of a service.
+
+    Attributes
+    ----------
+    begun_at : float
+        When the look began, by the event loop's clock: what was done before that it may show.
+    snapshot : ServiceSnapshot or ServicesError
+        The service, or why it could not be seen.
+    """
+
+    begun_at: float
+    snapshot: ServiceSnapshot | ServicesError
+
+
+class _Waiter:
+    """A task that waits for a look at a service."""
+
+    def __init__(self, due: float) -> None:
+        self.due = due
+        self._look: Look | None = None
+        self._done = anyio.Event()
+
+    def give(self, look: Look) -> None:
+        if self._look is None:
+            self._look = look
+            self._done.set()
+
+    async def wait(self) -> Look:
+        while self._look is None:
+            await self._done.wait()
+        return self._look
+
+
+class SharedLooks:
+    """Looks at services for many tasks, with the same requests.
+
+    Parameters
+    ----------
+    index : ServiceIndex
+    spacing : float
+        Seconds between two looks at least.
+    """
+
+    def __init__(self, index: ServiceIndex, *, spacing: float) -> None:
+        self._index = index
+        self._spacing = spacing
+        self._grid = spacing / 4
+        self._next_look = -math.inf
+        self._waiters: dict[int, _Waiter] = {}
+        self._registered = anyio.Event()
+
+    async def look(self, service_id: int, *, due: float) -> Look:
+        """Wait for a look at a service.
+
+        Parameters
+        ----------
+        service_id : int
+            A service at which no other task waits to look.
+        due : float
+            When to look, by the event loop's clock. The look is made as soon after that as can be;
+            or before, where one that another task waits for shows this service too.
+        """
+        if due > anyio.current_time():
+            # So that those which are due at almost the same time take part in the same look.
+            due = math.ceil(due / self._grid) * self._grid
+        waiter = self._waiters[service_id] = _Waiter(due)
+        self._registered.set()
+        try:
+            return await waiter.wait()
+        finally:
+            if self._waiters.get(service_id) is waiter:
+                del self._waiters[service_id]
+
+    async def run(self) -> None:
+        """Look whenever a look is due; until cancelled."""
+        while True:
+            self._registered = anyio.Event()
+            earliest = min((each.due for each in self._waiters.values()), default=math.inf)
+            wait = max(earliest, self._next_look) - anyio.current_time()
+            if wait <= 0:
+                await self._look()
+                self._next_look = anyio.current_time() + self._spacing
+            else:
+                with anyio.move_on_after(wait):
+                    await self._registered.wait()
+
+    async def _look(self) -> None:
+        begun_at = anyio.current_time()
+        # Who begins to wait while this look is under way may want to see what it cannot show yet.
+        waiters = dict(self._waiters)
+
+        def found(service_id: int, snapshot: ServiceSnapshot | ServicesError) -> None:
+            waiter = waiters.get(service_id)
+            if waiter is not None:
+                waiter.give(Look(begun_at, snapshot))
+
+        due = {number for number, waiter in waiters.items() if waiter.due <= begun_at}
+        await self._index.fetch(due, found)

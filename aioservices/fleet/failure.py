@@ -1,5 +1,7 @@
 """Why a deployment failed, with the last lines of its log."""
 
+from __future__ import annotations
+
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -8,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 import anyio
 
 from aioservices.api.models import DeploymentSummary, LogEntry
-from aioservices.errors import DeploymentFailedError, ServicesError
+from aioservices.errors import DeploymentFailedError, ServicesError, single_line
 
 from .session import Session
 
-__all__ = ["failure_of", "last_lines"]
+__all__ = ["as_services_error", "failure_of", "last_lines"]
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,18 @@ _PATIENCE = 15.0
 _UNDATED = datetime.min.replace(tzinfo=UTC)
 
 
+def as_services_error(error: Exception) -> ServicesError:
+    """Make any exception in the work on one service that service's own error.
+
+    What is not foreseen in it must not end the work on the others.
+    """
+    if isinstance(error, ServicesError):
+        return error
+    contained = ServicesError(f"unexpected {type(error).__name__}: {single_line(str(error))}")
+    contained.__cause__ = error
+    return contained
+
+
 async def failure_of(
     session: Session, service_id: int, deployment: DeploymentSummary, message: str | None = None
 ) -> DeploymentFailedError:
@@ -32,7 +46,7 @@ async def failure_of(
     Parameters
     ----------
     session : Session
-        Fetches its log. That this fails is no error: then there are no lines.
+        Fetches its log. If that cannot be read, the error has no lines.
     service_id : int
         Its service.
     deployment : DeploymentSummary
@@ -44,7 +58,7 @@ async def failure_of(
     try:
         with anyio.move_on_after(_PATIENCE):
             await _read_end(session, service_id, deployment, lines)
-    except ServicesError as exc:
+    except Exception as exc:  # whatever it is, it must not hide why the deployment failed
         log.info("no log of deployment %d: %s", deployment.deployment_id, exc)
     return DeploymentFailedError(
         service_id=service_id,

@@ -1,10 +1,13 @@
 """The deployments that a service has had."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import pairwise
 
 from aioservices.api.models import DeploymentSummary
-from aioservices.api.pagination import DEFAULT_PAGE_SIZE
+from aioservices.api.pagination import DEFAULT_PAGE_SIZE, PagePlan, read_page
+from aioservices.http.response import decode
 
 from .progress import is_newer, newest_since
 from .session import Session
@@ -17,14 +20,38 @@ async def recent_deployments(session: Session, service_id: int) -> Sequence[Depl
 
     ``GET /services/{service_id}/deployments``: one page, unless there are more and the server does
     not give the newest first, although it is asked to.
+
+    Of a malformed entry the identifier is enough: what must not be overlooked is that there is
+    such a deployment.
+
+    Raises
+    ------
+    ResponseDecodeError
+        If an entry does not even have that.
     """
-    first = await session.list_deployments(service_id, limit=DEFAULT_PAGE_SIZE, order_dir="desc")
-    is_whole = len(first) < DEFAULT_PAGE_SIZE
-    if is_whole or all(is_newer(newer, older) for newer, older in pairwise(first)):
-        return first
-    return [each async for each in session.list_deployments(service_id, order_dir="desc")]
+    found: list[DeploymentSummary] = []
+    plan = PagePlan()
+    while numbers := plan.next_batch():
+        for number in numbers:
+            response = await session.raw.list_deployments(
+                service_id, limit=DEFAULT_PAGE_SIZE, page_num=number, order_dir="desc"
+            )
+            page = read_page(response, DeploymentSummary)
+            if any(each.item_id is None for each in page.malformed):
+                decode(response, list[DeploymentSummary])  # which says what is wrong
+            found += plan.admit(number, page, _identifier)
+            ids = [each.item_id for each in page.malformed if each.item_id is not None]
+            found += [DeploymentSummary(deployment_id=each) for each in ids]
+            is_whole = len(page.items) + len(page.malformed) < DEFAULT_PAGE_SIZE
+            if is_whole or all(is_newer(newer, older) for newer, older in pairwise(page.items)):
+                return found
+    return found
 
 
 async def newest_deployment(session: Session, service_id: int) -> DeploymentSummary | None:
     """Find the deployment of a service that was made last, None if there is none."""
     return newest_since(None, await recent_deployments(session, service_id))
+
+
+def _identifier(deployment: DeploymentSummary) -> int:
+    return deployment.deployment_id

@@ -1,15 +1,18 @@
-"""Whether a deploy that was not answered may be asked for again.
+"""Whether a deploy whose answer is lost may be asked for again; pure.
 
-Pure: what happened is handed in.
+What happened is handed in, and so is the time.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
 
 from aioservices.errors import APIError, ConnectionFailedError, RequestError, ResponseDecodeError
 
-__all__ = ["has_acted", "is_refusal", "look_delays", "may_have_acted"]
+__all__ = ["CircuitBreaker", "LookSchedule", "has_acted", "is_refusal", "may_have_acted"]
 
 _LOOKS = 5
+_FAILURES = 20
+_PROBES = 5
+_ROUNDING = 1e-6  # seconds
 
 
 def may_have_acted(error: RequestError) -> bool:
@@ -18,7 +21,7 @@ def may_have_acted(error: RequestError) -> bool:
     Parameters
     ----------
     error : RequestError
-        What asking for the deployment came to.
+        The error that asking for the deployment raised.
     """
     if isinstance(error, ConnectionFailedError):
         return error.sent
@@ -38,20 +41,78 @@ def has_acted(error: RequestError) -> bool:
     return isinstance(error, ResponseDecodeError)
 
 
-def look_delays(settle: float) -> Iterator[float]:
-    """Yield the waits before each look for a deployment that may yet appear.
+class LookSchedule:
+    """When to look for something that a server may not show at once.
+
+    Five looks: the first at once, each wait twice as long as the last one, and the last look when
+    the time is over. A look that comes earlier than it is due moves the ones after it.
 
     Parameters
     ----------
+    now : float
+        When the time begins.
     settle : float
         Seconds over which the looks are spread.
 
-    Yields
-    ------
-    float
-        Seconds: none before the first look, then each wait twice as long as the last.
+    Attributes
+    ----------
+    due : float
+        When to look next.
     """
-    yield 0.0
-    parts = 2 ** (_LOOKS - 1) - 1
-    for look in range(_LOOKS - 1):
-        yield settle * 2**look / parts
+
+    def __init__(self, now: float, settle: float) -> None:
+        self.due = now
+        self._wait = settle / (2 ** (_LOOKS - 1) - 1)
+        self._end = now + settle
+
+    def is_last(self, begun_at: float) -> bool:
+        """Take in when a look began; tells whether it was the last, and else plans the next one."""
+        if begun_at >= self._end - _ROUNDING:
+            return True
+        self.due = min(max(self.due, begun_at) + self._wait, self._end)
+        self._wait *= 2
+        return False
+
+
+class CircuitBreaker:
+    """Stops the repeating of requests while none of them takes.
+
+    One lost answer is no reason not to ask again; twenty in a row, of as many services, are an
+    outage, and repeating them all would only use up the rate limit. Then a few services probe,
+    by repeating theirs; all others wait until one of these succeeds.
+    """
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._probing: set[int] = set()
+        self._probes_left = _PROBES
+
+    def succeed(self) -> None:
+        """Record that a request took effect."""
+        self._failures = 0
+        self._probing.clear()
+        self._probes_left = _PROBES
+
+    def fail(self) -> None:
+        """Record that the answer to a request was lost."""
+        self._failures += 1
+
+    def may_repeat(self, service_id: int) -> bool | None:
+        """Tell whether to repeat the request of a service.
+
+        Returns
+        -------
+        bool or None
+            None while that depends on the probes of others.
+        """
+        if self._failures < _FAILURES or service_id in self._probing:
+            return True
+        if self._probes_left:
+            self._probes_left -= 1
+            self._probing.add(service_id)
+            return True
+        return None if self._probing else False
+
+    def give_up(self, service_id: int) -> None:
+        """Record that a service is not repeated any more."""
+        self._probing.discard(service_id)

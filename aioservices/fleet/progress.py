@@ -1,45 +1,226 @@
-"""What a sight of a service's deployments says about one of them.
+"""What looks at a deployment say about it, and when to look next; pure.
 
-Pure: what was seen is handed in.
+What was seen is handed in, and so is the time.
+
+A deployment has a limited time to come up. `Progress` decides when that is over, by two rules:
+
+- A deployment has not come up in time only if a look that began after its time was over shows so.
+- Its time passes only while it can be looked at. What counts is the time between one look and the
+  moment at which the next one was due. What a look takes beyond that does not count: it waits for
+  the rate limit, behind the other calls of the session, or for a server that is slow.
+
+For example: a limit of 10 s, a look at 0 s, the next one due at 5 s. The rate limit holds that one
+up until 40 s, and it shows the deployment pending. 5 s are used up then, and the look that is due
+at 45 s decides. Looks that fail show nothing, so they use up no time; but when nothing else came
+for as long as the limit, the deployment is given up too.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
-from enum import Enum, auto
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from aioservices.api.models import Deployment, DeploymentSummary
 from aioservices.api.states import is_final, is_running
+from aioservices.errors import (
+    AuthenticationError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ServicesError,
+    SessionClosedError,
+)
 
-__all__ = ["Progress", "complete", "is_newer", "newest_since", "progress_of"]
+__all__ = ["READ_LAG", "Outcome", "Progress", "Sighting", "complete", "is_newer", "newest_since"]
+
+# Seconds for which what a server has just done may be missing from what it shows: there are
+# replicas and caches behind which reads lag.
+READ_LAG = 5.0
+_GROWTH = 1.5
+_SLOWEST = 10  # times the first interval
+_ROUNDING = 1e-6  # seconds
+_LONGEST_LIMIT = 600.0  # seconds for which a rate limit may refuse everything
+_FINAL = (AuthenticationError, PermissionDeniedError, SessionClosedError)
 
 
-class Progress(Enum):
-    """How far a deployment is."""
+class Sighting(NamedTuple):
+    """What one look showed of a deployment.
 
-    PENDING = auto()
-    RUNNING = auto()
-    ENDED = auto()
-    UNSEEN = auto()
-    """The service shows another deployment, or none."""
+    Attributes
+    ----------
+    begun_at : float
+        When the look began.
+    seen : DeploymentSummary or ServicesError
+        The deployment, or why it could not be seen.
+    newer : DeploymentSummary or None
+        The deployment that took its place, if one did.
+    """
+
+    begun_at: float
+    seen: DeploymentSummary | ServicesError
+    newer: DeploymentSummary | None = None
 
 
-def progress_of(deployment_id: int, seen: DeploymentSummary | None) -> Progress:
-    """Tell how far a deployment is.
+class Outcome(NamedTuple):
+    """How the wait for a deployment ended.
+
+    Attributes
+    ----------
+    kind : {'up', 'failed', 'gone', 'refused', 'late', 'unseen'}
+        It is up; it ended or was replaced; it does not exist; it may not be seen; it is not up in
+        time; it could not be seen for so long that its time counts as over.
+    message : str
+        Why it failed, where its own state message does not say.
+    error : ServicesError or None
+        Why it could not be seen.
+    """
+
+    kind: Literal["up", "failed", "gone", "refused", "late", "unseen"]
+    message: str = ""
+    error: ServicesError | None = None
+
+
+class Progress:
+    """How far a deployment is that somebody waits for.
 
     Parameters
     ----------
-    deployment_id : int
-        The deployment that is meant.
-    seen : DeploymentSummary, optional
-        The one that its service shows.
+    now : float
+        When its time begins.
+    due : float
+        When to look first.
+    timeout : float
+        Seconds that it has to come up.
+    stay_up : float
+        Seconds for which it must stay up after that.
+    poll_interval : float
+        Seconds between two looks at first. They become ten times as many while nothing changes.
+    read_lag : float, optional
+        Seconds for which a 404 is not believed. Default: `READ_LAG`.
+    deployment : Deployment, optional
+        As it was made.
+
+    Attributes
+    ----------
+    due : float
+        When to look next.
+    deployment : Deployment or None
+        As it was seen last.
     """
-    if seen is None or seen.deployment_id != deployment_id:
-        return Progress.UNSEEN
-    if is_running(seen.state):
-        return Progress.RUNNING
-    # A state that is not known may yet become a good one.
-    return Progress.ENDED if is_final(seen.state) else Progress.PENDING
+
+    def __init__(
+        self,
+        *,
+        now: float,
+        due: float,
+        timeout: float,
+        stay_up: float,
+        poll_interval: float,
+        read_lag: float | None = None,
+        deployment: Deployment | None = None,
+    ) -> None:
+        self.deployment = deployment
+        self.due = due
+        self._planned_at = now  # when it was decided when to look next
+        self._left = timeout
+        self._timeout = timeout
+        self._stay_up = stay_up
+        self._poll_interval = self._interval = poll_interval
+        self._read_lag = READ_LAG if read_lag is None else read_lag
+        self._up_since: float | None = None
+        self._missing_since: float | None = None
+        self._unseen_since: float | None = None  # since when all looks have failed
+        self._limited_since: float | None = None  # since when the rate limit has refused them
+
+    def patience(self, now: float) -> float:
+        """Seconds after which a look that is under way counts as one that failed."""
+        unseen = 0.0 if self._unseen_since is None else now - self._unseen_since
+        return self._timeout - unseen
+
+    def observe(self, sighting: Sighting, now: float) -> Outcome | None:
+        """Take in what a look showed, and plan the next one.
+
+        Parameters
+        ----------
+        sighting : Sighting
+        now : float
+            When the look ended.
+
+        Returns
+        -------
+        Outcome or None
+            None if it is to be waited for.
+        """
+        if isinstance(sighting.seen, NotFoundError):
+            outcome = self._miss(sighting, sighting.seen, now)
+        elif isinstance(sighting.seen, ServicesError):
+            outcome = self._fail_to_see(sighting, sighting.seen, now)
+        else:
+            outcome = self._see(sighting, sighting.seen, now)
+        self._planned_at = now
+        self._interval = min(self._interval * _GROWTH, self._poll_interval * _SLOWEST)
+        return outcome
+
+    def _miss(self, sighting: Sighting, error: NotFoundError, now: float) -> Outcome | None:
+        if self._missing_since is None:
+            self._missing_since = sighting.begun_at
+        lag_left = self._missing_since + self._read_lag - sighting.begun_at
+        if lag_left <= 0:
+            return Outcome("gone", error=error)
+        self.due = now + min(self._interval, lag_left)
+        return None
+
+    def _fail_to_see(self, sighting: Sighting, error: ServicesError, now: float) -> Outcome | None:
+        if isinstance(error, _FINAL):
+            return Outcome("refused", error=error)
+        if isinstance(error, RateLimitedError):
+            return self._wait_for_rate_limit(sighting, error, now)
+        self._limited_since = None
+        if self._unseen_since is None:
+            self._unseen_since = sighting.begun_at
+        patience = self.patience(now)
+        if patience <= _ROUNDING:
+            return Outcome("unseen", error=error)
+        self.due = now + min(self._interval, patience)
+        return None
+
+    def _wait_for_rate_limit(
+        self, sighting: Sighting, error: RateLimitedError, now: float
+    ) -> Outcome | None:
+        if self._limited_since is None:
+            self._limited_since = sighting.begun_at
+        self._unseen_since = None
+        if now - self._limited_since > max(self._timeout, _LONGEST_LIMIT):
+            return Outcome("unseen", error=error)
+        self.due = now + self._interval
+        return None
+
+    def _see(self, sighting: Sighting, seen: DeploymentSummary, now: float) -> Outcome | None:
+        self._left -= max(0.0, min(self.due, sighting.begun_at) - self._planned_at)
+        self._missing_since = self._unseen_since = self._limited_since = None
+        if self.deployment is not None and self.deployment.state != seen.state:
+            self._interval = self._poll_interval
+        self.deployment = complete(seen, self.deployment)
+        if is_final(seen.state):
+            return Outcome("failed", seen.state_message or "")
+        if sighting.newer is not None:
+            when = "before it was up" if self._up_since is None else "while it was to stay up"
+            replacing = sighting.newer.deployment_id
+            return Outcome("failed", f"replaced by deployment {replacing} {when}")
+        if is_running(seen.state):
+            if self._up_since is None:
+                self._up_since = sighting.begun_at
+            up_until = self._up_since + self._stay_up
+            self.due = min(now + self._interval, up_until)
+            return Outcome("up") if sighting.begun_at >= up_until else None
+        # A state that is not known may yet become a good one.
+        self._up_since = None
+        if self._left <= _ROUNDING:
+            return Outcome("late")
+        self.due = now + min(self._interval, self._left)
+        return None
 
 
 def is_newer(deployment: DeploymentSummary, than: DeploymentSummary) -> bool:

@@ -1,31 +1,25 @@
 """What a fleet needs of a session."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Generator, Sequence
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
-from aioservices.api.models import Deployment, DeploymentSummary, LogEntry, Service, ServiceSummary
+from aioservices.api.models import Deployment, LogEntry, Service, ServiceSummary
 from aioservices.http.options import AttemptHook
 from aioservices.http.response import RawResponse
+from aioservices.http.retry import RetryPolicy
 from aioservices.tail import LogTail
 
 __all__ = ["RawSession", "Session"]
 
 
-class Deployments(Protocol):
-    """A listing: awaited one page, iterated all of them."""
-
-    def __await__(self) -> Generator[Any, Any, Sequence[DeploymentSummary]]: ...
-
-    def __aiter__(self) -> AsyncIterator[DeploymentSummary]: ...
-
-
 class RawSession(Protocol):
-    """The listing with its headers, which tell how many pages there are."""
+    """The listings with their headers, which tell how many pages there are."""
 
     def list(
         self,
         *,
+        hidden: bool | None = None,
         status: str | None = None,
         limit: int | None = None,
         page_num: int | None = None,
@@ -33,6 +27,17 @@ class RawSession(Protocol):
         order_dir: Literal["asc"] | None = None,
     ) -> Awaitable[RawResponse]:
         """``GET /services``, one page."""
+        ...
+
+    def list_deployments(
+        self,
+        service_id: int,
+        *,
+        limit: int | None = None,
+        page_num: int | None = None,
+        order_dir: Literal["desc"] | None = None,
+    ) -> Awaitable[RawResponse]:
+        """``GET /services/{service_id}/deployments``, one page."""
         ...
 
 
@@ -44,8 +49,14 @@ class Session(Protocol):
         """The calls with their answers as they came."""
         ...
 
-    def with_options(self, *, background: bool = ..., on_attempt: AttemptHook = ...) -> Self:
-        """Make a view whose calls give way to others, or are told to a hook."""
+    def with_options(
+        self,
+        *,
+        background: bool = ...,
+        retry: RetryPolicy = ...,
+        on_attempt: AttemptHook = ...,
+    ) -> Self:
+        """Make a view with other options: see `Services.with_options`."""
         ...
 
     def list(self, *, status: str | None = None) -> AsyncIterable[ServiceSummary]:
@@ -54,16 +65,6 @@ class Session(Protocol):
 
     async def get(self, id: int) -> Service:
         """``GET /services/{id}``."""
-        ...
-
-    def list_deployments(
-        self,
-        service_id: int,
-        *,
-        limit: int | None = None,
-        order_dir: Literal["desc"] | None = None,
-    ) -> Deployments:
-        """``GET /services/{service_id}/deployments``."""
         ...
 
     async def get_deployments(self, service_id: int, deployment_id: int) -> Deployment:

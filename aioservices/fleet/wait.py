@@ -1,35 +1,35 @@
-"""Waiting until deployments run, all of them with the same requests."""
+"""Waiting until deployments are up: one by itself, or many with the same requests."""
+
+from __future__ import annotations
 
 import logging
+import math
 
 import anyio
 import msgspec
 
 from aioservices.api.models import Deployment, DeploymentSummary
+from aioservices.api.states import UnknownStates
 from aioservices.errors import (
-    AuthenticationError,
     DeploymentTimeoutError,
     NotFoundError,
-    PermissionDeniedError,
-    RequestError,
     ServicesError,
 )
+from aioservices.http.options import Attempt
+from aioservices.http.retry import RetryPolicy
 from aioservices.validation import validate_seconds
 
-from .discovery import Roster
-from .failure import failure_of
-from .progress import Progress, complete, is_newer, progress_of
+from .discovery import SharedLooks
+from .failure import as_services_error, failure_of
+from .progress import Outcome, Progress, Sighting, is_newer
 from .session import Session
-from .workers import work_through
 
-__all__ = ["HOPELESS", "Lookout", "wait_until_running"]
+__all__ = ["ONE_ATTEMPT", "DeploymentWaiter", "see_deployment", "wait_until_running"]
 
 log = logging.getLogger(__name__)
 
-_GROWTH = 1.5
-_SLOWEST = 10  # times the first interval
-_AT_ONCE = 8
-HOPELESS = (AuthenticationError, NotFoundError, PermissionDeniedError)
+# A look that fails is followed by the next one: to repeat it by itself would only hold that up.
+ONE_ATTEMPT = RetryPolicy(max_attempts=1)
 
 
 async def wait_until_running(
@@ -38,183 +38,206 @@ async def wait_until_running(
     deployment_id: int,
     *,
     timeout: float,
+    stay_up: float,
     poll_interval: float,
 ) -> Deployment:
-    """Wait until one deployment runs; see `Services.wait_until_running`."""
+    """Wait until one deployment is up; see `Services.wait_until_running`."""
     validate_seconds(timeout, "timeout")
+    validate_seconds(stay_up, "stay_up", zero=True)
     validate_seconds(poll_interval, "poll_interval")
-    seen: Deployment | None = None
-    interval = poll_interval
-    has_ended = False
-    with anyio.move_on_after(timeout):
-        while True:
-            try:
-                looked = await session.get_deployments(service_id, deployment_id)
-            except HOPELESS:
-                raise
-            except RequestError as exc:
-                log.warning("%s; looking again in %.1f s", exc, interval)
-            else:
-                progress = progress_of(deployment_id, looked)
-                if progress is Progress.RUNNING:
-                    return looked
-                if seen is not None and seen.state != looked.state:
-                    interval = poll_interval
-                seen, has_ended = looked, progress is Progress.ENDED
-                if has_ended:
-                    break
-            await anyio.sleep(interval)
-            interval = min(interval * _GROWTH, poll_interval * _SLOWEST)
-    if seen is not None and has_ended:  # of which the time for its log must not make a timeout
-        raise await failure_of(session, service_id, seen)
-    raise _timed_out(service_id, deployment_id, seen, timeout)
+    unknown = UnknownStates()
+    now = anyio.current_time()
+    progress = Progress(
+        now=now, due=now, timeout=timeout, stay_up=stay_up, poll_interval=poll_interval
+    )
+    while True:
+        sighting = await _look_at_one(session, service_id, deployment_id, progress)
+        _report(unknown, service_id, sighting.seen)
+        outcome = progress.observe(sighting, anyio.current_time())
+        if outcome is not None:
+            break
+    seen = progress.deployment
+    if outcome.kind == "up" and seen is not None:
+        return seen
+    raise await _error_of(session, service_id, deployment_id, seen, outcome, timeout)
 
 
-class Lookout:
-    """Looks out for many deployments at once.
+class DeploymentWaiter:
+    """Waits for deployments of many services.
 
     Parameters
     ----------
     session : Session
         Makes the calls.
-    roster : Roster
+    looks : SharedLooks
         Shows the services.
+    timeout : float
+        Seconds that each deployment has to come up.
+    stay_up : float
+        Seconds for which it must stay up after that.
     poll_interval : float
-        Seconds between two looks; they become more while nothing changes.
+        Seconds between two looks at first.
+    read_lag : float
+        Seconds for which a 404 is not believed.
     """
 
-    def __init__(self, session: Session, roster: Roster, *, poll_interval: float) -> None:
+    def __init__(
+        self,
+        session: Session,
+        looks: SharedLooks,
+        *,
+        timeout: float,
+        stay_up: float,
+        poll_interval: float,
+        read_lag: float,
+    ) -> None:
         self._session = session
-        self._roster = roster
+        self._looks = looks
+        self._timeout = timeout
+        self._stay_up = stay_up
         self._poll_interval = poll_interval
-        self._awaited: dict[int, _Awaited] = {}
-        self._wanted = anyio.Event()
-
-    async def run(self) -> None:
-        """Look as long as there is something to look for; for ever, until cancelled."""
-        interval = self._poll_interval
-        while True:
-            if not self._awaited:
-                self._wanted = anyio.Event()
-                await self._wanted.wait()
-                interval = self._poll_interval
-            await anyio.sleep(interval)
-            news = await self._look()
-            longer = min(interval * _GROWTH, self._poll_interval * _SLOWEST)
-            interval = self._poll_interval if news else longer
+        self._read_lag = read_lag
+        self._unknown = UnknownStates()
 
     async def wait(
-        self, service_id: int, deployment: Deployment, *, timeout: float
+        self, service_id: int, deployment: Deployment
     ) -> tuple[Deployment, ServicesError | None]:
-        """Wait until a deployment runs.
+        """Wait until a deployment is up.
 
         Parameters
         ----------
         service_id : int
-            Its service, of which no other deployment may be awaited.
+            Its service, at which nobody else looks meanwhile.
         deployment : Deployment
-            As it was created.
-        timeout : float
-            Seconds to wait at most.
+            As it was made.
 
         Returns
         -------
         tuple
-            The deployment as it was seen last, and why it does not run, if it does not.
+            The deployment as it was seen last, and why it is not up if it is not.
         """
-        awaited = self._awaited[service_id] = _Awaited(deployment)
-        self._wanted.set()
-        try:
-            with anyio.move_on_after(timeout):
-                await awaited.settled.wait()
-        finally:
-            del self._awaited[service_id]
-        seen = awaited.deployment
-        error = awaited.error
-        if not awaited.settled.is_set():
-            error = _timed_out(service_id, seen.deployment_id, seen, timeout)
-        elif awaited.failure is not None:
-            error = await failure_of(self._session, service_id, seen, awaited.failure)
-        return seen, error
-
-    async def _look(self) -> bool:
-        """Look once at everything that is awaited, and tell whether anything has changed."""
-        before = self._states()
-        try:
-            sights = await self._roster.look(frozenset(self._awaited), thrifty=True)
-        except AuthenticationError as exc:
-            for awaited in self._awaited.values():
-                awaited.settle(error=exc)
-            return True
-        except ServicesError as exc:
-            log.warning("the services could not be looked at: %s", exc)
-            return False
-
-        async def judge(service_id: int) -> None:
-            sight = sights[service_id]
-            awaited = self._awaited.get(service_id)
-            if awaited is None:  # given up meanwhile
-                return
-            if isinstance(sight, HOPELESS):
-                awaited.settle(error=sight)
-            elif not isinstance(sight, ServicesError):
-                await self._judge(service_id, awaited, sight.current_deployment)
-
-        await work_through(sights, judge, at_once=_AT_ONCE)
-        return before != self._states()
-
-    def _states(self) -> dict[int, str | None]:
-        return {number: each.deployment.state for number, each in self._awaited.items()}
-
-    async def _judge(
-        self, service_id: int, awaited: "_Awaited", shown: DeploymentSummary | None
-    ) -> None:
-        """Draw the consequence of what a service shows."""
-        before = awaited.deployment
-        number = before.deployment_id
-        seen = shown
-        if seen is None or progress_of(number, seen) is Progress.UNSEEN:
-            try:
-                seen = await self._session.get_deployments(service_id, number)
-            except NotFoundError:
-                awaited.deployment = msgspec.structs.replace(before, state="deleted")
-                awaited.settle(failure=f"it is gone; it was {before.state or 'in no state'} before")
-                return
-            except RequestError as exc:
-                log.warning("a deployment could not be looked at: %s", exc)
-                return
-        awaited.deployment = complete(seen, before)
-        progress = progress_of(number, seen)
-        if progress is Progress.RUNNING:
-            awaited.settle()
-        elif progress is Progress.ENDED:
-            awaited.settle(failure=seen.state_message or "")
-        elif shown is not None and is_newer(shown, seen):
-            awaited.settle(failure=f"replaced by deployment {shown.deployment_id} before it ran")
+        number = deployment.deployment_id
+        now = anyio.current_time()
+        progress = Progress(
+            now=now,
+            due=now + min(self._poll_interval, self._timeout),
+            timeout=self._timeout,
+            stay_up=self._stay_up,
+            poll_interval=self._poll_interval,
+            read_lag=self._read_lag,
+            deployment=deployment,
+        )
+        while True:
+            look = await self._looks.look(service_id, due=progress.due)
+            seen: DeploymentSummary | ServicesError
+            newer: DeploymentSummary | None = None
+            if isinstance(look.snapshot, ServicesError):
+                seen = look.snapshot
+            else:
+                shown = look.snapshot.current_deployment
+                seen = await see_deployment(self._session, service_id, number, shown)
+                if shown and not isinstance(seen, ServicesError) and is_newer(shown, seen):
+                    newer = shown
+            _report(self._unknown, service_id, seen)
+            sighting = Sighting(look.begun_at, seen, newer)
+            outcome = progress.observe(sighting, anyio.current_time())
+            if outcome is not None:
+                break
+        last = progress.deployment or deployment
+        if outcome.kind == "up":
+            return last, None
+        if outcome.kind == "gone" and _is_about(outcome.error, number):
+            was = last.state or "in no state"
+            outcome = Outcome("failed", f"it is gone; it was {was} before")
+            last = msgspec.structs.replace(last, state="deleted")
+        error = await _error_of(self._session, service_id, number, last, outcome, self._timeout)
+        return last, error
 
 
-class _Awaited:
-    """A deployment that is awaited, as it was seen last."""
+async def see_deployment(
+    session: Session, service_id: int, deployment_id: int, shown: DeploymentSummary | None
+) -> DeploymentSummary | ServicesError:
+    """Look at a deployment, with a request of its own if its service shows another or none.
 
-    def __init__(self, deployment: Deployment) -> None:
-        self.deployment = deployment
-        self.settled = anyio.Event()
-        self.error: ServicesError | None = None
-        self.failure: str | None = None
+    ``GET /services/{service_id}/deployments/{deployment_id}``
 
-    def settle(self, *, error: ServicesError | None = None, failure: str | None = None) -> None:
-        self.error = error
-        self.failure = failure
-        self.settled.set()
+    Parameters
+    ----------
+    session : Session
+    service_id, deployment_id : int
+    shown : DeploymentSummary, optional
+        What its service shows.
+    """
+    if shown is not None and shown.deployment_id == deployment_id:
+        return shown
+    try:
+        return await session.get_deployments(service_id, deployment_id)
+    except Exception as exc:
+        return as_services_error(exc)
 
 
-def _timed_out(
-    service_id: int, deployment_id: int, seen: DeploymentSummary | None, timeout: float
-) -> DeploymentTimeoutError:
-    return DeploymentTimeoutError(
+async def _look_at_one(
+    session: Session, service_id: int, deployment_id: int, progress: Progress
+) -> Sighting:
+    """Look at a deployment when it is due."""
+    await anyio.sleep_until(progress.due)
+    begun_at = anyio.current_time()
+    scope = anyio.CancelScope()
+
+    def bound_attempt(attempt: Attempt) -> None:
+        # A server that does not answer uses up the patience that is left; a rate limit does not.
+        now, under_way = anyio.current_time(), attempt.state == "sending"
+        scope.deadline = now + progress.patience(now) if under_way else math.inf
+
+    view = session.with_options(on_attempt=bound_attempt, retry=ONE_ATTEMPT)
+    seen: DeploymentSummary | ServicesError = ServicesError("there was no answer")
+    with scope:
+        seen = await see_deployment(view, service_id, deployment_id, None)
+    if isinstance(seen, ServicesError):
+        log.warning("deployment %d could not be looked at: %s", deployment_id, seen)
+    return Sighting(begun_at, seen)
+
+
+async def _error_of(
+    session: Session,
+    service_id: int,
+    deployment_id: int,
+    seen: Deployment | None,
+    outcome: Outcome,
+    timeout: float,
+) -> ServicesError:
+    """Make the error of a deployment that is not up."""
+    if outcome.kind in {"gone", "refused"} and outcome.error is not None:
+        return outcome.error
+    if outcome.kind == "failed" and seen is not None:
+        return await failure_of(session, service_id, seen, outcome.message)
+    error = DeploymentTimeoutError(
         service_id=service_id,
         deployment_id=deployment_id,
+        timeout=timeout,
         state=None if seen is None else seen.state,
         state_message=None if seen is None else seen.state_message,
-        timeout=timeout,
     )
+    if outcome.error is not None:
+        error.__cause__ = outcome.error
+        error.add_note(f"It could not be looked at: {outcome.error}")
+    return error
+
+
+def _is_about(error: ServicesError | None, deployment_id: int) -> bool:
+    """Whether a 404 is that of a deployment, and not of its service."""
+    return isinstance(error, NotFoundError) and error.path.endswith(f"/{deployment_id}")
+
+
+def _report(
+    unknown: UnknownStates, service_id: int, seen: DeploymentSummary | ServicesError
+) -> None:
+    """Say once of each state that nobody knows what it means."""
+    if not isinstance(seen, ServicesError) and unknown.is_new(seen.state):
+        log.warning(
+            "deployment %d of service %d is %r, a state that this version does not know: "
+            "waiting as for one that has yet to start",
+            seen.deployment_id,
+            service_id,
+            seen.state,
+        )

@@ -23,7 +23,7 @@ from aioservices.errors import (
 from aioservices.http.retry import backoff_delays
 from aioservices.tail import Batch, LogCursor, LogGap, LogTail
 
-from .discovery import Roster
+from .discovery import ServiceIndex, ServiceSnapshot
 from .merge import HoldBack
 from .session import Session
 
@@ -153,7 +153,7 @@ class Watcher:
         self.tails: dict[int, LogTail] = {}
         self.failures: dict[int, ServicesError] = {}
         self._session = session.with_options(background=True)
-        self._roster = Roster(session)
+        self._index = ServiceIndex(session)
         self._open_tail = open_tail
         self._options = options
         self._cursors = cursors  # of services that are not read now; with a sink, of all
@@ -214,9 +214,11 @@ class Watcher:
         return {each for each in found if matches(self._names.get(each), pattern)}
 
     async def _learn_names(self, ids: set[int]) -> None:
-        for service_id, sight in (await self._roster.look(ids)).items() if ids else ():
-            if not isinstance(sight, ServicesError):
-                self._names[service_id] = sight.name
+        def found(service_id: int, snapshot: ServiceSnapshot | ServicesError) -> None:
+            if not isinstance(snapshot, ServicesError):
+                self._names[service_id] = snapshot.name
+
+        await self._index.fetch(ids, found)
 
     def _stop_missing(self, group: TaskGroup, found: set[int]) -> None:
         """Stop reading what is not to be watched any more, once its last lines are there."""

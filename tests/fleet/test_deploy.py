@@ -27,9 +27,10 @@ from aioservices import (
 )
 from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond, Stall
 from aioservices.emulator.faults import Effect
-from aioservices.errors import ResponseDecodeError, SessionClosedError
+from aioservices.errors import ResponseDecodeError, ServicesError, SessionClosedError
 from aioservices.fleet import DeployOutcome, DeployRun
 from tests.servers.hostile import Behaviour, Request, Writer, answer, hostile
+from tests.servers.lagging import lagging
 
 from .conftest import PATIENCE, requests_to, running_tasks, until
 
@@ -518,8 +519,8 @@ async def test_a_success_that_shows_no_deployment_is_an_error_and_not_repeated(
 async def test_what_cannot_be_known_is_not_repeated(emulator: Emulator, once: Services) -> None:
     emulator.deploy(1)
     posts = emulator.fault(Reset(acts=True), method="POST")
-    emulator.fault(Respond(500), method="GET", path=POSTS)
     run = once.deploy_many([1], **QUICK)
+    emulator.fault(Respond(500), method="GET", skip=1)
     outcome = await anext(run)
     assert isinstance(outcome.error, ConnectionFailedError)
     assert any("not known" in note for note in outcome.error.__notes__)
@@ -584,7 +585,221 @@ async def test_many_faults_at_once_make_no_deploy_twice() -> None:
         assert well == len(emulator.deploys) > 120
 
 
+async def test_what_its_own_list_cannot_tell_is_not_repeated(
+    emulator: Emulator, once: Services
+) -> None:
+    emulator.deploy(1)
+    posts = emulator.fault(Reset(), method="POST")
+    emulator.fault(Respond(500), method="GET", path=POSTS)
+    outcome = (await deploy(once, [1]))[1]
+    assert isinstance(outcome.error, ConnectionFailedError)
+    assert posts.hits == 1
+
+
+@pytest.mark.parametrize("entry", ["no id", "with its id"])
+async def test_a_malformed_deployment_is_never_overlooked(entry: str) -> None:
+    posts = 0
+
+    async def behave(request: Request, writer: Writer) -> None:
+        nonlocal posts
+        if request.method == "POST":
+            posts += 1
+            return writer.transport.abort()
+        if URL(request.target).path.endswith("/deployments"):
+            made = deployment(2) | {"createdAt": "yesterday"}
+            if entry == "no id":
+                del made["deploymentId"]
+            listed = [made, deployment(1)] if posts else [deployment(1)]
+            return await answer(listed)(request, writer)
+        return await answer({"id": 1, "currentDeployment": None})(request, writer)
+
+    async with hostile(behave) as server, Services("key", base_url=server.url) as services:
+        outcome = (await deploy(services, [1], wait=False))[1]
+    assert posts == 1
+    if entry == "no id":
+        assert isinstance(outcome.error, ConnectionFailedError)
+    else:
+        assert outcome.deployment is not None
+        assert outcome.deployment.deployment_id == 2
+
+
+# What is odd about another service
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"id": 5, "updatedAt": ""},
+        {"id": 5, "updatedAt": "2026-01-01T00:00:00"},
+        {"id": 5, "currentDeployment": {}},
+        None,
+    ],
+)
+async def test_one_odd_service_in_the_listing_touches_no_other(odd: object) -> None:
+    made: dict[int, dict[str, object]] = {}
+
+    async def behave(request: Request, writer: Writer) -> None:
+        path = URL(request.target).path.strip("/").split("/")
+        if request.method == "POST":
+            number = int(path[1])
+            made[number] = deployment(number) | {"serviceId": number, "state": "running"}
+            return await answer(made[number], status=201)(request, writer)
+        listed = [{"id": each, "currentDeployment": made.get(each)} for each in range(1, 9)]
+        if path[-1] == "deployments":
+            return await answer([])(request, writer)
+        if len(path) > 1:
+            return await answer(listed[int(path[1]) - 1])(request, writer)
+        return await answer([*listed[:4], odd, *listed[5:]])(request, writer)
+
+    async with hostile(behave) as server, Services("key", base_url=server.url) as services:
+        assert_well(await deploy(services, [1, 2, 3, 4]))
+        assert made.keys() == {1, 2, 3, 4}
+
+
+async def test_what_nobody_has_foreseen_in_one_service_is_its_own_failure(
+    emulator: Emulator, services: Services
+) -> None:
+    async def behave(request: Request, writer: Writer) -> None:
+        path = URL(request.target).path.strip("/").split("/")
+        number = int(path[1]) if len(path) > 1 else 0
+        if request.method == "POST":
+            return await answer(b"[" * 100_000, status=201)(request, writer)
+        if path[-1] == "deployments":
+            return await answer([{"deploymentId": 10**30}])(request, writer)
+        return await answer({"id": number, "currentDeployment": None})(request, writer)
+
+    async with hostile(behave) as server, Services("key", base_url=server.url) as odd:
+        outcomes = await deploy(odd, [1, 2])
+    assert all(isinstance(outcome.error, ServicesError) for outcome in outcomes.values())
+
+
+# Times
+
+
+async def test_no_deployment_is_late_because_the_rate_limit_holds_up_the_looks() -> None:
+    async with (
+        Emulator(services=60, rate_limit=30, rate_window=1.0, pending_for=0.05) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        outcomes = await deploy(
+            services, emulator.service_ids, timeout=0.5, poll_interval=0.1, settle=1.0
+        )
+    assert_well(outcomes)
+
+
+async def test_no_hidden_deployment_is_late_because_there_are_many() -> None:
+    async with Emulator(pending_for=0.05) as emulator:
+        hidden = [emulator.add_service("hidden", hidden=True) for _ in range(200)]
+        async with Services(emulator.api_key, base_url=emulator.url) as services:
+            assert_well(await deploy(services, hidden, timeout=0.5))
+        assert len(emulator.requests) < 2 * 200 + 60
+
+
+async def test_no_deployment_is_late_because_each_must_be_looked_at_by_itself() -> None:
+    async with (
+        Emulator(services=60, pending_for=0.05, latency=0.02) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        emulator.fault(Respond(200, b"[]"), method="GET", path="/services")
+        assert_well(await deploy(services, emulator.service_ids, timeout=0.1))
+
+
+async def test_services_and_deployments_that_were_just_made_are_not_missing() -> None:
+    async with lagging(0.4) as server, Services("key", base_url=server.url) as services:
+        ids = [server.add_service() for _ in range(6)]
+        outcomes = await deploy(services, ids, settle=1.0)
+    assert_well(outcomes)
+
+
+# Staying up
+
+
+async def test_one_that_crashes_while_it_must_stay_up_has_failed(
+    emulator: Emulator, services: Services
+) -> None:
+    run = services.deploy_many(ALL, **QUICK, stay_up=0.3)
+    first = asyncio.ensure_future(anext(run))
+    await until(lambda: len(run.made) == 3)
+    await until(lambda: requests_to(emulator, "/services") + requests_to(emulator, "/services/2"))
+    emulator.set_state(2, "running")
+    await anyio.sleep(0.1)
+    emulator.set_state(2, "failed", message="exited with status 1")
+    outcomes = [await first, *[outcome async for outcome in run]]
+    by_id = {outcome.service_id: outcome for outcome in outcomes}
+    failed = by_id.pop(2)
+    assert isinstance(failed.error, DeploymentFailedError)
+    assert failed.error.state_message == "exited with status 1"
+    assert_well(by_id)
+
+
+async def test_a_recheck_tells_what_crashed_after_it_came_up() -> None:
+    async with (
+        Emulator(services=120) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        async with services.deploy_many(emulator.service_ids, **QUICK) as run:
+            outcomes = {outcome.service_id: outcome async for outcome in run}
+            assert_well(outcomes)
+            emulator.set_state(7, "failed", message="exited with status 1")
+            emulator.deploy(8)
+            emulator.remove_service(9)
+            emulator.requests.clear()
+            failed = {outcome.service_id: outcome for outcome in await run.recheck()}
+            assert requests_to(emulator, "/services") == 3
+            again = await run.recheck()
+        assert failed.keys() == {7, 8, 9}
+        assert isinstance(failed[7].error, DeploymentFailedError)
+        assert failed[7].error.state_message == "exited with status 1"
+        assert isinstance(failed[8].error, DeploymentFailedError)
+        assert isinstance(failed[9].error, NotFoundError)
+        assert again == []
+
+
+async def test_a_recheck_of_a_run_that_is_well_is_empty(services: Services) -> None:
+    async with services.deploy_many(ALL, **QUICK) as run:
+        async for _ in run:
+            pass
+        assert await run.recheck() == []
+
+
 # What it costs
+
+
+async def deploy_fleet(effect: Effect, *, times: int | None, size: int = 300) -> Emulator:
+    """Deploy services that were deployed before, some with a lost answer."""
+    async with (
+        Emulator(services=size, deployed=True, pending_for=0.05) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        emulator.deploys.clear()
+        emulator.requests.clear()
+        emulator.fault(effect, method="POST", times=times)
+        outcomes = await deploy(services, emulator.service_ids, settle=1.0, poll_interval=0.1)
+        if times is not None:
+            assert_well(outcomes)
+            assert_once(emulator, emulator.service_ids)
+    return emulator
+
+
+@pytest.mark.parametrize("effect", [Reset(), Reset(acts=True)], ids=str)
+async def test_a_fleet_of_which_a_fifth_lose_their_answer_costs_few_requests_more(
+    effect: Effect,
+) -> None:
+    emulator = await deploy_fleet(effect, times=60)
+    assert len(emulator.requests) <= 550
+
+
+async def test_a_fleet_of_which_all_lose_their_answer_costs_three_requests_a_service() -> None:
+    emulator = await deploy_fleet(Reset(), times=150, size=150)
+    assert len(emulator.requests) <= 3 * 150 + 90
+
+
+async def test_a_fleet_none_of_which_can_be_deployed_is_not_asked_for_again_and_again() -> None:
+    emulator = await deploy_fleet(Respond(502), times=None)
+    posts = sum(request.method == "POST" for request in emulator.requests)
+    assert posts <= 300 + 2 * 5
+    # A list of each tells that it was not deployed.
+    assert len(emulator.requests) <= posts + 300 + 90
 
 
 async def test_waiting_costs_requests_for_pages_and_not_for_services() -> None:

@@ -1,22 +1,34 @@
 """Looking at services with few requests."""
 
-import pytest
+from functools import partial
+
+import anyio
 
 from aioservices import NotFoundError, RetryPolicy, ServerError, Services
 from aioservices.emulator import Emulator, Respond
 from aioservices.errors import ServicesError
-from aioservices.fleet.discovery import Roster, Sight
+from aioservices.fleet.discovery import Look, ServiceIndex, ServiceSnapshot, SharedLooks
 
 
 def add_services(emulator: Emulator, count: int) -> list[int]:
     return [emulator.add_service(f"added-{number}") for number in range(count)]
 
 
-def numbers_of(sights: dict[int, Sight | ServicesError]) -> dict[int, int | None]:
+async def look(index: ServiceIndex, wanted: set[int]) -> dict[int, ServiceSnapshot | ServicesError]:
+    """Look at services; gives by service what was seen of it."""
+    found: dict[int, ServiceSnapshot | ServicesError] = {}
+    await index.fetch(wanted, found.__setitem__)
+    assert found.keys() >= wanted
+    return {each: found[each] for each in wanted}
+
+
+def numbers_of(
+    snapshots: dict[int, ServiceSnapshot | ServicesError],
+) -> dict[int, int | None]:
     numbers = {}
-    for service_id, sight in sights.items():
-        assert not isinstance(sight, ServicesError)
-        current = sight.current_deployment
+    for service_id, snapshot in snapshots.items():
+        assert not isinstance(snapshot, ServicesError)
+        current = snapshot.current_deployment
         numbers[service_id] = None if current is None else current.deployment_id
     return numbers
 
@@ -27,8 +39,8 @@ async def test_a_fleet_is_seen_with_a_request_for_each_page(
     add_services(emulator, 197)
     wanted = set(emulator.service_ids)
     deployed = {service_id: emulator.deploy(service_id) for service_id in sorted(wanted)[::2]}
-    sights = await Roster(services).look(wanted)
-    assert numbers_of(sights) == {each: deployed.get(each) for each in wanted}
+    snapshots = await look(ServiceIndex(services), wanted)
+    assert numbers_of(snapshots) == {each: deployed.get(each) for each in wanted}
     assert len(emulator.requests) == 4
 
 
@@ -36,11 +48,10 @@ async def test_only_the_pages_that_matter_are_fetched_again(
     emulator: Emulator, services: Services
 ) -> None:
     add_services(emulator, 197)
-    roster = Roster(services)
-    await roster.look(set(emulator.service_ids))
+    index = ServiceIndex(services)
+    await look(index, set(emulator.service_ids))
     emulator.requests.clear()
-    sights = await roster.look({60, 70, 199}, thrifty=True)
-    assert sights.keys() == {60, 70, 199}
+    await look(index, {60, 70, 199})
     assert sorted(request.query["page_num"] for request in emulator.requests) == ["2", "4"]
 
 
@@ -48,57 +59,71 @@ async def test_a_few_services_of_a_large_fleet_are_asked_for_one_by_one(
     emulator: Emulator, services: Services
 ) -> None:
     add_services(emulator, 197)
-    sights = await Roster(services).look({1, 200})
-    assert sights.keys() == {1, 200}
+    await look(ServiceIndex(services), {1, 200})
     assert [request.path for request in emulator.requests] == ["/services/1", "/services/200"]
 
 
-async def test_services_that_the_listing_does_not_show_are_asked_for_by_themselves(
+async def test_many_hidden_services_cost_a_request_for_each_page(
     emulator: Emulator, services: Services
 ) -> None:
-    hidden = [emulator.add_service("hidden", hidden=True) for _ in range(2)]
-    wanted = {*hidden, *add_services(emulator, 60)}
-    roster = Roster(services)
-    for _ in range(2):
-        emulator.requests.clear()
-        sights = await roster.look(wanted)
-        assert sights.keys() == wanted
-        assert len(emulator.requests) == 2 + len(hidden)
+    wanted = {emulator.add_service("hidden", hidden=True) for _ in range(120)}
+    index = ServiceIndex(services)
+    await look(index, wanted)
+    emulator.requests.clear()
+    assert numbers_of(await look(index, wanted)) == dict.fromkeys(wanted)
+    assert len(emulator.requests) == 3
 
 
-async def test_a_thrifty_look_takes_those_in_turn(emulator: Emulator, services: Services) -> None:
-    hidden = {emulator.add_service("hidden", hidden=True) for _ in range(25)}
-    roster = Roster(services)
-    await roster.look(hidden)
-    seen = [set(await roster.look(hidden, thrifty=True)) for _ in range(3)]
-    assert [len(each) for each in seen] == [10, 10, 10]
-    assert set().union(*seen) == hidden
+async def test_services_that_no_listing_shows_are_asked_for_by_themselves(
+    emulator: Emulator, services: Services
+) -> None:
+    archived = add_services(emulator, 5)
+    for each in archived:
+        await services.put_archive(each, True)
+    wanted = {*archived, *add_services(emulator, 60)}
+    index = ServiceIndex(services)
+    await look(index, wanted)
+    emulator.requests.clear()
+    await look(index, wanted)
+    assert len(emulator.requests) == 2 + len(archived)
 
 
 async def test_a_service_that_has_moved_to_another_page_is_found_again(
     emulator: Emulator, services: Services
 ) -> None:
     add_services(emulator, 97)
-    roster = Roster(services)
-    await roster.look(set(emulator.service_ids))
+    index = ServiceIndex(services)
+    await look(index, set(emulator.service_ids))
     emulator.remove_service(1)  # so that 51 is on the first page now
-    assert (await roster.look({51}, thrifty=True)).keys() == {51}
+    assert numbers_of(await look(index, {51})) == {51: None}
 
 
 async def test_a_service_that_does_not_exist_says_so(services: Services) -> None:
-    sights = await Roster(services).look({1, 99})
-    assert isinstance(sights[99], NotFoundError)
-    assert not isinstance(sights[1], ServicesError)
+    snapshots = await look(ServiceIndex(services), {1, 99})
+    assert isinstance(snapshots[99], NotFoundError)
+    assert not isinstance(snapshots[1], ServicesError)
 
 
-async def test_a_listing_that_fails_is_told_as_itself(
+async def test_a_listing_that_fails_is_told_for_each_service(
     emulator: Emulator, services: Services
 ) -> None:
     emulator.fault(Respond(500), path="/services")
     add_services(emulator, 10)
-    roster = Roster(services.with_options(retry=RetryPolicy(max_attempts=1)))
-    with pytest.raises(ServerError):
-        await roster.look(set(emulator.service_ids))
+    index = ServiceIndex(services.with_options(retry=RetryPolicy(max_attempts=1)))
+    snapshots = await look(index, set(emulator.service_ids))
+    assert {type(each) for each in snapshots.values()} == {ServerError}
+
+
+async def test_a_page_that_fails_costs_only_its_own_services(
+    emulator: Emulator, services: Services
+) -> None:
+    add_services(emulator, 197)
+    index = ServiceIndex(services.with_options(retry=RetryPolicy(max_attempts=1)))
+    await look(index, set(emulator.service_ids))
+    emulator.fault(Respond(500), path="/services", times=1)
+    snapshots = await look(index, set(emulator.service_ids))
+    failed = {key for key, each in snapshots.items() if isinstance(each, ServicesError)}
+    assert len(failed) == 50
 
 
 async def test_a_listing_without_page_counts_is_read_to_its_end() -> None:
@@ -106,5 +131,73 @@ async def test_a_listing_without_page_counts_is_read_to_its_end() -> None:
         Emulator(services=70, pagination_headers=False) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
     ):
-        sights = await Roster(services).look(set(emulator.service_ids))
-        assert len(sights) == 70
+        assert len(await look(ServiceIndex(services), set(emulator.service_ids))) == 70
+
+
+async def test_what_a_page_shows_of_other_services_is_given_too(
+    emulator: Emulator, services: Services
+) -> None:
+    ids = add_services(emulator, 45)
+    index = ServiceIndex(services)
+    await look(index, set(ids))
+    found: dict[int, ServiceSnapshot | ServicesError] = {}
+    await index.fetch({ids[0]}, found.__setitem__)
+    assert found.keys() >= set(ids)
+
+
+# Many that share looks
+
+
+async def test_tasks_that_look_at_services_of_one_page_share_its_requests(
+    emulator: Emulator, services: Services
+) -> None:
+    ids = add_services(emulator, 40)
+    looks = SharedLooks(ServiceIndex(services), spacing=0.01)
+    seen: dict[int, Look] = {}
+
+    async def watch(service_id: int) -> None:
+        for _ in range(3):
+            seen[service_id] = await looks.look(service_id, due=anyio.current_time() + 0.05)
+
+    async with anyio.create_task_group() as looking:
+        looking.start_soon(looks.run)
+        async with anyio.create_task_group() as watching:
+            for each in ids:
+                watching.start_soon(watch, each)
+        looking.cancel_scope.cancel()
+    assert seen.keys() == set(ids)
+    assert {request.path for request in emulator.requests} == {"/services"}
+    assert len(emulator.requests) <= 6
+
+
+async def test_who_waits_for_later_is_given_what_an_earlier_look_shows(
+    emulator: Emulator, services: Services
+) -> None:
+    ids = add_services(emulator, 5)
+    looks = SharedLooks(ServiceIndex(services), spacing=0.01)
+    async with anyio.create_task_group() as group:
+        group.start_soon(looks.run)
+        async with anyio.create_task_group() as first:  # so that they are known to share a page
+            for each in ids:
+                first.start_soon(partial(looks.look, each, due=0.0))
+        given: list[Look] = []
+
+        async def wait_for_later() -> None:
+            given.append(await looks.look(ids[1], due=anyio.current_time() + 3600))
+
+        group.start_soon(wait_for_later)
+        await anyio.sleep(0)
+        await looks.look(ids[0], due=anyio.current_time())
+        while not given:
+            await anyio.sleep(0.001)
+        group.cancel_scope.cancel()
+    assert not isinstance(given[0].snapshot, ServicesError)
+
+
+async def test_without_anybody_who_waits_nothing_is_asked_for(
+    emulator: Emulator, services: Services
+) -> None:
+    looks = SharedLooks(ServiceIndex(services), spacing=0.001)
+    with anyio.move_on_after(0.05):
+        await looks.run()
+    assert not emulator.requests

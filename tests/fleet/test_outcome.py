@@ -1,5 +1,7 @@
 """Whether a deploy that was not answered may be asked for again."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from aioservices.errors import (
     ResponseDecodeError,
     api_error,
 )
-from aioservices.fleet.outcome import has_acted, look_delays, may_have_acted
+from aioservices.fleet.outcome import CircuitBreaker, LookSchedule, has_acted, may_have_acted
 
 METHOD, PATH = "POST", "services/1/deployments"
 
@@ -48,9 +50,60 @@ def test_a_success_that_cannot_be_read_has_made_one() -> None:
 
 
 @given(st.floats(0, 3600))
-def test_looks_begin_at_once_become_rarer_and_fill_the_time(settle: float) -> None:
-    delays = list(look_delays(settle))
-    assert delays[0] == 0
-    assert len(delays) > 2
-    assert delays == sorted(delays)
-    assert sum(delays) == pytest.approx(settle)
+def test_looks_begin_at_once_become_rarer_and_end_when_the_time_is_over(
+    settle: float,
+) -> None:
+    schedule = LookSchedule(100.0, settle)
+    begun: list[float] = []
+    while True:
+        begun.append(schedule.due)
+        if schedule.is_last(schedule.due):
+            break
+    assert begun[0] == 100.0
+    assert begun[-1] == pytest.approx(100.0 + settle)
+    waits = [later - earlier for earlier, later in pairwise(begun)]
+    assert waits == pytest.approx(sorted(waits))
+    assert len(begun) <= 5
+
+
+@given(st.lists(st.floats(0, 1), max_size=50))
+def test_looks_that_come_early_do_not_bring_the_end_forward(parts: list[float]) -> None:
+    schedule = LookSchedule(0.0, 10.0)
+    now = 0.0
+    for part in parts:
+        now += part * (schedule.due - now)
+        if schedule.is_last(now):
+            assert now == pytest.approx(10.0)
+            break
+
+
+def decisions(breaker: CircuitBreaker, ids: range) -> list[bool | None]:
+    return [breaker.may_repeat(each) for each in ids]
+
+
+def test_a_few_lost_answers_are_no_outage() -> None:
+    breaker = CircuitBreaker()
+    for _ in range(19):
+        breaker.fail()
+    assert decisions(breaker, range(19)) == [True] * 19
+
+
+def test_in_an_outage_only_a_few_are_repeated() -> None:
+    breaker = CircuitBreaker()
+    for _ in range(100):
+        breaker.fail()
+    assert decisions(breaker, range(100)) == [True] * 5 + [None] * 95
+    assert decisions(breaker, range(5)) == [True] * 5  # a probe goes on
+    for each in range(5):
+        breaker.fail()
+        breaker.give_up(each)
+    assert decisions(breaker, range(5, 100)) == [False] * 95
+
+
+def test_one_success_ends_an_outage() -> None:
+    breaker = CircuitBreaker()
+    for _ in range(100):
+        breaker.fail()
+    assert decisions(breaker, range(10)) == [True] * 5 + [None] * 5
+    breaker.succeed()
+    assert decisions(breaker, range(100)) == [True] * 100

@@ -17,11 +17,12 @@ from aioservices import (
 )
 from aioservices.api.models import Deployment
 from aioservices.api.states import FINAL_STATES
-from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond
+from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond, Stall
 from aioservices.emulator.faults import Effect
-from aioservices.fleet.discovery import Roster
+from aioservices.fleet.discovery import ServiceIndex, SharedLooks
 from aioservices.fleet.failure import last_lines
-from aioservices.fleet.wait import Lookout
+from aioservices.fleet.wait import DeploymentWaiter
+from tests.servers.lagging import lagging
 
 from .conftest import PATIENCE, requests_to, running_tasks, until
 
@@ -149,13 +150,28 @@ async def test_one_that_was_replaced_has_ended(slow: Emulator, patient: Services
 
 
 @pytest.mark.parametrize(("service_id", "offset"), [(1, 1000), (2, 0), (99, 0)])
-async def test_one_that_is_not_there_says_so_at_once(
-    slow: Emulator, patient: Services, service_id: int, offset: int
+async def test_one_that_is_not_there_says_so_when_that_is_sure(
+    slow: Emulator,
+    patient: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    service_id: int,
+    offset: int,
 ) -> None:
+    monkeypatch.setattr("aioservices.fleet.progress.READ_LAG", 0.1)
     number = slow.deploy(1)
     with pytest.raises(NotFoundError):
         await patient.wait_until_running(service_id, number + offset, **QUICK)
-    assert len(slow.requests) == 1
+    assert len(slow.requests) > 1
+
+
+async def test_one_that_was_just_made_is_awaited_though_reads_lag_behind() -> None:
+    async with lagging(0.4) as server, Services("key", base_url=server.url) as services:
+        service_id = server.add_service()
+        made = await services.post_deployments(service_id)
+        deployment = await services.wait_until_running(
+            service_id, made.deployment_id, poll_interval=0.02
+        )
+    assert deployment == made
 
 
 async def test_a_wrong_key_says_so_at_once(slow: Emulator) -> None:
@@ -230,32 +246,96 @@ async def test_a_time_that_is_no_number_is_refused(patient: Services) -> None:
         await patient.wait_until_running(1, 1001, timeout=soon)
 
 
+async def test_a_wait_that_the_rate_limit_holds_up_is_no_timeout() -> None:
+    async with (
+        Emulator(services=1, rate_limit=5, rate_window=1.0, pending_for=0.0) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        number = emulator.deploy(1)
+        for _ in range(5):
+            await services.get(1)
+        deployment = await services.wait_until_running(1, number, timeout=0.2, poll_interval=0.02)
+        assert deployment.state == "running"
+
+
+async def test_a_server_that_does_not_answer_is_given_up_in_time(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    slow.fault(Stall(), method="GET")
+    with pytest.raises(DeploymentTimeoutError, match="unknown state"):
+        await patient.wait_until_running(1, number, timeout=0.2, poll_interval=0.02)
+
+
+async def test_one_that_crashes_while_it_must_stay_up_has_failed(
+    slow: Emulator, patient: Services
+) -> None:
+    number = slow.deploy(1)
+    slow.set_state(1, "running")
+    async with anyio.create_task_group() as group:
+
+        async def crash() -> None:
+            await until(lambda: looks(slow, 1, number) > 1)
+            slow.log(1, "Traceback")
+            slow.set_state(1, "failed", message="exited with status 1")
+
+        group.start_soon(crash)
+        with pytest.raises(DeploymentFailedError, match="exited with status 1") as caught:
+            await patient.wait_until_running(1, number, stay_up=PATIENCE, **QUICK)
+    assert caught.value.logs == ("Traceback",)
+
+
+async def test_one_that_stays_up_is_returned_then(slow: Emulator, patient: Services) -> None:
+    number = slow.deploy(1)
+    slow.set_state(1, "running")
+    begun = anyio.current_time()
+    await patient.wait_until_running(1, number, stay_up=0.2, **QUICK)
+    assert anyio.current_time() - begun >= 0.2
+
+
+async def test_a_state_that_nobody_knows_is_told_once(
+    slow: Emulator, patient: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = slow.deploy(1)
+    slow.set_state(1, "warming up")
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: patient.wait_until_running(1, number, **QUICK))
+        await until(lambda: looks(slow, 1, number) > 3)
+        slow.set_state(1, "running")
+    assert caplog.text.count("'warming up'") == 1
+
+
 # Many at once
 
 
-def watch(emulator: Emulator, services: Services) -> tuple[Lookout, list[Deployment]]:
-    """Look out for a deployment of every service."""
-    made = [
+def start_all(emulator: Emulator) -> list[Deployment]:
+    """Make a deployment of every service."""
+    return [
         Deployment(deployment_id=emulator.deploy(each), service_id=each, state="pending")
         for each in emulator.service_ids
     ]
-    return Lookout(services, Roster(services), poll_interval=0.02), made
 
 
 async def wait_for_all(
-    lookout: Lookout, made: list[Deployment], *, impatient_with: int | None = None
+    services: Services,
+    made: list[Deployment],
+    *,
+    timeout: float = PATIENCE,
+    read_lag: float = 0.1,
 ) -> dict[int, Exception | None]:
-    """Wait for every deployment; gives by service why it does not run."""
+    """Wait for every deployment; gives by service why it is not up."""
     errors: dict[int, Exception | None] = {}
+    shared = SharedLooks(ServiceIndex(services), spacing=0.01)
+    waiter = DeploymentWaiter(
+        services, shared, timeout=timeout, stay_up=0.0, poll_interval=0.02, read_lag=read_lag
+    )
 
     async def wait(deployment: Deployment) -> None:
         assert deployment.service_id is not None
-        timeout = 0.2 if deployment.service_id == impatient_with else PATIENCE
-        _, error = await lookout.wait(deployment.service_id, deployment, timeout=timeout)
-        errors[deployment.service_id] = error
+        _, errors[deployment.service_id] = await waiter.wait(deployment.service_id, deployment)
 
     async with anyio.create_task_group() as looking:
-        looking.start_soon(lookout.run)
+        looking.start_soon(shared.run)
         async with anyio.create_task_group() as waiting:
             for deployment in made:
                 waiting.start_soon(wait, deployment)
@@ -268,8 +348,7 @@ async def test_hundreds_are_waited_for_with_a_request_for_each_page_and_look() -
         Emulator(services=300, pending_for=3600.0) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
     ):
-        lookout, made = watch(emulator, services)
-        waiting = asyncio.ensure_future(wait_for_all(lookout, made))
+        waiting = asyncio.ensure_future(wait_for_all(services, start_all(emulator)))
         await until(lambda: requests_to(emulator, "/services") >= 12)
         assert all(request.path == "/services" for request in emulator.requests)
         for service_id in emulator.service_ids:
@@ -282,11 +361,11 @@ async def test_only_pages_with_services_that_are_awaited_are_looked_at() -> None
         Emulator(services=300, pending_for=3600.0) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
     ):
-        lookout, made = watch(emulator, services)
+        made = start_all(emulator)
         for service_id in range(1, 251):
             emulator.set_state(service_id, "running")
-        waiting = asyncio.ensure_future(wait_for_all(lookout, made))
-        await until(lambda: requests_to(emulator, "/services") >= 12)
+        waiting = asyncio.ensure_future(wait_for_all(services, made))
+        await until(lambda: requests_to(emulator, "/services") >= 24)
         late = [request.query["page_num"] for request in emulator.requests][-3:]
         assert late == ["6"] * 3
         for service_id in range(251, 301):
@@ -294,11 +373,11 @@ async def test_only_pages_with_services_that_are_awaited_are_looked_at() -> None
         assert set((await waiting).values()) == {None}
 
 
-async def test_each_of_many_has_its_own_fate(slow: Emulator, patient: Services) -> None:
-    lookout, made = watch(slow, patient)
+async def test_each_of_many_has_its_own_outcome(slow: Emulator, patient: Services) -> None:
+    made = start_all(slow)
     slow.set_state(1, "running")
     slow.set_state(2, "failed", message="No such image")
-    errors = await wait_for_all(lookout, made, impatient_with=3)
+    errors = await wait_for_all(patient, made, timeout=0.2)
     assert errors[1] is None
     assert isinstance(errors[2], DeploymentFailedError)
     assert isinstance(errors[3], DeploymentTimeoutError)
@@ -307,25 +386,16 @@ async def test_each_of_many_has_its_own_fate(slow: Emulator, patient: Services) 
 async def test_one_whose_service_shows_no_deployment_any_more_is_gone(
     slow: Emulator, patient: Services
 ) -> None:
-    lookout, made = watch(slow, patient)
+    made = start_all(slow)
     for service_id in (1, 3):
         slow.set_state(service_id, "running")
     await patient.delete_deployments(2, made[1].deployment_id)
-    errors = await wait_for_all(lookout, made)
+    errors = await wait_for_all(patient, made)
     error = errors.pop(2)
     assert isinstance(error, DeploymentFailedError)
     assert error.state == "deleted"
     assert "it was pending before" in str(error)
     assert set(errors.values()) == {None}
-
-
-async def test_a_lookout_with_nothing_to_do_asks_for_nothing(
-    slow: Emulator, patient: Services
-) -> None:
-    lookout = Lookout(patient, Roster(patient), poll_interval=0.001)
-    with anyio.move_on_after(0.05):
-        await lookout.run()
-    assert not slow.requests
 
 
 def test_of_no_lines_none_are_the_last() -> None:
