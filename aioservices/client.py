@@ -37,7 +37,7 @@ from aioservices.http.response import RawResponse
 from aioservices.http.retry import RetryPolicy
 from aioservices.http.transport import Transport
 from aioservices.http.url import QueryValue, validate_path
-from aioservices.tail.options import TailOptions, checked_options
+from aioservices.tail.options import TailOptions, validate_options
 from aioservices.tail.traits import ServerTraits
 from aioservices.validation import parse_timestamp, validate_int, validate_ints, validate_type
 
@@ -219,7 +219,7 @@ class Services(Endpoints):
         poll_interval: float = 1.0,
         max_poll_interval: float = 30.0,
         overlap: float = 60.0,
-        grace: float = 30.0,
+        grace: float | None = None,
         limit: int = 10_000,
         max_outage: float | None = None,
         on_event: EventHook | None = None,
@@ -251,8 +251,9 @@ class Services(Endpoints):
         overlap : float, default 60.0
             Seconds after its time at which a line may still turn up. Longer costs more requests
             for pages that hold nothing new, shorter loses what turns up later.
-        grace : float, default 30.0
-            Seconds after a deployment's end during which late lines are awaited.
+        grace : float, optional
+            Seconds after a deployment's end during which late lines are awaited. Default: 30, or
+            `overlap` if that is longer.
         limit : int, default 10000
             Lines that are asked for at once.
         max_outage : float, optional
@@ -297,7 +298,7 @@ class Services(Endpoints):
             max_outage=max_outage,
             on_event=on_event,
         )
-        options = checked_options(options, resume)
+        options = validate_options(options, resume)
         return LogTail(self._log_source, self._tasks, options, self._log_traits, resume)
 
     @cached_property
@@ -548,7 +549,7 @@ class Services(Endpoints):
         poll_interval: float = 1.0,
         max_poll_interval: float = 30.0,
         overlap: float = 60.0,
-        grace: float = 30.0,
+        grace: float | None = None,
         limit: int = 1_000,
         on_event: EventHook | None = None,
     ) -> LogWatch:
@@ -617,7 +618,7 @@ class Services(Endpoints):
             hold_back=None
             if hold_back is None
             else validate_seconds(hold_back, "hold_back", zero=True),
-            linger=grace,
+            linger=max(30.0, overlap) if grace is None else grace,
         )
 
         def open_tail(id: int, cursor: LogCursor | None) -> LogTail:

@@ -1,20 +1,36 @@
-"""The server's time, as its answers tell it."""
+"""The server's time, as the header `Date` of its answers tells it.
+
+`Date` is cut to whole seconds and is as old as the answer took, so it is a lower bound; between
+two answers the monotonic clock carries it on. Three servers need care. A `Date` that stands still
+(a cache, a frozen clock) is what was heard before, so it says nothing new: time goes on from when
+it was first heard. An answer without a `Date` does the same. A `Date` earlier than one heard
+before is a stale answer, or one of several servers that is behind: it is passed over, unless
+several of these in a row themselves move on, as they do after a clock was set back.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aioservices.http.response import http_date
 
-from .bounds import SECOND
-
 __all__ = ["ServerClock"]
+
+_SECOND = dt.timedelta(seconds=1)
+_LAST = dt.datetime.max.replace(tzinfo=dt.UTC)
+# How many earlier dates in a row, each later than the one before, show a clock that was set back.
+_SET_BACK = 3
 
 
 class ServerClock:
-    """Tells the server's time; our own only as long as the server has not said anything.
+    """Tells the server's time; our own only until the server has told it.
+
+    Parameters
+    ----------
+    monotonic : callable, optional
+        Seconds of a clock that never goes back.
 
     Attributes
     ----------
@@ -22,37 +38,51 @@ class ServerClock:
         Whether the server has told the time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.known = False
-        self._told = dt.datetime.now(dt.UTC)
-        self._told_at = time.monotonic()
+        self._monotonic = monotonic
+        self._time = dt.datetime.now(dt.UTC)  # at ...
+        self._heard_at = monotonic()
+        self._header: str | None = None  # that was read last
+        self._newest: dt.datetime | None = None  # that was believed
+        self._earlier: list[dt.datetime] = []  # that came after it
 
     def now(self) -> dt.datetime:
         """The time, or a little earlier."""
-        return self._told + dt.timedelta(seconds=time.monotonic() - self._told_at)
+        return self.at(self._monotonic())
+
+    def at(self, moment: float) -> dt.datetime:
+        """The time, or a little earlier, at a moment of the monotonic clock."""
+        return _add(self._time, moment - self._heard_at)
 
     def latest(self) -> dt.datetime:
         """The time, or a little later: what the server tells is cut to whole seconds."""
-        return self.now() + (SECOND if self.known else dt.timedelta(0))
+        return _add(self.now(), 1.0 if self.known else 0.0)
 
-    def hear(self, headers: Mapping[str, str], elapsed: float) -> dt.datetime | None:
-        """Learn from an answer.
-
-        Parameters
-        ----------
-        headers : mapping
-            Of the answer.
-        elapsed : float
-            Seconds that it took.
-
-        Returns
-        -------
-        datetime or None
-            The server's time when it was asked, or a little earlier; None if it does not tell.
-        """
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """Learn from the headers of an answer that has just come."""
+        header = headers.get("Date")
+        if header is None or header == self._header:
+            return
+        self._header = header
         date = http_date(headers)
-        if date is None:
-            return None
-        self.known = True
-        self._told, self._told_at = date, time.monotonic()
-        return date - dt.timedelta(seconds=elapsed)
+        if date is not None and self._is_credible(date):
+            self.known = True
+            self._newest = self._time = date
+            self._heard_at = self._monotonic()
+            self._earlier.clear()
+
+    def _is_credible(self, date: dt.datetime) -> bool:
+        if self._newest is None or date > self._newest:
+            return True
+        if self._earlier and date <= self._earlier[-1]:
+            self._earlier.clear()
+        self._earlier.append(date)
+        return len(self._earlier) >= _SET_BACK
+
+
+def _add(time: dt.datetime, seconds: float) -> dt.datetime:
+    try:
+        return time + dt.timedelta(seconds=seconds)
+    except OverflowError:
+        return _LAST if seconds > 0 else dt.datetime.min.replace(tzinfo=dt.UTC)

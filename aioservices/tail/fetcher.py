@@ -1,20 +1,35 @@
-"""What a tail asks the API for, and how it puts up with what goes wrong."""
+"""What a tail asks the API for, and how long it repeats what fails.
+
+A tail outlives outages, so a failure is either repeated for as long as it takes, or final:
+
+- 401 is final at once: the key will not become a good one.
+- Any other 4xx (but 408 and 429) is believed when it came three times in a row. A 403 or 404 of
+  something that was never seen is not believed for some seconds more, because reads may lag behind
+  the write that made it; that of a new deployment's log not for a minute.
+- The rest (5xx, 429, no connection, no whole body, no valid body) passes by itself.
+
+Of an answer about a service or a deployment only what a tail needs is read, so that nothing else
+in it can be in the way.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import logging
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable
-from types import TracebackType
-from typing import Literal, Protocol, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import anyio
+import msgspec
 
-from aioservices.api.models import Deployment, DeploymentSummary, Service, TailedEntry, reading_log
+from aioservices.api.models import TailedEntry, Timestamp, reading_log
+from aioservices.api.pagination import total_pages
 from aioservices.errors import (
     APIError,
     AuthenticationError,
+    ConnectionFailedError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
@@ -22,7 +37,7 @@ from aioservices.errors import (
     ResponseDecodeError,
     ResponseTooLargeError,
 )
-from aioservices.http.response import RawResponse, decode
+from aioservices.http.response import RawResponse, decode, decode_lenient
 from aioservices.http.retry import backoff_delays
 
 from .clock import ServerClock
@@ -30,16 +45,19 @@ from .plan import Query
 from .salvage import legible, salvaged
 from .status import TailMetrics
 
-__all__ = ["LogSource", "PatientSource"]
+__all__ = ["DeploymentSnapshot", "LogFetcher", "LogSource", "Patience", "is_too_large"]
 
 log = logging.getLogger("aioservices.tail")
 
 T = TypeVar("T")
 
-# How often a 403 or 404 must be repeated before it is believed ...
+# How often in a row a refusal must come before it is believed ...
 _CONFIRMATIONS = 3
-# ... and for how many seconds a new deployment's log may not be there yet.
+# ... for how many seconds what was never seen may be on its way to where it is read ...
+_READ_LAG = 5.0
+# ... and for how many a new deployment may be without a log.
 _SLOW_START = 60.0
+_DEPLOYMENTS_PER_PAGE = 50
 
 
 class RawSource(Protocol):
@@ -51,6 +69,18 @@ class RawSource(Protocol):
 
     def get_deployments(self, service_id: int, deployment_id: int) -> Awaitable[RawResponse]:
         """Get a deployment."""
+        ...
+
+    def list_deployments(
+        self,
+        service_id: int,
+        *,
+        limit: int | None = None,
+        page_num: int | None = None,
+        order: Literal["created_at"] | None = None,
+        order_dir: Literal["asc", "desc"] | None = None,
+    ) -> Awaitable[RawResponse]:
+        """List the deployments of a service."""
         ...
 
     def list_deployments_logs(
@@ -74,19 +104,127 @@ class LogSource(Protocol):
         """The endpoints with their answers as they came."""
         ...
 
-    def list_deployments(
+
+class DeploymentSnapshot(NamedTuple):
+    """What a tail needs to know of a deployment.
+
+    Attributes
+    ----------
+    deployment_id : int
+    state, state_message : str or None
+    created_at, updated_at : datetime or None
+    """
+
+    deployment_id: int
+    state: str | None = None
+    state_message: str | None = None
+    created_at: dt.datetime | None = None
+    updated_at: dt.datetime | None = None
+
+    def is_newer(self, than_id: int, than: dt.datetime | None) -> bool:
+        """Whether it was created after another one; ids decide where times do not."""
+        if self.created_at is None or than is None or self.created_at == than:
+            return self.deployment_id > than_id
+        return self.created_at > than
+
+
+class Patience:
+    """How one call is repeated while it fails.
+
+    Parameters
+    ----------
+    metrics : TailMetrics
+        Where outages are counted.
+    shortest, longest : float
+        Seconds to wait after a failure, at first and at most.
+    max_outage : float or None
+        Seconds after which an outage is an error.
+    deployment_id : int, optional
+        Whose log the call is about.
+
+    Attributes
+    ----------
+    failures : int
+        How often the call failed, ever.
+    """
+
+    def __init__(
         self,
-        service_id: int,
+        metrics: TailMetrics,
+        shortest: float,
+        longest: float,
+        max_outage: float | None,
         *,
-        order: Literal["created_at"] | None = None,
-        order_dir: Literal["asc", "desc"] | None = None,
-    ) -> AsyncIterable[DeploymentSummary]:
-        """List the deployments of a service."""
-        ...
+        deployment_id: int | None = None,
+    ) -> None:
+        self.failures = 0
+        self._metrics = metrics
+        self._shortest = shortest
+        self._longest = longest
+        self._max_outage = max_outage
+        self._deployment_id = deployment_id
+        self._is_out = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._delays = backoff_delays(self._shortest, self._longest)
+        self._began: float | None = None
+        self._refusals = 0
+
+    async def wait(self, error: RequestError, *, doubted_until: float = 0.0) -> None:
+        """Wait until the call may be repeated.
+
+        Parameters
+        ----------
+        error : RequestError
+            How it failed.
+        doubted_until : float
+            Until when, by the monotonic clock, a 403 or 404 is not believed.
+
+        Raises
+        ------
+        RequestError
+            The failure, if there is no sense in repeating the call.
+        """
+        now = time.monotonic()
+        if isinstance(error, AuthenticationError | ResponseTooLargeError):
+            raise error
+        if _is_refusal(error):
+            self._refusals += 1
+            is_doubted = (
+                isinstance(error, NotFoundError | PermissionDeniedError) and now < doubted_until
+            )
+            if self._refusals >= _CONFIRMATIONS and not is_doubted:
+                raise error
+        else:
+            self._refusals = 0
+            is_first, self._is_out = not self._is_out, True
+            self._metrics.record_failure(error, self._deployment_id, is_first=is_first)
+        self.failures += 1
+        if self._began is None:
+            self._began = now
+        if self._max_outage is not None and now - self._began >= self._max_outage:
+            raise error
+        await anyio.sleep(next(self._delays))
+
+    def served(self) -> None:
+        """Note that the call was answered."""
+        if self._began is not None:
+            self._end(served=True)
+
+    def close(self) -> None:
+        """Note that the call will not be made again."""
+        self._end(served=False)
+
+    def _end(self, *, served: bool) -> None:
+        if self._is_out:
+            self._is_out = False
+            self._metrics.end_failure(served=served)
+        self._reset()
 
 
-class PatientSource:
-    """Asks until there is an answer, except where there will never be one.
+class LogFetcher:
+    """Asks the API on behalf of one tail.
 
     Parameters
     ----------
@@ -95,15 +233,13 @@ class PatientSource:
     service_id : int
     metrics : TailMetrics
     shortest, longest : float
-        Seconds to wait after a failure, at first and at last.
+        Seconds to wait after a failure, at first and at most.
     max_outage : float, optional
         Seconds after which an outage is an error.
 
     Attributes
     ----------
     clock : ServerClock
-    failures : int
-        How often there was no answer.
     """
 
     def __init__(
@@ -117,189 +253,243 @@ class PatientSource:
         max_outage: float | None = None,
     ) -> None:
         self.clock = ServerClock()
-        self.failures = 0
-        self._odd_pages = 0  # whose lines were not as promised
         self._source = source
         self._service_id = service_id
         self._metrics = metrics
         self._shortest = shortest
         self._longest = longest
         self._max_outage = max_outage
+        self._malformed_pages = 0  # in a row, until such pages are taken as they are
+        self._seen: set[int | None] = set()  # deployments that were found; None is the service
+        self._asked_at: dict[int | None, float] = {}  # when one was asked for first
 
-    async def service(self) -> Service:
-        """Get the service."""
-        return await self._patiently(
-            lambda: self._get(self._source.raw.get(self._service_id), Service)
+    def patience(self, deployment_id: int | None = None) -> Patience:
+        """Make what a call is repeated by."""
+        return Patience(
+            self._metrics,
+            self._shortest,
+            self._longest,
+            self._max_outage,
+            deployment_id=deployment_id,
         )
 
-    async def deployment(self, deployment_id: int) -> Deployment:
+    async def current_deployment(self) -> DeploymentSnapshot | None:
+        """Get the service's current deployment, if it has one."""
+        service = await self._get(None, lambda: self._source.raw.get(self._service_id), _Service)
+        current = service.current_deployment
+        return None if current is None else _snapshot(current)
+
+    async def deployment(self, deployment_id: int) -> DeploymentSnapshot:
         """Get a deployment."""
-        return await self._patiently(
-            lambda: self._get(
-                self._source.raw.get_deployments(self._service_id, deployment_id), Deployment
-            )
+        deployment = await self._get(
+            deployment_id,
+            lambda: self._source.raw.get_deployments(self._service_id, deployment_id),
+            _Deployment,
         )
+        return _snapshot(deployment) or DeploymentSnapshot(deployment_id)
 
-    async def deployments_since(
-        self, latest_id: int, latest_at: dt.datetime | None
-    ) -> list[DeploymentSummary]:
-        """List the deployments that came after one, oldest first."""
+    async def deployments(
+        self, is_old: Callable[[DeploymentSnapshot], bool]
+    ) -> list[DeploymentSnapshot]:
+        """List deployments, oldest first: all that are not old, and some that are.
 
-        async def read() -> list[DeploymentSummary]:
-            found: list[DeploymentSummary] = []
-            async for deployment in self._newest_first():
-                at = deployment.created_at
-                if deployment.deployment_id == latest_id or (at and latest_at and at < latest_at):
+        They are asked for from the newest to the oldest, but a server may ignore that. The listing
+        is read until two old ones follow each other, all of what was read so far being in order.
+        """
+
+        async def read() -> list[DeploymentSnapshot]:
+            found: list[DeploymentSnapshot] = []
+            is_ordered, old_in_a_row = True, 0
+            async for each in self._listed():
+                if found and each.is_newer(found[-1].deployment_id, found[-1].created_at):
+                    is_ordered = False
+                found.append(each)
+                old_in_a_row = old_in_a_row + 1 if is_old(each) else 0
+                if old_in_a_row > 1 and is_ordered:
                     break
-                found.append(deployment)
-            return found[::-1]
+            found.reverse()
+            return found if is_ordered else sorted(found, key=_age)
 
-        return await self._patiently(read)
+        return await self._repeat(read)
 
-    async def newest_deployment(self) -> DeploymentSummary | None:
-        """Get the deployment that was created last, if there is any."""
-
-        async def read() -> DeploymentSummary | None:
-            async for deployment in self._newest_first():
-                return deployment
-            return None
-
-        return await self._patiently(read)
-
-    async def page(
-        self, deployment_id: int, query: Query, *, first_seen: float
-    ) -> tuple[list[TailedEntry], dt.datetime | None]:
-        """Fetch a page of a log.
+    async def page(self, deployment_id: int, query: Query) -> RawResponse:
+        """Ask once for a page of a log; `lines` reads it.
 
         Parameters
         ----------
         deployment_id : int
         query : Query
-        first_seen : float
-            When, by the monotonic clock, the deployment was seen first.
-
-        Returns
-        -------
-        list of TailedEntry
-        datetime or None
-            The server's time when it was asked, or a little earlier.
 
         Raises
         ------
-        ResponseTooLargeError
-            If fewer lines must be asked for.
+        RequestError
+            If there is none.
         """
-
-        async def read() -> tuple[list[TailedEntry], dt.datetime | None]:
-            response = await self._source.raw.list_deployments_logs(
-                self._service_id,
-                deployment_id,
-                start_at=query.start,
-                end_at=query.end,
-                limit=query.limit,
-            )
-            with reading_log(self._service_id, deployment_id):
-                entries = self._lines(response)
-            return entries, self.clock.hear(response.headers, response.elapsed)
-
-        return await self._patiently(
-            read, deployment_id=deployment_id, doubted_until=first_seen + _SLOW_START
+        response = await self._source.raw.list_deployments_logs(
+            self._service_id,
+            deployment_id,
+            start_at=query.start,
+            end_at=query.end,
+            limit=query.limit,
         )
+        self.clock.observe(response.headers)
+        return response
 
-    def _lines(self, response: RawResponse) -> list[TailedEntry]:
-        try:
-            lines = decode(response, list[TailedEntry])
-        except ResponseDecodeError as exc:
-            read = legible(response.content)
-            lines = self._odd_lines(response, exc) if read is None else read
-        if self._odd_pages < _CONFIRMATIONS:  # else there are such lines, to be taken at once
-            self._odd_pages = 0
+    def lines(self, deployment_id: int, response: RawResponse) -> list[TailedEntry]:
+        """Read a page of a log.
+
+        Lines that are not as promised are taken as well as can be, but not at once: what a proxy
+        cuts or garbles is whole the next time.
+
+        Raises
+        ------
+        ResponseDecodeError
+            If it has to be asked for again.
+        """
+        with reading_log(self._service_id, deployment_id):
+            try:
+                lines = decode(response, list[TailedEntry])
+            except ResponseDecodeError as exc:
+                read = legible(response.content)
+                lines = self._malformed_lines(response, exc) if read is None else read
+        if self._malformed_pages < _CONFIRMATIONS:
+            self._malformed_pages = 0
         return lines
 
-    def _odd_lines(self, response: RawResponse, error: ResponseDecodeError) -> list[TailedEntry]:
+    def _malformed_lines(
+        self, response: RawResponse, error: ResponseDecodeError
+    ) -> list[TailedEntry]:
         lines = salvaged(response.content)
         if lines is None:
             raise error
-        self._odd_pages += 1
-        if self._odd_pages < _CONFIRMATIONS:
+        self._malformed_pages += 1
+        if self._malformed_pages < _CONFIRMATIONS:
             raise error
-        if self._odd_pages == _CONFIRMATIONS:
-            log.warning("odd lines are taken as well as can be: %s", str(error))
+        if self._malformed_pages == _CONFIRMATIONS:
+            log.warning("malformed lines are taken as well as can be: %s", error)
         return lines
 
-    async def _get(self, call: Awaitable[RawResponse], type_: type[T]) -> T:
-        response = await call
-        value = decode(response, type_)
-        self.clock.hear(response.headers, response.elapsed)
+    async def _get(
+        self, deployment_id: int | None, call: Callable[[], Awaitable[RawResponse]], type_: type[T]
+    ) -> T:
+        """Get the service, or a deployment; until it was seen once a 403 or 404 is doubted."""
+        doubted_until = 0.0
+        if deployment_id not in self._seen:
+            asked_at = self._asked_at.setdefault(deployment_id, time.monotonic())
+            doubted_until = asked_at + _READ_LAG
+
+        async def get() -> T:
+            response = await call()
+            self.clock.observe(response.headers)
+            return decode(response, type_)
+
+        value = await self._repeat(get, doubted_until=doubted_until)
+        self._seen.add(deployment_id)
         return value
 
-    def _newest_first(self) -> AsyncIterable[DeploymentSummary]:
-        return self._source.list_deployments(self._service_id, order="created_at", order_dir="desc")
+    async def _listed(self) -> AsyncIterator[DeploymentSnapshot]:
+        """Give each deployment that is listed, asked for from the newest to the oldest."""
+        met: set[int] = set()
+        for page_num in itertools.count(1):
+            response = await self._source.raw.list_deployments(
+                self._service_id,
+                limit=_DEPLOYMENTS_PER_PAGE,
+                page_num=page_num,
+                order="created_at",
+                order_dir="desc",
+            )
+            self.clock.observe(response.headers)
+            entries, malformed = decode_lenient(response, _Deployment)
+            for problem in malformed:
+                log.warning("%s", problem)
+            new = [each for each in entries if each.deployment_id not in met]
+            for each in new:
+                met.add(each.deployment_id)
+                if (snapshot := _snapshot(each)) is not None:
+                    yield snapshot
+            pages = total_pages(response.headers)
+            is_last = page_num >= pages if pages is not None else not new
+            if is_last or not entries:
+                return
 
-    async def _patiently(
-        self,
-        call: Callable[[], Awaitable[T]],
-        *,
-        deployment_id: int | None = None,
-        doubted_until: float = 0.0,
-    ) -> T:
-        """Repeat a call; a 403 or 404 is believed when it was confirmed, and not too soon."""
-        delays = backoff_delays(self._shortest, self._longest)
-        began: float | None = None
-        refusals = 0
-        with _Failing(self._metrics, deployment_id) as failing:
+    async def _repeat(self, call: Callable[[], Awaitable[T]], *, doubted_until: float = 0.0) -> T:
+        """Repeat a call until it is answered, or until its refusal is believed."""
+        patience = self.patience()
+        try:
             while True:
                 try:
-                    return await call()
-                except (NotFoundError, PermissionDeniedError) as exc:
-                    refusals += 1
-                    doubted = isinstance(exc, NotFoundError) and time.monotonic() < doubted_until
-                    if refusals >= _CONFIRMATIONS and not doubted:
-                        raise
-                    error: RequestError = exc
+                    value = await call()
                 except RequestError as exc:
-                    if not _will_pass(exc):
-                        raise
-                    refusals = 0
-                    failing.record(error := exc)
-                self.failures += 1
-                now = time.monotonic()
-                began = now if began is None else began
-                if self._max_outage is not None and now - began >= self._max_outage:
-                    raise error
-                await anyio.sleep(next(delays))
+                    await patience.wait(exc, doubted_until=doubted_until)
+                else:
+                    patience.served()
+                    return value
+        finally:
+            patience.close()
 
 
-class _Failing:
-    """The part of one call in an outage."""
-
-    def __init__(self, metrics: TailMetrics, deployment_id: int | None) -> None:
-        self._metrics = metrics
-        self._deployment_id = deployment_id
-        self._has_failed = False
-
-    def record(self, error: RequestError) -> None:
-        """Record a failure."""
-        is_first, self._has_failed = not self._has_failed, True
-        self._metrics.record_failure(error, self._deployment_id, is_first=is_first)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._has_failed:
-            self._metrics.end_failure(served=exc is None)
-
-
-def _will_pass(error: RequestError) -> bool:
-    """Whether a failure is one of those that end by themselves."""
-    if isinstance(error, ResponseTooLargeError | AuthenticationError):
-        return False
+def is_too_large(error: RequestError) -> bool:
+    """Whether a page may have failed because of its size: it took too long, or broke off."""
+    if isinstance(error, ResponseTooLargeError):
+        return True
     if isinstance(error, APIError):
-        return isinstance(error, RateLimitedError) or error.status >= 500 or error.status == 408
-    return True
+        return error.status in (413, 502, 504)
+    if isinstance(error, ConnectionFailedError):
+        return error.sent
+    return isinstance(error, ResponseDecodeError)
+
+
+def slow_start_end() -> float:
+    """Until when, by the monotonic clock, a deployment found now may be without a log."""
+    return time.monotonic() + _SLOW_START
+
+
+def _is_refusal(error: RequestError) -> bool:
+    """Whether a failure may be the server's last word."""
+    if not isinstance(error, APIError) or isinstance(error, RateLimitedError):
+        return False
+    return error.status < 500 and error.status != 408
+
+
+class _Deployment(msgspec.Struct, rename="camel"):
+    """A deployment as it came: what is not as promised counts as not told."""
+
+    deployment_id: int = 0
+    state: object = None
+    state_message: object = None
+    created_at: object = None
+    updated_at: object = None
+
+
+class _Service(msgspec.Struct, rename="camel"):
+    current_deployment: _Deployment | None = None
+
+
+def _snapshot(deployment: _Deployment) -> DeploymentSnapshot | None:
+    if not deployment.deployment_id:
+        return None
+    return DeploymentSnapshot(
+        deployment.deployment_id,
+        _text(deployment.state),
+        _text(deployment.state_message),
+        _time(deployment.created_at),
+        _time(deployment.updated_at),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _time(value: object) -> dt.datetime | None:
+    try:
+        time = msgspec.convert(value, Timestamp)
+    except msgspec.ValidationError:
+        return None
+    # The zero times of languages and databases stand for no time.
+    return time if 1970 < time.year < 9999 else None
+
+
+def _age(deployment: DeploymentSnapshot) -> tuple[bool, float, int]:
+    at = deployment.created_at
+    return (at is not None, 0.0 if at is None else at.timestamp(), deployment.deployment_id)

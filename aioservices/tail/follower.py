@@ -1,23 +1,33 @@
-"""Which logs a tail reads: those of one deployment, or of each that a service comes to have."""
+"""Which logs a tail reads: that of one deployment, or of each one that a service comes to have.
+
+What the current deployment is tells nothing of those that came and went between two checks, so
+whenever it changes the listing of deployments is read, back to the newest one that the listing
+has shown before. A listing may be behind: while it lacks the current deployment, it is read again
+at the next check, for a while. The listing's own mark therefore moves only with what it shows.
+
+A deployment that has ended, or was replaced, is drained: read until nothing can come any more.
+Drained ones are kept for a while, because they may come back: a state that flaps, a service that
+told of no deployment for some time.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable
 
 import anyio
 
-from aioservices.api.models import Deployment, DeploymentSummary
 from aioservices.api.states import UnknownStates, is_final
 from aioservices.errors import NotFoundError, PermissionDeniedError
 
 from .cursor import NO_DEPLOYMENT, Latest, Position
-from .fetcher import LogSource, PatientSource
+from .fetcher import DeploymentSnapshot, LogFetcher, LogSource
 from .options import TailOptions
 from .part import Outlet, Part
-from .poller import Poller, jittered
+from .poller import CHECK_EVERY, Poller, jittered
 from .schedule import Pace
 from .status import DeploymentStarted, TailMetrics, UnknownState
 from .traits import ServerTraits
@@ -27,10 +37,10 @@ __all__ = ["Follower"]
 
 log = logging.getLogger("aioservices.tail")
 
-# How many polls there are to a look at the service.
-_POLLS = 2
-# Replaced deployments that are remembered, lest one that comes back is read anew.
+# Replaced deployments that are remembered, so that one that comes back is not read again.
 _REMEMBERED = 100
+# For how many seconds a listing that lacks the current deployment is taken for a stale one.
+_LISTING_LAG = 60.0
 
 
 class Follower:
@@ -66,12 +76,11 @@ class Follower:
         latest: Latest | None = None,
     ) -> None:
         self.before: Latest | None = None
-        self._latest = latest
         self._options = options
         self._traits = traits
         self._metrics = metrics
         self._positions = positions
-        self._source = PatientSource(
+        self._fetcher = LogFetcher(
             source,
             options.service_id,
             metrics,
@@ -79,10 +88,35 @@ class Follower:
             longest=options.max_poll_interval,
             max_outage=options.max_outage,
         )
-        self._logs: dict[int, Poller] = {}
+        self._pollers: dict[int, Poller] = {}
+        self._newest = latest  # deployment that was started
+        self._listed = latest  # newest deployment that the listing is known to have shown
+        self._unlisted_since: float | None = None  # since when the listing lacks the current one
         self._unknown_states = UnknownStates()
         self._pace = Pace(options.poll_interval, options.max_poll_interval)  # without a log to poll
+        self._is_finishing = False
+        self._pause: anyio.CancelScope | None = None  # between two checks
         self._failure: Exception | None = None
+
+    @property
+    def server_time(self) -> dt.datetime | None:
+        """The server's time, or a little later; None until the server has told it."""
+        clock = self._fetcher.clock
+        return clock.latest() if clock.known else None
+
+    def finish(self) -> None:
+        """Follow no new deployment, and end when those that are read have ended."""
+        self._is_finishing = True
+        self._check_soon()
+
+    def keep_following(self) -> None:
+        """Undo `finish`."""
+        self._is_finishing = False
+        self._check_soon()
+
+    def _check_soon(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
 
     async def run(self, send: Callable[[Part], Awaitable[None]]) -> None:
         """Read until all that was asked for was handed on."""
@@ -90,12 +124,13 @@ class Follower:
         async with anyio.create_task_group() as group:
             self._group = group
             for position in self._positions:
-                self._take_up(position.deployment_id, position.window())
-            group.start_soon(self._guarded, self._watch)
+                deployment = DeploymentSnapshot(position.deployment_id)
+                self._start_polling(deployment, position.window())
+            group.start_soon(self._guard, self._watch)
         if self._failure is not None:
             raise self._failure
 
-    async def _guarded(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
+    async def _guard(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
         """Run a part of the work; an error ends the whole and is raised as it is."""
         try:
             await work(*args)
@@ -103,157 +138,225 @@ class Follower:
             self._failure = self._failure or exc
             self._group.cancel_scope.cancel()
 
+    # Checking the service
+
     async def _watch(self) -> None:
-        """Look at the service now and then."""
+        """Check the service now and then."""
         named = self._options.deployment_id
         while True:
             await self._outlet.ready()
-            if named is None:
-                current = await self._look_at_service()
-            else:
-                current = await self._look_at_deployment(named)
+            try:
+                if named is None:
+                    current = await self._check_service()
+                else:
+                    current = await self._check_deployment(named)
+            except (NotFoundError, PermissionDeniedError):
+                await self._drain_all()
+                if self._is_finishing:
+                    return
+                raise
             left = self._seconds_left()
+            if self._is_finishing and all(poller.is_over for poller in self._pollers.values()):
+                return
             if not self._options.follow or left <= 0:
                 return
-            await anyio.sleep(min(left, jittered(self._seconds_between_looks(current))))
+            with anyio.move_on_after(left) as self._pause:
+                await self._wait_for_next_check(current)
 
-    async def _look_at_service(self) -> Poller | None:
-        deployment = (await self._source.service()).current_deployment
-        if deployment is None or deployment.deployment_id not in self._logs:
-            await self._take_up_new(deployment)
-        current = self._logs[deployment.deployment_id] if deployment else None
+    async def _check_service(self) -> Poller | None:
+        deployment = await self._fetcher.current_deployment()
+        if not self._is_finishing or self._listed is None:
+            await self._start_new(deployment)
+        current = self._pollers.get(deployment.deployment_id) if deployment else None
         if current is not None and deployment is not None:
-            self._note_state(current, deployment)
-        for reading in self._logs.values():
-            if reading is not current and not reading.replaced:
-                reading.note_replaced()
-        self._forget_finished()
+            self._record_state(current, deployment)
+        for poller in self._pollers.values():
+            if poller is not current and not poller.is_replaced:
+                poller.record_replaced()
+        self._forget_drained()
         return current
 
-    async def _look_at_deployment(self, deployment_id: int) -> Poller:
-        current = (await self._source.service()).current_deployment
+    async def _check_deployment(self, deployment_id: int) -> Poller:
+        current = await self._fetcher.current_deployment()
         deployment = current
         if deployment is None or deployment.deployment_id != deployment_id:
-            deployment = await self._source.deployment(deployment_id)
-        reading = self._logs.get(deployment_id)
-        if reading is None:
-            reading = self._take_up(deployment_id, created_at=deployment.created_at)
-        if is_final(deployment.state) or not _is_newer(current, deployment):
-            self._note_state(reading, deployment)
+            deployment = await self._fetcher.deployment(deployment_id)
+        poller = self._pollers.get(deployment_id)
+        if poller is None:
+            poller = self._start_polling(deployment)
+        was_replaced = (
+            current is not None
+            and current.created_at is not None
+            and deployment.created_at is not None
+            and current.created_at > deployment.created_at
+        )
+        if is_final(deployment.state) or not was_replaced:
+            self._record_state(poller, deployment)
         else:
-            reading.note_replaced()
-        return reading
+            poller.record_replaced()
+        return poller
 
-    async def _take_up_new(self, current: Deployment | None) -> None:
-        """Take up the deployments that came since the last look, also those that went again."""
-        new: list[DeploymentSummary | Deployment] = []
-        if self._latest is not None:
-            new += await self._source.deployments_since(*self._latest)
-        elif current is None:
-            # What was before is not asked for; whatever comes from now on is.
-            newest = await self._source.newest_deployment()
-            self.before = (
-                Latest(newest.deployment_id, newest.created_at) if newest else NO_DEPLOYMENT
-            )
-            self._latest = self.before
-        if current is not None and all(each.deployment_id != current.deployment_id for each in new):
-            new.append(current)
-        for each in new:
-            if each.deployment_id not in self._logs:
-                self._take_up(each.deployment_id, created_at=each.created_at)
-                self._metrics.emit(
-                    DeploymentStarted(
-                        service_id=self._options.service_id,
-                        deployment_id=each.deployment_id,
-                        replaces=(self._latest and self._latest.deployment_id) or None,
-                    )
-                )
-            self._latest = Latest(each.deployment_id, each.created_at).or_newer(self._latest)
-
-    def _take_up(
-        self,
-        deployment_id: int,
-        window: Window | None = None,
-        created_at: dt.datetime | None = None,
-    ) -> Poller:
-        self._logs[deployment_id] = reading = Poller(
-            deployment_id,
-            Window(self._options.start_at) if window is None else window,  # one may be empty
-            source=self._source,
-            outlet=self._outlet,
-            options=self._options,
-            traits=self._traits,
-            metrics=self._metrics,
-            created_at=created_at,
-        )
-        self._group.start_soon(self._guarded, self._read, reading)
-        return reading
-
-    def _note_state(self, reading: Poller, deployment: Deployment) -> None:
-        if self._unknown_states.is_new(deployment.state):
-            self._report_unknown_state(deployment)
-        reading.note_state(deployment)
-        if reading.over and not is_final(deployment.state):
-            reading.over = False
-            self._group.start_soon(self._guarded, self._read, reading)
-
-    def _report_unknown_state(self, deployment: Deployment) -> None:
-        event = UnknownState(
-            service_id=self._options.service_id,
-            deployment_id=deployment.deployment_id,
-            state=str(deployment.state),
-        )
-        log.warning(
-            "deployment %d of service %d is in the unknown state %r: it counts as running",
-            event.deployment_id,
-            event.service_id,
-            event.state,
-        )
-        self._metrics.emit(event)
-
-    async def _read(self, reading: Poller) -> None:
-        try:
-            await reading.run()
-        except (NotFoundError, PermissionDeniedError):
-            if not await self._has_moved_on(reading):
-                raise
-            log.warning("the log of deployment %d is gone", reading.deployment_id)
-        await reading.finish()
-        if self._options.deployment_id is not None:
-            self._group.cancel_scope.cancel()
-
-    async def _has_moved_on(self, reading: Poller) -> bool:
-        """Whether the service that is followed does without a deployment whose log is gone."""
-        if self._options.deployment_id is not None:
-            return False
-        current = (await self._source.service()).current_deployment
-        return current is None or current.deployment_id != reading.deployment_id
-
-    def _forget_finished(self) -> None:
-        finished = [each for each in self._logs.values() if each.replaced and each.over]
-        for reading in finished:
-            reading.forget_lines()
-        for reading in finished[:-_REMEMBERED]:
-            del self._logs[reading.deployment_id]
-
-    def _seconds_between_looks(self, current: Poller | None) -> float:
-        if current is None:  # such a look takes two requests
-            return 2 * self._pace.after(0)
-        if current.over:
-            return self._pace.after(0)
-        self._pace.after(1)
-        return current.interval * _POLLS
+    async def _wait_for_next_check(self, current: Poller | None) -> None:
+        """Wait, also until the log was asked for twice: checks must not outnumber the polls."""
+        if current is None:  # such a check takes two requests
+            await anyio.sleep(jittered(2 * self._pace.after(0)))
+        elif current.is_over:
+            await anyio.sleep(jittered(self._pace.after(0)))
+        else:
+            self._pace.after(1)
+            requests = current.requests + CHECK_EVERY
+            await anyio.sleep(jittered(CHECK_EVERY * current.interval))
+            await current.requested(requests)
 
     def _seconds_left(self) -> float:
         """Seconds until nothing can come any more."""
         end_at = self._options.end_at
         if end_at is None:
             return math.inf
-        return (end_at - self._source.clock.now()).total_seconds() + self._options.grace
+        return (end_at - self._fetcher.clock.now()).total_seconds() + self._options.drain
+
+    # New deployments
+
+    async def _start_new(self, current: DeploymentSnapshot | None) -> None:
+        """Start to poll the deployments that came since the last check, also those that went."""
+        is_known = current is not None and current.deployment_id in self._pollers
+        if is_known and self._unlisted_since is None:
+            return
+        new = await self._find_new(current)
+        if current is not None:
+            new = [each for each in new if each.deployment_id != current.deployment_id] + [current]
+        for each in new:
+            if each.deployment_id in self._pollers:
+                continue
+            self._start_polling(each)
+            replaced = self._newest
+            self._metrics.emit(
+                DeploymentStarted(
+                    service_id=self._options.service_id,
+                    deployment_id=each.deployment_id,
+                    replaces=(replaced and replaced.deployment_id) or None,
+                )
+            )
+            self._newest = Latest(each.deployment_id, each.created_at).or_newer(self._newest)
+
+    async def _find_new(self, current: DeploymentSnapshot | None) -> list[DeploymentSnapshot]:
+        """List the deployments that are new, oldest first."""
+        mark = self._listed
+        if mark is None:
+            return await self._find_first(current)
+
+        def is_old(each: DeploymentSnapshot) -> bool:
+            return not each.is_newer(mark.deployment_id, mark.created_at)
+
+        new = [each for each in await self._fetcher.deployments(is_old) if not is_old(each)]
+        self._advance_mark(new)
+        if current is None or is_old(current) or current.deployment_id in _ids(new):
+            self._unlisted_since = None
+        elif self._unlisted_since is None:
+            self._unlisted_since = time.monotonic()
+        elif time.monotonic() - self._unlisted_since > _LISTING_LAG:
+            self._unlisted_since = None
+            self._advance_mark([current])
+        return new
+
+    async def _find_first(self, current: DeploymentSnapshot | None) -> list[DeploymentSnapshot]:
+        """Find what is to be read at the first check: what came before and has gone is not."""
+        if current is not None:
+            self._advance_mark([current])
+            return []
+        # One may have been created since the service was asked for, and even have been replaced.
+        asked_at = self._fetcher.clock.latest()
+
+        def is_old(each: DeploymentSnapshot) -> bool:
+            is_recent = each.created_at is not None and each.created_at > asked_at
+            return is_final(each.state) and not is_recent
+
+        listed = await self._fetcher.deployments(is_old)
+        new = [each for each in listed if not is_old(each)]
+        self._listed = NO_DEPLOYMENT
+        self._advance_mark(listed)
+        if not new:
+            self.before = self._listed
+        return new
+
+    def _advance_mark(self, listed: list[DeploymentSnapshot]) -> None:
+        """Note what the listing is known to have shown."""
+        for each in listed:
+            mark = self._listed
+            if mark is None or each.is_newer(mark.deployment_id, mark.created_at):
+                self._listed = Latest(each.deployment_id, each.created_at)
+
+    # Polling
+
+    def _start_polling(
+        self, deployment: DeploymentSnapshot, window: Window | None = None
+    ) -> Poller:
+        poller = Poller(
+            deployment,
+            Window(self._options.start_at) if window is None else window,  # one may be empty
+            fetcher=self._fetcher,
+            outlet=self._outlet,
+            options=self._options,
+            traits=self._traits,
+            metrics=self._metrics,
+        )
+        self._pollers[deployment.deployment_id] = poller
+        self._group.start_soon(self._guard, self._poll, poller)
+        return poller
+
+    def _record_state(self, poller: Poller, deployment: DeploymentSnapshot) -> None:
+        state = deployment.state
+        if state is not None and self._unknown_states.is_new(state):
+            self._report_unknown_state(deployment.deployment_id, state)
+        poller.record_state(deployment)
+        if poller.is_over and not is_final(state):
+            poller.resume()
+            self._group.start_soon(self._guard, self._poll, poller)
+
+    def _report_unknown_state(self, deployment_id: int, state: str) -> None:
+        service_id = self._options.service_id
+        log.warning(
+            "deployment %d of service %d is in the unknown state %r: it counts as running",
+            deployment_id,
+            service_id,
+            state,
+        )
+        self._metrics.emit(
+            UnknownState(service_id=service_id, deployment_id=deployment_id, state=state)
+        )
+
+    async def _poll(self, poller: Poller) -> None:
+        try:
+            await poller.run()
+        except (NotFoundError, PermissionDeniedError):
+            if not (self._is_finishing or await self._has_moved_on(poller)):
+                raise
+            log.warning("the log of deployment %d is gone", poller.deployment_id)
+        await poller.finalize()
+        if self._options.deployment_id is not None:
+            self._group.cancel_scope.cancel()
+        elif self._is_finishing:
+            self._check_soon()
+
+    async def _has_moved_on(self, poller: Poller) -> bool:
+        """Whether the service that is followed does without a deployment whose log is gone."""
+        if self._options.deployment_id is not None:
+            return False
+        current = await self._fetcher.current_deployment()
+        return current is None or current.deployment_id != poller.deployment_id
+
+    async def _drain_all(self) -> None:
+        """Read what is left of a service that cannot be read any more."""
+        for poller in self._pollers.values():
+            poller.record_gone()
+        for poller in self._pollers.values():
+            await poller.over()
+
+    def _forget_drained(self) -> None:
+        drained = [each for each in self._pollers.values() if each.is_replaced and each.is_over]
+        for poller in drained[:-_REMEMBERED]:
+            del self._pollers[poller.deployment_id]
 
 
-def _is_newer(current: Deployment | None, than: Deployment) -> bool:
-    """Whether a service's current deployment took the place of another one."""
-    if current is None or current.created_at is None or than.created_at is None:
-        return False
-    return current.created_at > than.created_at
+def _ids(deployments: list[DeploymentSnapshot]) -> set[int]:
+    return {each.deployment_id for each in deployments}

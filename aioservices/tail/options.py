@@ -11,9 +11,10 @@ from aioservices.validation import validate_type
 from .cursor import LogCursor
 from .status import EventHook
 
-__all__ = ["TailOptions", "checked_options"]
+__all__ = ["TailOptions", "validate_options"]
 
 _LONGEST = 1e9  # seconds
+_GRACE = 30.0
 
 
 class TailOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,13 +28,18 @@ class TailOptions(msgspec.Struct, frozen=True, kw_only=True):
     poll_interval: float
     max_poll_interval: float
     overlap: float
-    grace: float
+    grace: float | None
     limit: int
     max_outage: float | None
     on_event: EventHook | None = None
 
+    @property
+    def drain(self) -> float:
+        """Seconds after a deployment's end during which late lines are awaited."""
+        return max(_GRACE, self.overlap) if self.grace is None else self.grace
 
-def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptions:
+
+def validate_options(options: TailOptions, resume: LogCursor | None) -> TailOptions:
     """Give the options back if they make sense.
 
     Raises
@@ -53,7 +59,8 @@ def checked_options(options: TailOptions, resume: LogCursor | None) -> TailOptio
         ("grace", 0.0),
         ("max_outage", 0.0),
     ):
-        kind = int | float | None if name == "max_outage" else int | float
+        is_optional = name in ("grace", "max_outage")
+        kind = int | float | None if is_optional else int | float
         value = validate_type(getattr(options, name), kind, name)
         if value is not None and not least <= value <= _LONGEST:
             raise ValueError(f"{name} must be {least:g} to {_LONGEST:g} seconds, not {value!r}")

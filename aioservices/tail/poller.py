@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import random
 import time
 
 import anyio
 
-from aioservices.api.models import Deployment, TailedEntry
+from aioservices.api.models import TailedEntry
 from aioservices.api.states import SLEEPING, is_final
-from aioservices.errors import APIError, ResponseTooLargeError
+from aioservices.errors import APIError, RequestError, ResponseTooLargeError
 
-from .fetcher import PatientSource
+from .fetcher import DeploymentSnapshot, LogFetcher, is_too_large, slow_start_end
 from .options import TailOptions
+from .page_size import PageSize
 from .part import Outlet, Part
+from .plan import Query
 from .reader import LogReader
 from .schedule import Pace
 from .status import DeploymentEnded, LogGap, TailMetrics
@@ -23,16 +24,19 @@ from .traits import ServerTraits
 from .walk import Walk
 from .window import Window
 
-__all__ = ["Poller", "jittered"]
+__all__ = ["CHECK_EVERY", "Poller", "jittered"]
 
-log = logging.getLogger("aioservices.tail")
-
-# A following tail asks for the log twice for each time it looks at the service. Both
+# A following tail asks for this many pages of the log for each time it checks the service. Both
 # together keep the interval that was asked for, on average.
-_SHARE = 1.5
+CHECK_EVERY = 2
+_SHARE = (CHECK_EVERY + 1) / CHECK_EVERY
 _JITTER = 0.25
 # How a server may say that it takes no limit as large as that.
 _REFUSALS = frozenset({400, 413, 422})
+# How often in a row a page must fail as large ones do before less is asked for.
+_TRIES = 2
+_ENLARGED_TRIES = 3
+_SMALL_PAGE = 200  # lines, of which a crowded instant may have more
 
 
 class Poller:
@@ -40,48 +44,44 @@ class Poller:
 
     Parameters
     ----------
-    deployment_id : int
+    deployment : DeploymentSnapshot
     window : Window
         What was delivered of it before.
-    source : PatientSource
+    fetcher : LogFetcher
     outlet : Outlet
     options : TailOptions
     traits : ServerTraits
     metrics : TailMetrics
-    created_at : datetime, optional
-        When the deployment was created.
 
     Attributes
     ----------
-    interval : float
-        Seconds between two polls, at present.
-    replaced : bool
+    is_replaced : bool
         Whether another deployment took this one's place.
-    over : bool
-        Whether the log was read to its end, and is not read any more.
+    requests : int
+        Pages that were asked for, answered or not.
     """
 
     def __init__(
         self,
-        deployment_id: int,
+        deployment: DeploymentSnapshot,
         window: Window,
         *,
-        source: PatientSource,
+        fetcher: LogFetcher,
         outlet: Outlet,
         options: TailOptions,
         traits: ServerTraits,
         metrics: TailMetrics,
-        created_at: dt.datetime | None = None,
     ) -> None:
-        self.deployment_id = deployment_id
-        self.replaced = False
-        self.over = False
-        self._source = source
+        self.deployment_id = deployment.deployment_id
+        self.is_replaced = False
+        self.requests = 0
+        self._created_at = deployment.created_at
+        self._fetcher = fetcher
+        self._patience = fetcher.patience(self.deployment_id)
         self._outlet = outlet
         self._options = options
         self._traits = traits
         self._metrics = metrics
-        self._created_at = created_at
         self._reader = LogReader(
             window,
             overlap=options.overlap,
@@ -89,32 +89,50 @@ class Poller:
             traits=traits,
             end_at=options.end_at,
         )
+        self._page_size = PageSize(options.limit)
         self._pace = Pace(options.poll_interval, options.max_poll_interval * _SHARE)
-        self._asleep = False
-        self._first_seen = time.monotonic()
+        self._is_asleep = False
+        self._slow_start_end = slow_start_end()
         self._last_alive: dt.datetime | None = None  # by the server's clock, as the next one
         self._ended: dt.datetime | None = None
-        self._has_ended = anyio.Event()  # what a poller that waits wants to know
-        self._final: DeploymentEnded | None = None  # to be told behind the last lines
+        self._unreported_end: DeploymentEnded | None = None
+        self._wake = anyio.Event()  # set when the deployment ends, while the poller waits
+        self._over = anyio.Event()
+        self._requested = anyio.Event()  # set at each request, and when the log is over
 
     @property
     def interval(self) -> float:
         """Seconds between two polls, at present."""
         return self._pace.interval
 
-    def note_state(self, deployment: Deployment) -> None:
-        """Note what the deployment, which is current, looks like."""
-        clock = self._source.clock
-        self.replaced = False
-        self._asleep = (deployment.state or "").lower() == SLEEPING
+    @property
+    def is_over(self) -> bool:
+        """Whether the log was read to its end, and is not read any more."""
+        return self._over.is_set()
+
+    async def over(self) -> None:
+        """Wait until the log was read to its end."""
+        await self._over.wait()
+
+    async def requested(self, count: int) -> None:
+        """Wait until so many pages were asked for, or the log is over."""
+        while self.requests < count and not self.is_over:
+            self._requested = anyio.Event()
+            await self._requested.wait()
+
+    # What becomes known of the deployment
+
+    def record_state(self, deployment: DeploymentSnapshot) -> None:
+        """Record the state of the deployment, which is the service's current one."""
+        clock = self._fetcher.clock
+        self.is_replaced = False
+        self._is_asleep = (deployment.state or "").lower() == SLEEPING
         if not is_final(deployment.state):
-            self._last_alive, self._ended = clock.now(), None
+            self._last_alive = clock.now()
+            self._ended = self._unreported_end = None
         elif self._ended is None:
-            told = deployment.updated_at if clock.known else None
-            ended = told or clock.latest()
-            self._ended = max(ended, self._last_alive or ended)
-            self._has_ended.set()
-            self._final = DeploymentEnded(
+            self._record_end(self._end_of(deployment))
+            self._unreported_end = DeploymentEnded(
                 service_id=self._options.service_id,
                 deployment_id=self.deployment_id,
                 state=deployment.state,
@@ -122,16 +140,34 @@ class Poller:
                 at=deployment.updated_at,
             )
 
-    def note_replaced(self) -> None:
-        """Note that the deployment is not the service's current one any more."""
-        self.replaced = True
-        self._asleep = False
-        self._ended = self._ended or self._source.clock.latest()
-        self._has_ended.set()
+    def record_replaced(self) -> None:
+        """Record that the deployment is not the service's current one any more."""
+        self.is_replaced = True
+        self._is_asleep = False
+        self._record_end(self._ended or self._fetcher.clock.latest())
 
-    def forget_lines(self) -> None:
-        """Keep no more than where the log ended."""
-        self._reader.settle()
+    def record_gone(self) -> None:
+        """Record that the server does not show the deployment any more."""
+        self._slow_start_end = 0.0  # a 404 is no surprise now
+        self.record_replaced()
+
+    def _record_end(self, at: dt.datetime) -> None:
+        self._ended = at
+        self._wake.set()
+
+    def _end_of(self, deployment: DeploymentSnapshot) -> dt.datetime:
+        """When a deployment ended, at the latest; by a clock that is compared to `Date` later."""
+        now = self._fetcher.clock.latest()
+        told = deployment.updated_at
+        if told is None or not self._fetcher.clock.known:
+            return now
+        if deployment.created_at is not None and told < deployment.created_at:
+            return now
+        # The clock that wrote `updated_at` may be ahead of the one that writes `Date`.
+        ended = min(told, now)
+        return ended if self._last_alive is None else max(ended, self._last_alive)
+
+    # Polling
 
     async def run(self) -> None:
         """Poll until the log is over."""
@@ -140,41 +176,48 @@ class Poller:
         try:
             await self._poll_until_over()
         finally:
+            self._patience.close()
             self._metrics.due.pop(self.deployment_id, None)
 
-    async def finish(self) -> None:
+    async def finalize(self) -> None:
         """Tell the consumer that the log is over."""
-        self.over = True
+        self._over.set()
+        self._requested.set()
         await self._outlet.put(
             Part(self.deployment_id, [], self._reader.window.floor, over=True),
         )
 
+    def resume(self) -> None:
+        """Make ready to run again: the deployment is alive after all."""
+        self._over = anyio.Event()
+
     async def _poll_until_over(self) -> None:
-        clock, options = self._source.clock, self._options
+        clock, options = self._fetcher.clock, self._options
         while True:
             self._metrics.due[self.deployment_id] = None
             await self._outlet.ready()
             end = self._end
             is_last = not options.follow or (end is not None and clock.now() >= end)
-            final, self._final = self._final, None
+            unreported_end, self._unreported_end = self._unreported_end, None
             asked_at = await self._poll(whole=is_last)
-            if final is not None:
-                self._metrics.emit(final)
+            if unreported_end is not None:
+                self._metrics.emit(unreported_end)
             news = self._reader.news
             if not options.follow:
                 return
-            is_over = end is not None and self._left(end, asked_at) <= 0
+            is_over = end is not None and self._seconds_left(end, asked_at) <= 0
             if is_last and is_over and end == self._end and not news:
                 return
             fill = news / self._traits.room(options.limit)
-            wait = self._pace.after(news, fill=fill, asleep=self._asleep)
+            wait = self._pace.after(news, fill=fill, asleep=self._is_asleep)
             if self._end is not None:
-                wait = min(wait, max(options.poll_interval, self._left(self._end, clock.now())))
+                left = self._seconds_left(self._end, clock.now())
+                wait = min(wait, max(options.poll_interval, left))
             wait = jittered(wait)
             self._metrics.due[self.deployment_id] = time.time() + wait
-            self._has_ended = anyio.Event()
+            self._wake = anyio.Event()
             with anyio.move_on_after(wait):
-                await self._has_ended.wait()
+                await self._wake.wait()
 
     @property
     def _end(self) -> dt.datetime | None:
@@ -182,36 +225,26 @@ class Poller:
         ends = [end for end in (self._ended, self._options.end_at) if end is not None]
         return min(ends, default=None)
 
-    def _left(self, end: dt.datetime, now: dt.datetime) -> float:
+    def _seconds_left(self, end: dt.datetime, now: dt.datetime) -> float:
         """Seconds until everything that was written by the end can be seen."""
-        return (end - now).total_seconds() + self._options.grace
+        return (end - now).total_seconds() + self._options.drain
 
     async def _poll(self, *, whole: bool) -> dt.datetime:
         """Read what is there now; gives the server's time when it was first asked."""
-        reader, metrics, options = self._reader, self._metrics, self._options
-        failures, late, shed = self._source.failures, reader.late, reader.window.raised
-        asked_at = self._source.clock.now()
+        reader, metrics = self._reader, self._metrics
+        failures, late, shed = self._patience.failures, reader.late, reader.window.raised
+        asked_at = self._fetcher.clock.now()
         walk = reader.begin(asked_at, whole=whole)
+        self._shrink(walk)
         told_at: dt.datetime | None = None
         while (query := walk.query) is not None:
-            try:
-                page, served_at = await self._source.page(
-                    self.deployment_id, query, first_seen=self._first_seen
-                )
-            except ResponseTooLargeError:
-                if query.limit == 1:
-                    raise
-                walk.shrink_pages()
-                continue
-            except APIError as exc:
-                if exc.status not in _REFUSALS or query.limit <= options.limit:
-                    raise
-                walk.refuse_enlargement()
-                continue
-            told_at = told_at or served_at
-            await self._hand_on(walk, page, told_at)
+            page = await self._page(walk, query)
+            if page is not None:
+                lines, served_at = page
+                told_at = told_at or served_at
+                await self._hand_on(walk, lines, told_at)
         reader.finish(walk)
-        if self._source.failures > failures:
+        if self._patience.failures > failures:
             reader.look_back_whole()
         metrics.polls += 1
         metrics.lines += reader.news
@@ -219,6 +252,76 @@ class Poller:
         metrics.sheds += reader.window.raised - shed
         metrics.last_poll = time.time()
         return told_at or asked_at
+
+    async def _page(
+        self, walk: Walk, query: Query
+    ) -> tuple[list[TailedEntry], dt.datetime | None] | None:
+        """Get a page of the log; None if it has to be asked for in another way."""
+        tries = 0  # in a row that failed as pages do that are too large
+        while True:
+            try:
+                return await self._ask(query)
+            except RequestError as exc:
+                error = exc
+            tries = tries + 1 if is_too_large(error) else 0
+            if query.limit > self._options.limit:
+                if not await self._may_repeat_enlarged(walk, query, error, tries):
+                    walk.refuse_enlargement()
+                    return None
+            elif tries and self._has_to_shrink(query, error, tries):
+                self._shrink(walk)
+                if not _is_certainly_too_large(error):
+                    await self._patience.wait(error)
+                return None
+            else:
+                await self._patience.wait(error, doubted_until=self._slow_start_end)
+
+    async def _ask(self, query: Query) -> tuple[list[TailedEntry], dt.datetime | None]:
+        """Ask for a page once."""
+        asked_at = time.monotonic()
+        try:
+            response = await self._fetcher.page(self.deployment_id, query)
+        finally:
+            self.requests += 1
+            self._requested.set()
+        lines = self._fetcher.lines(self.deployment_id, response)
+        self._patience.served()
+        self._page_size.served(len(lines))
+        clock = self._fetcher.clock
+        return lines, clock.at(asked_at) if clock.known else None
+
+    def _has_to_shrink(self, query: Query, error: RequestError, tries: int) -> bool:
+        """Whether to ask for less, as a retry that changes nothing cannot succeed."""
+        size = self._page_size
+        if _is_certainly_too_large(error):
+            return size.failed(query.limit)
+        if query.limit <= _SMALL_PAGE:
+            return False
+        return (size.is_failing or size.is_trial or tries >= _TRIES) and size.failed(query.limit)
+
+    async def _may_repeat_enlarged(
+        self, walk: Walk, query: Query, error: RequestError, tries: int
+    ) -> bool:
+        """Whether to ask again for more lines than usual, which a crowded instant takes.
+
+        To do without them loses lines, so an outage must not look like a refusal: between two
+        tries a page of the usual size is read, which waits until the server serves again.
+        """
+        if isinstance(error, ResponseTooLargeError):
+            return False
+        try:
+            await self._patience.wait(error, doubted_until=self._slow_start_end)
+        except APIError as refusal:
+            if refusal.status in _REFUSALS:
+                return False
+            raise
+        if tries:
+            await self._page(walk, query._replace(limit=self._page_size.current))
+        return tries < _ENLARGED_TRIES
+
+    def _shrink(self, walk: Walk) -> None:
+        while walk.limit > self._page_size.current:
+            walk.shrink_pages()
 
     async def _hand_on(
         self, walk: Walk, page: list[TailedEntry], told_at: dt.datetime | None
@@ -236,5 +339,11 @@ class Poller:
 
 
 def jittered(seconds: float) -> float:
-    """Spread the requests of many tails, which would else go in step."""
+    """Spread the requests of many tails, which would otherwise go in step."""
     return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
+
+
+def _is_certainly_too_large(error: RequestError) -> bool:
+    return isinstance(error, ResponseTooLargeError) or (
+        isinstance(error, APIError) and error.status == 413
+    )

@@ -88,6 +88,22 @@ class LogTail:
         return LogBatches(self)
 
     @property
+    def server_time(self) -> dt.datetime | None:
+        """The server's time, or up to a second later; None until the server has told it."""
+        return self._follower.server_time
+
+    def finish(self) -> None:
+        """Follow no new deployment, and end when those that are read have ended.
+
+        A service that goes away is read to its end like this, however slowly its lines are taken.
+        """
+        self._follower.finish()
+
+    def keep_following(self) -> None:
+        """Undo `finish`, unless the tail has ended meanwhile."""
+        self._follower.keep_following()
+
+    @property
     def cursor(self) -> LogCursor:
         """Where the tail stands: behind the last entry that was given."""
         return self._account.cursor(self._follower.before)

@@ -1,0 +1,103 @@
+"""Logs whose large pages cannot be had: a retry that cannot succeed changes something."""
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from aioservices import Services
+from tests.servers.deployments import DeploymentsServer, ago
+from tests.servers.hostile import Behaviour, after, answer, cut_body, hostile, stall_in_body
+
+from .conftest import QUICK, collecting, take, until
+
+LARGEST = 300
+
+
+def spread(server: DeploymentsServer, count: int) -> list[str]:
+    """Write numbered lines, 10 ms apart."""
+    deployment = server.deployments[0] if server.deployments else server.deploy()
+    begin = ago(count / 100 + 1)
+    return [
+        message
+        for number in range(count)
+        for message in deployment.write(
+            f"line {number}", at=begin + timedelta(milliseconds=10 * number)
+        )
+    ]
+
+
+FAILURES = {
+    "504": answer(b"", status=504),
+    "502": answer(b"<html>", status=502, content_type="text/html"),
+    "413": answer(b"", status=413),
+    "cut": cut_body(b"[", 10_000),
+    "stall": stall_in_body(b"[", 10_000),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_less_is_asked_for_where_a_large_page_ends_in(name: str) -> None:
+    server = DeploymentsServer()
+    written = spread(server, 3000)
+
+    def page(lines: list[Any]) -> Behaviour | None:
+        return FAILURES[name] if len(lines) > LARGEST else None
+
+    server.page = page
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url, timeout=0.5) as services,
+        services.tail_logs(1, **QUICK) as tail,
+    ):
+        assert await take(tail, 3000) == written
+    assert max(Counter(server.queries).values()) <= 2
+
+
+async def test_a_page_that_takes_too_long_is_asked_for_in_parts() -> None:
+    server = DeploymentsServer()
+    written = spread(server, 1000)
+    server.page = lambda lines: after(0.002 * len(lines), answer(lines))
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url, timeout=0.9) as services,
+        services.tail_logs(1, **QUICK) as tail,
+    ):
+        assert await take(tail, 1000) == written
+
+
+async def test_pages_grow_again_when_the_server_is_quick_again() -> None:
+    server = DeploymentsServer()
+    written = spread(server, 2000)
+    server.page = lambda lines: FAILURES["504"] if len(lines) > LARGEST else None
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url) as services,
+        services.tail_logs(1, **QUICK | {"limit": 1000}) as tail,
+    ):
+        assert await take(tail, 2000) == written
+        server.page = lambda _: None
+        async with collecting(tail) as messages:
+            deployment = server.deployments[0]
+            for _ in range(40):
+                count = len(messages)
+                begin = deployment.lines[-1][0]
+                for number in range(400):
+                    at = begin + timedelta(milliseconds=number + 1)
+                    deployment.write("more", at=at)
+                await until(lambda count=count: len(messages) >= count + 400)  # type: ignore[misc]
+        assert int(server.queries[-1][2]) == 1000
+
+
+async def test_an_outage_of_large_pages_is_one_outage() -> None:
+    server = DeploymentsServer()
+    written = spread(server, 1000)
+    server.page = lambda lines: FAILURES["504"] if len(lines) > LARGEST else None
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url) as services,
+        services.tail_logs(1, **QUICK) as tail,
+    ):
+        await take(tail, len(written[:100]))
+        assert tail.status.outages == 1
