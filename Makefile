@@ -4,15 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types format bench clean
+.PHONY: help demo test test-slow test-all lint types format bench dist clean
 
 help:
 	@echo "make demo       start a small fleet on this machine, deploy it and follow its logs"
 	@echo "make test       run the tests, but for those that are marked as slow"
 	@echo "make test-slow  run these"
+	@echo "make test-all   run the tests on each Python that this machine has (QUICK=1: a part of them)"
 	@echo "make lint       check style and types"
 	@echo "make bench      measure against the official client and hand-written loops"
 	@echo "make format     format the code"
+	@echo "make dist       build the wheel and the source distribution, and check them"
 	@echo "make clean      remove everything that make created"
 
 $(BIN)/python:
@@ -41,6 +43,9 @@ test: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 2 -m slow
 
+test-all: $(VENV)/.dev
+	$(BIN)/nox --session tests $(if $(QUICK),-- quick)
+
 lint: $(VENV)/.dev types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -56,6 +61,11 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,6 +22,7 @@ HOME = isolate()
 
 # A busy machine is not a bug; and who changes one thing should not meet the fault of another.
 settings.register_profile("patient", deadline=None, derandomize=True)
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=15)
 settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
