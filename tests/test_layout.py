@@ -13,7 +13,7 @@ LAYERS = (
     ("cli",),
     ("demo",),
     ("collect",),
-    ("__init__",),  # the public face, which programs on top of the library use as others do
+    ("__init__", "_public"),  # the public face, which programs use as others do
     ("client",),
     ("fleet",),
     ("stores",),
