@@ -1,5 +1,6 @@
 """`python -m aioservices.emulator`."""
 
+import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m aioservices.e
     argv
         The arguments. None: those of this process.
     prog
-        What the user has called, for the help and for complaints.
+        The name of the program, for its help and its error messages.
 
     Returns
     -------
@@ -34,13 +35,21 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m aioservices.e
         serve(
             port=options.port,
             services=options.services,
-            api_key=options.api_key,
+            api_key=options.api_key or os.environ.get("CIVIS_API_KEY") or None,
             programs=dict(options.run),
             rate_limit=options.rate_limit,
             latency=options.latency / 1000,
+            state_file=options.state,
         )
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     except OSError as error:
-        print(f"Cannot listen on port {options.port}: {error.strerror}", file=sys.stderr)
+        reason = error.strerror or str(error)
+        if error.filename is None:
+            print(f"Cannot listen on port {options.port}: {reason}", file=sys.stderr)
+        else:
+            print(f"Cannot keep the state in {options.state}: {reason}", file=sys.stderr)
         return 1
     return 0
 
@@ -49,11 +58,19 @@ def _parser(prog: str) -> ArgumentParser:
     parser = _Parser(
         prog=prog,
         description="A server of the Civis services API on this machine, for trying things out.",
+        epilog="It prints its URL on standard output. On standard error it prints the address of "
+        "its page, and what to export so that a client finds it.",
     )
     add = parser.add_argument
     add("--port", type=_port, default=0, help="TCP port on 127.0.0.1 (0, the default: a free one)")
-    add("--services", type=_count, default=3, help="services that run from the start (3)")
-    add("--api-key", metavar="KEY", help="the key that is accepted (by default it is made up)")
+    add("--services", type=_count, default=3, help="services that run from the start (default: 3)")
+    add(
+        "--api-key",
+        metavar="KEY",
+        help="the key that is accepted (default: the value of CIVIS_API_KEY, otherwise a new one). "
+        "Every user of this machine can read it in the list of processes; an environment "
+        "variable only you can read",
+    )
     add(
         "--run",
         type=_program,
@@ -63,13 +80,19 @@ def _parser(prog: str) -> ArgumentParser:
         help="a service that is a real program, started by its deployment; may be repeated",
     )
     add(
+        "--state",
+        metavar="FILE",
+        help="keep services, deployments and the newest lines in FILE, and begin with what it "
+        "holds; it also holds the environment variables of services, and only you can read it",
+    )
+    add(
         "--rate-limit",
         type=_positive,
         default=UNLIMITED,
         metavar="N",
-        help="requests let through in 300 s (the platform: 1000; here: 1000000)",
+        help="requests that are accepted in 300 s (default: 1000000; the platform: 1000)",
     )
-    add("--latency", type=_milliseconds, default=0.0, metavar="MS", help="delay of each answer")
+    add("--latency", type=_milliseconds, default=0.0, metavar="MS", help="delay each answer by MS")
     return parser
 
 
@@ -81,20 +104,20 @@ def _program(text: str) -> tuple[str, list[str]]:
 
 
 def _port(text: str) -> int:
-    return _whole(text, 0, 65535)
+    return _integer(text, 0, 65535)
 
 
 def _count(text: str) -> int:
-    return _whole(text, 0, 1_000_000)
+    return _integer(text, 0, 1_000_000)
 
 
 def _positive(text: str) -> int:
-    return _whole(text, 1, 1_000_000_000)
+    return _integer(text, 1, 1_000_000_000)
 
 
-def _whole(text: str, least: int, most: int) -> int:
+def _integer(text: str, least: int, most: int) -> int:
     if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
-        raise ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        raise ArgumentTypeError(f"{text!r} is not an integer from {least} to {most}")
     return int(text)
 
 
@@ -104,7 +127,7 @@ def _milliseconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 3_600_000:
-        raise ArgumentTypeError(f"{text!r} is no number of milliseconds")
+        raise ArgumentTypeError(f"{text!r} is not a number of milliseconds from 0 to 3600000")
     return value
 
 

@@ -60,6 +60,11 @@ class Lifecycle:
             plan.append(phase(ended, "terminated", "Finished"))
         return plan
 
+    @property
+    def line_interval(self) -> int | None:
+        """The nanoseconds between lines."""
+        return instants.duration(self.log_interval) if self.log_interval else None
+
     def program_phases(self, now: int) -> list[Phase]:
         """Plan the states of a program's deployment; what happens to it decides on the rest."""
         pending = now + instants.duration(min(self.null_state_for, self.pending_for))
@@ -78,7 +83,14 @@ class Deployment:
     log
         Where its lines go.
     log_interval
-        Seconds between the lines it writes by itself. None: it writes none.
+        Nanoseconds between the lines it writes by itself. None: it writes none.
+    is_program
+        Whether a program writes its log and ends it.
+
+    Attributes
+    ----------
+    written
+        How many lines it has written by itself.
     """
 
     def __init__(
@@ -87,16 +99,18 @@ class Deployment:
         phases: list[Phase],
         log: Log,
         *,
-        log_interval: float | None = None,
+        log_interval: int | None = None,
+        is_program: bool = False,
     ) -> None:
         self.id = details.deployment_id
         self.service_id = details.service_id
         self.log = log
         self._details = details
         self._phases = phases
-        self._interval = instants.duration(log_interval) if log_interval else None
-        self._next_line = self.created + (self._interval or 0)
-        self._written = 0
+        self.is_program = is_program
+        self.log_interval = log_interval
+        self.written = 0
+        self._next_line = self.created + (log_interval or 0)
 
     @property
     def created(self) -> int:
@@ -145,22 +159,22 @@ class Deployment:
 
     def write_due_lines(self, now: int, behaviour: LogBehaviour) -> None:
         """Write the lines that it writes by itself and that are due until `now`."""
-        while self._interval is not None and self._next_line <= now:
+        while self.log_interval is not None and self._next_line <= now:
             at = self._next_line
-            self._next_line += self._interval
+            self._next_line += self.log_interval
             if self.has_ended(at):
-                self._interval = None
+                self.log_interval = None
             elif self.phase(at).state == "running":
-                self._written += 1
-                message, stream = _example_line(self._written)
+                self.written += 1
+                message, stream = _example_line(self.written)
                 self.log.write(
                     message, now=at, at=at, stream=stream, source="user", behaviour=behaviour
                 )
 
     def continue_at(self, now: int) -> None:
         """Write no line for the time before `now`, in which nobody ran it."""
-        if self._interval is not None:
-            self._next_line = max(self._next_line, now + self._interval)
+        if self.log_interval is not None:
+            self._next_line = max(self._next_line, now + self.log_interval)
 
 
 def phase(at: int, state: str | None, message: str | None = None) -> Phase:

@@ -1,10 +1,11 @@
 """The emulator as a Python object."""
 
 import asyncio
+import logging
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
@@ -31,11 +32,18 @@ from aioservices.emulator.routes import Api
 from aioservices.emulator.schemas import NewAttributes, Source, Stream
 from aioservices.emulator.server import App, RecordedRequest
 from aioservices.emulator.state import APIError, Program, Service, State
+from aioservices.emulator.state_file import StateFile, dump
 
 __all__ = ["UNLIMITED", "Emulator"]
 
 _Shares = Literal["array", "object"]
 _Credentials = Literal["ids", "objects"]
+
+log = logging.getLogger(__name__)
+
+# Seconds between the writings of the state file: after a change, and without one.
+_SAVE_INTERVAL = 1.0
+_LINES_INTERVAL = 30.0
 
 UNLIMITED = 1_000_000
 """More requests in a window than tests and benchmarks make."""
@@ -88,10 +96,22 @@ class Emulator:
         Whether a service's credentials come as ids, or as objects with id and name.
     stop_grace
         Seconds that a program has from SIGTERM until SIGKILL.
+    state_file
+        Keeps the state from one start to the next: read now, and written within a second of
+        each change and at the end. Where it exists, `services` are not added again, and
+        `add_service` with a command gives that command to the service of that name which was
+        a program. None: the state is gone at the end.
     seed
         Of the order of unsorted log pages.
     clock
         Gives the time, in nanoseconds since the epoch.
+
+    Raises
+    ------
+    ValueError
+        An argument has a value that is not possible, or the state file cannot be understood.
+    OSError
+        The state file cannot be read.
 
     Examples
     --------
@@ -124,6 +144,7 @@ class Emulator:
         shares_as: _Shares = "array",
         credentials_as: _Credentials = "objects",
         stop_grace: float = 2.0,
+        state_file: str | PathLike[str] | None = None,
         seed: int = 0,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -170,24 +191,33 @@ class Emulator:
             lock=self._lock,
             api_key=token_hex(16) if api_key is None else api_key,
             latency=latency,
+            on_change=self._note_change,
         )
-        for number in range(1, services + 1):
-            self.add_service(f"service-{number}", deployed=deployed)
+        self._changed = False
+        self._state_file = None if state_file is None else StateFile(state_file)
+        if self._state_file is None or not self._state_file.load(self._state, clock()):
+            for number in range(1, services + 1):
+                self.add_service(f"service-{number}", deployed=deployed)
 
     async def __aenter__(self) -> Self:
         self._runner = web.ServerRunner(
             web.Server(self._app.handle), access_log=None, shutdown_timeout=0.1
         )
+        if self._state_file is not None:
+            self._state_file.lock()
         try:
             await self._runner.setup()
             await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=1024).start()
         except BaseException:
             await self._runner.cleanup()
+            self._unlock()
             raise
         self._port = self._runner.addresses[0][1]
-        # A task of its own, as the fixture of a test is often left by another task than the
-        # one that entered it, which a task group does not bear.
-        self._task = asyncio.create_task(self._programs.serve(), name="emulator-programs")
+        # Tasks of their own, as the fixture of a test is often left by another task than the
+        # one that entered it, which a task group does not allow.
+        self._tasks = [asyncio.create_task(self._programs.serve(), name="emulator-programs")]
+        if self._state_file is not None:
+            self._tasks.append(asyncio.create_task(self._keep_saving(), name="emulator-state"))
         return self
 
     async def __aexit__(
@@ -200,12 +230,21 @@ class Emulator:
             try:
                 await self._runner.cleanup()
             finally:
-                await _cancel(self._task)
+                try:
+                    await _cancel(self._tasks)
+                    await self._save()
+                finally:
+                    self._unlock()
 
     @property
     def url(self) -> str:
         """The base URL."""
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def page_url(self) -> str:
+        """The address of the page, with the token that it wants."""
+        return f"{self.url}/#token={self._app.page.token}"
 
     @property
     def api_key(self) -> str:
@@ -294,7 +333,9 @@ class Emulator:
         program = None if command is None else Program(_words(command), dict(env or {}), cwd)
         with self._change() as now:
             parsed, _ = parse_body(given, NewAttributes)
-            service = self._state.create(now, parsed, author=user_id, program=program)
+            service = None if program is None else self._state.adopt(name, program)
+            if service is None:
+                service = self._state.create(now, parsed, author=user_id, program=program)
             if deployed:
                 self._deploy_running(service, now)
             return service.details.id
@@ -477,11 +518,46 @@ class Emulator:
     def _change(self) -> Generator[int, None, None]:
         """Hold the lock, give the time, and raise in Python's terms what the API would refuse."""
         with self._lock:
+            self._changed = True
             try:
                 yield self._clock()
             except APIError as error:
                 missing = error.status == HTTPStatus.NOT_FOUND
                 raise (LookupError if missing else ValueError)(error.description) from None
+
+    def _note_change(self) -> None:
+        self._changed = True
+
+    async def _keep_saving(self) -> None:
+        """Write the state file after each change, and now and then for the lines of logs."""
+        saved_at = time.monotonic()
+        while True:
+            await asyncio.sleep(_SAVE_INTERVAL)
+            if self._changed or time.monotonic() - saved_at > _LINES_INTERVAL:
+                try:
+                    await self._save()
+                except OSError as error:
+                    log.warning("the state cannot be saved: %s", error)
+                    self._changed = True
+                saved_at = time.monotonic()
+
+    async def _save(self) -> None:
+        file = self._state_file
+        if file is not None:
+            self._changed = False
+            await asyncio.to_thread(lambda: file.save(self._dump()))
+
+    def _dump(self) -> bytes:
+        with self._lock:
+            now = self._clock()
+            for service in self._state.services.values():
+                for deployment in service.deployments.values():
+                    deployment.write_due_lines(now, self.logs)
+            return dump(self._state, now)
+
+    def _unlock(self) -> None:
+        if self._state_file is not None:
+            self._state_file.unlock()
 
     def _deployment(self, service_id: int, deployment_id: int | None, now: int) -> Deployment:
         service = self._state.service(service_id)
@@ -516,6 +592,7 @@ class Emulator:
 
     def _on_state(self, deployment: Deployment, state: str, message: str | None) -> None:
         with self._lock:
+            self._changed = True
             now = self._clock()
             if not deployment.has_ended(now):
                 deployment.move(now, state, message)
@@ -539,16 +616,18 @@ def _words(command: Sequence[str]) -> tuple[str, ...]:
     return words
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
-    """Wait until a task has cleaned up, however often the waiting is cancelled."""
-    task.cancel()
-    impatience: asyncio.CancelledError | None = None
-    while not task.done():
+async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Wait until tasks have cleaned up, however often the waiting is cancelled."""
+    for task in tasks:
+        task.cancel()
+    cancelled: asyncio.CancelledError | None = None
+    while pending := [task for task in tasks if not task.done()]:
         try:
-            await asyncio.wait([task])
+            await asyncio.wait(pending)
         except asyncio.CancelledError as error:
-            impatience = error
-    if impatience is not None:
-        raise impatience
-    if not task.cancelled():
-        task.result()
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    for task in tasks:
+        if not task.cancelled():
+            task.result()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
+from itertools import count
 from random import Random
 from types import TracebackType
 from typing import Self, get_args
@@ -177,6 +178,8 @@ class Gzip:
     """The body is compressed, which is allowed, and breaks some clients."""
 
 
+_ids = count(1)
+
 Effect = Delay | Respond | Reset | Stall | Cut | Garble | Gzip
 
 
@@ -185,6 +188,8 @@ class Fault:
 
     Attributes
     ----------
+    id
+        A number that no other fault has.
     effect
         What happens.
     method, path
@@ -212,9 +217,10 @@ class Fault:
             raise ValueError(f"probability must be from 0 to 1, not {probability}")
         check_kind(method, str | None, "method")
         check_kind(path, str | None, "path")
-        for name, count in (("skip", skip), ("times", times)):
-            if count is not None and check_kind(count, int, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, not {count}")
+        for name, number in (("skip", skip), ("times", times)):
+            if number is not None and check_kind(number, int, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, not {number}")
+        self.id = next(_ids)
         self.effect = effect
         self.hits = 0
         self.method = None if method is None else method.upper()

@@ -2,10 +2,11 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from random import Random
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -14,7 +15,7 @@ from aioservices.emulator.arguments import check_choice
 from aioservices.emulator.instants import NANOSECONDS, Unit
 from aioservices.emulator.schemas import LogLine, Source, Stream
 
-__all__ = ["Log", "LogBehaviour"]
+__all__ = ["Log", "LogBehaviour", "SavedLine"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -83,6 +84,24 @@ class LogBehaviour:
         return floor + unit - 1 if self.end_rounding == "up" else floor
 
 
+class SavedLine(NamedTuple):
+    """A line as it is kept in a file.
+
+    Attributes
+    ----------
+    at
+        Its time.
+    visible_at
+        When queries begin to find it. None: they do.
+    line
+        What is sent of it.
+    """
+
+    at: int
+    visible_at: int | None
+    line: msgspec.Raw
+
+
 class Log:
     """Lines by time, kept as the bytes they are sent as, so that a page is only joined.
 
@@ -98,6 +117,12 @@ class Log:
         self._lines: list[bytes] = []
         self._hidden: list[tuple[int, int, int, bytes]] = []
         self._written = 0
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever a line becomes visible."""
+        return self._version
 
     def __len__(self) -> int:
         return len(self._lines) + len(self._hidden)
@@ -124,6 +149,11 @@ class Log:
         else:
             self._insert(at, line)
 
+    def newest(self, now: int, count: int) -> list[bytes]:
+        """Give the newest lines that are visible, in order of their times, each as JSON."""
+        self._reveal(now)
+        return self._lines[-count:]
+
     def query(
         self,
         now: int,
@@ -135,9 +165,7 @@ class Log:
         random: Random,
     ) -> list[bytes]:
         """Give one page, each line as JSON."""
-        while self._hidden and self._hidden[0][0] <= now:
-            _, _, at, line = heappop(self._hidden)
-            self._insert(at, line)
+        self._reveal(now)
         low, high = 0, len(self._times)
         if start_at is not None:
             low = bisect_left(self._times, behaviour.first(start_at))
@@ -164,7 +192,33 @@ class Log:
                 low = high - limit
         return self._lines[low:high]
 
+    def saved(self, count: int) -> list[SavedLine]:
+        """Give the newest lines as they are kept in a file."""
+        times, lines = self._times[-count:], self._lines[-count:]
+        visible = [
+            SavedLine(at, None, msgspec.Raw(line)) for at, line in zip(times, lines, strict=True)
+        ]
+        hidden = [
+            SavedLine(at, due, msgspec.Raw(line)) for due, _, at, line in sorted(self._hidden)
+        ]
+        return visible + hidden
+
+    def restore(self, saved: Iterable[SavedLine]) -> None:
+        """Take back the lines that were kept in a file."""
+        for at, visible_at, line in saved:
+            self._written += 1
+            if visible_at is None:
+                self._insert(at, bytes(line))
+            else:
+                heappush(self._hidden, (visible_at, self._written, at, bytes(line)))
+
+    def _reveal(self, now: int) -> None:
+        while self._hidden and self._hidden[0][0] <= now:
+            _, _, at, line = heappop(self._hidden)
+            self._insert(at, line)
+
     def _insert(self, at: int, line: bytes) -> None:
+        self._version += 1
         if not self._times or at >= self._times[-1]:
             self._times.append(at)
             self._lines.append(line)

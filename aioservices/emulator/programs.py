@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from aioservices.emulator import reaper
 from aioservices.emulator.deployments import Deployment
-from aioservices.emulator.process import run
+from aioservices.emulator.process import Outcome, run
 from aioservices.emulator.schemas import Stream
 from aioservices.emulator.state import Service
 
@@ -124,6 +124,8 @@ class Programs:
                     on_start=on_start,
                     on_line=lambda stream, line: self._on_line(deployment, stream, line),
                 )
+            if self._loop is None:  # it did not fail: it was ended together with the emulator
+                outcome = Outcome("terminated", "The emulator was stopped")
             self._on_state(deployment, *outcome)
         finally:
             del self._stops[deployment.id]

@@ -12,7 +12,7 @@ __all__ = ["parse_program", "serve"]
 
 
 def parse_program(text: str) -> tuple[str, list[str]]:
-    """Read `NAME=COMMAND`, whose command is split as a shell would.
+    """Read `NAME=COMMAND`, whose command is split as a shell splits it.
 
     Raises
     ------
@@ -37,30 +37,37 @@ def serve(
     programs: Mapping[str, Sequence[str]] | None = None,
     rate_limit: int = UNLIMITED,
     latency: float = 0.0,
+    state_file: str | None = None,
 ) -> None:
     """Run the emulator until SIGINT or SIGTERM.
 
-    Prints one line when it accepts connections; a key that it made up goes to standard error.
+    Prints one line when it accepts connections. The address of its page goes to standard
+    error, and so does a key that it made up.
 
     Parameters
     ----------
     port
         The TCP port on 127.0.0.1; 0 takes a free one.
     services
-        How many services run and write lines from the beginning.
+        How many services run and write lines from the beginning, unless the state file
+        brings its own.
     api_key
         The key that is accepted. None makes one up.
     programs
-        More services, by name, each with the command that it really is.
+        More services, by name, each with the command that it stands for.
     rate_limit
         Requests let through in 300 s.
     latency
         Seconds by which each answer is late.
+    state_file
+        Keeps the state from one start to the next.
 
     Raises
     ------
     OSError
-        The port cannot be had.
+        The port is in use, or the state file cannot be read or written.
+    ValueError
+        The state file cannot be understood, or another emulator uses it.
     """
     emulator = Emulator(
         services,
@@ -70,6 +77,7 @@ def serve(
         log_interval=1.0,
         rate_limit=rate_limit,
         latency=latency,
+        state_file=state_file,
     )
     for name, command in (programs or {}).items():
         emulator.add_service(name, command=command)
@@ -82,7 +90,9 @@ async def _serve(emulator: Emulator, *, tell_key: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with emulator:
         print(f"Emulator listening on {emulator.url}", flush=True)
+        print(f"Its page is at {emulator.page_url}", file=sys.stderr)
+        settings = f"CIVIS_API_ENDPOINT={emulator.url}"
         if tell_key:
-            settings = f"CIVIS_API_ENDPOINT={emulator.url} CIVIS_API_KEY={emulator.api_key}"
-            print(f"export {settings}", file=sys.stderr, flush=True)
+            settings += f" CIVIS_API_KEY={emulator.api_key}"
+        print(f"export {settings}", file=sys.stderr, flush=True)
         await stop.wait()

@@ -22,6 +22,7 @@ from aiohttp import web
 from aioservices.emulator.faults import Cut, Faults, RequestFaults, Reset, Respond, Stall, phrase
 from aioservices.emulator.instants import SECOND
 from aioservices.emulator.limits import FixedWindow, SlidingWindow
+from aioservices.emulator.page import Page
 from aioservices.emulator.routes import Api, Reply, Request, error_reply
 
 __all__ = ["App", "RecordedRequest"]
@@ -79,6 +80,8 @@ class App:
         The key that is accepted.
     latency
         Seconds by which each answer is late.
+    on_change
+        Called when the state may have been changed.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class App:
         lock: RLock,
         api_key: str,
         latency: float,
+        on_change: Callable[[], None],
     ) -> None:
         self.api_key = api_key
         self.latency = latency
@@ -101,11 +105,23 @@ class App:
         self._limit = limit
         self._clock = clock
         self._lock = lock
+        self._on_change = on_change
+        self.page = Page(
+            api,
+            faults,
+            self.requests,
+            self.statuses,
+            clock=clock,
+            lock=lock,
+            on_change=on_change,
+        )
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         arrived = self._clock()
         url = request.rel_url
+        if self.page.has(url.raw_path):
+            return self.page.respond(request)
         status = None
         try:
             try:
@@ -170,6 +186,8 @@ class App:
             if wait > 0:
                 seconds = str(-(-wait // SECOND))
                 return error_reply(429, "The rate limit is exceeded", {"Retry-After": seconds})
+            if asked.method != "GET":
+                self._on_change()
             return self._api.handle(asked, now)
 
     async def _send(

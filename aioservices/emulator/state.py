@@ -179,6 +179,14 @@ class State:
         self.services[service_id] = service
         return service
 
+    def adopt(self, name: str, program: Program) -> Service | None:
+        """Give a program to the service of that name that had one before a restart."""
+        for service in self.services.values():
+            if service.lost_program and service.details.name == name:
+                service.program, service.lost_program = program, False
+                return service
+        return None
+
     def remove(self, now: int, service_id: int) -> None:
         """Delete a service without a trace."""
         service = self.service(service_id)
@@ -237,7 +245,8 @@ class State:
             _new_deployment(now, number, service, earlier),
             lifecycle.program_phases(now) if has_program else lifecycle.phases(now),
             Log(self.retention),
-            log_interval=None if has_program else lifecycle.log_interval,
+            log_interval=None if has_program else lifecycle.line_interval,
+            is_program=has_program,
         )
         service.deployments[number] = service.current = deployment
         self.deploys[service.details.id] += 1

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import anyio
@@ -13,6 +14,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
+from aioservices.emulator.__main__ import main
 from aioservices.emulator.serve import parse_program
 
 COMMAND = [sys.executable, "-m", "aioservices.emulator"]
@@ -60,7 +62,9 @@ async def test_it_serves_until_a_signal_and_ends_quietly(
         services = await get(session, f"{url}/services", "mine")
         assert [service["name"] for service in services] == ["service-2", "service-1"]
         process.send_signal(number)
-        assert await rest_of(process) == ("", "", 0)
+        output, errors, status = await rest_of(process)
+        assert (output, status) == ("", 0)
+        assert "mine" not in errors
 
 
 async def test_a_key_that_was_made_up_is_told_apart_from_the_output(
@@ -72,6 +76,93 @@ async def test_a_key_that_was_made_up_is_told_apart_from_the_output(
     assert (output, status) == ("", 0)
     key = re.search(rf"^export CIVIS_API_ENDPOINT={url} CIVIS_API_KEY=(\w+)$", errors, re.MULTILINE)
     assert key
+
+
+async def test_a_key_is_taken_from_the_environment(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIVIS_API_KEY", "from the environment")
+    async with emulator_program() as (process, url):
+        assert await get(session, f"{url}/services", "from the environment")
+        process.terminate()
+        _, errors, _ = await rest_of(process)
+    assert f"export CIVIS_API_ENDPOINT={url}\n" in errors
+    assert "from the environment" not in errors
+
+
+async def test_a_key_that_is_given_comes_before_that_of_the_environment(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIVIS_API_KEY", "from the environment")
+    async with emulator_program("--api-key", "mine") as (_, url):
+        assert await get(session, f"{url}/services", "mine")
+
+
+async def test_the_address_that_it_prints_opens_its_page(session: aiohttp.ClientSession) -> None:
+    async with emulator_program() as (process, url):
+        assert process.stderr is not None
+        errors = ""
+        with anyio.fail_after(30):
+            while "export" not in errors:
+                errors += (await process.stderr.receive()).decode()
+        match = re.search(rf"^Its page is at {url}/#token=(\S+)$", errors, re.MULTILINE)
+        assert match
+        headers = {"Authorization": f"Bearer {match[1]}"}
+        async with session.get(f"{url}/_emulator/overview", headers=headers) as response:
+            assert response.status == 200
+            assert (await response.json())["total"] == 3
+
+
+async def test_state_is_kept_from_one_start_to_the_next(
+    session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    arguments = ["--services=1", "--api-key=mine", "--state", str(tmp_path / "state.json")]
+    arguments += ["--run", "job=true"]
+    headers = {"Authorization": aiohttp.encode_basic_auth("mine", "")}
+    async with emulator_program(*arguments) as (process, url):
+        async with session.post(f"{url}/services", headers=headers, json={"name": "web"}) as made:
+            assert made.status == 201
+        process.terminate()
+        assert (await rest_of(process))[2] == 0
+    async with emulator_program(*arguments) as (_, url):
+        names = {service["name"] for service in await get(session, f"{url}/services", "mine")}
+    assert names == {"job", "service-1", "web"}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "damaged"),
+        (b"[]", "damaged"),
+        (b"{}", "not the state of an emulator"),
+        (b'{"format":"aioservices-emulator-state","version":99}', "another version"),
+        (b'{"format":"aioservices-emulator-state","version":1,"services":[1]}', "damaged"),
+    ],
+)
+def test_a_state_that_cannot_be_read_is_told_in_one_line_and_left_as_it_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, reason: str
+) -> None:
+    path = tmp_path / "state.json"
+    path.write_bytes(content)
+    assert main(["--state", str(path)]) == 1
+    output, errors = capsys.readouterr()
+    assert (output, errors.count("\n")) == ("", 1)
+    assert str(path) in errors
+    assert reason in errors
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+    assert path.read_bytes() == content
+
+
+def test_a_state_in_a_folder_that_does_not_exist_is_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "missing" / "state.json"
+    assert main(["--state", str(path)]) == 1
+    output, errors = capsys.readouterr()
+    assert (output, errors) == (
+        "",
+        f"Cannot keep the state in {path}: No such file or directory\n",
+    )
 
 
 async def test_its_services_write_lines_and_its_programs_are_there(
@@ -104,8 +195,6 @@ async def test_its_services_write_lines_and_its_programs_are_there(
 def test_wrong_arguments_are_told_in_one_line(
     capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
 ) -> None:
-    from aioservices.emulator.__main__ import main
-
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     output, errors = capsys.readouterr()
