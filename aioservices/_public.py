@@ -60,6 +60,7 @@ from .errors import (
     ServerError,
     ServicesError,
     SessionClosedError,
+    SessionLoopError,
     UnprocessableError,
 )
 from .fleet import DeployOutcome, DeployRun, LogWatch, Sink, WatchedEntry
@@ -137,6 +138,7 @@ __all__ = [
     "Services",
     "ServicesError",
     "SessionClosedError",
+    "SessionLoopError",
     "ShareHolders",
     "Sharee",
     "Shares",

@@ -35,6 +35,7 @@ from aioservices.http.options import (
 from aioservices.http.ratelimit import RateLimit
 from aioservices.http.response import RawResponse
 from aioservices.http.retry import RetryPolicy
+from aioservices.http.secret import Hidden, SecretStr
 from aioservices.http.transport import Transport
 from aioservices.http.url import QueryValue, validate_path
 from aioservices.tail.options import TailOptions, validate_options
@@ -108,6 +109,11 @@ class Services(Endpoints):
         allow_http: bool = False,
         trust_env: bool = True,
     ) -> None:
+        # So that no traceback with local variables shows the key, be it in the wrong place.
+        if isinstance(api_key, str):
+            api_key = SecretStr(api_key)
+        if isinstance(base_url, str):
+            base_url = SecretStr(base_url)
         options = Options(timeout=timeout, retry=retry, max_body_size=max_body_size)
         transport = Transport(
             api_key,
@@ -339,6 +345,8 @@ class Services(Endpoints):
         APIError, ConnectionFailedError, RequestTimeoutError
             As every call.
         """
+        content = Hidden(json)
+        json = None  # a traceback with local variables must not show it
         validate_type(method, str, "method")
         validate_type(path, str, "path")
         if not (method.isascii() and method.isalpha()):
@@ -347,7 +355,7 @@ class Services(Endpoints):
             method.upper(),
             validate_path(path),
             params=params,
-            body=None if json is None else encode(json),
+            body=None if content.value is None else encode(content.value),
             options=self._options,
         )
 
@@ -713,5 +721,7 @@ class Services(Endpoints):
         return observer
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_transport"):  # its arguments were refused
+            return f"<{type(self).__name__}, not initialized>"
         closed = ", closed" if self.closed else ""
         return f"<{type(self).__name__} {self._transport.base_url}{closed}>"

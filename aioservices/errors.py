@@ -5,7 +5,7 @@ from __future__ import annotations
 import http
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import msgspec
 
@@ -30,6 +30,7 @@ __all__ = [
     "ServerError",
     "ServicesError",
     "SessionClosedError",
+    "SessionLoopError",
     "UnprocessableError",
     "api_error",
     "decode_error",
@@ -39,6 +40,16 @@ __all__ = [
 ]
 
 _LONGEST_TEXT = 1000
+_CONTENT_TYPES = frozenset(
+    {
+        "application/octet-stream",
+        "application/pdf",
+        "application/xml",
+        "text/csv",
+        "text/plain",
+        "text/xml",
+    }
+)
 
 
 class ServicesError(Exception):
@@ -92,6 +103,16 @@ class MalformedEntryWarning(UserWarning):
 
 class MissingAPIKeyError(ServicesError):
     """No API key was given, neither as an argument nor as ``CIVIS_API_KEY``."""
+
+
+class SessionLoopError(ServicesError):
+    """The session is in use on another event loop, to which its connections belong."""
+
+    def __init__(
+        self,
+        text: str = "the session belongs to another event loop: make a Services for each of them",
+    ) -> None:
+        super().__init__(text)
 
 
 class SessionClosedError(ServicesError):
@@ -178,6 +199,8 @@ class RequestError(ServicesError):
         The request, as in ``GET`` and ``services/42``.
     attempts : int
         How many times it was sent.
+    reason : str
+        What went wrong, without the request.
     sent : bool
         Whether the server may have received, so acted on, the last attempt.
     """
@@ -185,6 +208,7 @@ class RequestError(ServicesError):
     sent: bool = True
 
     def __init__(self, text: str, *, method: str, path: str, attempts: int) -> None:
+        self.reason = text
         self.method = method
         self.path = path
         self.attempts = attempts
@@ -193,7 +217,19 @@ class RequestError(ServicesError):
 
 
 class ConnectionFailedError(RequestError):
-    """No connection could be made, or it broke before the whole answer was read."""
+    """No connection could be made, or it broke before the whole answer was read.
+
+    Attributes
+    ----------
+    proxy : str or None
+        The environment variable, such as ``HTTPS_PROXY``, that names the proxy which could not be
+        reached or refused to connect; None if the failure is not the proxy's.
+    is_permanent : bool
+        Whether the same request would fail again in the same way, so that it was not repeated.
+    """
+
+    proxy: str | None = None
+    is_permanent: bool = False
 
     def __init__(self, text: str, *, method: str, path: str, attempts: int, sent: bool) -> None:
         super().__init__(text, method=method, path=path, attempts=attempts)
@@ -335,17 +371,6 @@ _BY_STATUS: Mapping[int, type[APIError]] = {
 }
 
 
-class _ErrorBody(msgspec.Struct, rename="camel"):
-    error: str | None = None
-    error_description: str | None = None
-    code: str | int | None = None
-
-    decoder: ClassVar[msgspec.json.Decoder[_ErrorBody]]
-
-
-_ErrorBody.decoder = msgspec.json.Decoder(_ErrorBody)
-
-
 def api_error(
     *,
     status: int,
@@ -374,28 +399,68 @@ def api_error(
         Of the subclass that belongs to the status.
     """
     secrets = tuple(secrets)
-    try:
-        parsed = _ErrorBody.decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        said = _describe_body(headers, body)
+    said = _read_error_body(body)
+    if said is None:
+        text = _describe_body(headers, body)
         if status < 400:
-            said = "a redirect that is not safe to follow, or one too many: is base_url right?"
-        parsed = _ErrorBody(error_description=said)
+            text = "a redirect that is not safe to follow, or one too many: is base_url right?"
+        said = {"errorDescription": text}
+    description = said.get("errorDescription")
+    if description is None:
+        description = said.get("message")  # as a gateway before the API says it
     cls = _BY_STATUS.get(status, ServerError if status >= 500 else APIError)
     error = cls(
         status=status,
         method=method,
         path=path,
         attempts=attempts,
-        code=parsed.code,
-        error=redact(parsed.error, secrets),
-        description=redact(parsed.error_description, secrets),
+        code=_code(said.get("code"), secrets),
+        error=_text(said.get("error"), secrets),
+        description=_text(description, secrets),
         headers=headers,
         body=body,
     )
     if isinstance(error, RateLimitedError):
         error.retry_after = retry_after
     return error
+
+
+def _read_error_body(body: bytes) -> dict[str, object] | None:
+    """Read the members of an error's body; None if it is not a JSON object."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _text(value: object, secrets: tuple[str, ...]) -> str | None:
+    """Show a member of an error's body: a text as it is, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return redact(value, secrets)
+    # First inside, where no quotation mark is escaped; then numbers.
+    shown = msgspec.json.encode(_redact_inside(value, secrets)).decode()
+    return redact(shown, secrets)
+
+
+def _redact_inside(value: object, secrets: tuple[str, ...]) -> object:
+    match value:
+        case str():
+            return redact(value, secrets)
+        case list():
+            return [_redact_inside(each, secrets) for each in cast("list[object]", value)]
+        case dict():
+            members = cast("dict[str, object]", value).items()
+            return {redact(name, secrets): _redact_inside(each, secrets) for name, each in members}
+        case _:
+            return value
+
+
+def _code(value: object, secrets: tuple[str, ...]) -> str | int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and str(value) not in secrets:
+        return value
+    return _text(value, secrets)
 
 
 def decode_error(
@@ -469,13 +534,13 @@ def _describe_body(headers: Mapping[str, str], body: bytes) -> str | None:
     """Say what a body is that is not the JSON that was hoped for."""
     if not body.strip():
         return "the body is empty"
-    content_type = headers.get("Content-Type", "").partition(";")[0].strip()
-    if content_type.lower() == "text/html" or body.lstrip()[:1] == b"<":
+    content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if content_type == "text/html" or body.lstrip()[:1] == b"<":
         return f"the body is an HTML page of {len(body)} bytes"
-    if content_type.lower().endswith("json"):
+    if content_type.endswith("json"):
         return None
-    if not re.fullmatch(r"[\w.+-]+/[\w.+-]+", content_type):
-        content_type = "of no stated type"
+    if content_type not in _CONTENT_TYPES:  # not quoted: a server may put anything there
+        content_type = "of another type than JSON" if content_type else "of no stated type"
     return f"the body is {content_type}, {len(body)} bytes"
 
 

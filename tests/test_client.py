@@ -437,7 +437,7 @@ async def test_a_call_of_any_other_endpoint_keeps_the_variables_of_its_body_secr
         with pytest.raises(ServerError, match=r"DB_URL: \*\*\* or \[\*\*\*\]") as caught:
             await services.request("PUT", "other", json=body)
     told = str(caught.value) + repr(caught.value) + caplog.text
-    assert "the next one follows" in told
+    assert "the next attempt follows" in told
     assert "hush" not in told
     assert "48151623" not in told
 

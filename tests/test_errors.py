@@ -1,6 +1,7 @@
 """Errors: what they say, what they keep, and what they never tell."""
 
 import copy
+import json
 import pickle
 from http import HTTPStatus
 
@@ -22,6 +23,7 @@ from aioservices.errors import (
     ResponseTooLargeError,
     ServicesError,
     SessionClosedError,
+    SessionLoopError,
     api_error,
     decode_error,
     redact,
@@ -82,13 +84,70 @@ def test_an_error_body_of_the_api_is_told() -> None:
         (b"<html><h1>Bad</h1></html>", "the body is an HTML page of 25 bytes"),
         (b"plain words", "the body is of no stated type, 11 bytes"),
         (b'["not", "an object"]', "the body is of no stated type, 20 bytes"),
-        (b'{"error": {"nested": true}}', "the body is of no stated type"),
     ],
 )
 def test_a_body_that_is_not_the_apis_is_described(body: bytes, said: str) -> None:
     error = make(502, body)
     assert said in str(error)
     assert error.body == body
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "error", "code"),
+    [
+        (
+            {"error": "invalid", "errorDescription": {"name": ["can't be blank"]}, "code": 422},
+            '{"name":["can\'t be blank"]}',
+            "invalid",
+            422,
+        ),
+        ({"error": "invalid", "errorDescription": ["a", 1]}, '["a",1]', "invalid", None),
+        ({"error": "invalid", "errorDescription": "why", "code": 404.0}, "why", "invalid", 404),
+        ({"error": "invalid", "errorDescription": "why", "code": 4.5}, "why", "invalid", "4.5"),
+        ({"error": "invalid", "errorDescription": "why", "code": "E1"}, "why", "invalid", "E1"),
+        ({"error": "invalid", "errorDescription": "why", "code": [1]}, "why", "invalid", "[1]"),
+        ({"error": {"why": 1}, "errorDescription": "said"}, "said", '{"why":1}', None),
+        ({"error": {"why": 1}}, '{"why":1}', '{"why":1}', None),
+        ({"error": True, "errorDescription": None}, "true", "true", None),
+        ({"message": "Forbidden"}, "Forbidden", None, None),
+        ({"other": 1}, "422", None, None),
+    ],
+)
+def test_an_odd_member_of_an_error_body_costs_none_of_the_others(
+    body: object, said: str, error: str | None, code: object
+) -> None:
+    made = make(422, msgspec.json.encode(body))
+    assert said in str(made)
+    assert (made.error, made.code) == (error, code)
+    assert type(made.code) is type(code)
+
+
+@given(
+    st.sampled_from([True, False]), st.sampled_from(["s3cr3t", 'with"quote', "zwölf", "31415926"])
+)
+def test_no_member_of_an_error_body_repeats_a_secret(structured: bool, secret: str) -> None:
+    number: object = int(secret) if secret.isdecimal() else secret
+    member: object = {secret: [number, f"is {secret}"]} if structured else secret
+    made = api_error(
+        status=422,
+        method="GET",
+        path="services/42",
+        attempts=1,
+        headers={"Content-Type": f"text/{secret}"},
+        body=msgspec.json.encode(
+            {"error": member, "errorDescription": member, "code": number if structured else secret}
+        ),
+        secrets=[secret],
+    )
+    shown = f"{made} {made.error} {made.description} {made.code}"
+    assert secret not in shown
+    assert json.dumps(secret)[1:-1] not in shown
+
+
+def test_a_content_type_is_not_quoted_unless_it_is_a_known_one() -> None:
+    kinds = {"text/plain": "text/plain", "text/s3cr3t": "of another type than JSON"}
+    for kind, said in kinds.items():
+        assert f"the body is {said}, 3 bytes" in str(make(502, b"abc", **{"Content-Type": kind}))
 
 
 def test_a_redirect_that_is_not_followed_says_what_to_look_at() -> None:
@@ -105,6 +164,7 @@ def every_error() -> list[ServicesError]:
         ServicesError("plain"),
         MissingAPIKeyError("no key"),
         SessionClosedError("closed"),
+        SessionLoopError(),
         make(422, b'{"error":"invalid"}', **{"Content-Type": "application/json"}),
         make(429),
         ConnectionFailedError("reset", sent=True, **WHERE),  # type: ignore[arg-type]
@@ -153,6 +213,32 @@ def test_a_decode_error_names_the_field() -> None:
     )
     assert error.field == "$[0][...]"
     assert "$[0]" in str(error)
+
+
+class Thing(msgspec.Struct):
+    id: int
+    inner: list["Thing"] = []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"{}", "$.id"),
+        (b'{"id": "x"}', "$.id"),
+        (b"[]", "$"),
+        (b'{"id": 1, "inner": [{"id": 1}, {}]}', "$.inner[1].id"),
+        (b"{", None),
+    ],
+)
+def test_a_decode_error_names_the_field_that_is_wrong_or_missing(
+    body: bytes, field: str | None
+) -> None:
+    with pytest.raises(msgspec.MsgspecError) as caught:
+        msgspec.json.decode(body, type=Thing)
+    error = decode_error(
+        caught.value, status=200, method="GET", path="services", attempts=1, headers={}, body=body
+    )
+    assert error.field == field
 
 
 @given(st.text())

@@ -3,13 +3,13 @@
 # Without postponed annotations: those of the dictionaries are read at run time.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from inspect import Parameter, signature
 from types import NoneType, UnionType
 from typing import Literal, TypeAlias, TypedDict, TypeVar, cast, get_args, get_origin, is_typeddict
 
 import msgspec
 
+from aioservices.http.secret import SecretBytes
 from aioservices.validation import expected, validate_number
 
 from .models import (
@@ -198,16 +198,17 @@ def with_keywords(schema: type[_Schema]) -> Callable[[MethodT], MethodT]:
 
 
 def encode_attributes(
-    method: str, attributes: Mapping[str, object], schema: type[_Schema]
-) -> bytes:
+    method: str, attributes: ServiceAttributes | dict[str, object], schema: type[_Schema]
+) -> SecretBytes:
     """Check the keyword arguments of a method and write them as the body of its request.
 
     Parameters
     ----------
     method : str
         Name of the method, for the message.
-    attributes : mapping
-        The keyword arguments that were given.
+    attributes : dict
+        The keyword arguments that were given. It is emptied, because environment variables are
+        among them, and a traceback with local variables shows the arguments of each frame.
     schema : type
         The TypedDict of what the method takes.
 
@@ -221,23 +222,37 @@ def encode_attributes(
     TypeError
         If an argument is unknown, or of a wrong type.
     """
+    given = cast("dict[str, object]", attributes)
+    try:
+        return encode_body(**_members(method, given, schema))
+    except (TypeError, ValueError) as error:
+        problem = error.with_traceback(None)  # whose frames hold the values
+        problem.__cause__ = problem.__context__ = None
+    finally:
+        given.clear()
+    raise problem
+
+
+def _members(
+    method: str, attributes: Mapping[str, object], schema: type[_Schema]
+) -> dict[str, JSON]:
+    """Check the keyword arguments of a method, and name and write them as on the wire."""
     hints: Mapping[str, object] = schema.__annotations__
     for name in attributes:
         if name not in hints:
             meant = _did_you_mean(name, hints)
             raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{meant}")
     try:
-        members = {
+        return {
             _camel(name): _wire(value, hints[name], name)
             for name, value in attributes.items()
             if value is not msgspec.UNSET
         }
     except TypeError as error:
         raise TypeError(f"{method}(): {error}") from None
-    return encode_body(**members)
 
 
-def encode_body(**members: object) -> bytes:
+def encode_body(**members: object) -> SecretBytes:
     """Write the body of a request.
 
     Parameters
@@ -253,7 +268,7 @@ def encode_body(**members: object) -> bytes:
     return encode({name: value for name, value in members.items() if value is not msgspec.UNSET})
 
 
-def encode(value: object) -> bytes:
+def encode(value: object) -> SecretBytes:
     """Write a value as JSON.
 
     Parameters
@@ -273,14 +288,20 @@ def encode(value: object) -> bytes:
     ValueError
         If a text cannot be written in UTF-8.
     """
-    # The error that is caught holds the text, which may be a secret. Raised while that one is
-    # handled, ours would hold it in turn, as its context.
-    with suppress(UnicodeEncodeError):
-        return msgspec.json.encode(value)
-    raise ValueError(
-        "a string cannot be sent: it has a lone surrogate, as a file name or an environment "
-        "variable that is no UTF-8 does"
-    )
+    problem: Exception
+    try:
+        return SecretBytes(msgspec.json.encode(value))
+    except UnicodeEncodeError:  # it holds the text, which may be a secret
+        problem = ValueError(
+            "a string cannot be sent: it has a lone surrogate, as a file name or an environment "
+            "variable that is not UTF-8 does"
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = TypeError(str(error))
+    # Out of the handlers, or the error would hold the caught one as its context; and a traceback
+    # with local variables would show the value.
+    del value
+    raise problem
 
 
 def _camel(name: str) -> str:

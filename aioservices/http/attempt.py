@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import math
 import time
@@ -13,49 +14,47 @@ import msgspec
 from aioservices.errors import APIError, ConnectionFailedError, RequestError
 
 from .options import Attempt, AttemptState, Options
+from .ratelimit import RateLimit
 from .response import RawResponse, http_date, parse_rate_limit
 from .retry import backoff_delays, may_repeat, next_delay, parse_retry_after
 
-__all__ = ["Call", "retry_after_of"]
+__all__ = ["AttemptGuard", "Call", "GuardedAttempt", "retry_after_of"]
 
 _VARIABLES = frozenset({"environmentVariables", "environment_variables"})
 
 
-class Call:
-    """What is known of one call while it is under way."""
+class Call(msgspec.Struct, eq=False):
+    """What is known about one call while it is under way.
 
-    __slots__ = (
-        "attempts",
-        "begun",
-        "body",
-        "delays",
-        "error",
-        "is_hopeless",
-        "method",
-        "options",
-        "path",
-        "started",
-        "url",
-    )
+    Attributes
+    ----------
+    method, path, url : str
+    body : bytes or None
+    options : Options
+    attempts : int
+        How many have begun.
+    started, begun : float
+        When the first attempt, and the latest one, began.
+    error : RequestError or None
+        Why the latest attempt failed.
+    is_at_home : bool
+        Whether the latest answer came from the API itself, not from a host it redirects to.
+    rate_limit : RateLimit or None
+        What the API itself said in the latest attempt.
+    """
 
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        url: str,
-        body: bytes | None,
-        options: Options,
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.url = url
-        self.body = body
-        self.options = options
-        self.attempts = 0
-        self.begun = self.started = math.nan
-        self.error: RequestError | None = None
-        self.is_hopeless = False  # whether the last failure is bound to be there again
-        self.delays: Iterator[float] | None = None
+    method: str
+    path: str
+    url: str
+    body: bytes | None
+    options: Options
+    attempts: int = 0
+    started: float = math.nan
+    begun: float = math.nan
+    error: RequestError | None = None
+    is_at_home: bool = True
+    rate_limit: RateLimit | None = None
+    delays: Iterator[float] | None = None
 
     @property
     def secrets(self) -> list[str]:
@@ -63,16 +62,17 @@ class Call:
         return list(_secrets_in(msgspec.json.decode(self.body))) if self.body else []
 
     def begin(self, now: float) -> None:
-        """Note that an attempt begins."""
+        """Record that an attempt begins."""
         self.begun = now
+        self.rate_limit = None
         self.attempts += 1
         if self.attempts == 1:
-            self.started = self.begun
+            self.started = now
 
-    def time_left(self, now: float) -> float:
-        """Seconds in which another attempt may begin; before the first one all of them."""
-        elapsed = now - self.started if self.attempts else 0.0
-        return self.options.retry.max_elapsed - elapsed
+    @property
+    def deadline(self) -> float:
+        """The time after which no other attempt may begin; before the first one there is none."""
+        return self.started + self.options.retry.max_elapsed if self.attempts else math.inf
 
     def next_backoff(self) -> float:
         """Seconds to wait by the policy's own rule."""
@@ -91,13 +91,12 @@ class Call:
         retry_in: float | None,
     ) -> Attempt:
         """Describe the attempt that waits, is under way or has ended, for hooks."""
-        rate_limit = None
+        status: int | None = None
+        rate_limit: RateLimit | None = None
         if isinstance(error, APIError):
-            status: int | None = error.status
-            rate_limit = parse_rate_limit(error.headers)
-        else:
-            status = None if response is None else response.status
-            rate_limit = None if response is None else response.rate_limit
+            status, rate_limit = error.status, parse_rate_limit(error.headers)
+        elif response is not None:
+            status, rate_limit = response.status, response.rate_limit
         return Attempt(
             method=self.method,
             path=self.path,
@@ -117,10 +116,12 @@ class Call:
             repeat = may_repeat(self.method, status=error.status)
             retry_after = retry_after_of(error.headers)
         else:
-            repeat = isinstance(error, ConnectionFailedError) and may_repeat(
-                self.method, sent=error.sent
+            repeat = (
+                isinstance(error, ConnectionFailedError)
+                and not error.is_permanent
+                and may_repeat(self.method, sent=error.sent)
             )
-        if self.is_hopeless or not repeat:
+        if not repeat:
             return None
         return next_delay(
             self.options.retry,
@@ -131,6 +132,98 @@ class Call:
         )
 
 
+class GuardedAttempt:
+    """An attempt that is under way, and that a guard may end.
+
+    Attributes
+    ----------
+    deadline : float
+        The time at which it is ended.
+    """
+
+    __slots__ = ("_cancelling", "_is_cancelled", "_task", "deadline")
+
+    def __init__(self, task: asyncio.Task[object], deadline: float) -> None:
+        self.deadline = deadline
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        """End it."""
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self._task.cancel()
+
+    def take_back(self) -> bool:
+        """Take a cancellation back, as `asyncio.timeout` does.
+
+        Returns
+        -------
+        bool
+            Whether it was cancelled by `cancel` alone, and nobody else wants the task to end.
+        """
+        return self._is_cancelled and self._task.uncancel() <= self._cancelling
+
+
+class AttemptGuard:
+    """The attempts under way: each is ended at its deadline, and all when the session is closed.
+
+    One timer serves all of them, because a timer for each request would be more work than most
+    requests take. It is set for the deadline that is next, and is not moved when an attempt ends:
+    most do long before their deadline, so the timer hardly ever runs.
+    """
+
+    def __init__(self) -> None:
+        self._attempts: dict[asyncio.Task[object], GuardedAttempt] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def enter(self, deadline: float) -> GuardedAttempt:
+        """Guard an attempt that the current task begins; `leave` must follow."""
+        task: asyncio.Task[object] = asyncio.current_task()  # type: ignore[assignment]
+        attempt = self._attempts[task] = GuardedAttempt(task, deadline)
+        if deadline < math.inf and (self._timer is None or deadline < self._timer.when()):
+            self._set_timer(deadline)
+        return attempt
+
+    def leave(self, attempt: GuardedAttempt) -> None:
+        """Record that an attempt has ended."""
+        self._attempts.pop(attempt._task, None)
+
+    def cancel_all(self) -> None:
+        """End every attempt."""
+        for attempt in self._attempts.values():
+            attempt.cancel()
+        self._stop_timer()
+
+    def _set_timer(self, deadline: float) -> None:
+        self._stop_timer()
+        loop = asyncio.get_running_loop()
+        delay = max(0.0, deadline - time.monotonic())
+        self._timer = loop.call_at(loop.time() + delay, self._let_answers_in)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _let_answers_in(self) -> None:
+        # Where the loop was blocked, answers may lie in the sockets: they are read first.
+        asyncio.get_running_loop().call_soon(self._end_late_ones)
+
+    def _end_late_ones(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        following = math.inf
+        for attempt in self._attempts.values():
+            if attempt.deadline <= now:
+                attempt.cancel()
+            else:
+                following = min(following, attempt.deadline)
+        if following < math.inf:
+            self._set_timer(following)
+
+
 def _secrets_in(value: object, *, inside: bool = False) -> Iterator[str]:
     match value:
         case dict():
@@ -139,7 +232,7 @@ def _secrets_in(value: object, *, inside: bool = False) -> Iterator[str]:
         case list():
             for each in cast("list[object]", value):
                 yield from _secrets_in(each, inside=inside)
-        case bool():  # is no secret: to hide it would hide every `true` of a message
+        case bool():  # not a secret: to hide it would hide every `true` of a message
             pass
         case str() | int() | float() if inside and value:
             yield str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import platform
 
@@ -9,35 +10,75 @@ from aioservices._version import __version__
 from aioservices.errors import MissingAPIKeyError
 from aioservices.validation import validate_type
 
-__all__ = ["anonymous_headers", "job_headers", "validate_api_key"]
+from .secret import SecretStr
+
+__all__ = ["anonymous_headers", "authorization", "job_headers", "validate_api_key"]
 
 
-def validate_api_key(api_key: str | None) -> str:
-    """Check an API key, or take it from the environment variable ``CIVIS_API_KEY``."""
-    key = os.environ.get("CIVIS_API_KEY", "") if api_key is None else api_key
-    if not validate_type(key, str, "api_key"):
+def validate_api_key(api_key: str | None) -> SecretStr:
+    """Check an API key, or take it from the environment variable ``CIVIS_API_KEY``.
+
+    Raises
+    ------
+    MissingAPIKeyError
+        If there is none.
+    ValueError
+        If it cannot be one. The message names the source of the key, and does not repeat it.
+    """
+    source = "api_key"
+    if api_key is None:
+        source, api_key = "CIVIS_API_KEY", os.environ.get("CIVIS_API_KEY", "")
+    key = SecretStr(validate_type(api_key, str, "api_key"))
+    api_key = key
+    if not key:
         raise MissingAPIKeyError(
             "no API key: set the environment variable CIVIS_API_KEY, or give api_key"
         )
-    if ":" in key or not key.isprintable() or " " in key:
-        raise ValueError("the API key holds a character that no key has: a space, colon or newline")
+    if not (key.isascii() and key.isprintable()) or ":" in key or " " in key:
+        raise ValueError(
+            f"{source} is not an API key: it holds a space, a colon, a line break or another "
+            "character that no key has"
+        )
     return key
+
+
+def authorization(api_key: str) -> SecretStr:
+    """Make the value of the header ``Authorization``: the key as user name, without password."""
+    return SecretStr(f"Basic {base64.b64encode(f'{api_key}:'.encode()).decode()}")
 
 
 def anonymous_headers(user_agent: str | None, http_client: str) -> dict[str, str]:
     """Headers that may go to any host."""
     own = f"aioservices/{__version__} (Python {platform.python_version()}; {http_client})"
-    if user_agent is not None and (not user_agent.strip() or not user_agent.isprintable()):
-        raise ValueError("user_agent must be one line of text")
+    if user_agent is not None:
+        user_agent = validate_type(user_agent, str, "user_agent").strip()
+        if not user_agent or not user_agent.isprintable():
+            raise ValueError("user_agent must be one line of text")
     return {
-        "User-Agent": f"{user_agent.strip()} {own}" if user_agent else own,
+        "User-Agent": f"{user_agent} {own}" if user_agent else own,
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
     }
 
 
 def job_headers() -> dict[str, str]:
-    """Headers that name the platform's job in which this runs, if it does."""
-    job, run = os.environ.get("CIVIS_JOB_ID"), os.environ.get("CIVIS_RUN_ID")
-    headers = {"X-Civis-Job-ID": job, "X-Civis-Run-ID": run}
-    return {name: value for name, value in headers.items() if value}
+    """Headers that name the platform's job in which this runs, if it does.
+
+    Raises
+    ------
+    ValueError
+        If an environment variable holds what no header can.
+    """
+    headers: dict[str, str] = {}
+    for variable, header in (
+        ("CIVIS_JOB_ID", "X-Civis-Job-ID"),
+        ("CIVIS_RUN_ID", "X-Civis-Run-ID"),
+    ):
+        if value := os.environ.get(variable):
+            if not (value.isascii() and value.isprintable()) or value != value.strip():
+                raise ValueError(
+                    f"{variable} must be the identifier of a job or run, such as 42: it holds a "
+                    "space, a line break or another character that no identifier has"
+                )
+            headers[header] = value
+    return headers

@@ -1,7 +1,34 @@
 """Pacing by the server's rate limit.
 
-`Budget` is arithmetic over a clock that is handed in; `Gate` is the one place
-where calls wait for it.
+`RateLimiter` is arithmetic over a clock that is handed in; `RequestQueue` is the one place where
+calls wait for it.
+
+Theory of operation
+-------------------
+The server counts requests in periods. With each answer it tells how many requests a period allows
+(`limit`) and how many are left (`remaining`). It does not tell when a period began or how long it
+is, other clients may spend from the same count, and answers may arrive in another order than their
+requests were counted in. A 429 says that nothing is left, and with ``Retry-After`` until when.
+
+1. After a 429 nothing is sent until its ``Retry-After`` has passed (`blocked_until`). Then one
+   request at a time finds out whether the server serves again: a burst would be refused whole.
+2. An ordinary call is delayed only where the server would refuse it. As long as more requests are
+   left than are under way, it is sent at once. When nothing seems to be left, one request at a
+   time is sent, because only an answer can show that a new period has begun. A connection that
+   stalls delays the others for a few seconds at most.
+3. A background call leaves a fifth of the limit, and of the connections, to ordinary calls, and
+   what is left beyond that is spread evenly over the rest of the period. So the delay before a
+   background call is (end - last background call) / (spare requests + 1).
+4. The length of a period is learned from its restarts. If `remaining` did not fall between two
+   requests, one sent after the answer to the other, a new period began between the two. Two
+   restarts bound the length from above: it is at most the time from just before the first to just
+   after the second. The least such bound is used, until a period turns out to be longer. A server
+   with a sliding count soon refutes every bound, and the length then counts as unknown.
+5. While the length is unknown, it may be a second or ten minutes. Background calls are then spread
+   over the logarithm of the time since the period began, so that few requests cover both.
+
+Example: with a limit of 100 in 5 seconds and 60 left 2 seconds after the start, 20 are reserved, so
+background calls go out every 3 / 41 seconds, while ordinary calls go out at once.
 """
 
 from __future__ import annotations
@@ -15,25 +42,25 @@ import msgspec
 
 from aioservices.errors import SessionClosedError
 
-__all__ = ["Budget", "Gate", "RateLimit"]
+__all__ = ["RateLimit", "RateLimiter", "RequestQueue"]
 
 # The share of the limit, and of the connections, that background calls leave to ordinary ones.
 _RESERVE = 0.2
-# How long the window of a rate limit may be, in seconds.
-_SHORTEST_WINDOW = 1.0
-_LONGEST_WINDOW = 600.0
+# How long the period of a rate limit may be, in seconds.
+_SHORTEST_PERIOD = 1.0
+_LONGEST_PERIOD = 600.0
 # Where nothing seems to be left, how many seconds an answer is awaited before another call
 # is risked: a connection that stalls must not hold up the others.
-_PATIENCE = 5.0
+_STALL_TIMEOUT = 5.0
 
 
 class RateLimit(msgspec.Struct, frozen=True):
-    """What the server last said of its rate limit.
+    """What the server last said about its rate limit.
 
     Attributes
     ----------
     limit : int
-        Requests allowed in a window of time.
+        Requests allowed in a period of time.
     remaining : int
         How many of them are left.
     """
@@ -42,166 +69,161 @@ class RateLimit(msgspec.Struct, frozen=True):
     remaining: int
 
 
-class Budget:
+class RateLimiter:
     """What may be sent now, and what must wait.
-
-    Ordinary calls are held back only where the server would refuse them.
-    Background calls leave a reserve to them, and spread what is left beyond it
-    over the rest of the window.
 
     Parameters
     ----------
     slots : int
         How many requests may be under way at once.
+
+    Attributes
+    ----------
+    in_flight : int
+        How many are under way.
+    blocked_until : float
+        The time, by the clock that is handed in, before which nothing is sent.
     """
 
     def __init__(self, slots: int) -> None:
         self.in_flight = 0
-        self.quiet_until = -math.inf
+        self.blocked_until = -math.inf
         self._slots = slots
         self._background_slots = max(1, slots - math.ceil(slots * _RESERVE))
-        self._exhausted = False  # the last word was a 429
+        self._exhausted = False  # the latest answer was a 429
         self._last_sent = self._last_background = -math.inf
         self._last_answered = -math.inf  # when the request was sent that was answered last
-        self._window = _Window()
+        self._period = _Period()
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """What is known of the server's count."""
-        return self._window.figure
+        """What is known about the server's count."""
+        return self._period.latest
 
-    def wait(self, now: float, *, background: bool = False) -> float:
+    def delay(self, now: float, *, background: bool = False) -> float:
         """Seconds until a call may be sent: 0 is now, infinity is not before one has ended."""
-        if now < self.quiet_until:
-            return self.quiet_until - now
+        if now < self.blocked_until:
+            return self.blocked_until - now
         if self.in_flight >= (self._background_slots if background else self._slots):
             return math.inf
         if self._exhausted:
             return self._one_at_a_time(now)
         if background:
-            return self._background_wait(now)
-        limit = self._window.figure
-        if limit is None or limit.remaining > self.in_flight:
+            return self._background_delay(now)
+        latest = self._period.latest
+        if latest is None or latest.remaining > self.in_flight:
             return 0.0
         return self._one_at_a_time(now)
 
-    def sent(self, now: float, *, background: bool = False) -> None:
-        """Note that a request goes out."""
+    def record_sent(self, now: float, *, background: bool = False) -> None:
+        """Record that a request is sent."""
         self.in_flight += 1
         self._last_sent = now
         if background:
             self._last_background = now
 
-    def done(self) -> None:
-        """Note that a request is no longer under way, whatever became of it."""
+    def record_end(self) -> None:
+        """Record that a request is no longer under way, whatever its result."""
         self.in_flight -= 1
 
-    def served(self, sent_at: float, now: float, rate_limit: RateLimit | None) -> None:
+    def observe_answer(self, sent_at: float, now: float, rate_limit: RateLimit | None) -> None:
         """Learn from an answer that is not a 429 to a request that was sent at `sent_at`."""
-        if sent_at >= self.quiet_until:
+        if sent_at >= self.blocked_until:
             self._exhausted = False
-        self._hear(sent_at, now, rate_limit)
+        self._observe(sent_at, now, rate_limit)
 
-    def refused(self, sent_at: float, now: float, quiet: float) -> None:
-        """Learn from a 429: for `quiet` seconds nothing is sent."""
+    def observe_refusal(self, sent_at: float, now: float, retry_after: float) -> None:
+        """Learn from a 429: nothing is sent for `retry_after` seconds."""
         self._exhausted = True
-        self.quiet_until = max(self.quiet_until, now + quiet)
-        limit = self.rate_limit
-        self._hear(sent_at, now, limit and RateLimit(limit.limit, 0))
+        self.blocked_until = max(self.blocked_until, now + retry_after)
+        known = self.rate_limit
+        self._observe(sent_at, now, known and RateLimit(known.limit, 0))
 
-    def _hear(self, sent_at: float, now: float, figure: RateLimit | None) -> None:
+    def _observe(self, sent_at: float, now: float, rate_limit: RateLimit | None) -> None:
         if sent_at > self._last_answered:
             self._last_answered = sent_at
-        if figure is not None:  # what a proxy answers by itself does not tell
-            self._window.hear(sent_at, now, figure)
+        if rate_limit is not None:  # an answer of a proxy does not tell it
+            self._period.observe(sent_at, now, rate_limit)
 
     def _one_at_a_time(self, now: float) -> float:
         if not self.in_flight or self._last_answered >= self._last_sent:
             return 0.0
-        return max(0.0, self._last_sent + _PATIENCE - now)
+        return max(0.0, self._last_sent + _STALL_TIMEOUT - now)
 
-    def _background_wait(self, now: float) -> float:
-        limit, window = self.rate_limit, self._window
-        if limit is None:
+    def _background_delay(self, now: float) -> float:
+        latest, period = self.rate_limit, self._period
+        if latest is None:
             known_to_answer = self._last_answered > -math.inf
             return 0.0 if known_to_answer else self._one_at_a_time(now)
-        left = limit.remaining - self.in_flight
-        spare = max(0, left - math.ceil(limit.limit * _RESERVE))
-        if window.end is None:
-            if left > limit.limit / 2:
-                return 0.0  # does no harm, and shows how long the window is
-            due = window.next_look(self._last_background, max(spare, limit.limit // 20, 2))
+        left = latest.remaining - self.in_flight
+        spare = max(0, left - math.ceil(latest.limit * _RESERVE))
+        if period.end is None:
+            if left > latest.limit / 2:
+                return 0.0  # does no harm, and shows how long the period is
+            due = period.next_probe(self._last_background, max(spare, latest.limit // 20, 2))
         else:
-            since = max(self._last_background, window.start)
-            due = min(window.end, since + (window.end - since) / (spare + 1))
+            since = max(self._last_background, period.start)
+            due = min(period.end, since + (period.end - since) / (spare + 1))
         if due > now:
             return due - now
-        if left > 0 and (window.end is None or now < window.end):
+        if left > 0 and (period.end is None or now < period.end):
             return 0.0
         return self._one_at_a_time(now)
 
 
-class _Window:
-    """When the server began to count anew, and when it will do so next.
-
-    Neither is told. A figure that did not fall from one request to the next shows
-    that the count began anew between the two; two such pairs bound the length of the
-    window from above, and the least of these bounds is taken for the length until a
-    window turns out to be longer. Where the server has no fixed windows, that
-    happens soon, and the length counts as unknown.
-    """
+class _Period:
+    """When the server's count was reset last, and when it will be next: points 4 and 5 above."""
 
     def __init__(self) -> None:
-        self.figure: RateLimit | None = None
+        self.latest: RateLimit | None = None
         self.start = -math.inf
-        self.end: float | None = None  # None: nobody knows
+        self.end: float | None = None  # None: unknown
         self._length = math.inf
-        self._sent_at = self._heard_at = -math.inf  # the request that brought the figure
-        self._begun_after: float | None = None  # no sooner than this did the last window begin
+        self._sent_at = self._received_at = -math.inf  # of the request that told `latest`
+        self._started_after: float | None = None  # the last period began no sooner than this
 
-    def hear(self, sent_at: float, now: float, figure: RateLimit) -> None:
+    def observe(self, sent_at: float, now: float, rate_limit: RateLimit) -> None:
         """Take in what the server said in answer to a request."""
-        before = self.figure
+        before = self.latest
         if before is None:
             self.start = sent_at
-        elif figure.remaining < before.remaining:
-            self._go_on(sent_at)
-        elif sent_at <= self._heard_at:
-            return  # overtaken: it was given before the figure that is known
-        elif figure.remaining <= figure.limit / 2:
-            self._go_on(sent_at)
-        elif self._sent_at >= self.start:  # or it was under way when the window began
-            self._begin(now)
-        self.figure, self._sent_at, self._heard_at = figure, sent_at, now
+        elif rate_limit.remaining < before.remaining:
+            self._extend(sent_at)
+        elif sent_at <= self._received_at:
+            return  # overtaken: it was counted before what is known already
+        elif rate_limit.remaining <= rate_limit.limit / 2:
+            self._extend(sent_at)
+        elif self._sent_at >= self.start:  # or it was under way when the period began
+            self._restart(now)
+        self.latest, self._sent_at, self._received_at = rate_limit, sent_at, now
 
-    def next_look(self, last: float, calls: int) -> float:
-        """When to send again while the length is unknown, if so many calls are left for it.
+    def next_probe(self, last: float, calls: int) -> float:
+        """When to send again while the length is unknown, if so many calls are left for it."""
+        elapsed = max(_SHORTEST_PERIOD, last - self.start)
+        growth = math.pow(max(2.0, _LONGEST_PERIOD / elapsed), 1 / calls)
+        return min(self.start + elapsed * min(growth, 4.0), last + _LONGEST_PERIOD)
 
-        As it may as well be a second as ten minutes, they are spread evenly over the
-        logarithm of the time since the window's start.
-        """
-        elapsed = max(_SHORTEST_WINDOW, last - self.start)
-        growth = math.pow(max(2.0, _LONGEST_WINDOW / elapsed), 1 / calls)
-        return min(self.start + elapsed * min(growth, 4.0), last + _LONGEST_WINDOW)
-
-    def _begin(self, now: float) -> None:
-        if self._begun_after is not None:
-            self._length = min(self._length, now - self._begun_after)
-        self._begun_after = self._sent_at
+    def _restart(self, now: float) -> None:
+        if self._started_after is not None:
+            self._length = min(self._length, now - self._started_after)
+        self._started_after = self._sent_at
         self.start = now
-        self.end = now + self._length if self._length <= _LONGEST_WINDOW else None
+        self.end = now + self._length if self._length <= _LONGEST_PERIOD else None
 
-    def _go_on(self, sent_at: float) -> None:
+    def _extend(self, sent_at: float) -> None:
         if self.end is not None and sent_at >= self.end:
             self._length, self.end = math.inf, None
 
 
-class Gate:
-    """Where calls wait until the budget admits them: ordinary ones first, each kind in turn.
+class RequestQueue:
+    """Where calls wait until the rate limiter admits them: ordinary ones first, in turn.
+
+    Who waits says for how long it can be of use. When the session is blocked for longer than that,
+    by a 429 that arrives meanwhile, the wait ends at once.
 
     Parameters
     ----------
-    budget : Budget
+    limiter : RateLimiter
     clock : callable
         Seconds of a clock that never goes back.
 
@@ -211,83 +233,145 @@ class Gate:
         Whether `close` was called.
     """
 
-    def __init__(self, budget: Budget, clock: Callable[[], float]) -> None:
-        self.budget = budget
-        self._clock = clock
-        self._ordinary: _Queue = OrderedDict()
-        self._background: _Queue = OrderedDict()
-        self._closed = anyio.Event()
+    def __init__(self, limiter: RateLimiter, clock: Callable[[], float]) -> None:
+        self.limiter = limiter
         self.closed = False
+        self._clock = clock
+        self._ordinary: _Waiters = OrderedDict()
+        self._background: _Waiters = OrderedDict()
+        self._sleeping: _Waiters = OrderedDict()
 
-    def try_enter(self, now: float, *, background: bool = False) -> bool:
-        """Enter if that is possible at once; `leave` must follow."""
+    def try_acquire(self, now: float, *, background: bool = False) -> bool:
+        """Take a turn if that is possible at once; `release` must follow."""
         queued = self._ordinary or (background and self._background)
-        if queued or self.closed or self.budget.wait(now, background=background) > 0:
+        if queued or self.closed or self.limiter.delay(now, background=background) > 0:
             return False
-        self.budget.sent(now, background=background)
+        self.limiter.record_sent(now, background=background)
         return True
 
-    async def enter(self, *, background: bool = False) -> float:
-        """Wait for admission; `leave` must follow.
+    async def acquire(
+        self,
+        *,
+        background: bool = False,
+        deadline: float = math.inf,
+        longest_block: float = math.inf,
+    ) -> float | None:
+        """Wait for a turn; `release` must follow.
+
+        Parameters
+        ----------
+        background : bool
+        deadline : float
+            The time after which a turn would be too late.
+        longest_block : float
+            Seconds that a block of the session is waited for.
 
         Returns
         -------
-        float
-            The time of admission, which the budget wants to know with the answer.
+        float or None
+            The time of admission, which the limiter needs with the answer. None if there is no turn
+            within these bounds; it may be known long before the deadline.
 
         Raises
         ------
         SessionClosedError
-            If the gate is, or meanwhile was, closed.
+            If the queue is closed, or was meanwhile.
         """
-        queue = self._background if background else self._ordinary
-        waiter = _Waiter()
-        queue[waiter] = None
+        waiters = self._background if background else self._ordinary
+        waiter = _Waiter(deadline, longest_block)
+        waiters[waiter] = None
         try:
             while not self.closed:
                 now = self._clock()
-                first = next(iter(self._ordinary or self._background)) is waiter
-                wait = self.budget.wait(now, background=background) if first else math.inf
-                if wait <= 0:
-                    self.budget.sent(now, background=background)
+                if waiter.is_futile(now, self.limiter.blocked_until):
+                    return None
+                is_first = next(iter(self._ordinary or self._background)) is waiter
+                delay = self.limiter.delay(now, background=background) if is_first else math.inf
+                if delay <= 0:
+                    self.limiter.record_sent(now, background=background)
                     return now
-                waiter.wake = anyio.Event()
-                with anyio.move_on_after(wait):
-                    await waiter.wake.wait()
+                await waiter.wait(min(delay, deadline - now))
             raise SessionClosedError
         finally:
-            del queue[waiter]
+            del waiters[waiter]
             self._wake_next()
 
-    def leave(self) -> None:
-        """Note that a request is no longer under way."""
-        self.budget.done()
+    def release(self) -> None:
+        """Record that a request is no longer under way."""
+        self.limiter.record_end()
         self._wake_next()
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait outside the queue, at most until the gate is closed."""
-        with anyio.move_on_after(seconds):
-            await self._closed.wait()
+    def block(self, sent_at: float, retry_after: float) -> None:
+        """Send nothing for a while, because of a 429 to a request that was sent at `sent_at`."""
+        now = self._clock()
+        self.limiter.observe_refusal(sent_at, now, retry_after)
+        for waiters in (self._ordinary, self._background, self._sleeping):
+            for waiter in waiters:
+                if waiter.is_futile(now, self.limiter.blocked_until):
+                    waiter.wake()
+
+    async def sleep(self, seconds: float, *, deadline: float = math.inf) -> bool:
+        """Wait outside the queue.
+
+        Returns
+        -------
+        bool
+            Whether the time has passed. False as soon as the session is blocked beyond the
+            deadline.
+
+        Raises
+        ------
+        SessionClosedError
+            If the queue is closed, or was meanwhile.
+        """
+        waiter = _Waiter(deadline, math.inf)
+        self._sleeping[waiter] = None
+        try:
+            if not self.closed:
+                await waiter.wait(seconds)
+        finally:
+            del self._sleeping[waiter]
+        if self.closed:
             raise SessionClosedError
+        return not waiter.is_futile(self._clock(), self.limiter.blocked_until)
 
     def close(self) -> None:
         """Turn away all who wait, and all who come."""
         self.closed = True
-        self._closed.set()
-        for waiter in (*self._ordinary, *self._background):
-            waiter.wake.set()
+        for waiter in (*self._ordinary, *self._background, *self._sleeping):
+            waiter.wake()
 
     def _wake_next(self) -> None:
         for waiter in self._ordinary or self._background:
-            waiter.wake.set()
+            waiter.wake()
             break
 
 
 class _Waiter:
-    __slots__ = ("wake",)
+    """Somebody who waits, and for how long that makes sense."""
 
-    def __init__(self) -> None:
-        self.wake = anyio.Event()
+    __slots__ = ("_deadline", "_event", "_longest_block")
+
+    def __init__(self, deadline: float, longest_block: float) -> None:
+        self._deadline = deadline
+        self._longest_block = longest_block
+        self._event: anyio.Event | None = None
+
+    def is_futile(self, now: float, blocked_until: float) -> bool:
+        """Tell whether there can be no turn in time."""
+        is_late = max(now, blocked_until) > self._deadline
+        return is_late or blocked_until - now > self._longest_block
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until `wake`, at most for so many seconds."""
+        self._event = anyio.Event()
+        with anyio.move_on_after(seconds):
+            await self._event.wait()
+
+    def wake(self) -> None:
+        """End the wait, if it has begun."""
+        if self._event is not None:
+            self._event.set()
 
 
-_Queue = OrderedDict[_Waiter, None]
+_Waiters = OrderedDict[_Waiter, None]

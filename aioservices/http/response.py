@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 
 from aioservices.errors import MalformedEntryWarning, decode_error, field_of
 
@@ -21,14 +21,19 @@ __all__ = [
     "decode",
     "decode_lenient",
     "http_date",
+    "parse_count",
     "parse_rate_limit",
     "warn_malformed",
 ]
 
 T = TypeVar("T")
 
+_LIMIT = istr("X-RateLimit-Limit")
+_REMAINING = istr("X-RateLimit-Remaining")
+_MOST_DIGITS = 15
 
-class RawResponse:
+
+class RawResponse(msgspec.Struct, kw_only=True, eq=False):
     """An answer as it came.
 
     Attributes
@@ -44,40 +49,20 @@ class RawResponse:
         How many times the request was sent.
     elapsed : float
         Seconds that the last attempt took.
-    rate_limit : RateLimit or None
-        What this answer says of the rate limit.
     """
 
-    __slots__ = (
-        "attempts",
-        "content",
-        "elapsed",
-        "headers",
-        "method",
-        "path",
-        "rate_limit",
-        "status",
-    )
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    method: str
+    path: str
+    attempts: int
+    elapsed: float
 
-    def __init__(
-        self,
-        *,
-        status: int,
-        headers: Mapping[str, str],
-        content: bytes,
-        method: str,
-        path: str,
-        attempts: int,
-        elapsed: float,
-    ) -> None:
-        self.status = status
-        self.headers = headers
-        self.content = content
-        self.method = method
-        self.path = path
-        self.attempts = attempts
-        self.elapsed = elapsed
-        self.rate_limit = parse_rate_limit(headers)
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What this answer says about the rate limit."""
+        return parse_rate_limit(self.headers)
 
     def json(self) -> object:
         """Decode the body.
@@ -94,13 +79,17 @@ class RawResponse:
         """
         return decode(self, object)
 
-    def __getstate__(self) -> tuple[None, dict[str, object]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         # The headers that aiohttp gives cannot be pickled or copied.
-        state = {name: getattr(self, name) for name in self.__slots__}
-        return None, {**state, "headers": CIMultiDict(self.headers)}
+        state = msgspec.structs.asdict(self) | {"headers": CIMultiDict(self.headers)}
+        return _restore, (state,)
 
     def __repr__(self) -> str:
         return f"<RawResponse {self.status} {self.method} {self.path} {len(self.content)} bytes>"
+
+
+def _restore(state: dict[str, Any]) -> RawResponse:
+    return RawResponse(**state)
 
 
 def decode(response: RawResponse, type_: type[T]) -> T:
@@ -232,7 +221,14 @@ def _decoder(type_: Hashable) -> msgspec.json.Decoder[Any]:
 
 def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     """Read the rate limit from the headers of an answer; None if they do not tell it."""
-    try:
-        return RateLimit(int(headers["X-RateLimit-Limit"]), int(headers["X-RateLimit-Remaining"]))
-    except (KeyError, ValueError):
+    limit = parse_count(headers.get(_LIMIT))
+    remaining = parse_count(headers.get(_REMAINING))
+    return None if limit is None or remaining is None else RateLimit(limit, remaining)
+
+
+def parse_count(value: str | None) -> int | None:
+    """Read a count from a header; None if it is not one."""
+    if value is None or not (value.isascii() and value.isdecimal()):
         return None
+    # More digits make a count that nobody has, and a number that cannot be calculated with.
+    return int(value) if len(value) <= _MOST_DIGITS else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -14,8 +15,11 @@ import yarl
 
 from aioservices.validation import validate_type
 
+from .secret import SecretStr
+
 __all__ = [
     "DEFAULT_BASE_URL",
+    "Proxy",
     "QueryValue",
     "encoded_query",
     "origin",
@@ -33,6 +37,13 @@ QueryValue = Scalar | Sequence[Scalar] | None
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEPS_METHOD = frozenset({307, 308})  # the others may turn a request into a GET
+
+
+class Proxy(NamedTuple):
+    """A proxy, and which environment variable names it."""
+
+    variable: str
+    url: SecretStr
 
 
 class Target(NamedTuple):
@@ -60,30 +71,16 @@ def validate_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
     Raises
     ------
     ValueError
-        If it is no http or https URL, holds credentials, or would send the key unencrypted.
+        If it is not an http or https URL, holds credentials, or would send the key unencrypted.
     """
     source = "base_url"
     if base_url is None:
         source = "CIVIS_API_ENDPOINT"
         base_url = os.environ.get("CIVIS_API_ENDPOINT") or DEFAULT_BASE_URL
-    parts = urllib.parse.urlsplit(validate_type(base_url, str, "base_url"))
-    try:
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if parts.scheme not in {"http", "https"} or not host or re.search(r"[\s\x00-\x1f]", base_url):
-        # Not quoted: it may be a key that was put in the wrong place.
-        raise ValueError(f"{source} must be a URL such as {DEFAULT_BASE_URL}")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(f"{source} must not hold credentials: give the key as api_key")
-    if parts.query or parts.fragment:
-        raise ValueError(f"{source} must end with its path, without a query or fragment")
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
-        raise ValueError(
-            f"{source} is plain http, which would send the API key unencrypted to {host}: "
-            "use https, or say allow_http=True"
-        )
-    return base_url.rstrip("/") + "/"
+    base_url = SecretStr(validate_type(base_url, str, "base_url"))  # it may be a misplaced key
+    if problem := _problem_of(base_url, allow_http=allow_http):
+        raise ValueError(f"{source} {problem}")
+    return str(base_url).rstrip("/") + "/"
 
 
 def validate_path(path: str) -> str:
@@ -94,7 +91,7 @@ def validate_path(path: str) -> str:
     ValueError
         If it could lead anywhere but below the base URL.
     """
-    relative = path.removeprefix("/")
+    relative = _encodable(path, "path").removeprefix("/")
     if "?" in relative or "#" in relative:
         raise ValueError("path must not hold a query or fragment: give the query as params")
     quoted = urllib.parse.quote(relative, safe="/:@!$&'()*+,;=~%")
@@ -114,10 +111,11 @@ def encoded_query(params: Mapping[str, QueryValue]) -> str:
     for name, value in params.items():
         if value is None:
             continue
+        _encodable(name, "the name of a parameter")
         if isinstance(value, _Scalars):
-            pairs.append((name, _text(value)))
+            pairs.append((name, _text(value, name)))
         elif isinstance(value, list | tuple) and all(isinstance(each, _Scalars) for each in value):
-            pairs += [(f"{name}[]", _text(item)) for item in value]
+            pairs += [(f"{name}[]", _text(item, name)) for item in value]
         else:
             raise TypeError(
                 f"{name} must be a string, a number, a boolean, or a list of such, not {value!r}"
@@ -158,29 +156,29 @@ def redirect_target(
     Returns
     -------
     Target or None
-        None if this is no redirect, or none to be followed: one that would
+        None if this is not a redirect, or not one to be followed: one that would
         change the method, take a body to another host, or give up encryption.
     """
     if status not in _REDIRECTS or not location:
         return None
     try:
         target = str(yarl.URL(urllib.parse.urldefrag(urllib.parse.urljoin(url, location)).url))
-        scheme, host, _ = origin(target)
-        same_origin = origin(target) == origin(base_url)
     except ValueError:
         return None
-    if scheme not in {"http", "https"} or not host or "@" in urllib.parse.urlsplit(target).netloc:
+    parts = _split(target)
+    if parts is None or "@" in parts.netloc:
         return None
+    same_origin = origin(target) == origin(base_url)
     if has_body and not same_origin:
         return None
     if method not in {"GET", "HEAD"} and not (status in _KEEPS_METHOD and same_origin):
         return None
-    if scheme == "http" and urllib.parse.urlsplit(url).scheme == "https":
+    if parts.scheme == "http" and urllib.parse.urlsplit(url).scheme == "https":
         return None
     return Target(target, same_origin)
 
 
-def proxy_for(base_url: str) -> str | None:
+def proxy_for(base_url: str) -> Proxy | None:
     """The proxy that the environment names for a URL, as in ``HTTPS_PROXY`` and ``NO_PROXY``.
 
     Another machine's proxy is not asked for what is on this one: it could not reach
@@ -189,30 +187,61 @@ def proxy_for(base_url: str) -> str | None:
     Raises
     ------
     ValueError
-        If it is no http or https proxy.
+        If it is not an http or https proxy.
     """
     parts = urllib.parse.urlsplit(base_url)
     if urllib.request.proxy_bypass(parts.netloc):
         return None
-    proxies = urllib.request.getproxies()
+    # With credentials, perhaps, which no traceback is to show.
+    proxies = {name: SecretStr(url) for name, url in urllib.request.getproxies().items()}
     name = parts.scheme if proxies.get(parts.scheme) else "all"
-    proxy = proxies.get(name)
-    if not proxy:
+    given = proxies.get(name)
+    if not given:
         return None
-    if "://" not in proxy:
-        proxy = f"http://{proxy}"
-    try:
-        scheme, host, _ = origin(proxy)
-    except ValueError:
-        scheme, host = "", None
+    proxy = given if "://" in given else SecretStr(f"http://{given}")
+    target = _split(proxy)
+    host = target.hostname if target else None
     if _is_loopback(parts.hostname or "") and not _is_loopback(host or ""):
         return None
-    if scheme not in {"http", "https"} or not host:
+    variable = f"{name.upper()}_PROXY"
+    if target is None:
         raise ValueError(
-            f"{name.upper()}_PROXY names no http or https proxy, and others are not supported: "
-            "change it, name the API's host in NO_PROXY, or say trust_env=False"
+            f"{variable} names no http or https proxy, and others are not supported: change it, "
+            "name the API's host in NO_PROXY, or say trust_env=False"
         )
-    return proxy
+    return Proxy(variable, proxy)
+
+
+def _problem_of(base_url: str, *, allow_http: bool) -> str | None:
+    """Say what is wrong with a base URL, without repeating it."""
+    parts = _split(base_url)
+    if parts is None:
+        return f"must be a URL such as {DEFAULT_BASE_URL}"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold credentials: give the key as api_key"
+    if "?" in base_url or "#" in base_url:
+        return "must end with its path, without a query or fragment"
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+        return (
+            f"is plain http, which would send the API key unencrypted to {host}: "
+            "use https, or say allow_http=True"
+        )
+    return None
+
+
+def _split(url: str) -> urllib.parse.SplitResult | None:
+    """Split an http or https URL; None if it is not one, or its host cannot be looked up."""
+    if re.search(r"[\s\x00-\x1f\\]", url):
+        return None
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port
+        host = yarl.URL(url).raw_host or ""
+        host.encode("idna")  # what the lookup of a name does, with an error of its own
+    except ValueError:
+        return None
+    return parts if parts.scheme in {"http", "https"} and host else None
 
 
 def _is_loopback(host: str) -> bool:
@@ -222,5 +251,19 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _text(value: Scalar) -> str:
+def _text(value: Scalar, name: str) -> str:
+    if isinstance(value, str):
+        return _encodable(value, name)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _encodable(text: str, name: str) -> str:
+    if not text.isascii():
+        with contextlib.suppress(UnicodeEncodeError):
+            text.encode()
+            return text
+        raise ValueError(
+            f"{name} must be text that can be sent: it has a lone surrogate, as a file name or an "
+            "environment variable that is not UTF-8 does"
+        )
+    return text

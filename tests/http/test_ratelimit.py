@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aioservices.client import Services
 from aioservices.errors import SessionClosedError
-from aioservices.http.ratelimit import Budget, Gate, RateLimit
+from aioservices.http.ratelimit import RateLimit, RateLimiter, RequestQueue
 from tests.servers.hostile import Request, Writer, answer, hostile
 from tests.servers.rate_limited import Server, Simulation, Traffic
 
@@ -135,22 +135,22 @@ def test_forty_background_callers_and_ordinary_calls_share_100_requests_in_5_sec
 
 
 class Steps:
-    """What may befall a budget, in any order, with whatever a server may say."""
+    """What may befall a limiter, in any order, with whatever a server may say."""
 
     def __init__(self, slots: int) -> None:
-        self.budget = Budget(slots)
+        self.limiter = RateLimiter(slots)
         self.now = 0.0
         self.under_way: list[float] = []
 
     def send(self, background: bool) -> None:
-        if self.budget.wait(self.now, background=background) <= 0:
-            self.budget.sent(self.now, background=background)
+        if self.limiter.delay(self.now, background=background) <= 0:
+            self.limiter.record_sent(self.now, background=background)
             self.under_way.append(self.now)
 
     def end(self, which: int, how: Callable[[float], None]) -> None:
         if self.under_way:
             sent_at = self.under_way.pop(which % len(self.under_way))
-            self.budget.done()
+            self.limiter.record_end()
             how(sent_at)
 
 
@@ -171,165 +171,171 @@ def test_somebody_is_admitted_in_the_end_whatever_the_server_says(
         if what == "send":
             steps.send(data.draw(st.booleans()))
         elif what == "serve":
-            steps.end(which, lambda at, f=figure: steps.budget.served(at, steps.now, f))  # type: ignore[misc]
+            steps.end(which, lambda at, f=figure: steps.limiter.observe_answer(at, steps.now, f))  # type: ignore[misc]
         elif what == "refuse":
-            steps.end(which, lambda at, q=quiet: steps.budget.refused(at, steps.now, q))  # type: ignore[misc]
+            steps.end(which, lambda at, q=quiet: steps.limiter.observe_refusal(at, steps.now, q))  # type: ignore[misc]
         else:
             steps.end(which, lambda at: None)
-        assert steps.budget.in_flight <= slots
+        assert steps.limiter.in_flight <= slots
     while steps.under_way:
         steps.end(0, lambda at: None)
-    quiet = max(0.0, steps.budget.quiet_until - steps.now)
-    assert steps.budget.wait(steps.now) == quiet
+    quiet = max(0.0, steps.limiter.blocked_until - steps.now)
+    assert steps.limiter.delay(steps.now) == quiet
     for _ in range(3):  # the first answer may be that the window's end was awaited
-        steps.now += min(601.0, steps.budget.wait(steps.now, background=True))
-    assert steps.budget.wait(steps.now, background=True) == 0
+        steps.now += min(601.0, steps.limiter.delay(steps.now, background=True))
+    assert steps.limiter.delay(steps.now, background=True) == 0
 
 
 def test_after_a_429_one_call_finds_out_whether_the_server_serves_again() -> None:
-    budget = Budget(10)
-    budget.sent(0.0)
-    budget.done()
-    budget.refused(0.0, 1.0, quiet=30.0)
-    assert budget.wait(1.0) == budget.wait(1.0, background=True) == 30.0
-    assert budget.wait(31.0) == 0
-    budget.sent(31.0)
-    assert budget.wait(31.1) > 0
-    budget.done()
-    budget.served(31.0, 31.2, None)
-    assert budget.wait(31.2) == 0
+    limiter = RateLimiter(10)
+    limiter.record_sent(0.0)
+    limiter.record_end()
+    limiter.observe_refusal(0.0, 1.0, retry_after=30.0)
+    assert limiter.delay(1.0) == limiter.delay(1.0, background=True) == 30.0
+    assert limiter.delay(31.0) == 0
+    limiter.record_sent(31.0)
+    assert limiter.delay(31.1) > 0
+    limiter.record_end()
+    limiter.observe_answer(31.0, 31.2, None)
+    assert limiter.delay(31.2) == 0
 
 
 def test_an_answer_from_before_a_429_does_not_end_the_caution_after_it() -> None:
-    budget = Budget(10)
+    limiter = RateLimiter(10)
     for _ in range(3):
-        budget.sent(0.0)
-    budget.done()
-    budget.refused(0.0, 1.0, quiet=5.0)
-    budget.done()
-    budget.served(0.0, 1.1, RateLimit(100, 99))
-    budget.sent(6.0)
-    assert budget.wait(6.0) > 0
+        limiter.record_sent(0.0)
+    limiter.record_end()
+    limiter.observe_refusal(0.0, 1.0, retry_after=5.0)
+    limiter.record_end()
+    limiter.observe_answer(0.0, 1.1, RateLimit(100, 99))
+    limiter.record_sent(6.0)
+    assert limiter.delay(6.0) > 0
 
 
 def test_the_shorter_of_two_quiet_times_does_not_cut_the_longer_one() -> None:
-    budget = Budget(10)
+    limiter = RateLimiter(10)
     for quiet in (30.0, 1.0):
-        budget.sent(0.0)
-        budget.done()
-        budget.refused(0.0, 0.0, quiet)
-    assert budget.wait(0.0) == 30.0
+        limiter.record_sent(0.0)
+        limiter.record_end()
+        limiter.observe_refusal(0.0, 0.0, quiet)
+    assert limiter.delay(0.0) == 30.0
 
 
 def test_a_stalled_connection_does_not_hold_up_the_others_for_long() -> None:
-    budget = Budget(10)
+    limiter = RateLimiter(10)
     for now in (0.0, 0.01):
-        budget.sent(now)
-    budget.done()
-    budget.served(0.0, 0.1, RateLimit(100, 0))
-    assert 0 < budget.wait(0.1) < 10
+        limiter.record_sent(now)
+    limiter.record_end()
+    limiter.observe_answer(0.0, 0.1, RateLimit(100, 0))
+    assert 0 < limiter.delay(0.1) < 10
 
 
 def test_an_answer_without_a_rate_limit_leaves_what_is_known() -> None:
-    budget = Budget(10)
-    budget.sent(0.0)
-    budget.served(0.0, 0.1, RateLimit(100, 7))
-    budget.served(0.0, 0.2, None)
-    assert budget.rate_limit == RateLimit(100, 7)
+    limiter = RateLimiter(10)
+    limiter.record_sent(0.0)
+    limiter.observe_answer(0.0, 0.1, RateLimit(100, 7))
+    limiter.observe_answer(0.0, 0.2, None)
+    assert limiter.rate_limit == RateLimit(100, 7)
 
 
 def test_background_calls_leave_connections_to_ordinary_ones() -> None:
-    budget = Budget(10)
-    budget.sent(0.0)
-    budget.done()
-    budget.served(0.0, 0.0, None)
+    limiter = RateLimiter(10)
+    limiter.record_sent(0.0)
+    limiter.record_end()
+    limiter.observe_answer(0.0, 0.0, None)
     for _ in range(8):
-        assert budget.wait(0.0, background=True) == 0
-        budget.sent(0.0, background=True)
-    assert budget.wait(0.0, background=True) == math.inf
-    assert budget.wait(0.0) == 0
+        assert limiter.delay(0.0, background=True) == 0
+        limiter.record_sent(0.0, background=True)
+    assert limiter.delay(0.0, background=True) == math.inf
+    assert limiter.delay(0.0) == 0
 
 
 def test_background_calls_without_a_rate_limit_are_not_paced() -> None:
-    budget = Budget(10)
+    limiter = RateLimiter(10)
     for now in range(5):
-        assert budget.wait(now, background=True) == 0
-        budget.sent(now, background=True)
-        budget.done()
-        budget.served(now, now, None)
+        assert limiter.delay(now, background=True) == 0
+        limiter.record_sent(now, background=True)
+        limiter.record_end()
+        limiter.observe_answer(now, now, None)
 
 
-# -- the gate ----------------------------------------------------------------------------------
+# -- the queue ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def gate() -> Gate:
-    """A gate with one slot, which is taken."""
-    gate = Gate(Budget(1), time.monotonic)
-    assert gate.try_enter(time.monotonic())
-    return gate
+def queue() -> RequestQueue:
+    """A queue with one slot, which is taken."""
+    queue = RequestQueue(RateLimiter(1), time.monotonic)
+    assert queue.try_acquire(time.monotonic())
+    return queue
 
 
-async def enter(gate: Gate, order: list[str], name: str, background: bool = False) -> None:
-    await gate.enter(background=background)
+async def take_turn(
+    queue: RequestQueue, order: list[str], name: str, background: bool = False
+) -> None:
+    await queue.acquire(background=background)
     order.append(name)
-    gate.leave()
+    queue.release()
 
 
-async def test_calls_enter_in_turn_and_ordinary_ones_first(gate: Gate) -> None:
+async def test_calls_enter_in_turn_and_ordinary_ones_first(queue: RequestQueue) -> None:
     order: list[str] = []
     async with anyio.create_task_group() as group:
         for name in ("slow 1", "slow 2", "1", "2", "slow 3", "3"):
-            group.start_soon(enter, gate, order, name, name.startswith("slow"))
+            group.start_soon(take_turn, queue, order, name, name.startswith("slow"))
             await anyio.wait_all_tasks_blocked()
-        gate.budget.served(0.0, 0.0, None)
-        gate.leave()
+        queue.limiter.observe_answer(0.0, 0.0, None)
+        queue.release()
     assert order == ["1", "2", "3", "slow 1", "slow 2", "slow 3"]
 
 
-async def test_nobody_who_comes_later_overtakes_those_who_wait(gate: Gate) -> None:
+async def test_nobody_who_comes_later_overtakes_those_who_wait(queue: RequestQueue) -> None:
     order: list[str] = []
     async with anyio.create_task_group() as group:
-        group.start_soon(enter, gate, order, "first")
+        group.start_soon(take_turn, queue, order, "first")
         await anyio.wait_all_tasks_blocked()
-        gate.leave()
-        assert not gate.try_enter(time.monotonic())
+        queue.release()
+        assert not queue.try_acquire(time.monotonic())
     assert order == ["first"]
 
 
 async def test_an_ordinary_call_does_not_wait_behind_background_ones() -> None:
-    gate = Gate(Budget(2), time.monotonic)
-    assert gate.try_enter(time.monotonic(), background=True)
+    queue = RequestQueue(RateLimiter(2), time.monotonic)
+    assert queue.try_acquire(time.monotonic(), background=True)
     async with anyio.create_task_group() as group:
-        group.start_soon(enter, gate, [], "slow", True)
+        group.start_soon(take_turn, queue, [], "slow", True)
         await anyio.wait_all_tasks_blocked()
-        assert gate.try_enter(time.monotonic())
+        assert queue.try_acquire(time.monotonic())
         group.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("which", range(3))
-async def test_a_call_that_gives_up_does_not_hold_up_the_others(gate: Gate, which: int) -> None:
+async def test_a_call_that_gives_up_does_not_hold_up_the_others(
+    queue: RequestQueue, which: int
+) -> None:
     order: list[str] = []
     scopes = [anyio.CancelScope() for _ in range(3)]
 
     async def wait_in_turn(number: int) -> None:
         with scopes[number]:
-            await enter(gate, order, str(number))
+            await take_turn(queue, order, str(number))
 
     async with anyio.create_task_group() as group:
         for number in range(3):
             group.start_soon(wait_in_turn, number)
             await anyio.wait_all_tasks_blocked()
-        gate.leave()  # the first is awake, and has not run yet
+        queue.release()  # the first is awake, and has not run yet
         scopes[which].cancel()
     assert [name for name in order if name != str(which)] == [
         str(number) for number in range(3) if number != which
     ]
-    assert gate.budget.in_flight == 0
+    assert queue.limiter.in_flight == 0
 
 
 @pytest.mark.parametrize("background", [False, True])
-async def test_closing_turns_away_who_waits_sleeps_or_comes(gate: Gate, background: bool) -> None:
+async def test_closing_turns_away_who_waits_sleeps_or_comes(
+    queue: RequestQueue, background: bool
+) -> None:
     errors: list[SessionClosedError] = []
 
     async def turned_away(call: Callable[[], object]) -> None:
@@ -340,44 +346,44 @@ async def test_closing_turns_away_who_waits_sleeps_or_comes(gate: Gate, backgrou
 
     async with anyio.create_task_group() as group:
         for _ in range(3):
-            group.start_soon(turned_away, lambda: gate.enter(background=background))
-            group.start_soon(turned_away, lambda: gate.sleep(3600))
+            group.start_soon(turned_away, lambda: queue.acquire(background=background))
+            group.start_soon(turned_away, lambda: queue.sleep(3600))
         await anyio.wait_all_tasks_blocked()
-        gate.close()
+        queue.close()
     assert len(errors) == 6
-    assert not gate.try_enter(time.monotonic(), background=background)
+    assert not queue.try_acquire(time.monotonic(), background=background)
     with pytest.raises(SessionClosedError):
-        await gate.enter(background=background)
+        await queue.acquire(background=background)
 
 
 async def test_a_quiet_session_wakes_up_by_itself() -> None:
-    gate = Gate(Budget(5), time.monotonic)
+    queue = RequestQueue(RateLimiter(5), time.monotonic)
     now = time.monotonic()
-    gate.budget.refused(now, now, quiet=0.02)
+    queue.limiter.observe_refusal(now, now, retry_after=0.02)
     order: list[str] = []
     async with anyio.create_task_group() as group:
         for number in range(3):
-            group.start_soon(enter, gate, order, str(number))
+            group.start_soon(take_turn, queue, order, str(number))
     assert order == ["0", "1", "2"]
     assert time.monotonic() >= now + 0.02
 
 
-async def test_ten_thousand_calls_pass_with_work_in_proportion(gate: Gate) -> None:
-    """Each call looks at the budget a few times, however many wait."""
+async def test_ten_thousand_calls_pass_with_work_in_proportion(queue: RequestQueue) -> None:
+    """Each call looks at the limiter a few times, however many wait."""
     looks = itertools.count()
-    wait = gate.budget.wait
+    wait = queue.limiter.delay
 
     def counted(now: float, *, background: bool = False) -> float:
         next(looks)
         return wait(now, background=background)
 
-    gate.budget.wait = counted  # type: ignore[method-assign]
+    queue.limiter.delay = counted  # type: ignore[method-assign]
     order: list[str] = []
     async with anyio.create_task_group() as group:
         for number in range(10_000):
-            group.start_soon(enter, gate, order, str(number))
+            group.start_soon(take_turn, queue, order, str(number))
         await anyio.wait_all_tasks_blocked()
-        gate.leave()
+        queue.release()
     assert len(order) == 10_000
     assert next(looks) <= 40_000
 

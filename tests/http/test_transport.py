@@ -371,6 +371,96 @@ async def test_a_call_that_could_not_outlast_the_quiet_fails_at_once_and_is_not_
         assert 3500 < caught.value.retry_after <= 3600
 
 
+@pytest.mark.parametrize("background", [False, True])
+async def test_calls_that_wait_already_do_not_wait_for_a_block_that_is_too_long(
+    background: bool,
+) -> None:
+    waiting = 5
+    failed: list[RateLimitedError] = []
+
+    async def refuse(request: Request, writer: Writer) -> None:
+        while waits < waiting:
+            await anyio.sleep(0.001)
+        await answer(b"", status=429, headers={"Retry-After": "3600"})(request, writer)
+
+    async with (
+        hostile(refuse) as server,
+        session(server, RetryPolicy(), max_connections=1) as services,
+    ):
+        view = services.with_options(background=background)
+        waits = 0
+
+        async def fail(number: int) -> None:
+            nonlocal waits
+            waits += 1
+            with pytest.raises(RateLimitedError) as caught:
+                await view.get(number)
+            failed.append(caught.value)
+
+        with anyio.fail_after(SOON):
+            async with anyio.create_task_group() as group:
+                for number in range(waiting):
+                    group.start_soon(fail, number)
+    assert len(server.requests) == 1
+    assert [error.sent for error in failed].count(False) == waiting - 1
+    assert all(3500 < (error.retry_after or 0) <= 3600 for error in failed)
+
+
+async def test_a_call_between_two_attempts_does_not_wait_for_a_block_that_is_too_long() -> None:
+    later = answer(b"", status=503, headers={"Retry-After": "500"})
+    busy = answer(b"", status=429, headers={"Retry-After": "3600"})
+    async with hostile(later, busy) as server, session(server, RetryPolicy()) as services:
+
+        async def fail(error: type[APIError]) -> None:
+            with pytest.raises(error):
+                await services.get(42)
+
+        with anyio.fail_after(SOON):
+            async with anyio.create_task_group() as group:
+                group.start_soon(fail, ServerError)
+                while not server.requests:
+                    await anyio.sleep(0.001)
+                await anyio.sleep(0.05)  # so that it sleeps, or soon will
+                await fail(RateLimitedError)
+    assert len(server.requests) == 2
+
+
+async def test_many_deploys_do_not_wait_for_a_block_that_is_too_long() -> None:
+    busy = answer(b"", status=429, headers={"Retry-After": "3600"})
+    async with hostile(busy) as server, session(server, RetryPolicy()) as services:
+        with anyio.fail_after(SOON):
+            outcomes = [each async for each in services.deploy_many(range(30), settle=0)]
+    assert len(outcomes) == 30
+    assert all(isinstance(each.error, RateLimitedError) for each in outcomes)
+
+
+async def test_a_wait_that_is_short_enough_is_waited_for() -> None:
+    busy = answer(b"", status=429, headers={"Retry-After": "0.2"})
+    async with (
+        hostile(busy, FINE) as server,
+        session(server) as services,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(5):
+            group.start_soon(services.get, 42)
+    assert all(request.at - server.requests[0].at >= 0.2 for request in server.requests[5:])
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "1e5", "-1", "1.5", "", "٣", "1_000"])
+async def test_a_rate_limit_that_is_not_a_number_is_ignored(number: str) -> None:
+    odd = {"X-RateLimit-Limit": number, "X-RateLimit-Remaining": number}
+
+    async def tell(request: Request, writer: Writer) -> None:
+        head = "".join(f"{name}: {value}\r\n" for name, value in odd.items())
+        writer.write(f"HTTP/1.1 200 OK\r\n{head}Content-Length: 9\r\n\r\n".encode() + b'{"id": 1}')
+
+    async with hostile(tell) as server, session(server) as services:
+        view = services.with_options(background=True)
+        for _ in range(3):
+            assert (await view.get(42)).id == 1
+        assert services.rate_limit is None
+
+
 async def test_the_rate_limit_is_told_as_it_was_said_last() -> None:
     headers = {"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "998"}
     told = answer({"id": 1}, headers=headers)
@@ -394,7 +484,7 @@ async def test_a_status_whose_body_was_cut_counts_all_the_same(call: Call, statu
 async def test_a_status_whose_body_stalls_counts_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("aioservices.http.transport._ERROR_BODY_PATIENCE", 0.05)
+    monkeypatch.setattr("aioservices.http.body._ERROR_BODY_TIMEOUT", 0.05)
 
     async def refuse(request: Request, writer: Writer) -> None:
         await answer(b'{"error"', status=401, length=500)(request, writer)
@@ -433,6 +523,35 @@ async def test_a_redirect_to_another_host_does_not_take_the_key_along(
         headers = elsewhere.requests[0].headers
         assert {"authorization", "x-civis-job-id"}.isdisjoint(headers)
         assert KEY not in str(headers)
+
+
+async def test_a_redirects_host_does_not_set_the_sessions_rate_limit() -> None:
+    home = {"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "998"}
+    away = {"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": "0"}
+    async with hostile(answer({"id": 1}, headers=away)) as elsewhere:
+        moved = answer(b"", status=307, headers={"Location": elsewhere.url, **home})
+        async with hostile(moved) as server, session(server) as services:
+            raw = await services.raw.get(42)
+            assert raw.rate_limit == RateLimit(5, 0)
+            assert services.rate_limit == RateLimit(1000, 998)
+
+
+async def test_a_429_of_a_redirects_host_does_not_block_the_session() -> None:
+    away = answer(b"", status=429, headers={"Retry-After": "3600"})
+    async with hostile(away) as elsewhere:
+        moved = redirect(elsewhere.url)
+        async with hostile(moved, FINE) as server, session(server) as services:
+            with pytest.raises(RateLimitedError) as caught:
+                await services.get(42)
+            assert caught.value.sent
+            with anyio.fail_after(SOON):
+                assert (await services.get(43)).id == 42
+
+
+async def test_a_redirect_to_a_host_that_cannot_be_looked_up_is_not_followed() -> None:
+    async with hostile(redirect("http://a..b/")) as server, session(server) as services:
+        with pytest.raises(APIError, match="base_url"):
+            await services.get(42)
 
 
 async def test_a_redirect_of_a_redirect_does_not_take_the_key_along_either() -> None:
@@ -556,6 +675,34 @@ async def test_of_a_huge_error_the_beginning_is_kept() -> None:
         assert (await services.get(42)).id == 42
 
 
+async def test_a_header_of_9000_bytes_is_read() -> None:
+    large = answer({"id": 42}, headers={"X-Large": "x" * 9000})
+    async with hostile(large) as server, session(server) as services:
+        raw = await services.raw.get(42)
+        assert len(raw.headers["X-Large"]) == 9000
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"X-Huge": "x" * 100_000}, "a header of the answer is too long"),
+        ({f"X-{number}": "x" for number in range(500)}, "too many headers"),
+        ({"Content-Encoding": "br"}, "compressed in a way that was not asked for"),
+        ({"Content-Encoding": "zstd"}, "compressed in a way that was not asked for"),
+    ],
+    ids=["huge", "many", "br", "zstd"],
+)
+async def test_an_answer_that_cannot_be_read_is_named_and_not_asked_for_again(
+    headers: dict[str, str], said: str
+) -> None:
+    async with hostile(answer({"id": 42}, headers=headers)) as server, session(server) as services:
+        with pytest.raises(ConnectionFailedError, match=said) as caught:
+            await services.get(42)
+        assert caught.value.is_permanent
+        assert caught.value.sent
+        assert len(server.requests) == 1
+
+
 # -- secrets -----------------------------------------------------------------------------------
 
 
@@ -587,7 +734,7 @@ async def test_no_message_repr_or_log_record_tells_a_secret(
         + [record.getMessage() for record in caplog.records]
         + [str(vars(record)) for record in caplog.records]
     )
-    assert "the next one follows" in told  # so something was logged
+    assert "the next attempt follows" in told  # so something was logged
     for secret in (KEY, BASIC, "hunter2"):
         assert secret not in told
 
@@ -726,6 +873,41 @@ async def test_the_environments_proxy_need_not_be_used(
         assert (await services.get(42)).id == 42
 
 
+@pytest.mark.parametrize("base_url", ["https://api.example.org", "http://api.example.org"])
+async def test_a_dead_proxy_is_named_as_such(
+    no_proxies: pytest.MonkeyPatch, closed_port: int, base_url: str
+) -> None:
+    no_proxies.setenv("ALL_PROXY", f"http://ada:password@127.0.0.1:{closed_port}")
+    async with Services(KEY, base_url=base_url, allow_http=True, retry=ONCE) as services:
+        with pytest.raises(ConnectionFailedError, match="cannot connect to the proxy") as caught:
+            await services.post_clone(42)
+    assert f"127.0.0.1:{closed_port}, which ALL_PROXY names" in caught.value.reason
+    assert caught.value.proxy == "ALL_PROXY"
+    assert not caught.value.sent
+    assert "api.example.org" not in str(caught.value)
+    assert "password" not in str(caught.value)
+
+
+async def test_a_proxy_that_cannot_be_looked_up_is_named_as_such(
+    no_proxies: pytest.MonkeyPatch,
+) -> None:
+    no_proxies.setenv("HTTPS_PROXY", "http://no-such-proxy.invalid:3128")
+    async with Services(KEY, base_url="https://api.example.org", retry=ONCE) as services:
+        with pytest.raises(ConnectionFailedError, match="HTTPS_PROXY") as caught:
+            await services.get(42)
+    assert caught.value.proxy == "HTTPS_PROXY"
+
+
+async def test_a_dead_api_is_not_taken_for_a_proxy(closed_port: int) -> None:
+    url = f"http://127.0.0.1:{closed_port}"
+    async with Services(KEY, base_url=url, retry=ONCE) as services:
+        with pytest.raises(
+            ConnectionFailedError, match=f"cannot connect to 127.0.0.1:{closed_port}"
+        ) as caught:
+            await services.get(42)
+    assert caught.value.proxy is None
+
+
 @pytest.mark.parametrize("status", [403, 407])
 async def test_a_proxy_that_refuses_is_not_asked_again(
     no_proxies: pytest.MonkeyPatch, status: int
@@ -733,8 +915,10 @@ async def test_a_proxy_that_refuses_is_not_asked_again(
     async with hostile(answer(b"", status=status)) as proxy:
         no_proxies.setenv("https_proxy", proxy.url.removeprefix("http://"))
         async with Services(KEY, base_url="https://api.example.org", retry=AT_ONCE) as services:
-            with pytest.raises(ConnectionFailedError):
+            with pytest.raises(ConnectionFailedError, match=f"HTTPS_PROXY .*{status}") as caught:
                 await services.get(42)
+        assert caught.value.proxy == "HTTPS_PROXY"
+        assert caught.value.is_permanent
         assert len(proxy.requests) == 1
 
 

@@ -195,6 +195,6 @@ def test_proxies_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.delenv(name.upper(), raising=False)
     assert proxy_for(BASE) is None
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.org:3128")
-    assert proxy_for(BASE) == "http://proxy.example.org:3128"
+    assert proxy_for(BASE) == ("HTTPS_PROXY", "http://proxy.example.org:3128")
     monkeypatch.setenv("NO_PROXY", "api.example.org")
     assert proxy_for(BASE) is None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from aioservices.http.ratelimit import Budget, RateLimit
+from aioservices.http.ratelimit import RateLimit, RateLimiter
 
 Kind = Literal["from the first request", "by the clock", "sliding"]
 
@@ -66,12 +66,12 @@ class Traffic:
 
 @dataclass
 class Simulation:
-    """Runs a budget as a gate does: ordinary calls first, each kind in turn."""
+    """Runs a limiter as a queue does: ordinary calls first, each kind in turn."""
 
     server: Server
     traffic: Traffic
     seed: int = 0
-    budget: Budget = field(default_factory=lambda: Budget(100))
+    limiter: RateLimiter = field(default_factory=lambda: RateLimiter(100))
     now: float = 0.0
     sent: int = 0
     background_served: list[float] = field(default_factory=list)
@@ -120,7 +120,7 @@ class Simulation:
 
     def _arrive(self) -> None:
         left = self.server.remaining(self.now) - self._on_the_way
-        self._ordinary.append((self.now, left, self.now < self.budget.quiet_until))
+        self._ordinary.append((self.now, left, self.now < self.limiter.blocked_until))
 
     def _others_ask(self) -> None:
         self.server.ask(self.now)
@@ -128,7 +128,7 @@ class Simulation:
     def _admit(self) -> None:
         while self._ordinary or self._background:
             background = not self._ordinary
-            wait = self.budget.wait(self.now, background=background)
+            wait = self.limiter.delay(self.now, background=background)
             if wait > 0:
                 wake_at = self.now + wait
                 if wake_at < self._wake_at or self._wake_at <= self.now:
@@ -140,7 +140,7 @@ class Simulation:
 
     def _send(self, background: bool) -> None:
         sent_at = self.now
-        self.budget.sent(sent_at, background=background)
+        self.limiter.record_sent(sent_at, background=background)
         self.sent += 1
         self._on_the_way += 1
         self.sends.append(sent_at)
@@ -156,15 +156,15 @@ class Simulation:
             self._at(self._later(), lambda: hear(said))
 
         def hear(said: RateLimit | float) -> None:
-            self.budget.done()
+            self.limiter.record_end()
             if isinstance(said, RateLimit):
-                self.budget.served(sent_at, self.now, said)
+                self.limiter.observe_answer(sent_at, self.now, said)
                 if background:
                     self.background_served.append(self.now)
                     self._background += 1
                 return
             wait = math.ceil(said)  # as a header says it
-            self.budget.refused(sent_at, self.now, wait)
+            self.limiter.observe_refusal(sent_at, self.now, wait)
             self.quiet.append((self.now, self.now + wait))
             self.refusals.append(sent_at)
             self.background_refused += background

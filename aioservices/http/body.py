@@ -1,0 +1,103 @@
+"""Reading the body of an answer: within a bound, and an error's within a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import TypedDict
+
+import aiohttp
+import anyio
+from aiohttp.http_exceptions import ContentEncodingError
+from multidict import CIMultiDict
+
+from aioservices.errors import ResponseDecodeError, ResponseTooLargeError
+
+from .attempt import Call
+from .failure import PROBLEMS
+
+__all__ = ["read_body", "read_error_body", "validate_size"]
+
+_ERROR_BODY_SIZE = 64 * 1024
+_ERROR_BODY_TIMEOUT = 5.0  # seconds
+
+
+async def read_body(answer: aiohttp.ClientResponse, call: Call) -> bytes:
+    """Read a body to its end.
+
+    Raises
+    ------
+    ResponseTooLargeError
+        If it is larger than `max_body_size`.
+    ResponseDecodeError
+        If it cannot be decompressed.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while chunk := await answer.content.readany():
+            size += len(chunk)
+            validate_size(size, call, answer)
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    except aiohttp.ClientPayloadError as exc:
+        if not isinstance(exc.__cause__, ContentEncodingError):
+            raise
+    finally:
+        chunk = b""
+        chunks.clear()  # or a traceback with local variables would show the body
+    raise ResponseDecodeError("the body cannot be decompressed", **_context(call, answer))
+
+
+def validate_size(size: int, call: Call, answer: aiohttp.ClientResponse) -> None:
+    """Refuse a body that is too large.
+
+    Raises
+    ------
+    ResponseTooLargeError
+        If it is larger than `max_body_size`.
+    """
+    bound = call.options.max_body_size
+    if size > bound:
+        raise ResponseTooLargeError(
+            f"the body is larger than {bound} bytes: ask for less, or raise max_body_size",
+            **_context(call, answer),
+        )
+
+
+def _context(call: Call, answer: aiohttp.ClientResponse) -> _Context:
+    return {
+        "method": call.method,
+        "path": call.path,
+        "attempts": call.attempts,
+        "status": answer.status,
+        "headers": CIMultiDict(answer.headers),
+    }
+
+
+class _Context(TypedDict):
+    """What an error says about the answer that it is about."""
+
+    method: str
+    path: str
+    attempts: int
+    status: int
+    headers: Mapping[str, str]
+
+
+async def read_error_body(answer: aiohttp.ClientResponse, time_left: float) -> bytes:
+    """Read an error's body up to a bound; the first part of it will do, or none.
+
+    Parameters
+    ----------
+    answer : aiohttp.ClientResponse
+    time_left : float
+        Seconds until the attempt is ended. The status is worth more than a body that does not
+        come, so that waiting for the body stops in time.
+    """
+    body = bytearray()
+    patience = min(_ERROR_BODY_TIMEOUT, 0.9 * time_left)
+    with anyio.move_on_after(patience), contextlib.suppress(*PROBLEMS):
+        while len(body) < _ERROR_BODY_SIZE and (chunk := await answer.content.readany()):
+            body += chunk
+    return bytes(body[:_ERROR_BODY_SIZE])

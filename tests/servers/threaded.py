@@ -1,0 +1,30 @@
+"""A server in the event loop of another thread, which goes on while the test's loop is blocked."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PATIENCE = 20.0  # seconds; a failure, not a measurement
+
+
+@contextmanager
+def in_thread(server: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Run a server in a thread, and give what it gives."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        given = asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(PATIENCE)
+        try:
+            yield given
+        finally:
+            leaving = server.__aexit__(None, None, None)
+            asyncio.run_coroutine_threadsafe(leaving, loop).result(PATIENCE)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(PATIENCE)
+        loop.close()
