@@ -14,6 +14,7 @@ from aioservices import errors
 from aioservices.errors import (
     APIError,
     ConnectionFailedError,
+    CursorFileError,
     DeploymentFailedError,
     DeploymentTimeoutError,
     MissingAPIKeyError,
@@ -164,6 +165,7 @@ def every_error() -> list[ServicesError]:
         ServicesError("plain"),
         MissingAPIKeyError("no key"),
         SessionClosedError("closed"),
+        CursorFileError("cut"),
         SessionLoopError(),
         make(422, b'{"error":"invalid"}', **{"Content-Type": "application/json"}),
         make(429),

@@ -44,6 +44,7 @@ from aioservices.errors import (
     ConnectionFailedError,
     NotFoundError,
     PermissionDeniedError,
+    RateLimitedError,
     RequestError,
     ServicesError,
     SessionClosedError,
@@ -319,10 +320,15 @@ class _Deploys:
         """Seconds for which to repeat a request because of an error."""
         if isinstance(error, AuthenticationError | PermissionDeniedError | SessionClosedError):
             return 0.0
+        if (
+            isinstance(error, RateLimitedError)
+            and (error.retry_after or 0) > self._retry.max_elapsed
+        ):
+            return 0.0  # no request can be sent in time
         if isinstance(error, NotFoundError):  # it may just have been made
             return READ_LAG
         more = attempts < self._retry.max_attempts and _may_pass(error)
-        return max(self._settle, self._retry.max_elapsed if more else 0.0)
+        return max(self._settle, longest if more else 0.0)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call again and again, as long as it may succeed within the time to settle."""

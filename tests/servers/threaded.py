@@ -27,4 +27,6 @@ def in_thread(server: AbstractAsyncContextManager[T]) -> Iterator[T]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(PATIENCE)
+        for _ in range(3):  # in which connections that are closing end
+            loop.run_until_complete(asyncio.sleep(0))
         loop.close()
