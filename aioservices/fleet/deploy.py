@@ -320,10 +320,8 @@ class _Deploys:
         """Seconds for which to repeat a request because of an error."""
         if isinstance(error, AuthenticationError | PermissionDeniedError | SessionClosedError):
             return 0.0
-        if (
-            isinstance(error, RateLimitedError)
-            and (error.retry_after or 0) > self._retry.max_elapsed
-        ):
+        longest = self._retry.max_elapsed
+        if isinstance(error, RateLimitedError) and (error.retry_after or 0.0) > longest:
             return 0.0  # no request can be sent in time
         if isinstance(error, NotFoundError):  # it may just have been made
             return READ_LAG
