@@ -1,4 +1,4 @@
-"""What a person watches: lines that stay, above one that is drawn anew."""
+"""The screen of the demo: lines that stay, above one line that changes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ __all__ = ["Screen"]
 _PALETTE = ("36", "32", "35", "33", "94", "96")
 _STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "31"}
 _CLEAR = "\r\x1b[2K"
+_STEP = 40  # cells of a command among the next steps
 
 
 class Screen:
@@ -44,17 +45,26 @@ class Screen:
 
     def line(self, text: str = "") -> None:
         """Write a line that stays."""
-        self._write(
-            f"{text}\n{self._footer}" if not self._footer else f"{_CLEAR}{text}\n{self._footer}"
-        )
+        self._write(f"{_CLEAR if self._footer else ''}{text}\n{self._footer}")
+
+    def heading(self, text: str) -> None:
+        """Write the heading of what follows."""
+        for line in self._wrapped(f"── {text}", indent="   "):
+            self.line(self.paint(line, "bold"))
 
     def paragraph(self, text: str) -> None:
         """Write a text that stays; a terminal gets it wrapped between words."""
-        lines = [text]
-        if self._live:
-            indent = " " * (len(text) - len(text.lstrip()) + 2)
-            lines = textwrap.wrap(text, self._columns(), subsequent_indent=indent)
-        for line in lines or [""]:
+        indent = " " * (len(text) - len(text.lstrip()) + 2)
+        for line in self._wrapped(text, indent=indent):
+            self.line(line)
+
+    def step(self, command: str, purpose: str) -> None:
+        """Write a command and its purpose: side by side, or one below the other."""
+        if not self._live or self._columns() >= _STEP + len(purpose):
+            self.line(f"  {self.paint(f'{command:<{_STEP - 2}}', 'bold')}{purpose}")
+            return
+        self.line(f"  {self.paint(command, 'bold')}")
+        for line in self._wrapped(f"    {purpose}", indent="    "):
             self.line(line)
 
     def entry(self, prefix: str, prefix_width: int, text: str, style: str | None = None) -> None:
@@ -83,6 +93,11 @@ class Screen:
         if self._footer:
             self._footer = ""
             self._write(_CLEAR)
+
+    def _wrapped(self, text: str, *, indent: str) -> list[str]:
+        if not self._live:
+            return [text]
+        return textwrap.wrap(text, self._columns(), subsequent_indent=indent) or [""]
 
     def _columns(self) -> int:
         return shutil.get_terminal_size().columns

@@ -1,32 +1,44 @@
-"""What happens in the demo, act by act."""
+"""The acts of the demo: deploy, follow, survive an outage, deploy again, sum up."""
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable
 
 import aiohttp
 import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from aioservices._version import __version__
-from aioservices.api.models import DeploymentSummary
 from aioservices.client import Services
-from aioservices.emulator import Emulator
+from aioservices.emulator import Emulator, Reset, Respond
 from aioservices.http.options import ResponseInfo
+from aioservices.tail.status import (
+    DeploymentEnded,
+    DeploymentStarted,
+    EventHook,
+    OutageEnded,
+    OutageStarted,
+    TailEvent,
+)
 
 from . import fleet
 from .screen import Screen
-from .summary import Account, shortcomings, summary
+from .summary import NEXT_STEPS, ServiceReport, find_shortcomings, summarize
 from .tally import Difference, Tally
 
 __all__ = ["Story"]
 
-_REDEPLOY_AFTER = 4.5  # seconds of following
-_LAST = 9.0
-_PATIENCE = 20.0
+_OUTAGE_AFTER = 2.5  # seconds of following
+_OUTAGE = 2.0
+_REDEPLOY_AFTER = 2.0  # seconds after the outage
+_REST = 1.5
+_PATIENCE = 30.0
 _VISITS = ("", "apples", "bread", "cheese", "dates", "unicorns")
-_ENDED = {"terminated": "has finished", "failed": "has crashed"}
+_ENDINGS = {"terminated": "has finished", "failed": "has crashed"}
 _NAME_WIDTH = max(map(len, fleet.PURPOSES))
 
 
@@ -36,18 +48,22 @@ class Story:
     Parameters
     ----------
     screen : Screen
+        Where it is shown.
     """
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._tally = Tally()
-        self._news = anyio.Event()
+        self._changed = anyio.Event()
         self._requests = 0
         self._visits = 0
         self._addresses: list[str] = []  # of the shop, one for each of its deployments
         self._names: dict[int, str] = {}
-        self._seen: dict[int, DeploymentSummary] = {}
-        self._deployments: dict[int, int] = {}  # whose each of them is
+        self._deployments: dict[int, int] = {}  # the service of each
+        self._ended: dict[int, DeploymentEnded] = {}  # by service
+        self._unreachable: set[int] = set()
+        self._outages = 0
+        self._is_back = True
         self._failures: list[str] = []
 
     async def play(self) -> int:
@@ -58,10 +74,10 @@ class Story:
         int
             0, or 1 if something that should have worked did not.
         """
-        begun = time.monotonic()
+        began = time.monotonic()
         screen = self._screen
         screen.line(screen.paint(f"aioservices {__version__}", "bold"))
-        screen.line(
+        screen.paragraph(
             "An emulator of the services API on this machine, with real programs as services."
         )
         async with (
@@ -71,67 +87,117 @@ class Story:
             services.on_response(self._count_request)
             for name in fleet.PURPOSES:
                 self._names[emulator.add_service(name, command=fleet.command(name))] = name
-            await self._deploy(services)
-            difference = await self._follow(services)
-        self._sum_up(difference, time.monotonic() - begun)
+            await self._deploy(emulator, services)
+            difference = await self._follow(emulator, services)
+            reports = [self._report(emulator, service_id) for service_id in self._names]
+        self._sum_up(reports, difference, time.monotonic() - began)
         return 1 if self._failures else 0
 
-    async def _deploy(self, services: Services) -> None:
-        """Deploy every service at once."""
+    async def _deploy(self, emulator: Emulator, services: Services) -> None:
+        """Deploy every service at once, while one answer is lost."""
         screen = self._screen
         self._heading("Deploying them all at once")
+        screen.paragraph(
+            f"  The answer to the deploy of {fleet.SHOP} is lost on its way: was it deployed, or "
+            "not? The client finds out, and does not deploy it twice."
+        )
+        path = f"/services/{self._id(fleet.SHOP)}/deployments"
+        emulator.fault(Respond(504, acts=True), method="POST", path=path, times=1)
         total = len(self._names)
         screen.progress(0, total, "running")
         done = 0
         async for outcome in services.deploy_many(self._names, timeout=_PATIENCE):
             done += 1
             name = self._names[outcome.service_id]
-            verdict = f"{screen.paint('running', 'good')} after {outcome.elapsed:.1f} s: "
-            verdict += fleet.PURPOSES[name]
+            text = f"{screen.paint('running', 'good')} after {outcome.elapsed:.1f} s: "
+            text += fleet.PURPOSES[name]
             if outcome.error is not None:
-                verdict = screen.paint(f"failed: {outcome.error}", "bad")
+                text = screen.paint(f"failed: {outcome.error}", "bad")
                 self._failures.append(f"{name} could not be deployed")
-            screen.line(f"  {self._name(outcome.service_id)}  {verdict}")
+            screen.line(f"  {self._name(outcome.service_id)}  {text}")
             screen.progress(done, total, "running")
         screen.end_progress()
 
-    async def _follow(self, services: Services) -> Difference:
-        """Print what they write, while the shop is visited and deployed again."""
+    async def _follow(self, emulator: Emulator, services: Services) -> Difference:
+        """Print what they write, during an outage and while the shop is deployed again."""
         self._heading("Following what they write, and visiting the shop")
         difference = Difference(0, 0)
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._print_lines, services)
-            group.start_soon(self._watch_states, services)
+        send, receive = anyio.create_memory_object_stream[TailEvent](math.inf)
+        async with send, receive, anyio.create_task_group() as group:
+            group.start_soon(self._print_lines, services, send.send_nowait)
+            group.start_soon(self._tell_events, services, receive, group)
             group.start_soon(self._visit)
+            await anyio.sleep(_OUTAGE_AFTER)
+            await self._break_connections(emulator)
             await anyio.sleep(_REDEPLOY_AFTER)
             await self._redeploy(services)
-            await anyio.sleep(_LAST - _REDEPLOY_AFTER)
+            await anyio.sleep(_REST)
             await self._until(self._is_complete)
             difference = await self._compare(services)
             group.cancel_scope.cancel()
         return difference
 
+    async def _break_connections(self, emulator: Emulator) -> None:
+        self._heading(f"An outage: the API breaks every connection for {_OUTAGE:g} s")
+        self._screen.paragraph("  The programs go on writing, and the shop has visitors.")
+        with emulator.fault(Reset()):
+            await anyio.sleep(_OUTAGE)
+
     async def _redeploy(self, services: Services) -> None:
-        self._heading(f"Deploying {fleet.SHOP} again: the new one replaces the old one")
+        self._heading(f"Deploying {fleet.SHOP} again: the new deployment replaces the old one")
         async for outcome in services.deploy_many(
             [self._id(fleet.SHOP)], redeploy=True, timeout=_PATIENCE
         ):
             if outcome.error is not None:
                 self._failures.append(f"{fleet.SHOP} could not be deployed again")
 
-    async def _print_lines(self, services: Services) -> None:
+    async def _print_lines(self, services: Services, on_event: EventHook) -> None:
         width = len("12:00:00 ") + _NAME_WIDTH + len("  ")
-        async for watched in services.watch_logs(self._names, hold_back=1.0):
+        async for watched in services.watch_logs(self._names, hold_back=1.0, on_event=on_event):
             entry = watched.entry
             message = entry.message or ""
             self._tally.add(watched.service_id, watched.deployment_id, entry)
-            self._news.set()
             if watched.service_id == self._id(fleet.SHOP):
                 self._addresses += re.findall(r"open at (http://\S+)", message)
             clock = entry.created_at.astimezone().strftime("%H:%M:%S")
             prefix = f"{self._screen.paint(clock, 'dim')} {self._name(watched.service_id)}  "
             style = "bad" if entry.stream == "stderr" else None
             self._screen.entry(prefix, width, message, style)
+            self._note_change()
+
+    async def _tell_events(
+        self, services: Services, events: MemoryObjectReceiveStream[TailEvent], group: TaskGroup
+    ) -> None:
+        """Tell what happens to the services and to the connection with the API."""
+        async for event in events:
+            match event:
+                case OutageStarted():
+                    if not self._unreachable:
+                        self._outages += 1
+                        self._is_back = False
+                    self._unreachable.add(event.service_id)
+                case OutageEnded():
+                    self._unreachable.discard(event.service_id)
+                    if not self._is_back:
+                        self._is_back = True
+                        self._heading("The API answers again: what was written meanwhile follows")
+                case DeploymentStarted():
+                    self._deployments[event.deployment_id] = event.service_id
+                case DeploymentEnded():
+                    group.start_soon(self._tell_end, services, event)
+                case _:
+                    pass
+            self._note_change()
+
+    async def _tell_end(self, services: Services, event: DeploymentEnded) -> None:
+        """Tell of a service that has ended, after the last line that it wrote."""
+        log = await services.list_deployments_logs(event.service_id, event.deployment_id)
+        await self._until(lambda: self._tally.count(event.deployment_id) >= len(log))
+        ending = _ENDINGS.get(event.state or "", f"is {event.state}")
+        name = self._names[event.service_id]
+        self._heading(f"{name} {ending}: {event.state_message}")
+        self._ended[event.service_id] = event
+        self._note_change()
 
     async def _visit(self) -> None:
         """Visit the shop, at the address that it tells in its log."""
@@ -148,24 +214,6 @@ class Story:
                         continue  # the old one is closed, and the new one has not told yet
                     self._visits += 1
 
-    async def _watch_states(self, services: Services) -> None:
-        """Tell of the services that end."""
-        while True:
-            await self._look(services)
-            await anyio.sleep(1)
-
-    async def _look(self, services: Services) -> None:
-        self._news.set()
-        for service in await services.list(limit=50):
-            now = service.current_deployment
-            if now is None:
-                continue
-            before = self._seen.get(service.id)
-            self._seen[service.id] = now
-            self._deployments[now.deployment_id] = service.id
-            if (before is None or before.state != now.state) and now.state in _ENDED:
-                self._heading(f"{self._names[service.id]} {_ENDED[now.state]}: {now.state_message}")
-
     async def _compare(self, services: Services) -> Difference:
         """Compare the lines that arrive with the logs that the platform keeps."""
         written = {
@@ -176,45 +224,55 @@ class Story:
         return self._tally.compare(written)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        """Wait until a line or a state makes something true, but not for ever."""
+        """Wait until a line or an event makes something true, but not for ever."""
         with anyio.move_on_after(_PATIENCE):
             while not condition():
-                self._news = anyio.Event()
-                await self._news.wait()
+                await self._changed.wait()
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
 
     def _is_complete(self) -> bool:
         """Whether everything has happened that should."""
-        ended = (self._seen.get(self._id(name)) for name in (fleet.BATCH_JOB, fleet.CRASHING))
-        return len(self._addresses) == 2 and all(d and d.state in _ENDED for d in ended)
+        ended = all(self._id(name) in self._ended for name in (fleet.BATCH_JOB, fleet.CRASHING))
+        return ended and len(self._addresses) == 2 and not self._unreachable
 
-    def _sum_up(self, difference: Difference, seconds: float) -> None:
+    def _report(self, emulator: Emulator, service_id: int) -> ServiceReport:
+        ended = self._ended.get(service_id)
+        return ServiceReport(
+            name=self._names[service_id],
+            lines=self._tally.lines[service_id],
+            deployments=emulator.deploys[service_id],
+            state="running" if ended is None else ended.state,
+            message=None if ended is None else ended.state_message,
+            complaint=self._tally.last_complaint(service_id),
+        )
+
+    def _sum_up(self, reports: list[ServiceReport], difference: Difference, seconds: float) -> None:
         self._heading("What happened")
-        accounts = [self._account(service_id) for service_id in self._names]
-        for line in summary(
-            accounts,
+        for line in summarize(
+            reports,
             difference=difference,
             visits=self._visits,
+            outages=self._outages,
             requests=self._requests,
             seconds=seconds,
         ):
             self._screen.paragraph(line)
-        self._failures += shortcomings(accounts, difference=difference, visits=self._visits)
+        self._failures += find_shortcomings(
+            reports, difference=difference, visits=self._visits, outages=self._outages
+        )
         for failure in self._failures:
             self._screen.line(
                 self._screen.paint(f"This should not have happened: {failure}", "bad")
             )
-
-    def _account(self, service_id: int) -> Account:
-        return Account(
-            name=self._names[service_id],
-            lines=self._tally.lines[service_id],
-            deployments=list(self._deployments.values()).count(service_id),
-            current=self._seen.get(service_id),
-            complaint=self._tally.last_complaint(service_id),
-        )
+        self._heading("What to try next")
+        for command, purpose in NEXT_STEPS:
+            self._screen.step(command, purpose)
 
     def _heading(self, text: str) -> None:
-        self._screen.line(self._screen.paint(f"── {text}", "bold"))
+        self._screen.heading(text)
 
     def _name(self, service_id: int) -> str:
         name = self._names[service_id]

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aioservices.api.models import DeploymentSummary
-
 from . import fleet
 from .tally import Difference
 
-__all__ = ["Account", "summary"]
+__all__ = ["NEXT_STEPS", "ServiceReport", "find_shortcomings", "summarize"]
+
+NEXT_STEPS = (
+    ("aioservices emulator", "a platform of your own on this machine, with a page to look at"),
+    ("aioservices list", "your services: the key comes from CIVIS_API_KEY"),
+    ("aioservices logs SERVICE --follow", "what one of them writes, as it is written"),
+    ("aioservices deploy 'web-*'", "many deploys at once, and which of them run"),
+    ("aioservices --help", "everything else"),
+)
+"""Commands, each with its purpose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """What became of one service.
+class ServiceReport:
+    """What happened to one service.
 
     Attributes
     ----------
@@ -23,9 +30,9 @@ class Account:
     lines : int
         How many of its lines arrived.
     deployments : int
-        How often it was deployed.
-    current : DeploymentSummary or None
-        Its current deployment, as it was seen last.
+        How often it was deployed, as the platform counted.
+    state, message : str or None
+        How its current deployment is, or how it ended.
     complaint : str or None
         The last line that it wrote to its standard error.
     """
@@ -33,31 +40,25 @@ class Account:
     name: str
     lines: int
     deployments: int
-    current: DeploymentSummary | None
+    state: str | None
+    message: str | None
     complaint: str | None
 
-    def verdict(self) -> str:
+    def outcome(self) -> str:
         """Say how it is."""
-        match self.current:
-            case DeploymentSummary(state="failed", state_message=message):
-                return f"crashed: {message}"
-            case DeploymentSummary(state="terminated", state_message=message):
-                return f"finished: {message}"
-            case _:
-                again = ", deployed again on the way" if self.deployments > 1 else ""
-                return f"{self.state or 'not deployed'}{again}"
-
-    @property
-    def state(self) -> str | None:
-        """The state of its current deployment."""
-        return self.current.state if self.current else None
+        if not self.deployments:
+            return "not deployed"
+        words = {"failed": "crashed", "terminated": "finished"}.get(self.state or "", self.state)
+        again = ", deployed again on the way" if self.deployments > 1 else ""
+        return f"{words}{again}" if self.message is None else f"{words}: {self.message}"
 
 
-def summary(
-    accounts: Sequence[Account],
+def summarize(
+    reports: Sequence[ServiceReport],
     *,
     difference: Difference,
     visits: int,
+    outages: int,
     requests: int,
     seconds: float,
 ) -> list[str]:
@@ -65,11 +66,13 @@ def summary(
 
     Parameters
     ----------
-    accounts : sequence of Account
+    reports : sequence of ServiceReport
     difference : Difference
         Between the lines that were written and those that arrived.
     visits : int
         To the shop.
+    outages : int
+        Of the API, as the client noticed them.
     requests : int
         That were made of the API.
     seconds : float
@@ -80,34 +83,37 @@ def summary(
     list of str
         Lines.
     """
-    width = max(len(account.name) for account in accounts)
-    lines = sum(account.lines for account in accounts)
-    deployments = sum(account.deployments for account in accounts)
-    verdict = "each of them arrived, once"
+    width = max(len(report.name) for report in reports)
+    lines = sum(report.lines for report in reports)
+    deployments = sum(report.deployments for report in reports)
+    arrival = "each of them arrived, once"
     if any(difference):
-        verdict = f"{difference.missing} of them are missing, {difference.repeated} came twice"
+        arrival = f"{difference.missing} of them are missing, {difference.repeated} came twice"
     table: list[str] = []
-    for account in accounts:
-        head = f"  {account.name:<{width}}  {account.lines:>3} lines  "
-        table.append(head + account.verdict())
-        if account.state == "failed" and account.complaint:
-            table.append(" " * len(head) + account.complaint)
+    for report in reports:
+        head = f"  {report.name:<{width}}  {report.lines:>3} lines  "
+        table.append(head + report.outcome())
+        if report.state == "failed" and report.complaint:
+            table.append(" " * len(head) + report.complaint)
     return [
         *table,
         "",
-        f"{len(accounts)} services, {deployments} deployments, {visits} visits to the shop.",
-        f"{lines} lines of log: {verdict}.",
+        f"{len(reports)} services, {deployments} deployments, {visits} visits to the shop.",
+        f"1 lost answer and {outages} {'outage' if outages == 1 else 'outages'} of the API.",
+        f"{lines} lines of log: {arrival}.",
         f"{requests} requests to the API in {seconds:.1f} s. All programs are stopped again.",
     ]
 
 
-def shortcomings(accounts: Sequence[Account], *, difference: Difference, visits: int) -> list[str]:
-    """Name what should have happened, and did not.
+def find_shortcomings(
+    reports: Sequence[ServiceReport], *, difference: Difference, visits: int, outages: int
+) -> list[str]:
+    """Name what should have happened and did not.
 
     Parameters
     ----------
-    accounts, difference, visits
-        As for `summary`.
+    reports, difference, visits, outages
+        As for `summarize`.
 
     Returns
     -------
@@ -115,14 +121,19 @@ def shortcomings(accounts: Sequence[Account], *, difference: Difference, visits:
         Empty when all is well.
     """
     expected = {fleet.BATCH_JOB: "terminated", fleet.CRASHING: "failed"}
-    found = [
-        f"{account.name} is {account.state or 'not deployed'}"
-        for account in accounts
-        if account.state != expected.get(account.name, "running")
-    ]
-    found += [f"nothing was heard of {account.name}" for account in accounts if not account.lines]
+    found: list[str] = []
+    for report in reports:
+        wanted = 2 if report.name == fleet.SHOP else 1
+        if report.state != expected.get(report.name, "running"):
+            found.append(f"{report.name} is {report.state}")
+        if report.deployments != wanted:
+            found.append(f"{report.name} was deployed {report.deployments} times, not {wanted}")
+        if not report.lines:
+            found.append(f"{report.name} wrote nothing")
     if any(difference):
         found.append("lines of log were lost or repeated")
     if not visits:
         found.append("no visit to the shop was answered")
+    if not outages:
+        found.append("the outage was not noticed")
     return found

@@ -39,6 +39,10 @@ class Tally:
         if entry.stream == "stderr" and entry.message:
             self._complaints[service_id] = entry.message
 
+    def count(self, deployment_id: int) -> int:
+        """Say how many lines of a deployment have arrived."""
+        return len(self._entries[deployment_id])
+
     def last_complaint(self, service_id: int) -> str | None:
         """Give the last line that a service wrote to its standard error."""
         return self._complaints.get(service_id)

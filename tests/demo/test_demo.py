@@ -1,0 +1,136 @@
+"""The demo, as a stranger runs it."""
+
+import io
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from aioservices.demo.screen import Screen
+from aioservices.demo.summary import NEXT_STEPS
+
+COMMAND = [sys.executable, "-W", "error", "-m", "aioservices", "demo"]
+
+
+@pytest.fixture(scope="module")
+def shown() -> str:
+    """Run the demo once, into a pipe."""
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_it_shows_a_fleet_and_sums_it_up(shown: str) -> None:
+    assert "\x1b" not in shown
+    end = shown.partition("── What happened\n")[2]
+    assert "crashed: exited with status 1" in end
+    assert "5 services, 6 deployments" in end
+    assert "each of them arrived, once" in end
+    assert "This should not have happened" not in shown
+
+
+@pytest.mark.slow
+def test_a_crash_is_told_after_its_traceback(shown: str) -> None:
+    before, _, after = shown.partition("── report has crashed: exited with status 1\n")
+    assert "ZeroDivisionError: float division by zero" in before
+    assert " report     " not in after.partition("── What happened")[0]
+
+
+@pytest.mark.slow
+def test_an_outage_and_a_lost_answer_are_survived(shown: str) -> None:
+    lost = shown.index("The answer to the deploy of shop is lost")
+    outage = shown.index("── An outage: ")
+    back = shown.index("── The API answers again")
+    assert lost < outage < back
+    assert "1 lost answer and 1 outage of the API." in shown
+
+
+@pytest.mark.slow
+def test_it_ends_with_what_to_try_next(shown: str) -> None:
+    steps = shown.partition("── What to try next\n")[2].splitlines()
+    assert [line.split("  ")[1] for line in steps] == [command for command, _ in NEXT_STEPS]
+
+
+@pytest.mark.parametrize("command", [command for command, _ in NEXT_STEPS])
+def test_what_to_try_next_exists(command: str) -> None:
+    _, name, *_ = command.split()
+    arguments = ["--help"] if name == "--help" else [name, "--help"]
+    called = [*COMMAND[:-1], *arguments]
+    ended = subprocess.run(called, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended
+    assert all(word in ended.stdout for word in command.split() if word.startswith("--"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are told apart from files by poll")
+def test_it_ends_when_nobody_reads_it_any_more() -> None:
+    with subprocess.Popen(
+        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_quietly(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "scheduler" in line and "tick" in line:
+                break
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + number, "")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_happened_is_wrapped_between_words_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = Terminal() if terminal else io.StringIO()
+    text = "  report    3 lines  crashed: exited with status 1, deployed again on the way"
+    Screen(out, {}).paragraph(text)
+    lines = out.getvalue().splitlines()
+    if not terminal:
+        assert lines == [text]
+        return
+    assert max(map(len, lines)) <= 40
+    assert all(line.startswith("    ") for line in lines[1:])
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+
+
+@pytest.mark.parametrize("columns", [30, 50, 80, 200])
+def test_a_next_step_fits_beside_its_command_or_stands_below_it(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command, purpose in NEXT_STEPS:
+        out = Terminal()
+        Screen(out, {"NO_COLOR": "1"}).step(command, purpose)
+        lines = out.getvalue().splitlines()
+        assert lines[0].startswith(f"  {command}")
+        assert max(len(line) for line in lines) <= max(columns, len(command) + 2)
+        assert " ".join(out.getvalue().split()) == f"{command} {purpose}"
+
+
+def test_a_heading_is_wrapped_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    out = Terminal()
+    Screen(out, {"NO_COLOR": "1"}).heading("An outage: the API breaks every connection for 2.5 s")
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith("── An outage")
+    assert all(line.startswith("   ") for line in lines[1:])
+    assert max(map(len, lines)) <= 30
