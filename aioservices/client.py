@@ -22,7 +22,7 @@ from aioservices.api.search import ServiceSearch
 from aioservices.fleet.deploy import DeployRun
 from aioservices.fleet.wait import wait_until_running
 from aioservices.fleet.watch import LogWatch
-from aioservices.fleet.watcher import Sink, WatchOptions
+from aioservices.fleet.watcher import Sink, WatchOptions, validate_sink
 from aioservices.http.options import (
     Attempt,
     AttemptHook,
@@ -393,8 +393,8 @@ class Services(Endpoints):
         --------
         ::
 
-            [dashboard] = await services.find("dashboard")
-            async for service in services.find("web-*", status="running"):
+            print(await services.find("dashboard"))
+            async for service in services.find("service-*", status="running"):
                 print(service.id, service.name)
         """
         if not terms:
@@ -564,9 +564,11 @@ class Services(Endpoints):
         """Follow the logs of many services in one stream.
 
         ``GET /services``, and for each service what `tail_logs` calls. Services that come are
-        picked up at the next refresh, with their log from its beginning; those that go are read to
-        their end. The trouble of one log is its own: it is tried again at the next refresh. All of
-        them share what the rate limit leaves, and none can crowd out the others.
+        picked up at the next refresh, with their log from its beginning. One that goes, since its
+        status or its name does not match any more, is read until its deployment has ended and its
+        log is read to the end, however slowly its lines are taken. The trouble of one log is its
+        own: it is tried again at the next refresh. All of them share what the rate limit leaves,
+        and none can crowd out the others.
 
         Parameters
         ----------
@@ -579,7 +581,8 @@ class Services(Endpoints):
             A pattern such as `web-*` that their names match, without regard to case.
         sink : Sink, optional
             Where the lines are written, with the cursors that stand behind them, before they are
-            given to you. While it refuses them, it is tried again.
+            given to you. While it refuses them, it is tried again. `await watch.run()` does for
+            those who only want them written.
         refresh : float, default 30.0
             Seconds between two looks at which services there are.
         hold_back : float, optional
@@ -619,14 +622,13 @@ class Services(Endpoints):
         begin = None if start_at is None else parse_timestamp(start_at, "start_at")
         options = WatchOptions(
             ids=None if ids is None else tuple(dict.fromkeys(validate_ints(ids, "ids"))),
-            status=status,
-            name=name,
-            sink=sink,
+            status=validate_type(status, str | None, "status"),
+            name=validate_type(name, str | None, "name"),
+            sink=validate_sink(sink),
             refresh=validate_seconds(refresh, "refresh"),
             hold_back=None
             if hold_back is None
             else validate_seconds(hold_back, "hold_back", zero=True),
-            linger=max(30.0, overlap) if grace is None else grace,
         )
 
         def open_tail(id: int, cursor: LogCursor | None) -> LogTail:
@@ -642,8 +644,15 @@ class Services(Endpoints):
                 on_event=on_event,
             )
 
-        open_tail(0, None)  # so that what makes no sense is refused here and now
-        return LogWatch(self._tasks, self, open_tail, options, resume or {})
+        # What makes no sense is refused here and now.
+        validate_type(resume, Mapping | None, "resume")
+        cursors = {
+            validate_int(each, "each key of resume"): cursor
+            for each, cursor in (resume or {}).items()
+        }
+        for each, cursor in {0: None, **cursors}.items():
+            open_tail(each, cursor)
+        return LogWatch(self._tasks, self, open_tail, options, cursors)
 
     @property
     def rate_limit(self) -> RateLimit | None:

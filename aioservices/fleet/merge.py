@@ -1,6 +1,22 @@
-"""Putting the lines of many logs into the order of their time.
+"""Putting the lines of many logs into the order of their time; pure.
 
-Pure: the time is handed in.
+The lines of a log come in the order of their time, but some logs are read later than others: which
+line comes next is known only when every log was read up to it. Nobody knows when that is, so a line
+is held for a while, in which older ones of other logs may come, and then goes with all that are
+older. What comes within that time is put into order, and nothing waits for longer.
+
+For example, held for 2 s: a line of 12:00:05 comes at 12:00:06, one of 12:00:04 at 12:00:07. At
+12:00:08 the first has been held for 2 s, and both go, the older one first.
+
+That rule asks for one thing: that no line is from the future. A service whose clock is an hour
+ahead would else have lines that stay behind all others, are due all the time, and let everything go
+at once that is older. So a line counts as written when it came, at the latest, by the server's
+clock.
+
+A long log that is caught up with would be slow by that, or take much memory. So each log has a
+share of what may be held: when it is used up, nothing more of that log should be taken in, and its
+lines go as soon as they are the oldest, if something is held of every other log too. A log of which
+nothing is held is not waited for when nothing has come of it for the length of the hold-back.
 """
 
 from __future__ import annotations
@@ -12,7 +28,7 @@ import math
 from collections import Counter, deque
 from typing import Generic, TypeVar
 
-__all__ = ["HoldBack"]
+__all__ = ["LatestTime", "ReorderBuffer"]
 
 T = TypeVar("T")
 
@@ -20,22 +36,46 @@ T = TypeVar("T")
 _MOST = 100_000
 # ... and a share that each has in any case.
 _LEAST_SHARE = 1_000
+_SET = dt.timedelta(seconds=2)  # a bound that rises by more shows that a clock was set
 
 
-class HoldBack(Generic[T]):
+class LatestTime:
+    """The latest time that it can be by the server's clock.
+
+    What the server tells of its time is cut to whole seconds, so each bound that is made of it is
+    up to a second too late. The lowest one of them, carried on, is close to the truth.
+    """
+
+    def __init__(self) -> None:
+        self._epoch: dt.datetime | None = None  # the lowest bound, carried back to second 0
+
+    def observe(self, bound: dt.datetime, now: float) -> dt.datetime:
+        """Take in a bound, and give the lowest one.
+
+        Parameters
+        ----------
+        bound : datetime
+            A time that it cannot be yet, or is just now.
+        now : float
+            Seconds of a clock that never goes back.
+        """
+        try:
+            since = dt.timedelta(seconds=now)
+            epoch = bound - since
+        except OverflowError:  # near year 1: nothing can be made of that
+            return bound
+        if self._epoch is None or epoch < self._epoch or epoch - self._epoch > _SET:
+            self._epoch = epoch
+        return self._epoch + since
+
+
+class ReorderBuffer(Generic[T]):
     """Holds items back while an older one may yet come.
-
-    An item is let go, the oldest first, when it or a newer one was held for the length of the
-    hold-back: what comes within that time is put into order, and nothing waits for longer.
-
-    A long log that is caught up with would be slow by that, or take much memory. So each log has a
-    share: when it is used up, nothing more of that log should be taken in, and its items go as
-    soon as they are the oldest, if something is held of every other log too. A log of which nothing
-    is held is not waited for when nothing has come of it for the length of the hold-back.
 
     Parameters
     ----------
     seconds : float
+        For how long.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -63,7 +103,15 @@ class HoldBack(Generic[T]):
         self._open.discard(log)
         self._expected.pop(log, None)
 
-    def push(self, log: int, time: dt.datetime, item: T, now: float) -> None:
+    def push(
+        self,
+        log: int,
+        time: dt.datetime,
+        item: T,
+        now: float,
+        *,
+        latest: dt.datetime | None = None,
+    ) -> None:
         """Take in an item.
 
         Parameters
@@ -75,8 +123,12 @@ class HoldBack(Generic[T]):
         item : T
         now : float
             Seconds of a clock that never goes back.
+        latest : datetime, optional
+            The time now: an item from after it counts as one of now.
         """
         number = next(self._count)
+        if latest is not None and time > latest:
+            time = latest
         heapq.heappush(self._heap, (time, number, log, item))
         self._arrivals.append((now, number))
         self._held[log] += 1

@@ -1,10 +1,10 @@
 """What a fleet needs of a session."""
 
-from collections.abc import AsyncIterable, Awaitable, Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Literal, Protocol, Self
 
-from aioservices.api.models import Deployment, LogEntry, Service, ServiceSummary
+from aioservices.api.models import Deployment, LogEntry, Service
 from aioservices.http.options import AttemptHook
 from aioservices.http.response import RawResponse
 from aioservices.http.retry import RetryPolicy
@@ -57,10 +57,6 @@ class Session(Protocol):
         on_attempt: AttemptHook = ...,
     ) -> Self:
         """Make a view with other options: see `Services.with_options`."""
-        ...
-
-    def list(self, *, status: str | None = None) -> AsyncIterable[ServiceSummary]:
-        """``GET /services``, every page."""
         ...
 
     async def get(self, id: int) -> Service:

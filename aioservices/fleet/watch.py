@@ -12,7 +12,7 @@ import anyio
 from aioservices.concurrency import BackgroundTasks, Stream
 from aioservices.tail import LogCursor, LogTail, TailStatus
 
-from .merge import HoldBack
+from .merge import LatestTime, ReorderBuffer
 from .session import Session
 from .watcher import Turn, WatchedEntry, Watcher, WatchOptions
 
@@ -25,7 +25,8 @@ class LogWatch:
     """The lines of many logs, as they come.
 
     An async iterator of `WatchedEntry` and an async context manager, whose end
-    ends all of its work. Made by `Services.watch_logs`.
+    ends all of its work. Several tasks may iterate it: each line goes to one of them.
+    Made by `Services.watch_logs`.
     """
 
     def __init__(
@@ -36,8 +37,11 @@ class LogWatch:
         options: WatchOptions,
         resume: Mapping[int, LogCursor],
     ) -> None:
-        self._held = None if options.hold_back is None else HoldBack[Turn](options.hold_back)
+        self._held = None if options.hold_back is None else ReorderBuffer[Turn](options.hold_back)
+        self._latest = LatestTime()
         self._in_a_row = 0  # lines that were given with none taken in
+        self._has_sink = options.sink is not None
+        self._lock = anyio.Lock(fast_acquire=True)
         self._watcher = Watcher(session, open_tail, options, dict(resume), self._held)
         self._turns = Stream(tasks, self._watcher.run)
         self._turn: Turn | None = None
@@ -46,11 +50,35 @@ class LogWatch:
         return self
 
     async def __anext__(self) -> WatchedEntry:
-        if self._held is not None:
-            return await self._next_in_order(self._held)
-        while self._turn is None or self._turn.over.is_set():
-            self._turn = await anext(self._turns)
-        return self._turn.next()
+        async with self._lock:
+            if self._held is not None:
+                return await self._next_in_order(self._held)
+            while self._turn is None or self._turn.over.is_set():
+                self._turn = await anext(self._turns)
+            return self._turn.next()
+
+    async def run(self) -> None:
+        """Have the sink write every line; until cancelled.
+
+        Raises
+        ------
+        ValueError
+            If the watch has no sink: its lines would go nowhere.
+        ServicesError
+            What concerns all services, as `AuthenticationError`.
+
+        Examples
+        --------
+        ::
+
+            async with services.watch_logs(name="web-*", sink=sink) as watch:
+                await watch.run()
+        """
+        if not self._has_sink:
+            raise ValueError("run needs a sink: give one to watch_logs, or iterate the watch")
+        async with self._lock:
+            async for turn in self._turns:
+                turn.skip()
 
     @property
     def checkpoint(self) -> dict[int, LogCursor]:
@@ -82,7 +110,7 @@ class LogWatch:
     ) -> None:
         await self.aclose()
 
-    async def _next_in_order(self, held: HoldBack[Turn]) -> WatchedEntry:
+    async def _next_in_order(self, held: ReorderBuffer[Turn]) -> WatchedEntry:
         # A caller who is slow finds lines that may go at any time: what comes is not to wait until
         # there are none left, or older lines would come behind these.
         while (wait := held.wait(time.monotonic())) > 0 or self._in_a_row >= _IN_A_ROW:
@@ -90,8 +118,9 @@ class LogWatch:
             with anyio.move_on_after(wait):
                 turn = await anext(self._turns)
                 now = time.monotonic()
+                latest = self._latest.observe(self._watcher.latest_time(turn.service_id), now)
                 for entry in turn.entries:
-                    held.push(turn.service_id, entry.created_at, turn, now)
+                    held.push(turn.service_id, entry.created_at, turn, now, latest=latest)
         self._in_a_row += 1
         turn = held.pop()
         self._watcher.make_room(turn.service_id)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Protocol
 
 import anyio
@@ -13,10 +16,10 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from aioservices.api.matching import matches
-from aioservices.api.models import TailedEntry
+from aioservices.api.models import ServiceSummary, TailedEntry
+from aioservices.api.pagination import DEFAULT_PAGE_SIZE, Page, Paginator, read_page
 from aioservices.errors import (
     AuthenticationError,
-    RequestError,
     ServicesError,
     SessionClosedError,
 )
@@ -24,10 +27,11 @@ from aioservices.http.retry import backoff_delays
 from aioservices.tail import Batch, LogCursor, LogGap, LogTail
 
 from .discovery import ServiceIndex, ServiceSnapshot
-from .merge import HoldBack
+from .failure import as_services_error
+from .merge import ReorderBuffer
 from .session import Session
 
-__all__ = ["Sink", "Turn", "WatchOptions", "WatchedEntry", "Watcher"]
+__all__ = ["Sink", "Turn", "WatchOptions", "WatchedEntry", "Watcher", "validate_sink"]
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +81,13 @@ class Sink(Protocol):
         ...
 
 
+def validate_sink(sink: Sink | None) -> Sink | None:
+    """Refuse what cannot be a sink."""
+    if sink is not None and not callable(getattr(sink, "write", None)):
+        raise TypeError(f"sink must have an async method write, and {type(sink).__name__} has none")
+    return sink
+
+
 class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a watch was asked for; see `Services.watch_logs`."""
 
@@ -86,7 +97,6 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     sink: Sink | None
     refresh: float
     hold_back: float | None
-    linger: float
 
 
 class Turn:
@@ -116,6 +126,13 @@ class Turn:
             self.over.set()
         return self.watched(entry)
 
+    def skip(self) -> None:
+        """Give all lines at once, where nobody wants to see them."""
+        self._given = len(self.entries)
+        if self._batch is not None:
+            self._batch.give(len(self._batch.rest))
+        self.over.set()
+
     def watched(self, entry: TailedEntry) -> WatchedEntry:
         """Say whose line it is."""
         return WatchedEntry(
@@ -138,7 +155,7 @@ class Watcher:
     options : WatchOptions
     cursors : dict of int to LogCursor
         By service where to go on.
-    held : HoldBack, optional
+    held : ReorderBuffer, optional
         Where the caller puts the turns to give their lines in order.
     """
 
@@ -148,7 +165,7 @@ class Watcher:
         open_tail: Callable[[int, LogCursor | None], LogTail],
         options: WatchOptions,
         cursors: dict[int, LogCursor],
-        held: HoldBack[Turn] | None = None,
+        held: ReorderBuffer[Turn] | None = None,
     ) -> None:
         self.tails: dict[int, LogTail] = {}
         self.failures: dict[int, ServicesError] = {}
@@ -158,7 +175,7 @@ class Watcher:
         self._options = options
         self._cursors = cursors  # of services that are not read now; with a sink, of all
         self._names: dict[int, str | None] = {}
-        self._missed: dict[int, float] = {}  # since when a service was not found any more
+        self._malformed: set[str] = set()  # what was told of entries of the listing
         self._held = held
         self._room: dict[int, anyio.Event] = {}  # for logs of which too much is held
         self._sink_turn = anyio.Lock()
@@ -171,6 +188,12 @@ class Watcher:
             return dict(self._cursors)
         return self._cursors | {each: tail.cursor for each, tail in self.tails.items()}
 
+    def latest_time(self, service_id: int) -> dt.datetime:
+        """The latest time that it can be by the server's clock, or the time by ours."""
+        tail = self.tails.get(service_id)
+        told = None if tail is None else tail.server_time
+        return dt.datetime.now(dt.UTC) if told is None else told
+
     def make_room(self, service_id: int) -> None:
         """Note that a line of a service is not held any more."""
         if room := self._room.pop(service_id, None):
@@ -181,16 +204,11 @@ class Watcher:
         async with anyio.create_task_group() as group:
             while not self._broken.is_set():
                 try:
-                    found = await self._find()
+                    self._update(group, await self._find(), send)
                 except (AuthenticationError, SessionClosedError) as exc:
                     self._break(exc)
-                except RequestError as exc:
-                    log.warning("the services could not be listed: %s", exc)
-                else:
-                    self._stop_missing(group, found)
-                    for service_id in found:
-                        if service_id not in self.tails:
-                            self._begin(group, service_id, send)
+                except Exception as exc:  # whatever it is, the logs that are read go on
+                    log.warning("the services could not be listed: %s", as_services_error(exc))
                 with anyio.move_on_after(self._options.refresh):
                     await self._broken.wait()
             group.cancel_scope.cancel()
@@ -203,15 +221,46 @@ class Watcher:
         """Find the services to watch."""
         ids, pattern = self._options.ids, self._options.name
         if ids is None:
-            listed = [each async for each in self._session.list(status=self._options.status)]
-            self._names |= {service.id: service.name for service in listed}
-            found = {service.id for service in listed}
+            found = await self._list()
         else:
             found = set(ids)
             await self._learn_names(found - self._names.keys())
         if pattern is None:
             return found
         return {each for each in found if matches(self._names.get(each), pattern)}
+
+    async def _list(self) -> set[int]:
+        """List the services; a malformed entry costs no other."""
+        failures: dict[int, ServicesError] = {}
+
+        async def fetch(number: int) -> Page[ServiceSummary]:
+            response = await self._session.raw.list(
+                status=self._options.status,
+                order="created_at",
+                order_dir="asc",
+                limit=DEFAULT_PAGE_SIZE,
+                page_num=number,
+            )
+            page = read_page(response, ServiceSummary)
+            for each in page.malformed:
+                self._tell_malformed(str(each))
+                if each.item_id is not None:
+                    failures[each.item_id] = ServicesError(str(each))
+            return Page(page.items, page.total_pages)
+
+        async def one() -> list[ServiceSummary]:
+            return (await fetch(1)).items
+
+        found: set[int] = set()
+        async for service in Paginator(one, fetch, key=attrgetter("id")):
+            found.add(service.id)
+            self._names[service.id] = service.name
+        # One that is read already is read on: its log may be in order although its entry is not.
+        found |= failures.keys() & self.tails.keys()
+        for each in self.failures.keys() - found - failures.keys():
+            del self.failures[each]
+        self.failures.update((each, error) for each, error in failures.items() if each not in found)
+        return found
 
     async def _learn_names(self, ids: set[int]) -> None:
         def found(service_id: int, snapshot: ServiceSnapshot | ServicesError) -> None:
@@ -220,15 +269,23 @@ class Watcher:
 
         await self._index.fetch(ids, found)
 
-    def _stop_missing(self, group: TaskGroup, found: set[int]) -> None:
-        """Stop reading what is not to be watched any more, once its last lines are there."""
-        now = time.monotonic()
+    def _tell_malformed(self, text: str) -> None:
+        if text not in self._malformed:
+            self._malformed.add(text)
+            log.warning("%s", text)
+
+    def _update(
+        self, group: TaskGroup, found: set[int], send: Callable[[Turn], Awaitable[None]]
+    ) -> None:
+        """Read the logs of what was found, and of what was found no longer to their end."""
+        for service_id, tail in self.tails.items():
+            if service_id in found:
+                tail.keep_following()
+            else:
+                tail.finish()
         for service_id in found:
-            self._missed.pop(service_id, None)
-        for service_id in self.tails.keys() - found:
-            since = self._missed.setdefault(service_id, now)
-            if now - since >= self._options.linger:
-                group.start_soon(self.tails[service_id].aclose)
+            if service_id not in self.tails:
+                self._begin(group, service_id, send)
 
     # One service
 
@@ -254,7 +311,6 @@ class Watcher:
             if self._held is not None:
                 self._held.close(service_id)
             del self.tails[service_id]
-            self._missed.pop(service_id, None)
 
     async def _follow(
         self,
@@ -276,9 +332,9 @@ class Watcher:
                     await self._hand_on(service_id, tail, batch, send, turns)
         except (AuthenticationError, SessionClosedError) as exc:
             self._break(exc)  # no other log will fare better
-        except ServicesError as exc:
-            self.failures[service_id] = exc
-            log.warning("the log of service %d is not watched for now: %s", service_id, exc)
+        except Exception as exc:  # whatever it is, it is the failure of this log alone
+            self.failures[service_id] = error = as_services_error(exc)
+            log.warning("the log of service %d is not watched for now: %s", service_id, error)
 
     async def _hand_on(
         self,
@@ -311,25 +367,23 @@ class Watcher:
         entries = [turn.watched(entry) for entry in turn.entries]
         delays = backoff_delays(*_SINK_DELAYS)
         while True:
-            try:
-                async with self._sink_turn:  # not while it waits: the others may be taken
-                    await sink.write(entries, {service_id: cursor})
-            except Exception as exc:
-                delay = next(delays)
-                log.warning(
-                    "the sink refused %d lines of service %d (%s: %s); trying again in %.1f s",
-                    len(entries),
-                    service_id,
-                    type(exc).__name__,
-                    exc,
-                    delay,
-                )
-                await anyio.sleep(delay)
-            else:
+            async with self._sink_turn:  # not while it waits: the others may be taken
+                error = await _error_of(sink.write(entries, {service_id: cursor}))
+            if error is None:
                 self._cursors[service_id] = cursor
                 return
+            delay = next(delays)
+            log.warning(
+                "the sink refused %d lines of service %d (%s: %s); trying again in %.1f s",
+                len(entries),
+                service_id,
+                type(error).__name__,
+                error,
+                delay,
+            )
+            await anyio.sleep(delay)
 
-    async def _wait_for_room(self, service_id: int, held: HoldBack[Turn]) -> None:
+    async def _wait_for_room(self, service_id: int, held: ReorderBuffer[Turn]) -> None:
         while held.is_full(service_id):
             room = self._room[service_id] = anyio.Event()
             await room.wait()
@@ -338,3 +392,17 @@ class Watcher:
         if self._failure is None:
             self._failure = error
         self._broken.set()
+
+
+async def _error_of(writing: Awaitable[None]) -> BaseException | None:
+    """Wait until a sink has written, and give the error that it raised, if any."""
+    try:
+        await writing
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return exc  # it is not this task that was cancelled, but one that the sink waited for
+    except Exception as exc:
+        return exc
+    return None

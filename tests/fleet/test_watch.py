@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from yarl import URL
 
 from aioservices import (
     AuthenticationError,
@@ -19,7 +20,9 @@ from aioservices import (
     WatchedEntry,
 )
 from aioservices.emulator import Emulator, Respond
+from tests.servers.hostile import Request, Writer, answer, hostile
 
+ONE_PAGE = {"X-Pagination-Total-Pages": "1"}
 QUICK = {"refresh": 0.05, "poll_interval": 0.01, "max_poll_interval": 0.05, "grace": 0.1}
 
 
@@ -94,6 +97,79 @@ async def test_a_service_that_goes_is_read_to_its_end_and_let_go(
         assert set(lines.statuses) == {2, 3}
 
 
+@pytest.mark.parametrize("end", ["terminated", "failed", "archived", "renamed"])
+async def test_a_service_that_goes_is_read_to_its_end_however_slow_the_consumer_is(
+    emulator: Emulator, services: Services, end: str
+) -> None:
+    begin = datetime.now(UTC) - timedelta(hours=1)
+    for number in range(3000):
+        emulator.log(1, f"{number}", at=begin + timedelta(seconds=number / 10))
+    seen: list[str | None] = []
+    async with watch(services, name="service-*", limit=200, refresh=0.02, grace=0.0) as lines:
+        seen += messages(await take(lines, 10))
+        match end:
+            case "archived":
+                await services.put_archive(1, True)
+                emulator.set_state(1, "terminated")
+            case "renamed":
+                await services.patch(1, name="another")
+            case _:
+                emulator.set_state(1, end)
+        await anyio.sleep(0.5)  # many refreshes, none of which finds it
+        while len(seen) < 3000:
+            seen += messages(await take(lines, 100 if len(seen) < 2900 else 1))
+    assert seen == [f"{number}" for number in range(3000)]
+
+
+async def test_a_service_that_goes_is_written_to_its_end_however_slow_the_sink_is(
+    emulator: Emulator, services: Services
+) -> None:
+    begin = datetime.now(UTC) - timedelta(hours=1)
+    for number in range(3000):
+        emulator.log(1, f"{number}", at=begin + timedelta(seconds=number / 10))
+    store = Slow(refusals=0)
+    async with (
+        watch(services, sink=store, limit=200, refresh=0.02, grace=0.0) as lines,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(lines.run)
+        await eventually(lambda: store.lines)
+        emulator.set_state(1, "failed")
+        await eventually(lambda: 1 not in lines.statuses)
+        group.cancel_scope.cancel()
+    assert store.lines == [f"{number}" for number in range(3000)]
+
+
+async def test_what_a_deployment_writes_after_its_service_has_gone_from_the_listing_comes(
+    emulator: Emulator, services: Services
+) -> None:
+    async with watch(services, name="service-*") as lines:
+        emulator.log(1, "here")
+        assert messages(await take(lines, 1)) == ["here"]
+        await services.patch(1, name="another name")
+        last = asyncio.ensure_future(take(lines, 1))
+        await anyio.sleep(0.3)
+        emulator.log(1, "its last words")
+        emulator.set_state(1, "terminated")
+        assert messages(await last) == ["its last words"]
+
+
+async def test_a_service_that_a_listing_leaves_out_once_is_followed_to_its_next_deployment(
+    emulator: Emulator, services: Services
+) -> None:
+    async with watch(services) as lines:
+        emulator.log(1, "one")
+        assert messages(await take(lines, 1)) == ["one"]
+        fault = emulator.fault(Respond(200, b"[]"), path="/services", times=2)
+        reader = asyncio.ensure_future(take(lines, 1))
+        await eventually(lambda: fault.hits == 2)
+        await anyio.sleep(0.1)
+        emulator.deploy(1)
+        emulator.set_state(1, "running")
+        emulator.log(1, "two")
+        assert messages(await reader) == ["two"]
+
+
 async def test_a_service_that_comes_back_goes_on_where_it_was(
     emulator: Emulator, services: Services
 ) -> None:
@@ -157,7 +233,7 @@ async def test_the_trouble_of_one_log_is_its_own_and_passes(
 ) -> None:
     emulator.log(1, "hidden")
     emulator.log(2, "seen")
-    fault = emulator.fault(Respond(403), path="/services/1/deployments/*/logs")
+    fault = emulator.fault(Respond(410), path="/services/1/deployments/*/logs")
     async with watch(services, ids=[1, 2]) as lines:
         assert messages(await take(lines, 1)) == ["seen"]
         reader = asyncio.ensure_future(take(lines, 1))
@@ -237,6 +313,71 @@ async def test_a_sink_has_each_line_once_though_it_refused_it_and_the_watch_was_
             pass
         await eventually(lambda: len(store.lines) == 31)
     assert Counter(store.lines) == Counter([*(f"line {n}" for n in range(30)), "the end"])
+
+
+class Slow(Store):
+    """Takes a while for each write."""
+
+    async def write(
+        self, entries: Sequence[WatchedEntry], checkpoint: Mapping[int, LogCursor]
+    ) -> None:
+        await anyio.sleep(0.05)
+        await self._keep(entries, checkpoint)
+
+
+class SelfCancelling(Store):
+    """Awaits a task that it has cancelled, the first few times."""
+
+    async def write(
+        self, entries: Sequence[WatchedEntry], checkpoint: Mapping[int, LogCursor]
+    ) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            task = asyncio.ensure_future(asyncio.sleep(3600))
+            task.cancel()
+            await task
+        await self._keep(entries, checkpoint)
+
+
+async def test_a_sink_that_meets_a_cancellation_of_its_own_is_asked_again(
+    emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioservices.fleet.watcher._SINK_DELAYS", (0.001, 0.01))
+    store = SelfCancelling(refusals=3)
+    emulator.log(1, "a line")
+    async with watch(services, sink=store) as lines:
+        assert messages(await take(lines, 1)) == ["a line"]
+        emulator.log(2, "another")
+        assert messages(await take(lines, 1)) == ["another"]
+    assert store.lines == ["a line", "another"]
+
+
+async def test_a_watch_that_is_cancelled_in_a_write_ends(
+    emulator: Emulator, services: Services
+) -> None:
+    started = anyio.Event()
+
+    class Stuck(Store):
+        async def write(
+            self, entries: Sequence[WatchedEntry], checkpoint: Mapping[int, LogCursor]
+        ) -> None:
+            started.set()
+            await anyio.sleep_forever()
+
+    emulator.log(1, "a line")
+    with anyio.fail_after(20):
+        async with (
+            watch(services, sink=Stuck(0)) as lines,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(lines.run)
+            await started.wait()
+            group.cancel_scope.cancel()
+
+
+async def test_a_watch_without_a_sink_has_nothing_to_run(services: Services) -> None:
+    with pytest.raises(ValueError, match="sink"):
+        await watch(services).run()
 
 
 class Choosy(Store):
@@ -352,6 +493,73 @@ async def test_lines_under_way_do_not_come_again_when_their_log_is_taken_up_agai
     assert seen == [f"line {number}" for number in range(11)]
 
 
+async def test_a_line_from_the_future_counts_as_one_of_when_it_came(
+    emulator: Emulator, services: Services
+) -> None:
+    seen: list[str | None] = []
+
+    async def collect() -> None:
+        seen.extend(messages(await take(lines, 2)))
+
+    async with watch(services, hold_back=3.0) as lines, anyio.create_task_group() as group:
+        emulator.log(3, "future", at=datetime.now(UTC) + timedelta(hours=1))
+        group.start_soon(collect)
+        await eventually(lambda: 3 in lines.statuses and lines.statuses[3].lines)
+        await anyio.sleep(1.5)  # what the server tells of its time is up to a second off
+        emulator.log(1, "written later")
+    assert seen == ["future", "written later"]
+
+
+async def test_two_tasks_that_iterate_one_watch_share_its_lines(
+    emulator: Emulator, services: Services
+) -> None:
+    for number in range(600):
+        emulator.log(1 + number % 3, f"{number}")
+    seen: list[str | None] = []
+
+    async def collect(lines: LogWatch) -> None:
+        async for line in lines:
+            seen.append(line.entry.message)
+            await anyio.sleep(0)
+
+    async with watch(services, limit=20) as lines, anyio.create_task_group() as group:
+        group.start_soon(collect, lines)
+        group.start_soon(collect, lines)
+        await eventually(lambda: len(seen) == 600)
+        group.cancel_scope.cancel()
+    assert Counter(seen) == Counter(f"{number}" for number in range(600))
+
+
+@pytest.mark.parametrize(
+    "odd", [{"updatedAt": ""}, {"currentDeployment": {}}, {"currentDeployment": 7}, None]
+)
+async def test_one_odd_service_in_the_listing_touches_no_other(
+    odd: dict[str, object] | None,
+) -> None:
+    line = {"message": "a line", "createdAt": datetime.now(UTC).isoformat()}
+    current = {"deploymentId": 1, "state": "running"}
+
+    async def behave(request: Request, writer: Writer) -> None:
+        path = URL(request.target).path.strip("/").split("/")
+        if path[-1] == "logs":
+            return await answer([line])(request, writer)
+        whole = {"id": 1, "name": "whole", "currentDeployment": current}
+        if len(path) > 1:
+            return await answer(whole)(request, writer)
+        entry = None if odd is None else {"id": 2, "name": "odd", **odd}
+        return await answer([entry, whole], headers=ONE_PAGE)(request, writer)
+
+    async with (
+        hostile(behave) as server,
+        Services("key", base_url=server.url) as services,
+        watch(services) as lines,
+    ):
+        assert messages(await take(lines, 1)) == ["a line"]
+        assert set(lines.statuses) == {1}
+        if odd is not None:
+            assert next(iter(odd)) in str(lines.failures[2])
+
+
 async def test_a_watch_left_by_break_leaves_no_task(emulator: Emulator, services: Services) -> None:
     emulator.log(1, "a line")
     before = set(asyncio.all_tasks())
@@ -382,6 +590,12 @@ async def test_closing_the_session_ends_a_watch(emulator: Emulator, services: Se
         ({"hold_back": -1}, ValueError),
         ({"overlap": -1}, ValueError),
         ({"start_at": "yesterday"}, ValueError),
+        ({"status": 1}, TypeError),
+        ({"name": 1}, TypeError),
+        ({"sink": object()}, TypeError),
+        ({"resume": []}, TypeError),
+        ({"resume": {1: "cursor"}}, TypeError),
+        ({"resume": {1: LogCursor(service_id=2)}}, ValueError),
     ],
 )
 async def test_arguments_without_sense_are_refused_at_once(
