@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import aiohttp
 import anyio
@@ -46,6 +46,10 @@ from .concurrency import BackgroundTasks
 from .errors import SessionClosedError
 from .tail import EventHook, LogCursor, LogTail
 from .validation import validate_seconds
+
+if TYPE_CHECKING:
+    from aioservices.stores import Retention, Store
+    from aioservices.stores.forward import Forwarder
 
 __all__ = ["Services"]
 
@@ -406,6 +410,126 @@ class Services(Endpoints):
             return self.list(hidden=hidden, archived=archived, author=author, status=status)
 
         return ServiceSearch(listing, terms)
+
+    async def collect(
+        self,
+        store: Store,
+        *,
+        ids: Iterable[int] | None = None,
+        name: str | None = None,
+        status: str | None = "running",
+        forward: Iterable[Forwarder] = (),
+        retention: Retention | None = None,
+        start_at: datetime | str | None = None,
+        refresh: float = 30.0,
+        poll_interval: float = 1.0,
+        max_poll_interval: float = 30.0,
+        overlap: float = 60.0,
+        grace: float = 30.0,
+        limit: int = 1_000,
+        max_waiting: int = 200_000,
+    ) -> None:
+        """Keep the logs of many services in a store: every line once, across crashes and restarts.
+
+        ``GET /services``, and for each service what `tail_logs` calls. It goes on until it is
+        cancelled; what was kept is whole at any moment, and the next collector goes on from there.
+
+        Parameters
+        ----------
+        store : Store
+            An open one, as from `aioservices.stores.open_store`.
+        ids : iterable of int, optional
+            Only these services.
+        name : str, optional
+            Only services with this name; it may be a pattern with `*`, `?` or `[...]`.
+        status : str or None, default "running"
+            Only services with this status; None for all.
+        forward : iterable of Forwarder, optional
+            Where to send what is stored.
+        retention : Retention, optional
+            What to remove from the store. Default: nothing.
+        start_at : datetime or str, optional
+            Lines before this time are left out.
+        refresh : float, default 30.0
+            Seconds between looks for services that came or went.
+        poll_interval, max_poll_interval, overlap, grace, limit
+            As for `tail_logs`.
+        max_waiting : int, default 200000
+            Lines that may wait for the store in memory, of all services together.
+
+        Raises
+        ------
+        StoreError
+            If the store fails in a way that waiting does not mend.
+        TypeError, ValueError
+            If an argument makes no sense.
+
+        Examples
+        --------
+        ::
+
+            async with SQLiteStore("logs.db") as store:
+                await services.collect(store, name="web-*")
+        """
+        # Not for those who do not collect: it needs SQLite.
+        from aioservices.fleet.collecting import CollectOptions, Collector
+
+        if name is not None:
+            validate_type(name, str, "name")
+        options = CollectOptions(
+            ids=None if ids is None else tuple(dict.fromkeys(validate_ints(ids, "ids"))),
+            patterns=() if name is None else (name,),
+            status=status,
+            start_at=start_at,
+            refresh=validate_seconds(refresh, "refresh"),
+            poll_interval=poll_interval,
+            max_poll_interval=max_poll_interval,
+            overlap=overlap,
+            grace=grace,
+            limit=limit,
+            max_waiting=validate_int(max_waiting, "max_waiting", least=1),
+        )
+        # It is not used: what is wrong with the options of all tails is said now.
+        self.tail_logs(
+            1,
+            start_at=start_at,
+            poll_interval=poll_interval,
+            max_poll_interval=max_poll_interval,
+            overlap=overlap,
+            grace=grace,
+            limit=limit,
+        )
+        collector = Collector(
+            store, [self], options, forwarders=tuple(forward), retention=retention
+        )
+        await collector.run()
+
+    def share_rate_limit(self, sharers: int) -> None:
+        """Leave to other processes that use the same key their part of its rate limit.
+
+        Tails and other background calls then use that part of what is spare; ordinary calls come
+        first, as always.
+
+        Parameters
+        ----------
+        sharers : int
+            How many processes there are, this one included.
+        """
+        self._transport.share_rate_limit(sharers)
+
+    def key_id(self, salt: bytes) -> bytes:
+        """Hash the API key, to tell sessions of the same key without knowing it.
+
+        Parameters
+        ----------
+        salt : bytes
+            1 to 64 bytes.
+
+        Returns
+        -------
+        bytes
+        """
+        return self._transport.key_id(salt)
 
     async def wait_until_running(
         self,

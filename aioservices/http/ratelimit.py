@@ -83,10 +83,14 @@ class RateLimiter:
         How many are under way.
     blocked_until : float
         The time, by the clock that is handed in, before which nothing is sent.
+    sharers : int
+        How many processes use the same key, this one included: each leaves the others their part
+        of what background calls may use.
     """
 
     def __init__(self, slots: int) -> None:
         self.in_flight = 0
+        self.sharers = 1
         self.blocked_until = -math.inf
         self._slots = slots
         self._background_slots = max(1, slots - math.ceil(slots * _RESERVE))
@@ -156,7 +160,7 @@ class RateLimiter:
             known_to_answer = self._last_answered > -math.inf
             return 0.0 if known_to_answer else self._one_at_a_time(now)
         left = latest.remaining - self.in_flight
-        spare = max(0, left - math.ceil(latest.limit * _RESERVE))
+        spare = max(0, left - math.ceil(latest.limit * _RESERVE)) // self.sharers
         if period.end is None:
             if left > latest.limit / 2:
                 return 0.0  # does no harm, and shows how long the period is

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from hashlib import blake2b
 
 import aiohttp
 from multidict import CIMultiDict
@@ -83,6 +84,15 @@ class Transport:
         self._queue = RequestQueue(RateLimiter(self._connections.limit), time.monotonic)
         self._guard = AttemptGuard()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def key_id(self, salt: bytes) -> bytes:
+        """Hash the API key, to tell keys apart without knowing them."""
+        api_key = self._connections.secrets[0]
+        return blake2b(api_key.encode(), key=salt, digest_size=16).digest()
+
+    def share_rate_limit(self, sharers: int) -> None:
+        """Leave to others their part of what the rate limit spares for background calls."""
+        self._queue.limiter.sharers = validate_int(sharers, "sharers", least=1)
 
     @property
     def closed(self) -> bool:

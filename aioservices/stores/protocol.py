@@ -156,7 +156,7 @@ class DaemonInfo(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     host, version : str
     key_ids : tuple of bytes
-        Of the API keys that it uses; see `Store.key_id`.
+        Hashes of the API keys that it uses, with the store's salt.
     tails : int
         How many it reads.
     """
@@ -285,12 +285,15 @@ class ForwardPosition(msgspec.Struct, frozen=True, kw_only=True):
         Everything up to this line was sent, or rejected.
     behind : int
         Lines that are stored and not sent yet.
+    is_ours : bool
+        Whether this collector should send them: no other one has the service.
     """
 
     forwarder: str
     service_id: int
     seq: int
     behind: int
+    is_ours: bool = True
 
 
 class RejectedLines(msgspec.Struct, frozen=True, kw_only=True):
@@ -376,8 +379,9 @@ class Store(Protocol):
         """Say that this daemon lives; get by key id how many do that use this key."""
         ...
 
-    def key_id(self, api_key: str) -> bytes:
-        """Hash an API key, with a salt of this store."""
+    @property
+    def salt(self) -> bytes:
+        """What API keys are hashed with, where they are told apart."""
         ...
 
     async def retain(self, retention: Retention) -> RemovedLines:

@@ -1,5 +1,22 @@
-"""Where stored lines are forwarded to."""
+"""Where stored lines are forwarded to.
 
+`open_forwarder` gives one by its URL. A destination of your own is any object with an async method
+``send(lines)``: see `Forwarder`.
+"""
+
+from .jsonl import JSONLForwarder
 from .protocol import Forwarder, PartlyRejected, ResumableForwarder, SendResult
+from .url import open_forwarder
+from .worker import ForwarderStatus, ForwardWorker, name_of
 
-__all__ = ["Forwarder", "PartlyRejected", "ResumableForwarder", "SendResult"]
+__all__ = [
+    "ForwardWorker",
+    "Forwarder",
+    "ForwarderStatus",
+    "JSONLForwarder",
+    "PartlyRejected",
+    "ResumableForwarder",
+    "SendResult",
+    "name_of",
+    "open_forwarder",
+]

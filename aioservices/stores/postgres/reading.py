@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from uuid import UUID
 
 from aioservices.stores.protocol import (
     ForwardPosition,
@@ -166,12 +167,16 @@ async def gaps(session: Session, service_id: int | None) -> list[StoredGap]:
         ]
 
 
-async def forward_positions(session: Session, forwarder: str | None) -> list[ForwardPosition]:
+async def forward_positions(
+    session: Session, forwarder: str | None, me: UUID
+) -> list[ForwardPosition]:
     """Tell how far forwarders are."""
     async with session.transaction() as connection:
         rows = await connection.execute(
             """SELECT sinks.sink, tail.service_id, coalesce(forward.seq, 0),
-                      tail.seq - greatest(coalesce(forward.seq, 0), coalesce(gone.lines, 0))
+                      tail.seq - greatest(coalesce(forward.seq, 0), coalesce(gone.lines, 0)),
+                      tail.owner IS NOT DISTINCT FROM %(me)s
+                          OR tail.lease_until < clock_timestamp()
                FROM (SELECT DISTINCT sink FROM forward WHERE %(sink)s::text IS NULL
                      UNION SELECT %(sink)s WHERE %(sink)s IS NOT NULL) AS sinks
                CROSS JOIN tail
@@ -181,11 +186,15 @@ async def forward_positions(session: Session, forwarder: str | None) -> list[For
                           FROM removed GROUP BY service_id) AS gone
                    ON gone.service_id = tail.service_id
                ORDER BY 1, 2""",
-            {"sink": forwarder},
+            {"sink": forwarder, "me": me},
         )
         return [
             ForwardPosition(
-                forwarder=each[0], service_id=each[1], seq=each[2], behind=max(0, each[3])
+                forwarder=each[0],
+                service_id=each[1],
+                seq=each[2],
+                behind=max(0, each[3]),
+                is_ours=each[4],
             )
             for each in await rows.fetchall()
         ]

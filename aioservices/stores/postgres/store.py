@@ -21,7 +21,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from hashlib import blake2b
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -216,9 +215,10 @@ class PostgresStore:
             counts[bytes(key_id)] += 1
         return counts
 
-    def key_id(self, api_key: str) -> bytes:
-        """Hash an API key, with a salt of this store."""
-        return blake2b(api_key.encode(), key=self._check_open(), digest_size=16).digest()
+    @property
+    def salt(self) -> bytes:
+        """What API keys are hashed with, where they are told apart."""
+        return self._check_open()
 
     async def retain(self, retention: Retention) -> RemovedLines:
         """Drop the days that need not be kept any longer."""
@@ -278,7 +278,7 @@ class PostgresStore:
 
     async def forward_positions(self, forwarder: str | None = None) -> list[ForwardPosition]:
         """Tell how far forwarders are."""
-        return await reading.forward_positions(self._reader, forwarder)
+        return await reading.forward_positions(self._reader, forwarder, self._me)
 
     async def forward_note(self, forwarder: str, place: str) -> str | None:
         """Give what a forwarder noted with its last lines."""

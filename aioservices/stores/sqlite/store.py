@@ -27,7 +27,6 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
@@ -177,10 +176,10 @@ class SQLiteStore:
         """Give 1 for each key: there is one owner."""
         return dict.fromkeys(daemon.key_ids, 1)
 
-    def key_id(self, api_key: str) -> bytes:
-        """Hash an API key, with a salt of this store."""
-        salt = self._open_database.salt
-        return blake2b(api_key.encode(), key=salt, digest_size=16).digest()
+    @property
+    def salt(self) -> bytes:
+        """What API keys are hashed with, where they are told apart."""
+        return self._open_database.salt
 
     async def retain(self, retention: Retention) -> RemovedLines:
         """Remove what need not be kept any longer, and make the file smaller."""

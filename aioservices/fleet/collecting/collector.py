@@ -1,0 +1,444 @@
+"""The collector: reads the logs of a fleet into a store, and forwards what is stored.
+
+Theory of operation
+-------------------
+A round, every third of a lease's length, finds the services that the sessions can see, and leases
+those that nobody else reads. Each leased service has a task, which reads its log from the cursor
+in the store; the writer keeps the lines of all of them, a transaction at a time. A tail whose
+commit is fenced is somebody else's, or stands where a failover has put it: its task ends, and the
+next round takes it up again, or not.
+
+A log is given up only when its service is not listed any more for a while. A key that is refused,
+a service that cannot be read, a store without room: the tail is closed and opened again later, at
+the cursor behind the last line that it gave.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections import deque
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Self, cast
+
+import anyio
+from anyio.abc import TaskGroup
+
+from aioservices._version import __version__
+from aioservices.api.matching import ids_among, select
+from aioservices.errors import ServicesError
+from aioservices.stores import (
+    DaemonInfo,
+    Retention,
+    Store,
+    StoredEntry,
+    StoreError,
+    StoreUnavailableError,
+)
+from aioservices.stores.forward import Forwarder, ForwardWorker
+
+from .options import CollectOptions, CollectSession
+from .reader import ServiceReader
+from .source import Source
+from .status import CollectorStatus, SessionStatus
+from .writer import StoreWriter
+
+__all__ = ["Collector", "KeptLines"]
+
+log = logging.getLogger("aioservices.collect")
+
+_DEFAULTS = CollectOptions()
+_RETAIN_SECONDS = 60.0
+_STREAM_LINES = 10_000  # that wait for one who watches what is kept
+_RECENTLY = 86_400.0  # seconds before the store's last commit in which a log is worth a last look
+
+
+class Collector:
+    """Collects the logs of a fleet into a store.
+
+    Parameters
+    ----------
+    store : Store
+        Open.
+    sessions : sequence of Services
+        A service is read with the first of them that lists it.
+    options : CollectOptions, optional
+    forwarders : sequence of Forwarder, optional
+        Where what is stored is sent.
+    retention : Retention, optional
+        What is removed from the store. Default: nothing.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sessions: Sequence[CollectSession],
+        options: CollectOptions = _DEFAULTS,
+        *,
+        forwarders: Sequence[Forwarder] = (),
+        retention: Retention | None = None,
+    ) -> None:
+        self._store = store
+        self._options = options
+        self._retention = retention
+        if not sessions:
+            raise ValueError("a collector needs a session")
+        self._sources = [Source(session) for session in sessions]
+        self._writer = StoreWriter(
+            store, max_waiting=options.max_waiting, interval=options.commit_interval
+        )
+        self._writer.on_full = self._close_tails
+        self._forwarders = list(forwarders)
+        self._workers = [ForwardWorker(store, each) for each in forwarders]
+        self._writer.on_kept += [worker.wake for worker in self._workers]
+        self._visible: dict[int, Source] = {}
+        self._names: dict[int, str | None] = {}
+        self._missing_since: dict[int, float] = {}
+        self._readers: dict[int, ServiceReader] = {}
+        self._wake = anyio.Event()
+        self._look = anyio.Event()
+        self._stopping = anyio.Event()
+        self._begun = False
+        self._lease_error: str | None = None
+        self._removed = 0
+        self._late_lines = self._gaps = 0  # of tails that were closed
+
+    @property
+    def status(self) -> CollectorStatus:
+        """How it is doing."""
+        reasons = tuple(self._reasons())
+        services = tuple(self._readers[each].status() for each in sorted(self._readers))
+        tails = [each.tail.status for each in self._readers.values() if each.tail is not None]
+        writer = self._writer
+        return CollectorStatus(
+            ready=not reasons,
+            reasons=reasons,
+            services=services,
+            forwarders=tuple(worker.status for worker in self._workers),
+            sessions=tuple(self._session_status(source) for source in self._sources),
+            waiting=writer.waiting,
+            lines=writer.lines,
+            bytes=writer.bytes,
+            late_lines=self._late_lines + sum(tail.late_lines for tail in tails),
+            gaps=self._gaps,
+            fenced=writer.fenced,
+            leases=len(self._readers),
+            commits=dict(writer.commits),
+            commit_seconds=writer.commit_seconds,
+            removed=self._removed,
+        )
+
+    def stop(self) -> None:
+        """End the tails, commit what waits, and have `run` return."""
+        self._stopping.set()
+        self._wake.set()
+
+    def refresh(self) -> None:
+        """Look for services now, and try keys again that were refused."""
+        self._look.set()
+
+    def replace_session(self, old: CollectSession, new: CollectSession) -> None:
+        """Read with another session what was read with an old one, as when a key was renewed.
+
+        The tails move over at their cursors; the old session may be closed afterwards.
+        """
+        for source in self._sources:
+            if source.given is old:
+                source.replace(new)
+        self._close_tails()
+        self.refresh()
+
+    @asynccontextmanager
+    async def lines(self) -> AsyncGenerator[KeptLines]:
+        """Watch the lines that are kept from now on.
+
+        Yields
+        ------
+        KeptLines
+            An async iterator of `StoredEntry`.
+        """
+        kept = KeptLines()
+        with self._writer.stream(kept.receive):
+            yield kept
+
+    async def run(self) -> None:
+        """Collect until cancelled, or until `stop` was called and nothing waits any more.
+
+        Raises
+        ------
+        StoreError
+            If the store fails in a way that waiting does not mend.
+        """
+        self._begun = True
+        try:
+            async with anyio.create_task_group() as group:
+                async with anyio.create_task_group() as writing:
+                    writing.start_soon(self._writer.run)
+                    for worker in self._workers:
+                        group.start_soon(worker.run)
+                    if self._retention is not None:
+                        group.start_soon(self._retain, self._retention)
+                    async with anyio.create_task_group() as reading:
+                        async with anyio.create_task_group() as looking:
+                            looking.start_soon(self._looks)
+                            await self._rounds(reading)
+                            looking.cancel_scope.cancel()
+                        for reader in self._readers.values():
+                            reader.end()
+                    self._writer.end()
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as exc:
+            # The store's error, if it is among them: the rest failed with it.
+            errors = _errors_in(exc)
+            error = next((each for each in errors if isinstance(each, StoreError)), errors[0])
+            raise error from None
+        finally:
+            with anyio.CancelScope(shield=True):
+                for forwarder in self._forwarders:
+                    close = getattr(forwarder, "aclose", None)
+                    if close is not None:
+                        await close()
+
+    # Which services
+
+    async def _looks(self) -> None:
+        """Look again and again which services there are; leases do not wait for that."""
+        while True:
+            self._look = anyio.Event()
+            await self._find()
+            self._wake.set()
+            with anyio.move_on_after(self._options.refresh):
+                await self._look.wait()
+
+    async def _rounds(self, group: TaskGroup) -> None:
+        interval = min(self._options.lease / 3, self._options.refresh)
+        while not self._stopping.is_set():
+            self._wake = anyio.Event()
+            try:
+                await self._lease(group)
+                self._lease_error = None
+            except StoreUnavailableError as exc:
+                # What is read is read on: a commit tells whose it is.
+                if self._lease_error is None:
+                    log.warning("no leases for now: %s", exc)
+                self._lease_error = str(exc)
+            with anyio.move_on_after(interval):
+                await self._wake.wait()
+
+    async def _find(self) -> None:
+        """Find out which services there are, with which session each is read."""
+        found: dict[int, Source] = {}
+        complete = True
+        for source in self._sources:
+            try:
+                await source.look(self._options.status)
+            except ServicesError as exc:
+                complete = False
+                log.warning("the services of a key could not be listed: %s", exc)
+            for service_id, name in source.services.items():
+                self._names[service_id] = name
+                found.setdefault(service_id, source)
+        options = self._options
+        wanted = set(found) if options.ids is None else set(options.ids)
+        if options.patterns:
+            names = {each: self._names.get(each) for each in wanted}
+            listed = set(select(options.patterns, names).ids)
+            wanted = listed | set(ids_among(options.patterns))
+        for service_id in wanted - found.keys():
+            found[service_id] = self._sources[0]
+        await self._note_missing({each: found[each] for each in wanted}, complete=complete)
+
+    async def _note_missing(self, found: dict[int, Source], *, complete: bool) -> None:
+        """Read on for a while what is not listed any more: its last lines are still to come."""
+        now = anyio.current_time()
+        if not self._visible and found:
+            await self._note_stored(found, now)
+        for service_id in found:
+            self._missing_since.pop(service_id, None)
+        if complete:
+            for service_id in self._visible.keys() - found.keys():
+                self._missing_since.setdefault(service_id, now)
+        kept = {
+            each: self._visible[each]
+            for each in self._visible.keys() - found.keys()
+            if now - self._missing_since.get(each, now) < self._options.removal_grace
+        }
+        for service_id in self._missing_since.keys() - kept.keys():
+            del self._missing_since[service_id]
+        self._visible = found | kept
+
+    async def _note_stored(self, found: Collection[int], now: float) -> None:
+        """Take up, for a last look, what ended while nobody collected."""
+        if self._options.ids is not None:
+            return
+        try:
+            stored = [each for each in await self._store.services() if each.kept_at is not None]
+        except StoreUnavailableError:
+            return
+        newest = max((each.kept_at for each in stored if each.kept_at), default=None)
+        names = {each.service_id: each.service_name for each in stored}
+        wanted = set(names)
+        if self._options.patterns:
+            wanted = set(select(self._options.patterns, names).ids)
+        for each in stored:
+            recent = newest and each.kept_at and (newest - each.kept_at).total_seconds() < _RECENTLY
+            if recent and each.service_id in wanted and each.service_id not in found:
+                self._visible[each.service_id] = self._sources[0]
+                self._names[each.service_id] = each.service_name
+                self._missing_since[each.service_id] = now
+
+    async def _lease(self, group: TaskGroup) -> None:
+        """Say that this collector lives, and take the services that are free."""
+        for service_id in self._readers.keys() - self._visible.keys():
+            self._readers[service_id].end()
+        salt = self._store.salt
+        keys = {source.session.key_id(salt): source for source in self._sources}
+        daemons = await self._store.heartbeat(
+            DaemonInfo(
+                host=socket.gethostname(),
+                version=__version__,
+                key_ids=tuple(keys),
+                tails=len(self._readers),
+            )
+        )
+        for key_id, source in keys.items():
+            source.share_with(max(1, daemons.get(key_id, 1)))
+        result = await self._store.lease(list(self._visible), list(self._readers))
+        for service_id in self._readers.keys() - result.held:
+            self._readers[service_id].abandon()
+        for lease in result.granted:
+            if lease.service_id not in self._readers:
+                reader = ServiceReader(self, lease)
+                self._readers[lease.service_id] = reader
+                group.start_soon(reader.run)
+        for service_id in sorted(result.held)[: result.excess]:
+            self._readers[service_id].end()
+
+    async def _retain(self, retention: Retention) -> None:
+        while True:
+            try:
+                removed = await self._store.retain(retention)
+            except StoreUnavailableError as exc:
+                log.warning("old lines could not be removed now: %s", exc)
+            else:
+                self._removed += removed.lines
+                for name, lines in removed.unsent.items():
+                    if lines:
+                        log.warning("%d lines were removed that %s had not sent", lines, name)
+            await anyio.sleep(_RETAIN_SECONDS)
+
+    # For the readers
+
+    def source_of(self, service_id: int) -> Source:
+        """Tell with which session a service is read."""
+        return self._visible.get(service_id, self._sources[0])
+
+    def name_of(self, service_id: int) -> str | None:
+        """Tell what a service is called."""
+        return self._names.get(service_id)
+
+    def ended(self, reader: ServiceReader, *, is_fenced: bool) -> None:
+        """Forget a reader that has ended."""
+        self._writer.close(reader.slot)
+        if self._readers.get(reader.service_id) is reader:
+            del self._readers[reader.service_id]
+        if is_fenced:
+            self._wake.set()  # to take it up where the store says
+
+    def count_gap(self) -> None:
+        """Count a gap."""
+        self._gaps += 1
+
+    def count_late(self, lines: int) -> None:
+        """Count the late lines of a tail that is closed."""
+        self._late_lines += lines
+
+    @property
+    def writer(self) -> StoreWriter:
+        """What keeps the lines."""
+        return self._writer
+
+    @property
+    def options(self) -> CollectOptions:
+        """What was asked for."""
+        return self._options
+
+    @property
+    def store(self) -> Store:
+        """Where the lines are kept."""
+        return self._store
+
+    def _close_tails(self) -> None:
+        """Close all tails; their readers open them again when that makes sense."""
+        for reader in self._readers.values():
+            reader.close_tail()
+
+    def _reasons(self) -> list[str]:
+        if not self._begun:
+            return list(CollectorStatus.empty().reasons)
+        reasons = [
+            f"the API refuses key {number}: {source.error}"
+            for number, source in enumerate(self._sources, 1)
+            if not source.is_valid
+        ]
+        if not any(source.has_looked for source in self._sources):
+            reasons.append("the services have not been listed yet")
+        if self._writer.error is not None:
+            reasons.append(f"the store does not commit: {self._writer.error}")
+        elif self._lease_error is not None:
+            reasons.append(f"the store gives no leases: {self._lease_error}")
+        reasons += [
+            f"{status.name} needs attention: {status.error}"
+            for status in (worker.status for worker in self._workers)
+            if status.needs_attention
+        ]
+        return reasons
+
+    def _session_status(self, source: Source) -> SessionStatus:
+        used = [each for each in self._readers if self._visible.get(each) is source]
+        return SessionStatus(
+            valid=source.is_valid,
+            services=len(used),
+            rate_limit=source.session.rate_limit,
+            daemons=source.daemons,
+        )
+
+
+class KeptLines:
+    """Lines that have just been kept: an async iterator of `StoredEntry`.
+
+    One who is slow loses lines, and is told how many in `lost`.
+    """
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self._entries: deque[StoredEntry] = deque()
+        self._news = anyio.Event()
+
+    def receive(self, entries: Sequence[StoredEntry]) -> None:
+        """Take lines in."""
+        room = _STREAM_LINES - len(self._entries)
+        self._entries += entries[: max(0, room)]
+        self.lost += max(0, len(entries) - room)
+        self._news.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StoredEntry:
+        while not self._entries:
+            self._news = anyio.Event()
+            await self._news.wait()
+        return self._entries.popleft()
+
+
+def _errors_in(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """List the errors in a group, however deep."""
+    errors: list[BaseException] = []
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            errors += _errors_in(cast("BaseExceptionGroup[BaseException]", each))
+        else:
+            errors.append(each)
+    return errors

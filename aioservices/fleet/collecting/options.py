@@ -1,0 +1,103 @@
+"""What is collected and how, and what is needed of a session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from datetime import datetime
+from typing import Protocol, Self
+
+import msgspec
+
+from aioservices.api.models import ServiceSummary
+from aioservices.http.ratelimit import RateLimit
+from aioservices.tail import EventHook, LogCursor, LogTail
+
+__all__ = ["CollectOptions", "CollectSession"]
+
+
+class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is collected, and how.
+
+    Attributes
+    ----------
+    patterns : tuple of str
+        Names, patterns and ids of services. Empty: all that are listed.
+    ids : tuple of int or None
+        Only these services, listed or not.
+    status : str or None, default "running"
+        Only services with this status are listed; None for all.
+    start_at : datetime or str, optional
+        Lines before this time are left out.
+    refresh : float, default 30.0
+        Seconds between looks for services that came or went.
+    poll_interval, max_poll_interval, overlap, grace : float
+        See `Services.tail_logs`.
+    limit : int, default 1000
+        Lines of a page.
+    lease : float, default 30.0
+        Seconds of a lease in a store that several collectors share.
+    max_waiting : int, default 200000
+        Lines that may wait for the store, of all services together.
+    commit_interval : float, default 1.0
+        Seconds between commits.
+    """
+
+    patterns: tuple[str, ...] = ()
+    ids: tuple[int, ...] | None = None
+    status: str | None = "running"
+    start_at: datetime | str | None = None
+    refresh: float = 30.0
+    poll_interval: float = 1.0
+    max_poll_interval: float = 30.0
+    overlap: float = 60.0
+    grace: float = 30.0
+    limit: int = 1_000
+    lease: float = 30.0
+    max_waiting: int = 200_000
+    commit_interval: float = 1.0
+
+    @property
+    def removal_grace(self) -> float:
+        """Seconds for which a service is read on that is not listed any more."""
+        return self.overlap + self.grace
+
+
+class CollectSession(Protocol):
+    """What a collector needs of a session; `Services` has it."""
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The last rate limit seen."""
+        ...
+
+    def key_id(self, salt: bytes) -> bytes:
+        """Hash the API key."""
+        ...
+
+    def share_rate_limit(self, sharers: int) -> None:
+        """Leave to others their part of the rate limit."""
+        ...
+
+    def with_options(self, *, background: bool) -> Self:
+        """Make a view whose calls give way to others."""
+        ...
+
+    def list(self, *, status: str | None = None) -> AsyncIterable[ServiceSummary]:
+        """``GET /services``, every page."""
+        ...
+
+    def tail_logs(
+        self,
+        id: int,
+        *,
+        start_at: datetime | str | None,
+        resume: LogCursor | None,
+        poll_interval: float,
+        max_poll_interval: float,
+        overlap: float,
+        grace: float,
+        limit: int,
+        on_event: EventHook | None,
+    ) -> LogTail:
+        """Follow the log of a service."""
+        ...

@@ -1,0 +1,202 @@
+"""Reads the log of one leased service into the writer."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import anyio
+
+from aioservices.errors import AuthenticationError, ServicesError, SessionClosedError
+from aioservices.stores import Lease, Store, StoredGap, StoreError
+from aioservices.tail import GapFound, LogGap, LogTail, TailEvent
+
+from .options import CollectOptions
+from .source import Source
+from .status import ServiceStatus
+from .writer import Slot, StoreWriter
+
+__all__ = ["ReaderHost", "ServiceReader"]
+
+log = logging.getLogger("aioservices.collect")
+
+
+class ReaderHost(Protocol):
+    """What a reader needs of its collector."""
+
+    @property
+    def writer(self) -> StoreWriter:
+        """What keeps the lines."""
+        ...
+
+    @property
+    def options(self) -> CollectOptions:
+        """What was asked for."""
+        ...
+
+    @property
+    def store(self) -> Store:
+        """Where the lines are kept."""
+        ...
+
+    def source_of(self, service_id: int) -> Source:
+        """Tell with which session a service is read."""
+        ...
+
+    def name_of(self, service_id: int) -> str | None:
+        """Tell what a service is called."""
+        ...
+
+    def ended(self, reader: ServiceReader, *, is_fenced: bool) -> None:
+        """Forget a reader that has ended."""
+        ...
+
+    def count_gap(self) -> None:
+        """Count a gap."""
+        ...
+
+    def count_late(self, lines: int) -> None:
+        """Count the late lines of a tail that is closed."""
+        ...
+
+
+class ServiceReader:
+    """Reads the log of one leased service, until it is told to end or loses the lease."""
+
+    def __init__(self, host: ReaderHost, lease: Lease) -> None:
+        self.service_id = lease.service_id
+        self.tail: LogTail | None = None
+        self.slot: Slot = host.writer.open(lease, host.name_of(lease.service_id), self._fence)
+        self._host = host
+        self._cursor = lease.cursor
+        self._error: str | None = None
+        self._gaps = 0
+        self._is_ending = False
+        self._is_fenced = False
+        self._tail_scope: anyio.CancelScope | None = None
+        self._scope = anyio.CancelScope()
+
+    def status(self) -> ServiceStatus:
+        """How it is doing."""
+        tail = None if self.tail is None else self.tail.status
+        source = self._host.source_of(self.service_id)
+        error = self._error or (None if tail is None else tail.error)
+        if not source.is_valid:
+            error = source.error
+        state = "reading" if tail is not None else "waiting"
+        return ServiceStatus(
+            service_id=self.service_id,
+            service_name=self.slot.name,
+            state="ending" if self._is_ending else state,
+            tail=tail,
+            lines=self.slot.lines,
+            lag_seconds=None if tail is None else tail.lag,
+            gaps=self._gaps,
+            error=error,
+        )
+
+    def end(self) -> None:
+        """Stop reading, have kept what was read, and give the lease back."""
+        self._is_ending = True
+        self.close_tail()
+
+    def abandon(self) -> None:
+        """Stop at once: somebody else has the service."""
+        self._scope.cancel()
+
+    def close_tail(self) -> None:
+        """Close the tail; it is opened again, unless the reader ends."""
+        if self._tail_scope is not None:
+            self._tail_scope.cancel()
+
+    def _fence(self) -> None:
+        self._is_fenced = True
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Read until it ends."""
+        try:
+            with self._scope:
+                while not self._is_ending:
+                    with anyio.CancelScope() as self._tail_scope:
+                        await self._read()
+                await self._host.writer.flush(self.slot)
+                await self._release()
+        finally:
+            self._host.ended(self, is_fenced=self._is_fenced)
+
+    async def _release(self) -> None:
+        try:
+            await self._host.store.release([self.service_id])
+        except StoreError as exc:
+            log.info("the lease of service %d runs out by itself: %s", self.service_id, exc)
+
+    async def _read(self) -> None:
+        """Open the tail and read; return when it is to be opened again."""
+        host = self._host
+        await host.writer.wait_for_room()
+        source = host.source_of(self.service_id)
+        await source.wait_until_valid()
+        session = source.session
+        options = host.options
+        try:
+            tail = session.tail_logs(
+                self.service_id,
+                start_at=None if self._cursor is not None else options.start_at,
+                resume=self._cursor,
+                poll_interval=options.poll_interval,
+                max_poll_interval=options.max_poll_interval,
+                overlap=options.overlap,
+                grace=options.grace,
+                limit=options.limit,
+                on_event=self._on_event,
+            )
+            await self._follow(tail)
+        except (AuthenticationError, SessionClosedError) as exc:
+            if session is source.session:
+                source.refuse(exc)
+        except ServicesError as exc:
+            if str(exc) != self._error:
+                log.warning("the log of service %d cannot be read now: %s", self.service_id, exc)
+            self._error = str(exc)
+            await anyio.sleep(options.refresh)
+        else:
+            await anyio.sleep(options.refresh)  # it has ended: there may be another one later
+
+    async def _follow(self, tail: LogTail) -> None:
+        writer, slot = self._host.writer, self.slot
+        slot.name = self._host.name_of(self.service_id)
+        try:
+            async with tail:
+                self.tail = tail
+                slot.cursor = lambda: tail.cursor
+                batches = aiter(tail.batches())
+                while True:
+                    try:
+                        entries = await anext(batches)
+                    except StopAsyncIteration:
+                        return
+                    except LogGap:
+                        continue  # where warnings are errors; the event has told of it
+                    # Nothing may be awaited between these two lines: see the writer's theory.
+                    writer.add(slot, entries)
+                    self._error = None
+        finally:
+            self.tail = None
+            self._cursor = tail.cursor
+            self._host.count_late(tail.status.late_lines)
+
+    def _on_event(self, event: TailEvent) -> None:
+        if isinstance(event, GapFound):
+            self._gaps += 1
+            self._host.count_gap()
+            gap = event.gap
+            self._host.writer.add_gap(
+                self.slot,
+                StoredGap(
+                    service_id=gap.service_id,
+                    deployment_id=gap.deployment_id,
+                    start=gap.start,
+                    end=gap.end,
+                ),
+            )

@@ -1,0 +1,74 @@
+"""A session that a collector reads with, and what it can see."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+
+from aioservices.errors import AuthenticationError, ServicesError, SessionClosedError
+
+from .options import CollectSession
+
+__all__ = ["Source"]
+
+log = logging.getLogger("aioservices.collect")
+
+
+class Source:
+    """A session, and what it can see."""
+
+    def __init__(self, session: CollectSession) -> None:
+        self.services: dict[int, str | None] = {}
+        self.is_valid = True
+        self.has_looked = False
+        self.error: str | None = None
+        self.daemons = 1
+        self.given = session
+        self.session = session.with_options(background=True)
+        self._valid = anyio.Event()
+
+    def replace(self, session: CollectSession) -> None:
+        """Use another session."""
+        self.given = session
+        self.session = session.with_options(background=True)
+        self.session.share_rate_limit(self.daemons)
+        self.accept()
+
+    def share_with(self, daemons: int) -> None:
+        """Share the rate limit with the other collectors of the key."""
+        if daemons != self.daemons:
+            self.session.share_rate_limit(daemons)
+        self.daemons = daemons
+
+    async def look(self, status: str | None) -> None:
+        """List the services; find out whether the key is valid."""
+        session = self.session
+        try:
+            services = {each.id: each.name async for each in session.list(status=status)}
+        except (AuthenticationError, SessionClosedError) as exc:
+            if session is self.session:
+                self.refuse(exc)
+            raise
+        self.services = services
+        self.has_looked = True
+        self.accept()
+
+    def refuse(self, error: ServicesError) -> None:
+        """Note that the key is refused."""
+        if self.is_valid:
+            log.error("the API refuses a key; what is read with it waits: %s", error)
+        self.is_valid = False
+        self.error = str(error)
+
+    def accept(self) -> None:
+        """Note that the key is valid."""
+        self.is_valid = True
+        self.error = None
+        self._valid.set()
+        self._valid = anyio.Event()
+
+    async def wait_until_valid(self) -> None:
+        """Wait until the key is valid."""
+        while not self.is_valid:
+            await self._valid.wait()

@@ -1,0 +1,131 @@
+"""Stored lines as JSON, one object a line, in a file that is rotated: each line exactly once.
+
+Theory of operation
+-------------------
+The note that the store keeps says which generation of the file is being written, and how many
+bytes of it are settled. Before the first line is written, the file is cut back to that: what was
+written and not noted goes, and is written again. A file that has become too large is renamed to
+``PATH.N``, N its generation, before the first line of the next one is written; so if ``PATH.N`` is
+there for the noted generation N, the crash came after the renaming, and what is in ``PATH`` is not
+noted yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from aioservices.stores.errors import ForwardError
+from aioservices.stores.record import StoredEntry, to_json_line
+
+__all__ = ["JSONLForwarder"]
+
+
+class _Note(msgspec.Struct):
+    generation: int = 1
+    size: int = 0
+
+
+class JSONLForwarder:
+    """Writes lines into a file of JSON objects.
+
+    Parameters
+    ----------
+    path : str or Path
+    rotate : int, default 104857600
+        Bytes at which the file is renamed, and a new one begun.
+    keep : int or None, optional
+        How many renamed files stay. Default: all.
+    """
+
+    lines_at_once = 5000
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, rotate: int = 100 << 20, keep: int | None = None
+    ) -> None:
+        self._path = Path(path).absolute()
+        self._rotate = rotate
+        self._keep = keep
+        self._state = _Note()
+        self.name = f"jsonl:{self._path}"
+
+    async def resume(self, note: str | None) -> None:
+        """Cut the file back to what the store has noted."""
+        state = _Note() if note is None else msgspec.json.decode(note, type=_Note)
+        self._state = await asyncio.to_thread(self._cut_back, state, is_new=note is None)
+
+    def note(self) -> str:
+        """Say how much of which file is settled with the lines that were sent last."""
+        return msgspec.json.encode(self._state).decode()
+
+    async def send(self, lines: Sequence[StoredEntry]) -> None:
+        """Append lines, and wait until they are on the disk."""
+        self._state = await asyncio.to_thread(self._append, lines, self._state)
+
+    def _cut_back(self, state: _Note, *, is_new: bool) -> _Note:
+        if self._rotated(state.generation).exists():
+            if is_new:
+                # Files of somebody before us: they stay, and numbers go on behind them.
+                return _Note(max(self._generations()) + 1, self._size())
+            self._truncate(0)
+            return _Note(state.generation + 1, 0)
+        if is_new:
+            return _Note(state.generation, self._size())
+        size = self._size()
+        if size > state.size:
+            self._truncate(state.size)
+        # A file that is shorter was moved away, as by logrotate: what is there stays.
+        return _Note(state.generation, min(size, state.size))
+
+    def _append(self, lines: Sequence[StoredEntry], state: _Note) -> _Note:
+        if state.size >= self._rotate:
+            self._path.rename(self._rotated(state.generation))
+            self._sync_directory()
+            state = _Note(state.generation + 1, 0)
+            self._remove_old()
+        data = b"".join(map(to_json_line, lines))
+        is_new = not self._path.exists()
+        with self._path.open("ab") as file:
+            # An attempt that failed half-way has left some bytes.
+            file.truncate(min(state.size, os.fstat(file.fileno()).st_size))
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+        if is_new:
+            self._sync_directory()
+        return _Note(state.generation, size)
+
+    def _truncate(self, size: int) -> None:
+        if self._path.exists():
+            os.truncate(self._path, size)
+
+    def _size(self) -> int:
+        if not self._path.parent.is_dir():
+            raise ForwardError(f"there is no directory {self._path.parent}", needs_attention=True)
+        return self._path.stat().st_size if self._path.exists() else 0
+
+    def _rotated(self, generation: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{generation}")
+
+    def _generations(self) -> list[int]:
+        prefix = f"{self._path.name}."
+        found = (each.name.removeprefix(prefix) for each in self._path.parent.glob(f"{prefix}*"))
+        return sorted(int(number) for number in found if number.isascii() and number.isdecimal())
+
+    def _remove_old(self) -> None:
+        if self._keep is not None:
+            for generation in self._generations()[: -self._keep or None]:
+                self._rotated(generation).unlink(missing_ok=True)
+
+    def _sync_directory(self) -> None:
+        if os.name == "posix":
+            descriptor = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,75 @@
+"""A forwarder by its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+from aioservices.stores.errors import StoreConfigError
+
+from .jsonl import JSONLForwarder
+from .protocol import Forwarder
+
+__all__ = ["open_forwarder"]
+
+_FORMS = "otlp:URL or jsonl:PATH"
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def open_forwarder(url: str, *, headers: Mapping[str, str] | None = None) -> Forwarder:
+    """Give the forwarder of a URL; nothing is opened.
+
+    Parameters
+    ----------
+    url : str
+        ``otlp:http://HOST:4318`` or ``jsonl:PATH``, which may end in ``?rotate=100MB&keep=10``.
+    headers : mapping of str to str, optional
+        For OTLP: sent with every request.
+
+    Returns
+    -------
+    Forwarder
+
+    Raises
+    ------
+    StoreConfigError
+        If the URL is no forwarder's, or what it needs is not installed.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "otlp":
+        try:
+            from .otlp import OTLPForwarder
+        except ImportError as exc:
+            raise StoreConfigError(
+                "to forward by OTLP needs opentelemetry-proto: "
+                "pip install 'aioservices-civis[collect]'"
+            ) from exc
+        return OTLPForwarder(rest, headers=headers)
+    if scheme == "jsonl":
+        path, _, query = rest.partition("?")
+        if not path or path.endswith("/"):
+            raise StoreConfigError(f"{url} names no file: write jsonl:PATH")
+        return JSONLForwarder(path, **_jsonl_options(query))
+    raise StoreConfigError(f"{scheme or 'nothing'} is no forwarder: write {_FORMS}")
+
+
+def _jsonl_options(query: str) -> dict[str, int]:
+    options: dict[str, int] = {}
+    for name, values in parse_qs(query, keep_blank_values=True).items():
+        if name == "rotate":
+            options[name] = _parse_size(values[-1])
+        elif name == "keep" and values[-1].isascii() and values[-1].isdecimal():
+            options[name] = int(values[-1])
+        else:
+            raise StoreConfigError(
+                f"jsonl: has the options rotate=SIZE and keep=NUMBER, not {name}={values[-1]}"
+            )
+    return options
+
+
+def _parse_size(text: str) -> int:
+    digits = text.rstrip("BGKMbgikm")
+    unit = text[len(digits) :].lower()
+    if not (digits.isascii() and digits.isdecimal()) or unit not in _UNITS or int(digits) == 0:
+        raise StoreConfigError(f"rotate must be a size such as 100MB, not {text!r}")
+    return int(digits) * _UNITS[unit]
