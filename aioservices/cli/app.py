@@ -69,7 +69,8 @@ def main(arguments: Sequence[str]) -> int:
     except click.ClickException as exc:
         return _fail(_complaint(exc), exc.exit_code)
     except Exception as exc:  # whatever it is, a person gets one line
-        return _fail(*explain(exc, url="the API"))
+        explanation = explain(exc, url="the API")
+        return _fail(explanation.text, explanation.status)
     return status if isinstance(status, int) else 0
 
 

@@ -5,17 +5,33 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import click
+from click.shell_completion import CompletionItem
 
+from aioservices.terminal.output import stdout
+from aioservices.terminal.times import Instant, parse_duration
+
+from .completion import service_names
 from .connection import Connection
-from .console import coloured
+from .console import coloured, encodable
 from .filters import FIELDS, Filter, Format, checked_template
-from .times import Instant, parse_duration
+from .labels import Labels
 
-__all__ = ["DURATION", "INSTANT", "as_json", "connected", "examples", "line_options"]
+__all__ = [
+    "DURATION",
+    "INSTANT",
+    "SERVICE",
+    "as_json",
+    "changing",
+    "connected",
+    "examples",
+    "line_options",
+]
+
+_LEAST_LABEL = 16  # cells
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -35,7 +51,7 @@ class _Duration(click.ParamType[float]):
         except ValueError as exc:
             self.fail(str(exc), param, ctx)
         if seconds <= 0:
-            self.fail("it must be more than nothing", param, ctx)
+            self.fail("it must be greater than zero", param, ctx)
         return seconds
 
 
@@ -58,18 +74,19 @@ class _Instant(click.ParamType[Instant]):
         return instant
 
 
-class _Pattern(click.ParamType[re.Pattern[str]]):
+class _Pattern(click.ParamType[str]):
     """A regular expression."""
 
     name = "regexp"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> re.Pattern[str]:
+    ) -> str:
         try:
-            return re.compile(str(value))
+            re.compile(str(value))
         except re.error as exc:
-            self.fail(f"{value!r} is no regular expression: {exc}", param, ctx)
+            self.fail(f"{value!r} is not a regular expression: {exc}", param, ctx)
+        return str(value)
 
 
 class _Template(click.ParamType[str]):
@@ -86,7 +103,36 @@ class _Template(click.ParamType[str]):
             self.fail(str(exc), param, ctx)
 
 
+class _Service(click.ParamType[str]):
+    """An id, a name or a pattern of services; shells complete names."""
+
+    name = "service"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in service_names(incomplete)]
+
+
 INSTANT = _Instant()
+SERVICE = _Service()
+
+
+def _labels() -> Labels:
+    """Make labels: of full names in a pipe, of names that leave room for lines on a terminal."""
+    out = stdout()
+    widest = max(_LEAST_LABEL, out.columns // 4) if out.is_terminal else None
+    return Labels(widest=widest, ellipsis=encodable("…"))
+
+
+def _patterns(texts: Sequence[str], *, ignore_case: bool) -> list[re.Pattern[str]]:
+    flags = re.IGNORECASE if ignore_case else re.NOFLAG
+    return [re.compile(text, flags) for text in texts]
 
 
 def examples(*lines: str) -> str:
@@ -113,33 +159,49 @@ def line_options(*, named: bool) -> Callable[[CommandT], CommandT]:
         def with_lines(
             *args: object,
             stream: str | None,
-            grep: tuple[re.Pattern[str], ...],
-            exclude: tuple[re.Pattern[str], ...],
+            grep: tuple[str, ...],
+            exclude: tuple[str, ...],
+            ignore_case: bool,
             timestamps: bool,
             template: str | None,
             as_json: bool,
             **rest: object,
         ) -> object:
-            chosen = Filter(stream=stream, grep=grep, exclude=exclude)
+            chosen = Filter(
+                stream=stream,
+                grep=_patterns(grep, ignore_case=ignore_case),
+                exclude=_patterns(exclude, ignore_case=ignore_case),
+            )
             shown = Format(
                 as_json=as_json,
                 template=template,
                 timestamps=timestamps,
-                named=named,
                 coloured=coloured(),
+                labels=_labels() if named else None,
+                aligned=stdout().is_terminal,
             )
             return command(*args, chosen=chosen, shown=shown, **rest)
 
         options = [
-            click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="Only this."),
+            click.option(
+                "--stream",
+                type=click.Choice(["stdout", "stderr"]),
+                help="Only lines of this stream.",
+            ),
             click.option(
                 "--grep",
                 type=_Pattern(),
                 multiple=True,
-                help="Only lines in which it is found; of several, any one.",
+                help="Only lines that match; may be repeated: any of them.",
             ),
             click.option(
-                "--exclude", type=_Pattern(), multiple=True, help="No lines in which it is found."
+                "--exclude",
+                type=_Pattern(),
+                multiple=True,
+                help="No lines that match; may be repeated.",
+            ),
+            click.option(
+                "-i", "--ignore-case", is_flag=True, help="Match capitals as small letters."
             ),
             click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line."),
             click.option(
@@ -152,6 +214,26 @@ def line_options(*, named: bool) -> Callable[[CommandT], CommandT]:
         for option in reversed(options):
             with_lines = option(with_lines)
         return cast("CommandT", with_lines)
+
+    return decorate
+
+
+def changing(*, asks: str) -> Callable[[CommandT], CommandT]:
+    """Add ``--dry-run`` and ``--yes`` to a command that changes something.
+
+    Parameters
+    ----------
+    asks : str
+        When it asks, for the help.
+    """
+
+    def decorate(command: CommandT) -> CommandT:
+        command = click.option(
+            "-y", "--yes", is_flag=True, help=f"Do not ask. Without it, {asks}."
+        )(command)
+        return click.option("--dry-run", is_flag=True, help="Only show what would be done.")(
+            command
+        )
 
     return decorate
 
@@ -186,7 +268,16 @@ def connected(*, timeout: bool = True) -> Callable[[CommandT], CommandT]:
                 help="How long an attempt of a request may take.",
             ),
             click.option(
-                "-v", "--verbose", is_flag=True, help="Tell of every request on standard error."
+                "-v", "--verbose", is_flag=True, help="Report every request on standard error."
+            ),
+            click.option(
+                "--color",
+                type=click.Choice(["auto", "always", "never"]),
+                default="auto",
+                expose_value=False,
+                is_eager=True,
+                callback=_choose_colours,
+                help="Whether to use colours (auto: on a terminal).",
             ),
         ]
         for option in reversed(options):
@@ -194,3 +285,7 @@ def connected(*, timeout: bool = True) -> Callable[[CommandT], CommandT]:
         return cast("CommandT", connecting)
 
     return decorate
+
+
+def _choose_colours(context: click.Context, _: click.Parameter, value: str) -> None:
+    context.color = {"always": True, "never": False}.get(value)

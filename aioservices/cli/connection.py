@@ -1,4 +1,4 @@
-"""The session of a command, and what it says of trouble on the way."""
+"""The session of a command."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import datetime as dt
 import logging
 import traceback
 import warnings
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
+from typing import TextIO, TypeVar
 
 from aioservices.client import Services
-from aioservices.errors import APIError, ConnectionFailedError, RateLimitedError, RequestError
+from aioservices.errors import (
+    APIError,
+    ConnectionFailedError,
+    MalformedEntryWarning,
+    RateLimitedError,
+)
 from aioservices.http.response import http_date
 from aioservices.http.retry import RetryPolicy
 from aioservices.http.url import validate_base_url
@@ -22,7 +27,7 @@ from aioservices.terminal.sanitize import one_line
 
 from .console import note
 from .errors import MISUSED, CommandError, explain, first_of
-from .times import in_words
+from .notices import Notices
 
 __all__ = ["Connection"]
 
@@ -33,13 +38,10 @@ log = logging.getLogger(__name__)
 _HASTY = RetryPolicy(max_attempts=3, max_elapsed=5.0, base_delay=0.3)
 _HASTY_TIMEOUT = 10.0
 _PATIENT = RetryPolicy()
-_TAIL = "aioservices.tail"
-_SERVED_AGAIN = "the log is served again"
 _TRANSIENT = frozenset({429, 502, 503, 504})
-_WORTH_TELLING = 2.0  # seconds of waiting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Connection:
     """How a command reaches the API.
 
@@ -77,24 +79,33 @@ class Connection:
     async def open(self) -> AsyncGenerator[Services, None]:
         """Open a session, which ends with the block; whatever the block raises is explained."""
         base_url = self.base_url
-        with _told(base_url, verbose=self.verbose):
+        notices = self.notices
+        with _logged(verbose=self.verbose), warnings.catch_warnings():
+            warnings.simplefilter("always", MalformedEntryWarning)
+            warnings.simplefilter("ignore", LogGap)  # it is told as an event, too
+            warnings.showwarning = _note_warning
             try:
                 services = Services(
-                    base_url=base_url,
-                    timeout=self.timeout,
-                    retry=_PATIENT,
-                    user_agent="aioservices-cli",
+                    base_url=base_url, timeout=self.timeout, user_agent="aioservices-cli"
                 )
-            except ValueError as exc:  # the key's form
-                raise CommandError(f"CIVIS_API_KEY: {exc}", status=MISUSED) from None
+            except ValueError as exc:  # a variable of the environment
+                raise CommandError(str(exc), status=MISUSED) from None
             async with services:
                 try:
-                    yield services
+                    yield services.with_options(on_attempt=notices.attempt)
                 except Exception as exc:
                     if _is_closed_pipe(exc):
                         raise
                     log.debug("the command failed", exc_info=exc)
-                    raise CommandError(*explain(exc, url=base_url)) from exc
+                    explanation = explain(exc, url=base_url)
+                    raise CommandError(explanation.text, explanation.status) from exc
+                finally:
+                    notices.flush()
+
+    @cached_property
+    def notices(self) -> Notices:
+        """What tells of attempts and events."""
+        return Notices(self.base_url, verbose=self.verbose)
 
     async def reach(self, services: Services, call: Callable[[Services], Awaitable[T]]) -> T:
         """Make the first call of a command: it is told soon if there is no network.
@@ -124,10 +135,6 @@ class Connection:
             wait = exc.retry_after if isinstance(exc, RateLimitedError) else None
             if wait is not None and wait > _PATIENT.max_elapsed:
                 raise  # it would not be waited for
-            if wait is not None and wait >= _WORTH_TELLING:
-                # The session waits in silence for what it has been told.
-                said = f"the rate limit is reached: trying again in {in_words(wait)}"
-                note(said)
         return await call(services)
 
     async def now(self, services: Services) -> dt.datetime:
@@ -141,75 +148,54 @@ def _is_closed_pipe(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def _told(url: str, *, verbose: bool) -> Generator[None, None, None]:
-    """Show on standard error what the library logs."""
+def _logged(*, verbose: bool) -> Generator[None, None, None]:
+    """Show what the library logs: all of it, or what no hook tells and a person must know."""
     logger = logging.getLogger("aioservices")
-    handler = _Notices(url, verbose=verbose)
-    tail = logging.getLogger(_TAIL)
-    before = logger.level, logger.propagate, tail.level
+    handler = _LogHandler()
+    if not verbose:
+        handler.addFilter(_UntoldOnly())
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
     logger.propagate = False
-    tail.setLevel(logging.DEBUG if verbose else logging.INFO)  # it tells when an outage is over
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LogGap)  # it is logged, too
-            yield
+        yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before[0])
         logger.propagate = before[1]
-        tail.setLevel(before[2])
 
 
-class _Notices(logging.Handler):
+class _LogHandler(logging.Handler):
     """Makes one line of a record, for a person."""
 
-    def __init__(self, url: str, *, verbose: bool) -> None:
-        super().__init__()
-        self._url = url
-        self._verbose = verbose
-        self._outages: Counter[str] = Counter()
-        self._ended = 0
-
     def emit(self, record: logging.LogRecord) -> None:
-        text = one_line(record.getMessage())
-        match record.args:
-            case (RequestError() as error, float() as delay) if not self._verbose:
-                if delay < _WORTH_TELLING:
-                    return
-                trouble = explain(error, url=self._url).text.rpartition(": ")[0]
-                text = f"{trouble}: trying again in {in_words(delay)}"
-            case (RequestError() as error,) if record.name == _TAIL and not self._verbose:
-                text = self._outage(error)
-            case _ if record.name.startswith(_TAIL) and record.levelno < logging.WARNING:
-                if not self._verbose:
-                    text = self._end_of_outage(text)
-            case _:
-                pass
-        if not text:
-            return
-        note(text)
+        note(one_line(record.getMessage()))
         if record.exc_info:
             traceback.print_exception(record.exc_info[1])
 
-    def _outage(self, error: RequestError) -> str:
-        """Say that a log is not served: once, where the same holds up many logs."""
-        if isinstance(error, RateLimitedError) and error.retry_after is not None:
-            trouble = f"the rate limit is reached: it goes on in {in_words(error.retry_after)}"
-        else:
-            trouble = explain(error, url=self._url).text.rpartition(": ")[0] + ": trying again"
-        known = self._outages[trouble]
-        self._outages[trouble] += 1
-        return "" if known else f"the log is not served: {trouble}"
 
-    def _end_of_outage(self, text: str) -> str:
-        """Say that logs are served again: once, with the last of them."""
-        if text != _SERVED_AGAIN:
-            return ""
-        self._ended += 1
-        if self._ended < self._outages.total():
-            return ""
-        self._outages.clear()
-        self._ended = 0
-        return text
+class _UntoldOnly(logging.Filter):
+    """Lets each text of the fleet's warnings through once; what others log, a hook reports, too."""
+
+    def __init__(self) -> None:
+        super().__init__("aioservices.fleet")
+        self._told: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if not super().filter(record) or text in self._told:
+            return False
+        self._told.add(text)
+        return True
+
+
+def _note_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    note(one_line(str(message)))

@@ -16,8 +16,7 @@ from rich.text import Text
 from aioservices.api.models import Service, ServiceSummary
 from aioservices.terminal.output import Output, stderr, stdout
 from aioservices.terminal.sanitize import one_line
-
-from .times import in_words
+from aioservices.terminal.times import in_words
 
 __all__ = [
     "coloured",

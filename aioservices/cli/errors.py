@@ -11,18 +11,19 @@ from aioservices.errors import (
     APIError,
     AuthenticationError,
     ConnectionFailedError,
+    CursorFileError,
     MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
+    RequestError,
     RequestTimeoutError,
     ResponseDecodeError,
     ServerError,
     ServicesError,
 )
 from aioservices.terminal.sanitize import one_line
-
-from .times import in_words
+from aioservices.terminal.times import in_words
 
 __all__ = ["FAILED", "INTERRUPTED", "MISUSED", "CommandError", "Explanation", "explain", "first_of"]
 
@@ -52,10 +53,16 @@ class CommandError(Exception):
 
 
 class Explanation(NamedTuple):
-    """One line, and the exit status that goes with it."""
+    """What is wrong, what to do about it, and the exit status that goes with it."""
 
-    text: str
+    trouble: str
+    advice: str
     status: int
+
+    @property
+    def text(self) -> str:
+        """All of it in one line."""
+        return f"{self.trouble}: {self.advice}" if self.advice else self.trouble
 
 
 def explain(error: BaseException, *, url: str) -> Explanation:
@@ -73,14 +80,11 @@ def explain(error: BaseException, *, url: str) -> Explanation:
     Explanation
     """
     error = first_of(error)
-    match error:
-        case CommandError():
-            return Explanation(one_line(str(error)), error.status)
-        case MissingAPIKeyError():
-            text = "no API key: set the environment variable CIVIS_API_KEY to yours"
-            return Explanation(text, MISUSED)
-        case _:
-            return Explanation(one_line(_said(error, url)), FAILED)
+    status = error.status if isinstance(error, CommandError) else FAILED
+    if isinstance(error, MissingAPIKeyError | CursorFileError):
+        status = MISUSED
+    trouble, advice = _explained(error, url)
+    return Explanation(one_line(trouble), one_line(advice), status)
 
 
 def first_of(error: BaseException) -> BaseException:
@@ -90,41 +94,68 @@ def first_of(error: BaseException) -> BaseException:
     return error
 
 
-def _said(error: BaseException, url: str) -> str:
+def _explained(error: BaseException, url: str) -> tuple[str, str]:
+    """Say what is wrong, and what to do about it."""
+    match error:
+        case CommandError():
+            return str(error), ""
+        case MissingAPIKeyError():
+            advice = "set the environment variable CIVIS_API_KEY (see aioservices help key)"
+            return "no API key", advice
+        case RequestError():
+            return _explained_call(error, url)
+        case OSError(strerror=str(reason), filename=name) if name:
+            return f"{name}: {reason}", ""
+        case OSError(strerror=str(reason), errno=number) if number in _WRITING:
+            return f"the output cannot be written: {reason}", ""
+        case ServicesError():
+            return str(error), ""
+        case _:
+            return f"this should not happen: {type(error).__name__}: {error}", ""
+
+
+def _explained_call(error: RequestError, url: str) -> tuple[str, str]:
+    again = "try again later"
     match error:
         case AuthenticationError():
-            return f"{url} refuses the API key: check CIVIS_API_KEY, the key may have expired"
+            return f"{url} refuses the API key", "check CIVIS_API_KEY, the key may have expired"
         case PermissionDeniedError():
-            return f"the API key's owner may not do this: {_reason(error)}"
+            return f"the API key's owner may not do this: {_reason(error)}", ""
         case NotFoundError():
-            return f"there is no {_thing(error.path)} at {url}, or the API key may not see it"
+            return f"there is no {_thing(error.path)} at {url}, or the API key may not see it", ""
         case RateLimitedError(retry_after=None):
-            return "the rate limit is reached: try again in some minutes"
+            return "the rate limit is reached", "try again in some minutes"
         case RateLimitedError(retry_after=float() | int() as seconds):
-            return f"the rate limit is reached: try again in {in_words(seconds)}"
+            return "the rate limit is reached", f"try again in {in_words(seconds)}"
         case ServerError():
             reason = f": {_reason(error)}" * bool(error.description or error.error)
-            return f"{url} has trouble (status {error.status}{reason}): try again later"
+            return f"{url} has trouble (status {error.status}{reason})", again
         case APIError():
-            return f"{url} refuses this ({error.method} {error.path}): {_reason(error)}"
-        case RequestTimeoutError(sent=True):
-            return f"{url} does not answer in time: try again, or raise --timeout"
-        case ConnectionFailedError(sent=False) if (trouble := _tls_trouble(error)) is not None:
-            return f"cannot reach {url}: {trouble}: check the URL, and what stands in between"
-        case ConnectionFailedError(sent=False):
-            return f"cannot reach {url}: check the network, and CIVIS_API_ENDPOINT or --url"
+            return f"{url} refuses this ({error.method} {error.path}): {_reason(error)}", ""
         case ConnectionFailedError():
-            return f"the connection to {url} broke, again and again: try again later"
+            return _explained_connection(error, url)
         case ResponseDecodeError():
-            return f"{url} answers with something else than the API would: check the URL ({error})"
-        case OSError(strerror=str(reason), filename=name) if name:
-            return f"{name}: {reason}"
-        case OSError(strerror=str(reason), errno=number) if number in _WRITING:
-            return f"the output cannot be written: {reason}"
-        case ServicesError():
-            return str(error)
+            what = f"{url} answers with something that is not this API's"
+            return what, f"check the URL ({error})"
         case _:
-            return f"this should not happen: {type(error).__name__}: {error}"
+            return str(error), ""
+
+
+def _explained_connection(error: ConnectionFailedError, url: str) -> tuple[str, str]:
+    again = "try again later"
+    variable: str | None = getattr(error, "proxy", None)
+    if variable is not None:
+        what = f"cannot reach {url} through the proxy that {variable} names"
+        return what, f"check {variable}, or name the API's host in NO_PROXY"
+    match error:
+        case RequestTimeoutError(sent=True):
+            return f"{url} does not answer in time", "try again, or raise --timeout"
+        case ConnectionFailedError(sent=False) if (trouble := _tls_trouble(error)) is not None:
+            return f"cannot reach {url}: {trouble}", "check the URL, and what stands in between"
+        case ConnectionFailedError(sent=False):
+            return f"cannot reach {url}", "check the network, and CIVIS_API_ENDPOINT or --url"
+        case _:
+            return f"the connection to {url} broke, again and again", again
 
 
 def _thing(path: str) -> str:
@@ -136,14 +167,14 @@ def _thing(path: str) -> str:
 
 
 def _tls_trouble(error: BaseException) -> str | None:
-    """Say what is wrong with TLS, if that is what an error comes of."""
+    """Say what is wrong with TLS, if that is the cause of an error."""
     cause: BaseException | None = error
     said: str | None = None
     while cause is not None:  # the innermost knows best
         if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_message"):
             said = f"its certificate is refused ({cause.verify_message})"
         elif isinstance(cause, ssl.SSLError):
-            said = f"no TLS connection comes about ({getattr(cause, 'reason', None) or cause})"
+            said = f"the TLS connection fails ({getattr(cause, 'reason', None) or cause})"
         cause = cause.__cause__ or cause.__context__
     return said
 

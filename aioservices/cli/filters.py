@@ -7,20 +7,21 @@ import json
 import re
 import string
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import set_cell_size
 
 from aioservices.api.models import TailedEntry, to_dict
 from aioservices.terminal.sanitize import one_line, printable
+
+from .labels import Labels
 
 __all__ = ["FIELDS", "Filter", "Format", "checked_template", "colour_of"]
 
 FIELDS = ("time", "name", "service_id", "deployment_id", "stream", "source", "message")
 
 _PALETTE = (36, 32, 35, 33, 34, 96, 92, 95, 93, 94)
-_WIDEST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +63,12 @@ class Format:
         With the `FIELDS` in braces.
     timestamps : bool
         Whether the time goes first.
-    named : bool
-        Whether the name of the service goes before each line.
     coloured : bool
-        Whether it is for a terminal with colours.
+        Whether it has colours.
+    labels : Labels, optional
+        What goes before each line for its service. Default: nothing does.
+    aligned : bool
+        Whether lines begin in the same column whatever their labels.
     """
 
     def __init__(
@@ -74,15 +77,21 @@ class Format:
         as_json: bool = False,
         template: str | None = None,
         timestamps: bool = False,
-        named: bool = False,
         coloured: bool = False,
+        labels: Labels | None = None,
+        aligned: bool = False,
     ) -> None:
         self._as_json = as_json
         self._template = template
         self._timestamps = timestamps
-        self._named = named
         self._coloured = coloured
-        self._width = 0
+        self._labels = labels
+        self._aligned = aligned
+
+    def expect(self, services: Mapping[int, str | None]) -> None:
+        """Learn the names of services before their first lines."""
+        if self._labels is not None:
+            self._labels.expect(services)
 
     def __call__(self, entry: TailedEntry, name: str | None = None) -> str:
         """Give the text of a line, with its line feed.
@@ -95,7 +104,7 @@ class Format:
         """
         if self._as_json:
             shown = to_dict(entry)
-            if self._named:
+            if self._labels is not None:
                 shown["service_name"] = name
             return json.dumps(shown) + "\n"
         shown_name = one_line(name or "") or f"service {entry.service_id}"
@@ -104,13 +113,11 @@ class Format:
             return self._filled(self._template, entry, shown_name, message) + "\n"
         head = f"{_time(entry)} " if self._timestamps else ""
         head = self._painted(head, 2)
-        if self._named:
-            # Some characters take two cells of a terminal, and some none.
-            if cell_len(shown_name) > _WIDEST:
-                shown_name = set_cell_size(shown_name, _WIDEST - 1).rstrip() + "…"
-            self._width = max(self._width, cell_len(shown_name))
-            padded = set_cell_size(shown_name, self._width)
-            head += self._painted(f"{padded} | ", colour_of(name or shown_name))
+        if self._labels is not None:
+            label = self._labels.label(entry.service_id, name)
+            if self._aligned:  # some characters take two cells of a terminal, and some none
+                label = set_cell_size(label, self._labels.width)
+            head += self._painted(f"{label} | ", colour_of(name or shown_name))
         style = 31 if entry.stream == "stderr" else 2 if entry.source == "system" else None
         return "".join(f"{head}{self._painted(line, style)}\n" for line in message.split("\n"))
 
@@ -144,7 +151,7 @@ def checked_template(template: str) -> str:
     template = template.replace(r"\t", "\t").replace(r"\n", "\n")
     for _, field, spec, conversion in string.Formatter().parse(template):
         if field is not None and (field not in FIELDS or conversion or "{" in (spec or "")):
-            raise ValueError(f"{{{field}}} is no field: there are {', '.join(FIELDS)}")
+            raise ValueError(f"{{{field}}} is not a field: there are {', '.join(FIELDS)}")
         if re.search(r"\d{4}", spec or ""):
             raise ValueError(f"{{{field}:{spec}}} is wider than any terminal")
     template.format(**dict.fromkeys(FIELDS, ""))

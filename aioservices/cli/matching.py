@@ -34,7 +34,8 @@ def select(terms: Iterable[str], names: Mapping[int, str | None]) -> list[int]:
     """
     selection = matching.select(terms, names)
     if selection.unmatched:
-        raise CommandError(_unknown(selection.unmatched[0]))
+        unknown = "; ".join(map(_unknown, selection.unmatched))
+        raise CommandError(f"{unknown}: aioservices list shows what there is")
     for term, ids in selection.ambiguous.items():
         raise CommandError(
             f"{len(ids)} services are called {term!r}: say which by its id "
@@ -63,12 +64,11 @@ def terms_from_lines(lines: Iterable[str]) -> list[str]:
 
 
 def _unknown(term: str) -> str:
-    hint = "aioservices list shows what there is"
     if matching.is_id(term):
-        return f"there is no service {term}, or the API key may not see it: {hint}"
+        return f"there is no service {term}, or the API key may not see it"
     if matching.is_pattern(term):
-        return f"no service has a name that fits {term!r}: {hint}"
-    return f"no service is called {term!r}: {hint}"
+        return f"no service has a name that fits {term!r}"
+    return f"no service is called {term!r}"
 
 
 def _id_in_json(line: str) -> str:

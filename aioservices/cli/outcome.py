@@ -9,9 +9,9 @@ from aioservices.api.models import JSON
 from aioservices.errors import DeploymentFailedError, DeploymentTimeoutError
 from aioservices.fleet import DeployOutcome
 from aioservices.terminal.sanitize import one_line
+from aioservices.terminal.times import in_words
 
 from .errors import explain
-from .times import in_words
 
 __all__ = ["Outcome", "describe", "summary"]
 

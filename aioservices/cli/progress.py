@@ -16,10 +16,10 @@ from rich.text import Text
 
 from aioservices.api.models import Deployment
 from aioservices.terminal.output import stdout
+from aioservices.terminal.times import in_words
 
 from .console import has_cursor, rendered, state_style
 from .outcome import Outcome
-from .times import in_words
 
 __all__ = ["DeployProgress"]
 

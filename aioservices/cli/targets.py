@@ -12,12 +12,13 @@ import anyio
 from aioservices.api.matching import ids_among, is_id
 from aioservices.api.models import Service, ServiceSummary
 from aioservices.client import Services
-from aioservices.errors import RequestError
+from aioservices.errors import NotFoundError, RequestError
+from aioservices.terminal.sanitize import one_line
 
 from .errors import MISUSED, CommandError
 from .matching import select, terms_from_lines
 
-__all__ = ["Target", "decoded", "find", "with_standard_input"]
+__all__ = ["Target", "decoded", "find", "find_one", "with_standard_input"]
 
 Target: TypeAlias = Service | ServiceSummary
 
@@ -40,9 +41,7 @@ async def find(services: Services, terms: Sequence[str]) -> list[Target]:
     Raises
     ------
     CommandError
-        If a name or pattern means no service, or a name several.
-    NotFoundError
-        If there is no service of an id.
+        If a term means no service, or a name several.
     """
     found: dict[int, Target] = {}
     if len(terms) > _FEW or not all(map(is_id, terms)):
@@ -52,6 +51,25 @@ async def find(services: Services, terms: Sequence[str]) -> list[Target]:
     found.update(await _get_all(services, [key for key in ids_among(terms) if key not in found]))
     names = {key: target.name for key, target in found.items()}
     return [found[key] for key in select(terms, names)]
+
+
+async def find_one(services: Services, term: str) -> Target:
+    """Find the one service that a term means.
+
+    Raises
+    ------
+    CommandError
+        If it means none, or several.
+    """
+    found = await find(services, [term])
+    if len(found) > 1:
+        names = ", ".join(f"{one_line(each.name or '') or '-'} ({each.id})" for each in found[:5])
+        more = " and others" if len(found) > 5 else ""
+        raise CommandError(
+            f"{len(found)} services have a name that fits {term!r}: {names}{more}; name one",
+            status=MISUSED,
+        )
+    return found[0]
 
 
 def with_standard_input(terms: Sequence[str]) -> list[str]:
@@ -92,12 +110,15 @@ def decoded(data: bytes) -> str:
 
 
 async def _get_all(services: Services, ids: Iterable[int]) -> dict[int, Service]:
+    """Get those of some services that there are."""
     found: dict[int, Service] = {}
     errors: list[RequestError] = []
 
     async def get(id: int) -> None:
         try:
             found[id] = await services.get(id)
+        except NotFoundError:
+            pass  # all that are unknown are told together
         except RequestError as exc:
             errors.append(exc)
             group.cancel_scope.cancel()

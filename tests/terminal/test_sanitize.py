@@ -12,8 +12,8 @@ from aioservices.api.models import TailedEntry
 from aioservices.cli.errors import CommandError
 from aioservices.cli.filters import Format, colour_of
 from aioservices.cli.matching import select, terms_from_lines
-from aioservices.cli.times import in_words, parse_duration, parse_instant
 from aioservices.terminal.sanitize import one_line, printable
+from aioservices.terminal.times import in_words, parse_duration, parse_instant
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 ANY_TEXT = st.text(st.characters(exclude_categories=()))

@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 import click
 
 from aioservices.api.models import TailedEntry
-from aioservices.cli.arguments import INSTANT, connected, examples, line_options
+from aioservices.cli.arguments import INSTANT, SERVICE, connected, examples, line_options
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
-from aioservices.cli.cursor_file import CursorFile
 from aioservices.cli.errors import MISUSED, CommandError
 from aioservices.cli.filters import Filter, Format
-from aioservices.cli.targets import Target, find
-from aioservices.cli.times import Instant
+from aioservices.cli.last_lines import last_lines
+from aioservices.cli.targets import find_one
 from aioservices.client import Services
-from aioservices.tail import LogCursor, LogTail
+from aioservices.tail import CursorFile, LogCursor, LogTail
+from aioservices.tail.status import EventHook
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
+from aioservices.terminal.times import Instant
 
 __all__ = ["logs"]
 
 _PATIENCE = 60.0  # seconds of an outage, where the log is not followed
 
-# From how far back the last lines are looked for: at first not from the beginning.
-_LOOKS_BACK = (dt.timedelta(minutes=10), dt.timedelta(days=1))
-
 
 @click.command(
     "logs",
+    short_help="Show the log of a service, or follow it.",
     epilog=examples(
         "aioservices logs web-shop -n 100",
         "aioservices logs web-shop -f --since 10m",
-        "aioservices logs 42 --stream stderr --grep 'timeout|refused' --exclude health",
-        "aioservices logs 42 --json --cursor web.cursor >> web.jsonl   (what is new)",
+        "aioservices logs web-shop --previous -n 50",
+        "aioservices logs 42 --stream stderr -i --grep 'timeout|refused'",
+        "aioservices logs 42 --json --cursor web.cursor >> web.jsonl",
     ),
 )
-@click.argument("service", metavar="SERVICE")
+@click.argument("service", metavar="SERVICE", type=SERVICE)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option(
     "-n", "--lines", "last", type=click.IntRange(0), metavar="N", help="Only the last N lines."
 )
-@click.option("--since", type=INSTANT, help="Only lines from then on: 10m (ago), or a date.")
+@click.option("--since", type=INSTANT, help="Only lines since then: 10m (ago), or a date.")
 @click.option("--until", type=INSTANT, help="Only lines until then.")
 @click.option(
     "--deployment",
     "deployment_id",
     type=click.IntRange(1),
     metavar="ID",
-    help="That of a certain deployment, in place of the service's current one.",
+    help="The log of this deployment, in place of the service's current one.",
+)
+@click.option(
+    "--previous",
+    is_flag=True,
+    help="The log of the deployment before the current one: why did it end?",
 )
 @click.option(
     "--cursor",
@@ -72,6 +78,7 @@ def logs(
     since: Instant | None,
     until: Instant | None,
     deployment_id: int | None,
+    previous: bool,
     cursor_path: str | None,
     chosen: Filter,
     shown: Format,
@@ -82,16 +89,19 @@ def logs(
     of each new deployment follows that of the one before. What is written on
     standard error is red. The times of --timestamps are UTC.
     """
+    if previous and (deployment_id is not None or follow):
+        other = "--follow" if follow else "--deployment"
+        raise click.UsageError(f"--previous and {other} exclude each other")
     place = None if cursor_path is None else CursorFile(cursor_path)
     if place is not None:
         place.check()
 
     async def main() -> int:
         async with connection.open() as services:
-            found = await connection.reach(services, lambda view: find(view, [service]))
-            target = _only(found, service)
-            resume = place.load(target.id, deployment_id) if place else None
-            if target.current_deployment is None and deployment_id is None:
+            target = await connection.reach(services, lambda view: find_one(view, service))
+            deployment = await _previous(services, target.id) if previous else deployment_id
+            resume = place.load() if place else None
+            if target.current_deployment is None and deployment is None:
                 waiting = ": waiting for its first line" * follow
                 note(f"service {target.id} has no log, it was never deployed{waiting}")
                 if not follow:
@@ -102,7 +112,17 @@ def logs(
                 begin, end = since and since.at(now), until and until.at(now)
             if begin and end and end < begin:
                 raise CommandError("--until is before --since", status=MISUSED)
-            log = _Log(services, target, deployment_id, end, chosen, shown, place)
+            log = _Log(
+                services=services,
+                service_id=target.id,
+                name=target.name,
+                deployment_id=deployment,
+                until=end,
+                chosen=chosen,
+                shown=shown,
+                place=place,
+                on_event=connection.notices.event if follow else connection.notices.outage,
+            )
             if last is not None and now is not None and resume is None:
                 resume = await log.show_last(last, begin, now=now)
                 if not follow:
@@ -113,57 +133,45 @@ def logs(
     return run(main, ends_unread=True)
 
 
-def _only(found: list[Target], term: str) -> Target:
-    if len(found) > 1:
-        raise CommandError(
-            f"{len(found)} services have a name that fits {term!r}: say one, "
-            "or use aioservices watch",
-            status=MISUSED,
-        )
-    return found[0]
+async def _previous(services: Services, service_id: int) -> int:
+    """Find the deployment before the newest one."""
+    newest = await services.list_deployments(service_id, limit=2)
+    if len(newest) < 2:
+        raise CommandError(f"service {service_id} has no previous deployment")
+    return newest[1].deployment_id
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Log:
     """One log, on its way to standard output."""
 
-    def __init__(
-        self,
-        services: Services,
-        target: Target,
-        deployment_id: int | None,
-        until: dt.datetime | None,
-        chosen: Filter,
-        shown: Format,
-        place: CursorFile | None,
-    ) -> None:
-        self._services = services
-        self._service_id = target.id
-        self._name = target.name
-        self._deployment_id = deployment_id
-        self._until = until
-        self._chosen = chosen
-        self._shown = shown
-        self._place = place
+    services: Services
+    service_id: int
+    name: str | None
+    deployment_id: int | None
+    until: dt.datetime | None
+    chosen: Filter
+    shown: Format
+    place: CursorFile | None
+    on_event: EventHook
 
     async def show_last(
         self, count: int, since: dt.datetime | None, *, now: dt.datetime
     ) -> LogCursor:
-        """Show the last lines that there are by now.
-
-        Returns
-        -------
-        LogCursor
-            It stands behind them: what was left out before them does not come any more.
-        """
-        first, *others = _beginnings(since, self._until, now=now)
-        kept, cursor = await self._read_last(count, first)
-        for begin in others:
-            if len(kept) == count:
-                break
-            kept, cursor = await self._read_last(count, begin)
+        """Show the last lines that there are by now, and give the cursor behind them."""
+        kept, cursor = await last_lines(
+            lambda begin: self._tail(None, begin, follow=False),
+            count,
+            self.chosen,
+            since=since,
+            until=self.until,
+            now=now,
+        )
         await self._write(kept)
-        if self._place is not None:
-            self._place.keep(cursor)
+        if self.place is not None:
+            await stdout().flush()
+            self.place.save(cursor)
+            self.place.flush()
         return cursor
 
     async def show(
@@ -172,59 +180,38 @@ class _Log:
         """Show lines as they come."""
         begin = None if resume is not None else since
         async with self._tail(resume, begin, follow=follow) as tail:
-            written = tail.cursor
-            try:
+            # Where a write is cut short its lines come again, rather than never.
+            with self.place or contextlib.nullcontext():
                 async for batch in self._batches(tail):
                     await self._write(batch)
-                    if self._place is not None:
-                        written = tail.cursor
-                        if self._place.is_due():
-                            self._place.keep(written)
-                written = tail.cursor
-            finally:
-                # Where a write was cut short its lines come again, rather than never.
-                if self._place is not None:
-                    self._place.keep(written)
-
-    async def _read_last(
-        self, count: int, begin: dt.datetime | None
-    ) -> tuple[deque[TailedEntry], LogCursor]:
-        kept: deque[TailedEntry] = deque(maxlen=count)
-        async with self._tail(None, begin, follow=False) as tail:
-            async for batch in self._batches(tail):
-                kept.extend(batch)
-            return kept, tail.cursor
+                    if self.place is not None:
+                        await stdout().flush()
+                        self.place.save(tail)
+                if self.place is not None:
+                    self.place.save(tail)
 
     def _tail(
         self, resume: LogCursor | None, start_at: dt.datetime | None, *, follow: bool
     ) -> LogTail:
-        return self._services.tail_logs(
-            self._service_id,
-            self._deployment_id,
-            start_at=start_at,
-            end_at=self._until,
-            resume=resume,
-            follow=follow,
-            # Who follows a log sits any outage out; who wants to see it wants to know.
-            max_outage=None if follow else _PATIENCE,
-        )
+        try:
+            return self.services.tail_logs(
+                self.service_id,
+                self.deployment_id,
+                start_at=start_at,
+                end_at=self.until,
+                resume=resume,
+                follow=follow,
+                # Who follows a log waits for the end of any outage; who wants to see it does not.
+                max_outage=None if follow else _PATIENCE,
+                on_event=self.on_event,
+            )
+        except ValueError as exc:  # the cursor is that of another log
+            raise CommandError(f"--cursor: {exc}", status=MISUSED) from None
 
     async def _batches(self, tail: LogTail) -> AsyncIterator[list[TailedEntry]]:
         async for batch in tail.batches():
-            yield [entry for entry in batch if self._chosen.passes(entry)]
+            yield [entry for entry in batch if self.chosen.passes(entry)]
 
-    async def _write(self, entries: list[TailedEntry] | deque[TailedEntry]) -> None:
+    async def _write(self, entries: Sequence[TailedEntry]) -> None:
         if entries:
-            await stdout().write("".join(self._shown(entry, self._name) for entry in entries))
-
-
-def _beginnings(
-    since: dt.datetime | None, until: dt.datetime | None, *, now: dt.datetime
-) -> list[dt.datetime | None]:
-    """Give the times from which on the last lines are looked for, one after the other."""
-    looks = [
-        now - span
-        for span in _LOOKS_BACK
-        if (since is None or since < now - span) and (until is None or now - span < until)
-    ]
-    return [*looks, since]
+            await stdout().write("".join(self.shown(entry, self.name) for entry in entries))

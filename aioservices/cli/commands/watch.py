@@ -3,43 +3,82 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
+import anyio
 import click
 
 from aioservices.api.matching import is_pattern, matches
-from aioservices.cli.arguments import DURATION, INSTANT, connected, examples, line_options
+from aioservices.api.models import TailedEntry
+from aioservices.cli.arguments import (
+    DURATION,
+    INSTANT,
+    SERVICE,
+    connected,
+    examples,
+    line_options,
+)
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
+from aioservices.cli.errors import FAILED, CommandError
 from aioservices.cli.filters import Filter, Format
-from aioservices.cli.targets import find
-from aioservices.cli.times import Instant
+from aioservices.cli.last_lines import last_lines
+from aioservices.cli.targets import Target, find
 from aioservices.client import Services
 from aioservices.fleet import LogWatch
+from aioservices.tail import CursorFile, LogCursor, LogTail
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
+from aioservices.terminal.sanitize import one_line
+from aioservices.terminal.times import Instant
 
 __all__ = ["watch"]
 
 # Clocks differ, and the last lines tell what it is about.
 _A_MOMENT = dt.timedelta(seconds=10)
+_AT_ONCE = 10  # services whose last lines are read at the same time
+_PATIENCE = 60.0  # seconds of an outage, while these are read
+
+_KEPT_EVERY = 1.0  # seconds
+_LAST_WRITE = 1.0  # seconds for the last lines of a watch that is ended
+
+_Lines: TypeAlias = tuple[Sequence[TailedEntry], LogCursor]
 
 
 @click.command(
     "watch",
+    short_help="Follow the logs of many services at once.",
     epilog=examples(
         "aioservices watch",
         "aioservices watch 'web-*' --since 5m --timestamps",
-        "aioservices watch 'web-*' 42 --template '{time} {name}: {message}'",
-        "aioservices watch --json --stream stderr > errors.jsonl",
+        "aioservices watch web-shop batch -n 20",
+        "aioservices watch 'web-*' --template '{time} {name}: {message}'",
+        "aioservices watch --json --cursor fleet.cursor >> fleet.jsonl",
     ),
 )
-@click.argument("terms", metavar="[PATTERN]...", nargs=-1)
-@click.option("--since", type=INSTANT, help="Only lines from then on: 10m (ago), or a date.")
+@click.argument("terms", metavar="[PATTERN]...", nargs=-1, type=SERVICE)
+@click.option(
+    "-n",
+    "--lines",
+    "last",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Begin with the last N lines of each service.",
+)
+@click.option("--since", type=INSTANT, help="Begin with the lines since then: 10m, or a date.")
+@click.option(
+    "--cursor",
+    "cursor_path",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Go on after the last lines shown with this FILE, and keep the place there.",
+)
 @click.option(
     "--hold-back",
     type=DURATION,
-    help="Delay lines by up to so much, to put those of all services in order.",
+    help="Delay lines by up to this long, to show those of all services in order.",
 )
 @click.option(
     "--refresh",
@@ -48,56 +87,154 @@ _A_MOMENT = dt.timedelta(seconds=10)
     show_default=True,
     help="How often to look which services there are.",
 )
+@click.option(
+    "--no-wait", is_flag=True, help="Fail if no service that fits is running, and do not wait."
+)
 @line_options(named=True)
 @connected()
 def watch(
     connection: Connection,
     *,
     terms: Sequence[str],
+    last: int | None,
     since: Instant | None,
+    cursor_path: str | None,
     hold_back: float | None,
     refresh: float,
+    no_wait: bool,
     chosen: Filter,
     shown: Format,
 ) -> int:
     """Follow the logs of many services at once, each line after its service's name.
 
     Without PATTERN these are all services that run. With one, those among them
-    whose names fit. Services that begin to run later are taken up. With ids or
+    whose names fit. Services that begin to run later are added. With ids or
     names, or several patterns, it stays with the services that these mean now,
     whether they run or not.
 
-    Without --since it begins with the lines of the last ten seconds.
+    It begins with the lines of the last ten seconds, unless --since, -n or
+    --cursor says where.
     """
+    if last is not None and since is not None:
+        raise click.UsageError("--lines and --since exclude each other")
+    place = None if cursor_path is None else CursorFile(cursor_path)
+    if place is not None:
+        place.check()
+    notices = connection.notices
 
     async def begun(services: Services) -> LogWatch:
         now = await connection.now(services)
         begin = now - _A_MOMENT if since is None else since.at(now)
+        resume = place.load_checkpoint() if place else {}
         name = terms[0] if len(terms) == 1 and is_pattern(terms[0]) else None
         ids: list[int] | None = None
+        targets: list[Target] = []
         if terms and name is None:
             targets = await connection.reach(services, lambda view: find(view, terms))
             ids = [target.id for target in targets]
-        elif not await connection.reach(services, lambda view: _any(view, name)):
-            fits = f" fits {name!r}" if name else " is there"
-            note(f"no running service{fits} yet: waiting for one")
+        else:
+            targets = await connection.reach(services, lambda view: _running(view, name))
+            if not targets:
+                fits = f" fits {name!r}" if name else " is there"
+                if no_wait:
+                    raise CommandError(f"no running service{fits}", status=FAILED)
+                note(f"no running service{fits} yet: waiting for one")
+        notices.names.update({each.id: one_line(each.name or "") for each in targets})
+        shown.expect({each.id: each.name for each in targets})
+        if last is not None:
+            fresh = [each for each in targets if each.current_deployment and each.id not in resume]
+            found = await _last_lines(services, fresh, last, chosen, now)
+            await _write_in_order(found.values(), fresh, shown)
+            resume |= {service_id: cursor for service_id, (_, cursor) in found.items()}
         return services.watch_logs(
-            ids, name=name, start_at=begin, refresh=refresh, hold_back=hold_back
+            ids,
+            name=name,
+            start_at=begin,
+            resume=resume,
+            refresh=refresh,
+            hold_back=hold_back,
+            on_event=notices.event,
         )
 
     async def main() -> int:
         async with connection.open() as services, await begun(services) as lines:
-            async for line in lines:
-                if chosen.passes(line.entry):
-                    await stdout().write(shown(line.entry, line.service_name))
+            keep = _Keeper(place, lines)
+            try:
+                async for line in lines:
+                    notices.names.setdefault(line.service_id, one_line(line.service_name or ""))
+                    if chosen.passes(line.entry):
+                        await stdout().write(shown(line.entry, line.service_name))
+                    await keep.at_times()
+            finally:
+                with anyio.move_on_after(_LAST_WRITE, shield=True):
+                    await keep.now()
         return 0
 
     return run(main, ends_unread=True)
 
 
-async def _any(services: Services, pattern: str | None) -> bool:
-    """Tell whether a running service has such a name."""
-    async for service in services.list(status="running"):
-        if pattern is None or matches(service.name, pattern):
-            return True
-    return False
+class _Keeper:
+    """Keeps the place of a watch behind the lines that were written."""
+
+    def __init__(self, place: CursorFile | None, lines: LogWatch) -> None:
+        self._place = place
+        self._lines = lines
+        self._due = 0.0
+
+    async def at_times(self) -> None:
+        """Keep it, at most once a second."""
+        if self._place is not None and time.monotonic() >= self._due:
+            self._due = time.monotonic() + _KEPT_EVERY
+            await self.now()
+
+    async def now(self) -> None:
+        """Keep it, once everything is written."""
+        if self._place is not None:
+            checkpoint = self._lines.checkpoint
+            await stdout().flush()
+            self._place.save(checkpoint)
+            self._place.flush()
+
+
+async def _last_lines(
+    services: Services, targets: Sequence[Target], count: int, chosen: Filter, now: dt.datetime
+) -> dict[int, _Lines]:
+    """Find the last lines of each of some services."""
+    found: dict[int, _Lines] = {}
+    slots = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def look(service_id: int) -> None:
+        def open_tail(begin: dt.datetime | None) -> LogTail:
+            return services.tail_logs(
+                service_id, start_at=begin, follow=False, max_outage=_PATIENCE
+            )
+
+        async with slots:
+            found[service_id] = await last_lines(
+                open_tail, count, chosen, since=None, until=None, now=now
+            )
+
+    async with anyio.create_task_group() as group:
+        for each in targets:
+            group.start_soon(look, each.id)
+    return found
+
+
+async def _write_in_order(
+    found: Iterable[_Lines], targets: Sequence[Target], shown: Format
+) -> None:
+    """Write lines of many services in the order of their time."""
+    names = {target.id: target.name for target in targets}
+    entries = sorted(
+        (entry for lines, _ in found for entry in lines), key=lambda entry: entry.created_at
+    )
+    await stdout().write("".join(shown(entry, names[entry.service_id]) for entry in entries))
+
+
+async def _running(services: Services, pattern: str | None) -> list[Target]:
+    """Find the running services with such a name."""
+    return [
+        service
+        async for service in services.list(status="running", order="name", order_dir="asc")
+        if pattern is None or matches(service.name, pattern)
+    ]

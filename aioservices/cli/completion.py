@@ -1,0 +1,75 @@
+"""Names of services for the completion of shells: soon, or not at all.
+
+A shell that completes waits for every key. So the names are asked for half a second at most, are
+kept for a minute, and any trouble means that there are none: an error would appear in the middle of
+the line that somebody types.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import anyio
+
+from aioservices.client import Services
+from aioservices.http.retry import RetryPolicy
+from aioservices.terminal.sanitize import one_line
+
+__all__ = ["service_names"]
+
+_DEADLINE = 0.5  # seconds
+_KEPT_FOR = 60.0  # seconds
+
+
+def service_names(prefix: str) -> list[str]:
+    """Give the names of services that begin with a prefix, without regard to case; never raises."""
+    try:
+        names = _cached_names()
+    except Exception:  # whatever it is: nobody could be told
+        return []
+    return [name for name in names if name.casefold().startswith(prefix.casefold())]
+
+
+def _cached_names() -> list[str]:
+    path = _cache_path()
+    try:
+        if time.time() - path.stat().st_mtime < _KEPT_FOR:
+            return [str(name) for name in json.loads(path.read_text("utf-8"))]
+    except (OSError, ValueError):
+        pass
+    names = anyio.run(_names)
+    _keep(path, names)
+    return names
+
+
+def _cache_path() -> Path:
+    """Give the place of the names, which is another one for each key and address."""
+    whose = "\0".join(os.environ.get(name, "") for name in ("CIVIS_API_KEY", "CIVIS_API_ENDPOINT"))
+    # Names are no secrets of this user's; that a key was used, and which, is.
+    digest = hashlib.blake2b(whose.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base or Path.home() / ".cache") / "aioservices" / f"names-{digest}.json"
+
+
+async def _names() -> list[str]:
+    retry = RetryPolicy(max_attempts=1)
+    names: set[str] = set()
+    async with Services(timeout=_DEADLINE, retry=retry, user_agent="aioservices-cli") as services:
+        # Of very many services the first pages are better than none.
+        with anyio.move_on_after(_DEADLINE):
+            async for service in services.list(order="updated_at"):
+                names.add(one_line(service.name or ""))
+    return sorted(names - {""}, key=str.casefold)
+
+
+def _keep(path: Path, names: list[str]) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, new = tempfile.mkstemp(dir=path.parent)  # for its owner only
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(names, file)
+    Path(new).replace(path)

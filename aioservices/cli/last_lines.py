@@ -1,0 +1,75 @@
+"""The last lines of a log."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from aioservices.api.models import TailedEntry
+from aioservices.tail import LogCursor, LogTail
+
+from .filters import Filter
+
+__all__ = ["last_lines"]
+
+# From how far back the last lines are looked for: at first not from the beginning.
+_LOOKS_BACK = (dt.timedelta(minutes=10), dt.timedelta(days=1))
+
+
+async def last_lines(
+    open_tail: Callable[[dt.datetime | None], LogTail],
+    count: int,
+    chosen: Filter,
+    *,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    now: dt.datetime,
+) -> tuple[Sequence[TailedEntry], LogCursor]:
+    """Find the last lines that there are by now.
+
+    Parameters
+    ----------
+    open_tail : callable
+        Opens the log from an instant on; it must not follow it.
+    count : int
+        How many lines.
+    chosen : Filter
+        Which lines count.
+    since, until, now : datetime
+        Of the lines that are asked for, and by the server's clock.
+
+    Returns
+    -------
+    tuple of sequence of TailedEntry and LogCursor
+        The cursor stands behind the lines: what was left out before them does not come any more.
+    """
+    first, *others = _beginnings(since, until, now=now)
+    kept, cursor = await _read(open_tail(first), count, chosen)
+    for begin in others:
+        if len(kept) == count:
+            break
+        kept, cursor = await _read(open_tail(begin), count, chosen)
+    return kept, cursor
+
+
+async def _read(
+    tail: LogTail, count: int, chosen: Filter
+) -> tuple[Sequence[TailedEntry], LogCursor]:
+    kept: deque[TailedEntry] = deque(maxlen=count)
+    async with tail:
+        async for batch in tail.batches():
+            kept.extend(entry for entry in batch if chosen.passes(entry))
+        return kept, tail.cursor
+
+
+def _beginnings(
+    since: dt.datetime | None, until: dt.datetime | None, *, now: dt.datetime
+) -> list[dt.datetime | None]:
+    """Give the times from which on the last lines are looked for, one after the other."""
+    looks = [
+        now - span
+        for span in _LOOKS_BACK
+        if (since is None or since < now - span) and (until is None or now - span < until)
+    ]
+    return [*looks, since]

@@ -1,0 +1,157 @@
+"""What happens on the way, told on standard error in one line each.
+
+The library reports by typed hooks: attempts of calls (`Attempt`) and events of logs (`TailEvent`).
+One notice stands for many reports where the same trouble holds up many calls or logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from aioservices.errors import RateLimitedError, RequestError
+from aioservices.http.options import Attempt
+from aioservices.tail.status import (
+    DeploymentEnded,
+    DeploymentStarted,
+    GapFound,
+    OutageEnded,
+    OutageStarted,
+    TailEvent,
+    UnknownState,
+)
+from aioservices.terminal.output import stderr
+from aioservices.terminal.sanitize import one_line
+from aioservices.terminal.times import in_words
+
+from .console import note
+from .errors import explain
+
+__all__ = ["Notices"]
+
+_WORTH_TELLING = 2.0  # seconds of waiting
+# An event of a log may be reported while its last lines are still on their way to the output.
+_HELD_FOR = 0.3  # seconds
+
+
+class Notices:
+    """Tells of attempts and events.
+
+    Parameters
+    ----------
+    url : str
+        The base URL of the API.
+    verbose : bool
+        Whether every attempt is told.
+
+    Attributes
+    ----------
+    names : dict of int to str
+        Names of services, which go before what is told of them; by those who know them.
+    """
+
+    def __init__(self, url: str, *, verbose: bool = False) -> None:
+        self.names: dict[int, str] = {}
+        self._url = url
+        self._verbose = verbose
+        self._limited_until = 0.0
+        self._outages: set[tuple[int, int | None]] = set()
+        self._told: set[str] = set()  # troubles of the outages
+        self._ended: dict[int, int] = {}  # by service the deployment whose end was told last
+        self._held: list[str] = []
+
+    def attempt(self, attempt: Attempt) -> None:
+        """Tell of an attempt of a call, if it is worth it."""
+        if self._verbose:
+            self._tell_attempt(attempt)
+            return
+        delay = attempt.retry_in
+        if delay is None or delay < _WORTH_TELLING:
+            return
+        if attempt.state == "waiting" or isinstance(attempt.error, RateLimitedError):
+            self._tell_limit(delay)
+        elif attempt.error is not None:
+            note(f"{self._trouble(attempt.error)}: trying again in {in_words(delay)}")
+
+    def event(self, event: TailEvent) -> None:
+        """Tell of an event of a log that is followed."""
+        match event:
+            case OutageStarted(error=error):
+                self._outages.add((event.service_id, event.deployment_id))
+                self._tell_outage(error)
+            case OutageEnded():
+                self._outages.discard((event.service_id, event.deployment_id))
+                if not self._outages and self._told:
+                    self._told.clear()
+                    note("the log is served again")
+            case DeploymentEnded(deployment_id=deployment_id):
+                self._ended[event.service_id] = deployment_id
+                reason = one_line(event.state_message or event.state or "")
+                ending = f"has ended: {reason}" if reason else "has ended"
+                self._hold(event.service_id, f"deployment {deployment_id} {ending}")
+            case DeploymentStarted(deployment_id=deployment_id, replaces=int() as old):
+                gone = self._ended.pop(event.service_id, None) == old
+                replaced = "it" if gone else f"deployment {old}"
+                self._hold(event.service_id, f"deployment {deployment_id} replaces {replaced}")
+            case DeploymentStarted():
+                pass  # the one that was asked for
+            case GapFound(gap=gap):
+                note(str(gap))
+            case UnknownState(deployment_id=deployment_id, state=state):
+                note(
+                    f"deployment {deployment_id} is in the state {one_line(state)!r}, which this "
+                    "version does not know: it counts as running"
+                )
+
+    def outage(self, event: TailEvent) -> None:
+        """Tell of an event of a log that is shown up to now: what became of it is not asked."""
+        if not isinstance(event, DeploymentEnded | DeploymentStarted):
+            self.event(event)
+
+    def flush(self) -> None:
+        """Tell now what was held back."""
+        held, self._held = self._held, []
+        for text in held:
+            stderr().post(f"-- {text}\n")
+
+    def _hold(self, service_id: int, text: str) -> None:
+        name = self.names.get(service_id)
+        self._held.append(f"{name}: {text}" if name else text)
+        asyncio.get_running_loop().call_later(_HELD_FOR, self.flush)
+
+    def _tell_attempt(self, attempt: Attempt) -> None:
+        call = f"{attempt.method} {attempt.path}"
+        took = f"in {attempt.elapsed:.3f} s (attempt {attempt.number})"
+        again = ""
+        if attempt.retry_in is not None:
+            again = f": trying again in {in_words(attempt.retry_in)}"
+        match attempt.state:
+            case "sending":
+                return
+            case "answered":
+                note(f"{call}: {attempt.status} {took}")
+            case "waiting":
+                note(f"{call}: waiting for the rate limit{again}")
+            case "failed":
+                failure = attempt.status or one_line(str(attempt.error or "cancelled"))
+                note(f"{call}: {failure} {took}{again}")
+
+    def _tell_outage(self, error: RequestError) -> None:
+        if isinstance(error, RateLimitedError) and error.retry_after is not None:
+            self._told.add("")
+            self._tell_limit(error.retry_after)
+            return
+        trouble = self._trouble(error)
+        if trouble not in self._told:
+            self._told.add(trouble)
+            note(f"the log is not served: {trouble}: trying again")
+
+    def _tell_limit(self, delay: float) -> None:
+        """Tell that the rate limit is reached: once, however many calls and logs wait for it."""
+        until = time.monotonic() + delay
+        if until > self._limited_until + 1:
+            self._limited_until = until
+            note(f"the rate limit is reached: going on in {in_words(delay)}")
+
+    def _trouble(self, error: RequestError) -> str:
+        return explain(error, url=self._url).trouble
