@@ -16,7 +16,7 @@ from aioservices.terminal.sanitize import one_line
 
 from .arguments import examples
 from .console import note
-from .errors import INTERRUPTED, explain
+from .errors import FAILED, INTERRUPTED, explain, is_output_error
 
 __all__ = ["cli", "main"]
 
@@ -69,6 +69,8 @@ def main(arguments: Sequence[str]) -> int:
     except click.ClickException as exc:
         return _fail(_complaint(exc), exc.exit_code)
     except Exception as exc:  # whatever it is, a person gets one line
+        if is_output_error(exc):
+            return FAILED
         explanation = explain(exc, url="the API")
         return _fail(explanation.text, explanation.status)
     return status if isinstance(status, int) else 0

@@ -26,7 +26,7 @@ from aioservices.tail import LogGap
 from aioservices.terminal.sanitize import one_line
 
 from .console import note
-from .errors import MISUSED, CommandError, explain, first_of
+from .errors import MISUSED, CommandError, explain, is_output_error
 from .notices import Notices
 
 __all__ = ["Connection"]
@@ -94,7 +94,7 @@ class Connection:
                 try:
                     yield services.with_options(on_attempt=notices.attempt)
                 except Exception as exc:
-                    if _is_closed_pipe(exc):
+                    if is_output_error(exc):
                         raise
                     log.debug("the command failed", exc_info=exc)
                     explanation = explain(exc, url=base_url)
@@ -141,10 +141,6 @@ class Connection:
         """Ask the server what time it is: its clock has dated the lines, ours may be wrong."""
         response = await self.reach(services, lambda view: view.raw.list(limit=1))
         return http_date(response.headers) or dt.datetime.now(dt.UTC)
-
-
-def _is_closed_pipe(error: BaseException) -> bool:
-    return isinstance(first_of(error), BrokenPipeError)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,16 @@ from aioservices.errors import (
 from aioservices.terminal.sanitize import one_line
 from aioservices.terminal.times import in_words
 
-__all__ = ["FAILED", "INTERRUPTED", "MISUSED", "CommandError", "Explanation", "explain", "first_of"]
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "MISUSED",
+    "CommandError",
+    "Explanation",
+    "explain",
+    "first_of",
+    "is_output_error",
+]
 
 FAILED = 1
 MISUSED = 2
@@ -87,6 +96,14 @@ def explain(error: BaseException, *, url: str) -> Explanation:
     return Explanation(one_line(trouble), one_line(advice), status)
 
 
+def is_output_error(error: BaseException) -> bool:
+    """Tell whether the output cannot be written: whoever owns the output tells it."""
+    error = first_of(error)
+    return isinstance(error, BrokenPipeError) or (
+        isinstance(error, OSError) and not error.filename and error.errno in _WRITING
+    )
+
+
 def first_of(error: BaseException) -> BaseException:
     """Give the first error of a group, or the error itself."""
     while isinstance(error, BaseExceptionGroup):
@@ -106,8 +123,6 @@ def _explained(error: BaseException, url: str) -> tuple[str, str]:
             return _explained_call(error, url)
         case OSError(strerror=str(reason), filename=name) if name:
             return f"{name}: {reason}", ""
-        case OSError(strerror=str(reason), errno=number) if number in _WRITING:
-            return f"the output cannot be written: {reason}", ""
         case ServicesError():
             return str(error), ""
         case _:

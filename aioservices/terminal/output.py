@@ -31,13 +31,16 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import anyio
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 __all__ = ["Output", "standard_streams", "stderr", "stdout"]
 
-_FULL = 256 * 1024  # characters that may wait before `write` does
+_FULL = 256 * 1024  # bytes that may wait before `write` does
 _PIECE = 64 * 1024  # bytes for one call of the operating system
 _READER_CHECKED_EVERY = 0.2  # seconds
 
@@ -56,8 +59,8 @@ class Output:
         self.is_terminal = stream.isatty()
         self._descriptor = stream.fileno()
         self._changed = threading.Condition()
-        self._posted: list[str] = []
-        self._size = 0  # characters that wait, or are being written
+        self._posted: list[bytes] = []
+        self._size = 0  # bytes that wait, or are being written
         self._footer: Sequence[str] = ()
         self._drawn: Sequence[str] = ()  # the footer that the terminal shows
         self._at_line_start = True
@@ -81,12 +84,13 @@ class Output:
         """The height of the terminal, in lines; 24 where there is none."""
         return self._terminal_size().lines
 
-    def post(self, text: str) -> None:
+    def post(self, text: str | bytes) -> None:
         """Have a text written behind everything that waits; never waits and never fails."""
+        data = text if isinstance(text, bytes) else self._encoded(text)
         with self._changed:
-            if text and self._error is None:
-                self._posted.append(text)
-                self._size += len(text)
+            if data and self._error is None:
+                self._posted.append(data)
+                self._size += len(data)
                 self._start()
 
     def footer(self, lines: Sequence[str]) -> None:
@@ -102,7 +106,7 @@ class Output:
             if self._error is None and self._footer != self._drawn:
                 self._start()
 
-    async def write(self, text: str) -> None:
+    async def write(self, text: str | bytes) -> None:
         """Have a text written behind everything that waits; wait as long as too much does.
 
         Raises
@@ -185,9 +189,9 @@ class Output:
                 while not self._posted and self._footer == self._drawn:
                     self._changed.wait()
                 self._writing = True
-                text, size = self._take()
+                data, size = self._take()
             try:
-                self._put(text.encode(self.encoding, "backslashreplace"))
+                self._put(data)
             except OSError as exc:
                 with self._changed:
                     self._error = exc
@@ -203,18 +207,22 @@ class Output:
             wake_up()
         self._changed.notify_all()
 
-    def _take(self) -> tuple[str, int]:
+    def _take(self) -> tuple[bytes, int]:
         """Take all that waits, between the footer's old and new form; called with the lock."""
-        text = "".join(self._posted)
+        text = b"".join(self._posted)
         self._posted.clear()
         erased = "\r\x1b[2K" + "\x1b[1A\x1b[2K" * (len(self._drawn) - 1) if self._drawn else ""
         if text:
-            self._at_line_start = text.endswith("\n")
+            self._at_line_start = text.endswith(b"\n")
         self._drawn = self._footer
         # A line that is not at its end yet would be taken away together with the footer.
         new_line = "" if self._at_line_start or not self._drawn else "\n"
         self._at_line_start = self._at_line_start or bool(new_line)
-        return f"{erased}{text}{new_line}" + "\n".join(self._drawn), len(text)
+        drawn = new_line + "\n".join(self._drawn)
+        return self._encoded(erased) + text + self._encoded(drawn), len(text)
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self.encoding, "backslashreplace")
 
     def _put(self, data: bytes) -> None:
         left = memoryview(data)
@@ -230,11 +238,27 @@ def _set_in(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
         loop.call_soon_threadsafe(event.set)
 
 
+class _Bytes(io.RawIOBase):
+    """An `Output` as a binary file."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer, /) -> int:
+        taken = bytes(data)
+        self._output.post(taken)
+        return len(taken)
+
+
 class _Text(io.TextIOBase):
     """An `Output` as the text file that everybody's `print` writes to."""
 
     def __init__(self, output: Output, original: TextIO) -> None:
         self.output = output
+        self.buffer = _Bytes(output)
         self._original = original
 
     @property

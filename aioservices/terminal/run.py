@@ -40,6 +40,8 @@ def program(work: Callable[[], int]) -> int:
             status = work()
         except KeyboardInterrupt:
             status = _INTERRUPTED
+        except SystemExit as exc:  # of a parser of arguments
+            status = _status(exc.code)
         try:
             out.finish(_PATIENCE if status >= 128 else None)
             if out.error is not None and not isinstance(out.error, BrokenPipeError):
@@ -73,6 +75,14 @@ def run(main: Callable[[], Awaitable[int]], *, ends_unread: bool = False) -> int
         return anyio.run(_run, main, ends_unread)
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _status(code: str | int | None) -> int:
+    """Give the exit status that the code of a `SystemExit` means, and tell its text."""
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        return _FAILED
+    return code or 0
 
 
 async def _run(main: Callable[[], Awaitable[int]], ends_unread: bool) -> int:

@@ -151,6 +151,36 @@ async def test_a_redeploy_is_followed(cli: Cli, emulator: Emulator, web: int) ->
         await terminal.until("after")
 
 
+async def test_what_happens_to_a_deployment_is_told_behind_its_last_line(
+    cli: Cli, emulator: Emulator
+) -> None:
+    crash = [sys.executable, "-c", "print('so long'); raise SystemExit(3)"]
+    emulator.add_service("job", command=crash)
+    emulator.deploy(1)
+    with cli.terminal("logs", "job", "-f", NO_COLOR="1") as terminal:
+        said = await terminal.until("-- deployment 1001 has ended: exited with status 3")
+        assert said.index("so long") < said.index("-- ")
+        emulator.deploy(1)
+        await terminal.until("-- deployment 1002 replaces it")
+        await terminal.until("-- deployment 1002 has ended")
+
+
+async def test_the_log_of_the_previous_deployment_is_shown(
+    cli: Cli, emulator: Emulator, web: int
+) -> None:
+    assert (await cli.run("logs", "web", "--previous")).status == 1
+    emulator.deploy(web)
+    emulator.log(web, "of the new one")
+    ended = await cli.run("logs", "web", "--previous", "-n", "1")
+    assert (ended.status, ended.output) == (0, "line 9\n")
+
+
+async def test_case_is_ignored_on_demand(cli: Cli, emulator: Emulator, web: int) -> None:
+    ended = await cli.run("logs", "web", "-i", "--grep", "LINE 3", "--color", "always")
+    assert ended.output == "\x1b[31mline 3\x1b[0m\n"
+    assert (await cli.run("logs", "web", "--grep", "LINE 3")).output == ""
+
+
 async def test_ctrl_c_ends_it_although_nobody_reads(cli: Cli, emulator: Emulator, web: int) -> None:
     for _ in range(3000):
         emulator.log(web, "x" * 100)
@@ -199,7 +229,7 @@ async def test_a_cursor_goes_on_where_it_stopped(
     assert (await cli.run("logs", "web", "-n", "2", "--cursor", place)).lines == []
     emulator.log(web, "new")
     assert (await cli.run("logs", "web", "--cursor", place)).lines == ["new"]
-    assert [path.name for path in tmp_path.iterdir()] == ["web.cursor"]
+    assert {path.name for path in tmp_path.iterdir()} == {"web.cursor", "web.cursor.previous"}
 
 
 @pytest.mark.parametrize("kind", ["cut", "foreign", "other"])
@@ -266,7 +296,7 @@ async def test_a_rate_limit_while_following_is_told_with_its_time(
         await terminal.until("line 9")
         path = "/services/1/deployments/1001/logs"
         emulator.fault(Respond(429, "json", retry_after=120), path=path, times=1)
-        await terminal.until("the rate limit is reached: it goes on in 2 min")
+        await terminal.until("the rate limit is reached: going on in 2 min")
 
 
 async def test_an_outage_that_does_not_end_ends_it_where_it_does_not_follow(

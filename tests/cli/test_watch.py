@@ -2,7 +2,11 @@
 
 import json
 import signal
+import sys
+from pathlib import Path
 
+import anyio
+import pytest
 from rich.cells import cell_len
 
 from aioservices.emulator import Emulator
@@ -58,14 +62,78 @@ async def test_it_says_that_it_waits_for_a_service_that_fits(cli: Cli, emulator:
         await terminal.until("job-1 | here")
 
 
-async def test_names_are_padded_and_cut_by_the_cells_that_they_take(
-    cli: Cli, emulator: Emulator
-) -> None:
+async def test_names_are_padded_by_the_cells_that_they_take(cli: Cli, emulator: Emulator) -> None:
     for name in ("日本", "日" * 15, "x"):
         emulator.log(emulator.add_service(name, deployed=True), "says")
-    with cli.terminal("watch", "*", "--hold-back", "3", NO_COLOR="1") as terminal:
-        await terminal.until("日… | says")
-        await terminal.until("日本")
+    with cli.terminal("watch", "*", "-n", "1", NO_COLOR="1") as terminal:
+        for head in ("日本", "日日日日日…日日日日", "x"):
+            await terminal.until(head + " " * (19 - cell_len(head)) + " | says")
+
+
+async def test_a_pipe_gets_names_in_full(cli: Cli, emulator: Emulator) -> None:
+    names = [f"web-production-frontend-{place}-central-1" for place in ("eu", "us")]
+    for name in names:
+        emulator.log(emulator.add_service(name, deployed=True), "says")
+    process = cli.start("watch", "-n", "1")
+    assert process.stdout is not None
+    try:
+        lines = [await anyio.to_thread.run_sync(process.stdout.readline) for _ in names]
+    finally:
+        process.kill()
+        process.communicate()
+    assert lines == [f"{name} | says\n" for name in names]
+
+
+@pytest.mark.parametrize("columns", [50, 80, 200])
+async def test_names_stay_distinct_however_narrow_the_terminal_is(
+    cli: Cli, emulator: Emulator, columns: int
+) -> None:
+    names = [f"web-production-frontend-{place}-central-1" for place in ("eu", "us", "ap")]
+    for name in [*names, "web-production-frontend-eu-central-1"]:
+        emulator.log(emulator.add_service(name, deployed=True), f"says {name}")
+    with cli.terminal("watch", "-n", "1", columns=columns, NO_COLOR="1") as terminal:
+        await terminal.until("says")
+        with anyio.fail_after(30):
+            while terminal.text.count("says") < 4:
+                await terminal.until("\n" * (terminal.text.count("\n") + 1))
     heads = {line.partition(" | ")[0] for line in terminal.text.splitlines()}
-    assert "日" * 9 + "…" in {head.rstrip() for head in heads}
-    assert all(cell_len(head) <= 20 for head in heads)
+    assert len(heads) == 4
+
+
+async def test_it_tells_what_happens_to_deployments(cli: Cli, emulator: Emulator) -> None:
+    emulator.log(emulator.add_service("web", deployed=True), "the first")
+    crash = [sys.executable, "-c", "print('so long'); raise SystemExit(3)"]
+    emulator.add_service("job", command=crash)
+    arguments = ["watch", "web", "job", "--refresh", "0.2"]
+    with cli.terminal(*arguments, NO_COLOR="1", columns=100) as terminal:
+        await terminal.until("web | the first")
+        emulator.deploy(1)
+        await terminal.until("-- web: deployment 1002 replaces deployment 1001")
+        emulator.deploy(2)
+        said = await terminal.until("-- job: deployment 1003 has ended: exited with status 3")
+    assert said.index("so long") < said.index("-- job")
+
+
+async def test_a_cursor_goes_on_where_the_watch_stopped(
+    cli: Cli, emulator: Emulator, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        emulator.log(emulator.add_service(name, deployed=True), f"{name} first")
+    arguments = ["watch", "--cursor", str(tmp_path / "fleet.cursor")]
+    shown = []
+    for last in ("first", "second"):
+        with cli.terminal(*arguments, NO_COLOR="1") as terminal:
+            await terminal.until(f"a | a {last}")
+            await terminal.until(f"b | b {last}")
+            terminal.type("\x03")
+            shown.append((await terminal.end()).output)
+        for number, name in ((1, "a"), (2, "b")):
+            emulator.log(number, f"{name} second")
+    assert "first" not in shown[1]
+
+
+async def test_no_wait_fails_where_no_service_runs(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("watch", "--no-wait")
+    assert (ended.status, ended.output) == (1, "")
+    assert ended.errors == "aioservices: no running service is there\n"

@@ -101,6 +101,12 @@ def logs(
             target = await connection.reach(services, lambda view: find_one(view, service))
             deployment = await _previous(services, target.id) if previous else deployment_id
             resume = place.load() if place else None
+            if resume and (resume.service_id, resume.deployment_id) != (target.id, deployment):
+                raise CommandError(
+                    f"{cursor_path} is the cursor of {resume.whose}: "
+                    "give another --cursor for this log",
+                    status=MISUSED,
+                )
             if target.current_deployment is None and deployment is None:
                 waiting = ": waiting for its first line" * follow
                 note(f"service {target.id} has no log, it was never deployed{waiting}")
@@ -193,20 +199,17 @@ class _Log:
     def _tail(
         self, resume: LogCursor | None, start_at: dt.datetime | None, *, follow: bool
     ) -> LogTail:
-        try:
-            return self.services.tail_logs(
-                self.service_id,
-                self.deployment_id,
-                start_at=start_at,
-                end_at=self.until,
-                resume=resume,
-                follow=follow,
-                # Who follows a log waits for the end of any outage; who wants to see it does not.
-                max_outage=None if follow else _PATIENCE,
-                on_event=self.on_event,
-            )
-        except ValueError as exc:  # the cursor is that of another log
-            raise CommandError(f"--cursor: {exc}", status=MISUSED) from None
+        return self.services.tail_logs(
+            self.service_id,
+            self.deployment_id,
+            start_at=start_at,
+            end_at=self.until,
+            resume=resume,
+            follow=follow,
+            # Who follows a log waits for the end of any outage; who wants to see it does not.
+            max_outage=None if follow else _PATIENCE,
+            on_event=self.on_event,
+        )
 
     async def _batches(self, tail: LogTail) -> AsyncIterator[list[TailedEntry]]:
         async for batch in tail.batches():
