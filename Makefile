@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all lint types format bench dist clean
+.PHONY: help demo test test-slow test-all lint types format bench docs dist clean
 
 help:
 	@echo "make demo       start a small fleet on this machine, deploy it and follow its logs"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint       check style and types"
 	@echo "make bench      measure against the official client and hand-written loops"
 	@echo "make format     format the code"
+	@echo "make docs       build the documentation in site/"
 	@echo "make dist       build the wheel and the source distribution, and check them"
 	@echo "make clean      remove everything that make created"
 
@@ -38,7 +39,7 @@ demo: $(VENV)/.run
 	@$(BIN)/aioservices demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 4 -m 'not slow'
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup -m 'not slow'
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 2 -m slow
@@ -61,11 +62,16 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
+# The theme advertises its successor at each run.
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is in site/index.html"
+
 dist: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build --quiet
 	$(BIN)/twine check --strict dist/*
 
 clean:
-	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .nox site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -38,7 +38,17 @@ def tests(session: nox.Session) -> None:
     if quick and session.python == f"{sys.version_info.major}.{sys.version_info.minor}":
         session.skip("`make test` runs on this one")
     session.install("--quiet", "--editable", ".[cli]", *REQUIREMENTS)
-    pytest = ["python", "-m", "pytest", "--numprocesses", "4", "-m", "not slow"]
+    pytest = [
+        "python",
+        "-m",
+        "pytest",
+        "--numprocesses",
+        "4",
+        "--dist",
+        "loadgroup",
+        "-m",
+        "not slow",
+    ]
     if quick:
         session.run(*pytest, "--quiet", *QUICK, env={"HYPOTHESIS_PROFILE": "quick"})
     else:

@@ -14,6 +14,7 @@ import pytest
 
 from aioservices import __version__
 
+pytestmark = pytest.mark.xdist_group("distribution")
 ROOT = Path(__file__).parent.parent
 NAME = f"aioservices_civis-{__version__}"
 

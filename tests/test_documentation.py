@@ -1,9 +1,12 @@
-"""Every example that users read is run as it stands."""
+"""Everything that users read runs as it stands."""
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 import textwrap
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,12 @@ import aioservices
 from aioservices import Services
 from aioservices.api.endpoints import Endpoints
 from aioservices.emulator import Emulator
+from tests.pages import PAGES, ROOT, Reader, blocks, is_endless
+from tests.servers.waiting import PATIENCE
 
-ROOT = Path(__file__).parent.parent
-# What never ends by itself may run for so long; everything else must have ended by then.
+# A docstring's example that never ends by itself may run for so long.
 SHORT = 1.0
-LONG = 30.0
+NAMED = ("dashboard", "web-shop", "web-search", "batch-1", "batch-2")
 
 
 def docstring_examples() -> list[Any]:
@@ -32,30 +36,22 @@ def docstring_examples() -> list[Any]:
     return found
 
 
-def page_examples() -> list[Any]:
-    block = re.compile(r"```python\n(.*?)```", re.DOTALL)
-    return [
-        pytest.param(code, id=f"{page.name}-{number}")
-        for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-        for number, code in enumerate(block.findall(page.read_text()), 1)
-    ]
-
-
 @pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    async with Emulator(services=45, deployed=True, pending_for=0.01) as emulator:
+async def emulator(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
+    """The platform of the pages: 45 services that write lines, and some with names of their own."""
+    async with Emulator(services=45, deployed=True, pending_for=0.01, log_interval=0.5) as emulator:
+        for name in NAMED:
+            emulator.log(emulator.add_service(name, deployed=True), "a line")
+        emulator.add_service("spare")  # which is idle
         emulator.log(42, "a line")
+        monkeypatch.setenv("CIVIS_API_KEY", emulator.api_key)
+        monkeypatch.setenv("CIVIS_API_ENDPOINT", emulator.url)
         yield emulator
 
 
 @pytest.fixture
-async def names(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> AsyncIterator[dict[str, Any]]:
-    """What the examples take for granted."""
-    monkeypatch.setenv("CIVIS_API_KEY", emulator.api_key)
-    monkeypatch.setenv("CIVIS_API_ENDPOINT", emulator.url)
-    monkeypatch.chdir(tmp_path)
+async def names(emulator: Emulator) -> AsyncIterator[dict[str, Any]]:
+    """What the examples of docstrings take for granted."""
     async with Services() as services:
         service = await services.get(42)
         assert service.current_deployment is not None
@@ -63,14 +59,6 @@ async def names(
         await services.put_projects(42, 1)
         await services.put_shares_users(42, [2], "read")
         await services.put_shares_groups(42, [1], "read")
-        cursor = tmp_path / "cursor.json"
-        async with services.tail_logs(42) as tail:
-            await anext(tail)
-            cursor.write_text(tail.cursor.to_json())
-
-        async def store(entry: object) -> None:
-            assert entry
-
         yield {
             **{name: getattr(aioservices, name) for name in aioservices.__all__},
             "services": services,
@@ -81,42 +69,60 @@ async def names(
             "project_id": 1,
             "token_id": token.id,
             "keep": str,
-            "store": store,
-            "path": cursor,
         }
-
-
-async def run(code: str, names: dict[str, Any]) -> None:
-    endless = "tail_logs" in code or "watch_logs" in code
-    finished = False
-    with anyio.move_on_after(SHORT if endless else LONG):
-        await execute(code, names)
-        finished = True
-    assert finished or endless
-
-
-async def execute(code: str, names: dict[str, Any]) -> None:
-    if "asyncio.run(main())" in code:
-        program = compile(code.replace("asyncio.run(main())", ""), "<example>", "exec")
-        exec(program, names)
-        main: Coroutine[Any, Any, None] = names["main"]()
-    else:
-        exec(f"async def example():\n{textwrap.indent(code, '    ')}", names)
-        main = names["example"]()
-    await main
 
 
 @pytest.mark.parametrize("code", docstring_examples())
 async def test_the_example_of_a_docstring_runs(code: str, names: dict[str, Any]) -> None:
-    await run(code, names)
-
-
-@pytest.mark.parametrize("code", page_examples())
-async def test_the_example_of_a_page_runs(code: str, names: dict[str, Any]) -> None:
-    await run(code, names)
+    endless = is_endless(code)
+    finished = False
+    with anyio.move_on_after(SHORT if endless else PATIENCE):
+        exec(f"async def example():\n{textwrap.indent(code, '    ')}", names)
+        await names["example"]()
+        finished = True
+    assert finished or endless
 
 
 def test_every_endpoint_has_an_example() -> None:
     endpoints = set(vars(Endpoints))
     shown = {example.id for example in docstring_examples()}
     assert {name for name in endpoints if not name.startswith("_")} <= shown
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page)], ids=lambda page: str(page.relative_to(ROOT))
+)
+async def test_every_code_block_of_a_page_runs(
+    page: Path, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    reader = Reader(tmp_path, dict(os.environ), emulator)
+    commands = "\n".join(block.text for block in blocks(page) if block.language == "console")
+    for block in blocks(page):
+        try:
+            await reader.read(block)
+        except Exception as error:
+            raise AssertionError(f"{block.place} does not run: {error}") from error
+        if block.title and block.language == "python":
+            assert block.title in commands or block.title.startswith("test_"), (
+                f"{block.place}: no command runs {block.title}"
+            )
+
+
+def test_every_program_of_a_page_has_right_types(tmp_path: Path) -> None:
+    for page in PAGES:
+        for block in blocks(page):
+            # In a notebook `await` may stand alone, which type checkers do not know.
+            if block.language == "python" and not re.search(
+                r"^await |= await ", block.text, re.MULTILINE
+            ):
+                name = block.title or re.sub(r"\W+", "_", block.place) + ".py"
+                (tmp_path / name).write_text(block.text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--no-error-summary", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == ""

@@ -1,0 +1,85 @@
+"""What the pages take from the package itself, so that it is written once."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from aioservices.api.endpoints import Endpoints
+
+ROOT = Path(__file__).parent.parent
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the changelog, which lies beside the pages."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    files.append(File.generated(config, "changelog.md", content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Put the table of endpoints, and the public names of modules, where a page asks for them."""
+    if "<!-- endpoints -->" in markdown:
+        markdown = markdown.replace("<!-- endpoints -->", endpoint_table())
+    return re.sub(r"<!-- names of (.+?) -->", lambda found: directives(found[1].split()), markdown)
+
+
+def directives(modules: list[str]) -> str:
+    """Ask for the reference of each public name that comes from one of some modules."""
+    return "\n".join(
+        f"::: {package}.{name}\n"
+        for package in ("aioservices", "aioservices.stores", "aioservices.emulator")
+        for module, name in public_names(package)
+        if any(f"{module}.".startswith(f"{each}.") for each in modules)
+    )
+
+
+def public_names(package: str) -> Iterator[tuple[str, str]]:
+    """Give the public names of a package with the modules that they come from, in their order."""
+    folder = ROOT / package.replace(".", "/")
+    source = folder / ("_public.py" if (folder / "_public.py").exists() else "__init__.py")
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("_"):
+            module = f"{package}.{node.module}" if node.level else node.module or ""
+            if module.startswith("aioservices."):
+                yield from ((module, alias.name) for alias in node.names)
+
+
+def endpoint_table() -> str:
+    """Describe each endpoint in a row: method, path, parameters, result."""
+    rows = ["| method of `Services` | request | parameters | result |", "|---|---|---|---|"]
+    for name, method in vars(Endpoints).items():
+        if name.startswith("_"):
+            continue
+        request = re.search(r"``([A-Z]+ [^`]+)``", inspect.getdoc(method) or "")
+        if request is None:
+            raise ValueError(f"the docstring of {name} names no endpoint")
+        signature = inspect.signature(method)
+        parameters = list(signature.parameters.values())[1:]
+        shown = [_parameter(each) for each in parameters]
+        if sum(each.kind is each.KEYWORD_ONLY for each in parameters) > 10:
+            shown = [_parameter(each) for each in parameters if each.kind is not each.KEYWORD_ONLY]
+            shown.append("[attributes of a service](models.md#attributes)")
+        verb, path = request[1].split(" ", 1)
+        rows.append(
+            f"| [`{name}`][aioservices.Services.{name}] | {verb} `{path}` "
+            f"| {', '.join(shown)} | {_result(signature.return_annotation)} |"
+        )
+    return "\n".join(rows)
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    return f"`{parameter.name}`" if parameter.default is parameter.empty else f"*{parameter.name}*"
+
+
+def _result(annotation: object) -> str:
+    text = str(annotation).replace("builtins.", "")
+    name = re.sub(r"^(?:list|Paginator)\[(\w+)\]$", r"\1", text)
+    if name == "None":
+        return "None"
+    before = {"list": "list of ", "Paginator": "pages of "}.get(text.split("[")[0], "")
+    return f"{before}[`{name}`][aioservices.{name}]"

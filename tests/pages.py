@@ -1,0 +1,178 @@
+"""The code blocks of the documentation, and how they are run.
+
+A page is read from top to bottom, by one reader in one folder: what a block with a title says is
+saved there under that name, and a later command may run it. Python blocks are whole programs.
+"""
+
+import ast
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from types import CodeType
+
+import anyio
+
+from aioservices.emulator import Emulator
+from tests.servers.waiting import PATIENCE, until
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_FENCE = re.compile(r"^( *)```(\S*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+# Commands of other programs, which are not ours to test.
+_OTHERS = ("cat", "cd", "docker", "eval", "export", "git", "make", "pip", "source", "sudo")
+# What goes on until somebody ends it.
+_ENDLESS = re.compile(r"logs .*-f\b|aioservices watch|emulator|collect |demo")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A code block: its language, its title if it has one, and its text."""
+
+    page: Path
+    line: int
+    language: str
+    title: str | None
+    text: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.page.relative_to(ROOT)}, line {self.line}"
+
+
+def blocks(page: Path) -> list[Block]:
+    """Give the code blocks of a page."""
+    source = page.read_text(encoding="utf-8")
+    found = []
+    for match in _FENCE.finditer(source):
+        indent, language, info, text = match.groups()
+        title = re.search(r'title="([^"]+)"', info)
+        text = re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)
+        line = source.count("\n", 0, match.start()) + 1
+        found.append(Block(page, line, language, title and title[1], text))
+    return found
+
+
+def program(text: str, name: str) -> CodeType:
+    """Compile a program; in a notebook `await` may stand outside of functions."""
+    code: CodeType = compile(text, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return code
+
+
+def is_endless(text: str) -> bool:
+    """Whether a program follows a log, and so goes on for ever."""
+    follows = "tail_logs(" in text or "watch_logs(" in text or ".collect(" in text
+    return follows and "follow=False" not in text and "    break" not in text
+
+
+class Reader:
+    """Runs what a page shows, in a folder of its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Where its files are, which is the working directory.
+    environment : dict of str to str
+        The variables that its programs see.
+    emulator : Emulator
+        The API that they call.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str], emulator: Emulator) -> None:
+        self.folder = folder
+        self.emulator = emulator
+        # The interpreter's own programs are found first, as in an active virtual environment.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        self.environment = environment | {"PATH": path, "PYTHONPATH": str(ROOT)}
+
+    async def read(self, block: Block) -> None:
+        """Do what a block says."""
+        assert block.text.strip()
+        if block.title:
+            (self.folder / block.title).write_text(block.text, encoding="utf-8")
+        match block.language:
+            case "python" if block.title:
+                program(block.text, block.place)  # a command runs it
+            case "python":
+                await self.run(block)
+            case "console":
+                for command in re.findall(r"^\$ ((?:.*\\\n)*.*)$", block.text, re.MULTILINE):
+                    await self.command(command)
+            case "json":
+                json.loads(block.text)
+            case "toml":
+                tomllib.loads(block.text)
+            case "yaml" | "text" | "ini" | "dockerfile":
+                pass
+            case _:
+                raise AssertionError(f"a block in no known language: {block.language!r}")
+
+    async def run(self, block: Block) -> None:
+        """Run a program to its end, or if it has none, until it prints what it read in a log."""
+        output = StringIO()
+        before = self._log_requests()
+        with redirect_stdout(output):
+            task = asyncio.create_task(_execute(block))
+            if is_endless(block.text):
+                await until(lambda: self._log_requests() > before or task.done())
+                printed = len(output.getvalue())
+                await until(lambda: len(output.getvalue()) > printed or task.done())
+                task.cancel()
+            with anyio.fail_after(PATIENCE):
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+    def _log_requests(self) -> int:
+        return sum(each.path.endswith("/logs") for each in self.emulator.requests)
+
+    async def command(self, line: str) -> None:
+        """Run a command to its end, or if it has none, until it has printed something."""
+        line = re.sub(r"--port \d+", "--port 0", line)
+        line = re.sub(r" +# .*", "", line)
+        if line.split()[0] in _OTHERS or re.match(r"\.venv/bin/pip|python3 -m venv|_AIO", line):
+            return
+        process = await asyncio.create_subprocess_exec(
+            *("/bin/bash", "-c", f"exec {line}" if " | " not in line else line),
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        try:
+            with anyio.fail_after(PATIENCE):
+                if _ENDLESS.search(line) and "--help" not in line:
+                    output = await process.stdout.readline()
+                    os.killpg(process.pid, signal.SIGINT)
+                else:
+                    output = b""
+                output += await process.stdout.read()
+                status = await process.wait()
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        text = output.decode(errors="replace")
+        assert status in {0, 128 + signal.SIGINT}, f"{line}: {status}\n{text}"
+        assert "Traceback" not in text, text
+
+
+async def _execute(block: Block) -> None:
+    text = block.text.replace("asyncio.run(main())", "await main()")
+    if "asyncio.run" in text:  # it starts event loops of its own
+        code = compile(text, block.place, "exec")
+        await anyio.to_thread.run_sync(exec, code, {"__name__": "__main__"})
+        return
+    running = eval(program(text, block.place), {"__name__": "__main__"})
+    if running is not None:  # it awaits something
+        await running

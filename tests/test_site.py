@@ -1,0 +1,75 @@
+"""The documentation as people see it: built, and opened in a browser."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+import aioservices
+import aioservices.emulator
+import aioservices.stores
+from tests.pages import ROOT
+from tests.servers.browser import OpenPage
+
+PAGES = ["index.html", "concepts/tail.html", "reference/endpoints.html", "how-to/upgrade.html"]
+PAGES += ["reference/services.html"]
+# Each process of a run that is shared out would build the site for itself.
+pytestmark = pytest.mark.xdist_group("site")
+PACKAGES = [aioservices, aioservices.emulator, aioservices.stores]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the site; a warning, as of a link that leads nowhere, is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+async def address(site: Path) -> AsyncIterator[str]:
+    """Serve the site."""
+    app = web.Application()
+    app.router.add_static("/", site)
+    async with TestServer(app, host="127.0.0.1") as server:
+        yield str(server.make_url("/"))
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+async def test_a_page_fits_its_window_and_asks_no_other_machine(
+    address: str, open_page: OpenPage, width: int, dark: bool
+) -> None:
+    page = await open_page(address + PAGES[0], width=width, dark=dark)
+    for name in PAGES:
+        await page.goto(address + name)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
+        scheme = await page.evaluate("document.body.dataset.mdColorScheme")
+        assert scheme == ("slate" if dark else "default")
+
+
+async def test_the_search_finds_a_call(address: str, open_page: OpenPage) -> None:
+    page = await open_page(address + "index.html")
+    await page.get_by_role("textbox", name="Search").fill("deploy_many")
+    await page.locator(".md-search-result__link", has_text="deploy_many").first.wait_for()
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_the_reference_has_every_public_name(site: Path, package: object) -> None:
+    text = "".join(page.read_text("utf-8") for page in (site / "reference").glob("*.html"))
+    prefix = getattr(package, "__name__", "")
+    names = [each for each in getattr(package, "__all__", []) if not each.startswith("_")]
+    assert names
+    assert [each for each in names if f'id="{prefix}.{each}"' not in text] == []
+
+
+def test_the_reference_has_each_of_the_26_endpoints(site: Path) -> None:
+    text = (site / "reference" / "endpoints.html").read_text("utf-8")
+    assert text.count("/services") >= 26
+    assert text.count('href="services.html#aioservices.Services.') == 27  # and `request`
