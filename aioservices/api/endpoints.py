@@ -92,6 +92,9 @@ class Endpoints:
 
         ``GET /services``
 
+        Iterating gives every service once, also where the loop changes the listing, as by deploying
+        what is listed as idle. See :class:`Paginator`.
+
         Parameters
         ----------
         hidden : bool, optional
@@ -997,7 +1000,7 @@ class Endpoints:
             response = await self._transport.send("GET", path, params=params, options=self._options)
             return read_page(response, item)
 
-        return Paginator(one, fetch, key=key, first=page_num or 1)
+        return Paginator(one, fetch, key=key, first=page_num or 1, size=size)
 
 
 def _deployment(service_id: int, deployment_id: int, service_name: str = "service_id") -> str:

@@ -1,4 +1,21 @@
-"""Listings: one page when awaited, everything when iterated."""
+"""Listings: one page when awaited, everything when iterated.
+
+Theory of operation
+-------------------
+A page is a slice of the listing as it is when the page is asked for. When an item leaves the
+listing meanwhile, all that follow move forward, and some move from a page that is still to be read
+to one that was read already: ``async for s in services.list(status="idle")`` with a deploy in its
+body, which takes each service out of the listing, would miss many. So a pass over the pages is not
+the end. The server tells with each page how many items there are. As long as fewer have been seen
+than the largest such number, and the last pass has brought anything new, the pages are read again
+from the first. What was seen before is not given again.
+
+Example: 230 items on pages of 50, and each that is given leaves the listing. Page 1 holds 50, then
+page 2 of the 180 that are left misses the 50 that are on page 1 now, and so on. The next pass finds
+these. A server that does not tell how many there are is read in one pass.
+
+As soon as the number of pages is known, all of them are fetched at once.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +25,20 @@ from typing import Generic, TypeVar
 
 import anyio
 import msgspec
+from multidict import istr
 
 from aioservices.errors import MalformedEntryWarning, ServicesError
-from aioservices.http.response import RawResponse, decode_lenient, warn_malformed
+from aioservices.http.response import RawResponse, decode_lenient, parse_count, warn_malformed
 
 __all__ = ["Page", "PagePlan", "Paginator", "read_page", "total_pages"]
 
 T = TypeVar("T")
 
+_TOTAL_PAGES = istr("X-Pagination-Total-Pages")
+_TOTAL_ENTRIES = istr("X-Pagination-Total-Entries")
+
 DEFAULT_PAGE_SIZE = 50  # the server's maximum
-# The most pages that are fetched at once. It is not reached at once: who leaves early
-# should cost little.
-_AHEAD = 8
+_MOST_AT_ONCE = 32  # pages
 # A listing without page counts ends at its first empty page. A server that
 # ignores page_num never sends one.
 _STALE_PAGES = 20
@@ -35,11 +54,14 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
         How many pages there are, if the server tells.
     malformed : sequence of MalformedEntryWarning
         Entries that the page holds besides, and that could not be decoded.
+    total_entries : int or None
+        How many items there are on all pages, if the server tells.
     """
 
     items: list[T]
     total_pages: int | None = None
     malformed: Sequence[MalformedEntryWarning] = ()
+    total_entries: int | None = None
 
 
 def read_page(response: RawResponse, type_: type[T]) -> Page[T]:
@@ -57,15 +79,13 @@ def read_page(response: RawResponse, type_: type[T]) -> Page[T]:
         If the body is not a JSON array.
     """
     items, malformed = decode_lenient(response, type_)
-    return Page(items, total_pages(response.headers), malformed)
+    headers = response.headers
+    return Page(items, total_pages(headers), malformed, parse_count(headers.get(_TOTAL_ENTRIES)))
 
 
 def total_pages(headers: Mapping[str, str]) -> int | None:
     """Read how many pages a listing has from the headers of one of them."""
-    try:
-        return int(headers["X-Pagination-Total-Pages"])
-    except (KeyError, ValueError):
-        return None
+    return parse_count(headers.get(_TOTAL_PAGES))
 
 
 class PagePlan:
@@ -77,28 +97,37 @@ class PagePlan:
     ----------
     first : int
         The number of the first page.
+    size : int
+        How many items a page holds.
     """
 
-    def __init__(self, first: int = 1) -> None:
-        self._next = first
+    def __init__(self, first: int = 1, size: int = DEFAULT_PAGE_SIZE) -> None:
+        self._first = self._next = first
+        self._skipped = (first - 1) * size  # items that are not wanted
         self._end: int | None = None  # number of the last page, if known
-        self._admitted = 0
-        self._stale = 0
+        self._total: int | None = None  # the largest number of items that was told
         self._seen: set[Hashable] = set()
-        self._over = False
+        self._is_over = False
+        self._is_repeated = False  # whether this is not the first pass
+        self._pass_is_over = False
+        self._new_in_pass = 0
+        self._malformed_in_pass = 0
+        self._stale = 0
 
     def next_batch(self) -> range:
         """The numbers of the pages to fetch at once; empty when the listing is at its end."""
-        if self._over:
+        if self._pass_is_over and not self._is_over:
+            self._begin_pass_or_end()
+        if self._is_over:
             return range(0)
         size = 1
-        if self._end is not None:  # so one page at least was admitted
-            size = min(4 * self._admitted, _AHEAD, self._end - self._next + 1)
+        if self._end is not None:
+            size = max(1, min(_MOST_AT_ONCE, self._end - self._next + 1))
         return range(self._next, self._next + size)
 
     def end(self) -> None:
         """Fetch nothing more."""
-        self._over = True
+        self._is_over = True
 
     def admit(self, number: int, page: Page[T], key: Callable[[T], Hashable]) -> list[T]:
         """Take in a page.
@@ -121,38 +150,60 @@ class PagePlan:
         ServicesError
             If the server repeats itself without end.
         """
-        if self._over:
+        if self._is_over:
             return []
         self._next = number + 1
-        self._admitted += 1
         if page.total_pages is not None:
             self._end = page.total_pages
+        if page.total_entries is not None:
+            self._total = max(self._total or 0, page.total_entries)
         is_empty = not page.items and not page.malformed
         if is_empty or (self._end is not None and number >= self._end):
-            self._over = True
+            self._pass_is_over = True
+        self._malformed_in_pass += len(page.malformed)
         new: list[T] = []
         for item in page.items:
             identity = key(item)
             if identity not in self._seen:
                 self._seen.add(identity)
                 new.append(item)
+        self._new_in_pass += len(new)
         self._stale = 0 if new else self._stale + 1
-        if self._stale > _STALE_PAGES and not self._over:
-            raise ServicesError(
-                f"the listing repeats itself: {self._stale} pages up to page {number} hold nothing "
-                "new; the server seems to ignore page_num"
-            )
+        if self._stale > _STALE_PAGES and not self._pass_is_over:
+            self._stop_repetition(number)
         return new
+
+    def _begin_pass_or_end(self) -> None:
+        known = len(self._seen) + self._malformed_in_pass + self._skipped
+        if not self._new_in_pass or self._total is None or known >= self._total:
+            self._is_over = True
+            return
+        self._next = self._first
+        self._is_repeated = True
+        self._pass_is_over = False
+        self._new_in_pass = self._malformed_in_pass = self._stale = 0
+
+    def _stop_repetition(self, number: int) -> None:
+        """End a pass that has brought nothing new for many pages."""
+        if self._is_repeated:
+            # Most of what a repeated pass reads is known. It ends with its last page, if known.
+            self._pass_is_over = self._end is None
+            return
+        raise ServicesError(
+            f"the listing repeats itself: {self._stale} pages up to page {number} hold nothing "
+            "new; the server seems to ignore page_num"
+        )
 
 
 class Paginator(Generic[T]):
     """A listing that was asked for.
 
     ``await`` it for one page as a list; iterate it with ``async for`` for every
-    item of every page. Iterating, pages are fetched as they are needed, several
-    at once as soon as their number is known, and an item that moves to a later
-    page meanwhile is not given twice. An error is raised where its page would
-    have begun. Each iteration starts anew.
+    item of every page. Iterating, pages are fetched as they are needed, all at
+    once as soon as their number is known. An item that moves to another page
+    meanwhile is given once: where fewer items were seen than the server told,
+    the pages are read again until nothing new comes. An error is raised where
+    its page would have begun. Each iteration starts from the beginning.
 
     Parameters
     ----------
@@ -164,6 +215,8 @@ class Paginator(Generic[T]):
         What makes an item the same one on another page.
     first : int
         The number of the page with which iterating starts.
+    size : int
+        How many items a page holds when iterating.
     """
 
     def __init__(
@@ -173,7 +226,9 @@ class Paginator(Generic[T]):
         *,
         key: Callable[[T], Hashable],
         first: int = 1,
+        size: int = DEFAULT_PAGE_SIZE,
     ) -> None:
+        self._size = size
         self._one = one
         self._fetch = fetch
         self._key = key
@@ -183,7 +238,7 @@ class Paginator(Generic[T]):
         return self._await().__await__()
 
     def __aiter__(self) -> PageIterator[T]:
-        return PageIterator(self._fetch, PagePlan(self._first), self._key)
+        return PageIterator(self._fetch, PagePlan(self._first, self._size), self._key)
 
     async def _await(self) -> list[T]:
         return await self._one()

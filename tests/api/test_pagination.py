@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 
 from aioservices.api.pagination import Page, PagePlan, total_pages
 from aioservices.client import Services
-from aioservices.errors import NotFoundError, ResponseDecodeError, ServicesError
+from aioservices.emulator import Emulator
+from aioservices.errors import (
+    MalformedEntryWarning,
+    NotFoundError,
+    ResponseDecodeError,
+    ServicesError,
+)
 from aioservices.http.retry import RetryPolicy
 from tests.servers.hostile import Behaviour, HostileServer, Request, Writer, answer, hostile
 
-AHEAD = 8
+AHEAD = 32
 
 
 class Listing:
@@ -32,7 +38,9 @@ class Listing:
         self.asked.append(number)
         total = -(-len(self.items) // self.size)
         items = self.items[(number - 1) * self.size : number * self.size]
-        return Page(items, total if self.counted else None)
+        if not self.counted:
+            return Page(items)
+        return Page(items, total, total_entries=len(self.items))
 
 
 def batches(plan: PagePlan) -> Iterator[range]:
@@ -117,9 +125,49 @@ def test_page_counts_that_lie_or_change_cost_no_more_than_they_promise(
 def test_a_page_count_that_falls_ends_the_reading_there() -> None:
     plan = PagePlan()
     plan.admit(1, Page([1], 10), lambda item: item)
-    assert plan.next_batch() == range(2, 6)
+    assert plan.next_batch() == range(2, 11)
     assert plan.admit(2, Page([2], 2), lambda item: item) == [2]
-    assert plan.admit(3, Page([3], 2), lambda item: item) == []
+    assert plan.admit(3, Page([3], 2), lambda item: item) == [3]  # it was fetched anyway
+    assert not plan.next_batch()
+
+
+@given(
+    st.integers(0, 120),
+    st.integers(1, 20),
+    st.integers(1, 3),
+    st.lists(st.booleans(), min_size=120, max_size=120),
+)
+def test_items_that_leave_the_listing_when_they_are_given_hide_none_of_the_others(
+    count: int, size: int, first: int, leaves: list[bool]
+) -> None:
+    """The loop takes some items out, each as soon as it is given."""
+    listing = Listing(list(range(count)), size, counted=True)
+    plan, given_items = PagePlan(first, size), list[int]()
+    for numbers in batches(plan):
+        for number, page in [(number, listing.page(number)) for number in numbers]:
+            for item in plan.admit(number, page, lambda item: item):
+                given_items.append(item)
+                if leaves[item]:
+                    listing.items.remove(item)
+    assert len(given_items) == len(set(given_items))
+    if first == 1:
+        assert sorted(given_items) == list(range(count))
+
+
+def test_a_total_that_is_never_reached_costs_one_more_pass() -> None:
+    plan = PagePlan()
+    asked: list[int] = []
+    for numbers in batches(plan):
+        for number in numbers:
+            asked.append(number)
+            plan.admit(number, Page([number], 3, total_entries=1000), lambda item: item)
+    assert asked == [1, 2, 3, 1, 2, 3]
+
+
+def test_a_malformed_entry_is_not_missed() -> None:
+    plan = PagePlan()
+    odd = MalformedEntryWarning("GET", "services", 2, "name", "wrong")
+    plan.admit(1, Page([1], 1, [odd], total_entries=2), lambda item: item)
     assert not plan.next_batch()
 
 
@@ -232,6 +280,20 @@ async def test_pages_are_fetched_at_once_when_their_number_is_known() -> None:
     async with hostile(serve) as server, session(server) as services:
         with anyio.fail_after(30):
             assert [service.id async for service in services.list()] == [1, 2, 3, 4, 5]
+
+
+async def test_a_loop_that_changes_the_listing_gets_every_service() -> None:
+    async with (
+        Emulator(services=0) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        ids = {emulator.add_service(f"service {number}") for number in range(230)}
+        deployed = set[int]()
+        async for service in services.list(status="idle"):
+            await services.post_deployments(service.id)
+            assert service.id not in deployed
+            deployed.add(service.id)
+        assert deployed == ids
 
 
 async def test_an_error_is_raised_where_its_page_would_have_begun() -> None:
