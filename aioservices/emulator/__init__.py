@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from aioservices.emulator.logs import LogBehaviour
     from aioservices.emulator.server import RecordedRequest
+    from aioservices.emulator.state_file import StateFileError
 
 __all__ = [
     "Cut",
@@ -35,14 +36,20 @@ __all__ = [
     "Reset",
     "Respond",
     "Stall",
+    "StateFileError",
 ]
 
-_MODULES = {"Emulator": "emulator", "LogBehaviour": "logs", "RecordedRequest": "server"}
+_MODULES = {
+    "Emulator": "emulator",
+    "LogBehaviour": "logs",
+    "RecordedRequest": "server",
+    "StateFileError": "state_file",
+}
 
 
 def __getattr__(name: str) -> object:
-    # The pytest plugin lies in this package and is loaded by every run of pytest: whatever
-    # costs time is imported when it is first asked for.
+    # The pytest plugin is in this package and is loaded by every run of pytest: whatever costs
+    # time is imported when it is first used.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from aioservices.emulator.emulator import UNLIMITED
-from aioservices.emulator.serve import parse_program, serve
+from aioservices.emulator.serve import ServeError, parse_program, serve
 
 
 class _Parser(ArgumentParser):
@@ -41,15 +41,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m aioservices.e
             latency=options.latency / 1000,
             state_file=options.state,
         )
-    except ValueError as error:
+    except ServeError as error:
         print(error, file=sys.stderr)
-        return 1
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.filename is None:
-            print(f"Cannot listen on port {options.port}: {reason}", file=sys.stderr)
-        else:
-            print(f"Cannot keep the state in {options.state}: {reason}", file=sys.stderr)
         return 1
     return 0
 

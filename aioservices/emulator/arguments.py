@@ -3,9 +3,12 @@
 from types import UnionType
 from typing import TypeVar, cast, get_args
 
-__all__ = ["check_choice", "check_kind", "check_text"]
+__all__ = ["check_choice", "check_kind", "check_seconds", "check_text"]
 
 _Value = TypeVar("_Value")
+
+# Longer than anybody waits, and short enough for the end to be an instant.
+_CENTURIES = 1e10
 
 
 def check_kind(value: _Value, kind: type | UnionType, name: str) -> _Value:
@@ -35,3 +38,9 @@ def check_choice(value: object, choices: object, name: str) -> None:
     if value not in values:
         listed = ", ".join(map(repr, values))
         raise ValueError(f"{name} must be one of {listed}, not {value!r}")
+
+
+def check_seconds(seconds: float | None, name: str) -> None:
+    """Refuse a duration that is negative or not finite; None is let through."""
+    if seconds is not None and not 0 <= check_kind(seconds, int | float, name) < _CENTURIES:
+        raise ValueError(f"{name} must be 0 or more, not {seconds}")

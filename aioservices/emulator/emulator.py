@@ -1,7 +1,6 @@
 """The emulator as a Python object."""
 
 import asyncio
-import logging
 import os
 import time
 from collections import Counter, deque
@@ -21,7 +20,7 @@ import msgspec
 from aiohttp import web
 
 from aioservices.emulator import instants
-from aioservices.emulator.arguments import check_choice, check_kind, check_text
+from aioservices.emulator.arguments import check_choice, check_kind, check_seconds, check_text
 from aioservices.emulator.deployments import Deployment, Lifecycle
 from aioservices.emulator.faults import Effect, Fault, Faults
 from aioservices.emulator.limits import FixedWindow, SlidingWindow
@@ -32,18 +31,12 @@ from aioservices.emulator.routes import Api
 from aioservices.emulator.schemas import NewAttributes, Source, Stream
 from aioservices.emulator.server import App, RecordedRequest
 from aioservices.emulator.state import APIError, Program, Service, State
-from aioservices.emulator.state_file import StateFile, dump
+from aioservices.emulator.state_file import StateFile, StateKeeper, dump
 
 __all__ = ["UNLIMITED", "Emulator"]
 
 _Shares = Literal["array", "object"]
 _Credentials = Literal["ids", "objects"]
-
-log = logging.getLogger(__name__)
-
-# Seconds between the writings of the state file: after a change, and without one.
-_SAVE_INTERVAL = 1.0
-_LINES_INTERVAL = 30.0
 
 UNLIMITED = 1_000_000
 """More requests in a window than tests and benchmarks make."""
@@ -108,10 +101,11 @@ class Emulator:
 
     Raises
     ------
-    ValueError
-        An argument has a value that is not possible, or the state file cannot be understood.
-    OSError
-        The state file cannot be read.
+    TypeError, ValueError
+        An argument has a type or a value that is not possible.
+    StateFileError
+        The state file cannot be read or understood. On entering: another emulator uses it;
+        on leaving: it cannot be written.
 
     Examples
     --------
@@ -148,7 +142,25 @@ class Emulator:
         seed: int = 0,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        check_kind(services, int, "services")
+        for name, number in (("services", services), ("port", port), ("seed", seed)):
+            check_kind(number, int, name)
+        for name, least, number in (
+            ("services", 0, services),
+            ("rate_limit", 1, rate_limit),
+            ("log_retention", 1, log_retention),
+        ):
+            if check_kind(number, int, name) < least:
+                raise ValueError(f"{name} must be {least} or more, not {number}")
+        for name, seconds in (
+            ("rate_window", rate_window),
+            ("latency", latency),
+            ("null_state_for", null_state_for),
+            ("pending_for", pending_for),
+            ("running_for", running_for),
+            ("log_interval", log_interval),
+            ("stop_grace", stop_grace),
+        ):
+            check_seconds(seconds, name)
         check_choice(shares_as, _Shares, "shares_as")
         check_choice(credentials_as, _Credentials, "credentials_as")
         self._clock = clock
@@ -193,9 +205,13 @@ class Emulator:
             latency=latency,
             on_change=self._note_change,
         )
-        self._changed = False
-        self._state_file = None if state_file is None else StateFile(state_file)
-        if self._state_file is None or not self._state_file.load(self._state, clock()):
+        self._keeper: StateKeeper | None = None
+        loaded = False
+        if state_file is not None:
+            file = StateFile(state_file)
+            loaded = file.load(self._state, clock())
+            self._keeper = StateKeeper(file, self._dump)
+        if not loaded:
             for number in range(1, services + 1):
                 self.add_service(f"service-{number}", deployed=deployed)
 
@@ -203,21 +219,23 @@ class Emulator:
         self._runner = web.ServerRunner(
             web.Server(self._app.handle), access_log=None, shutdown_timeout=0.1
         )
-        if self._state_file is not None:
-            self._state_file.lock()
+        keeper = self._keeper
+        if keeper is not None:
+            keeper.file.lock()
         try:
             await self._runner.setup()
             await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=1024).start()
         except BaseException:
             await self._runner.cleanup()
-            self._unlock()
+            if keeper is not None:
+                keeper.file.unlock()
             raise
         self._port = self._runner.addresses[0][1]
         # Tasks of their own, as the fixture of a test is often left by another task than the
         # one that entered it, which a task group does not allow.
         self._tasks = [asyncio.create_task(self._programs.serve(), name="emulator-programs")]
-        if self._state_file is not None:
-            self._tasks.append(asyncio.create_task(self._keep_saving(), name="emulator-state"))
+        if keeper is not None:
+            self._tasks.append(asyncio.create_task(keeper.run(), name="emulator-state"))
         return self
 
     async def __aexit__(
@@ -232,9 +250,11 @@ class Emulator:
             finally:
                 try:
                     await _cancel(self._tasks)
-                    await self._save()
+                    if self._keeper is not None:
+                        await self._keeper.save()
                 finally:
-                    self._unlock()
+                    if self._keeper is not None:
+                        self._keeper.file.unlock()
 
     @property
     def url(self) -> str:
@@ -446,6 +466,7 @@ class Emulator:
         check_choice(stream, Stream, "stream")
         check_choice(source, Source, "source")
         check_kind(at, datetime | int | None, "at")
+        check_seconds(visible_after, "visible_after")
         with self._change() as now:
             written = instants.from_datetime(at) if isinstance(at, datetime) else at
             if written is not None and not -instants.LIMIT < written < instants.LIMIT:
@@ -518,7 +539,7 @@ class Emulator:
     def _change(self) -> Generator[int, None, None]:
         """Hold the lock, give the time, and raise in Python's terms what the API would refuse."""
         with self._lock:
-            self._changed = True
+            self._note_change()
             try:
                 yield self._clock()
             except APIError as error:
@@ -526,26 +547,8 @@ class Emulator:
                 raise (LookupError if missing else ValueError)(error.description) from None
 
     def _note_change(self) -> None:
-        self._changed = True
-
-    async def _keep_saving(self) -> None:
-        """Write the state file after each change, and now and then for the lines of logs."""
-        saved_at = time.monotonic()
-        while True:
-            await asyncio.sleep(_SAVE_INTERVAL)
-            if self._changed or time.monotonic() - saved_at > _LINES_INTERVAL:
-                try:
-                    await self._save()
-                except OSError as error:
-                    log.warning("the state cannot be saved: %s", error)
-                    self._changed = True
-                saved_at = time.monotonic()
-
-    async def _save(self) -> None:
-        file = self._state_file
-        if file is not None:
-            self._changed = False
-            await asyncio.to_thread(lambda: file.save(self._dump()))
+        if self._keeper is not None:
+            self._keeper.note_change()
 
     def _dump(self) -> bytes:
         with self._lock:
@@ -554,10 +557,6 @@ class Emulator:
                 for deployment in service.deployments.values():
                     deployment.write_due_lines(now, self.logs)
             return dump(self._state, now)
-
-    def _unlock(self) -> None:
-        if self._state_file is not None:
-            self._state_file.unlock()
 
     def _deployment(self, service_id: int, deployment_id: int | None, now: int) -> Deployment:
         service = self._state.service(service_id)
@@ -592,7 +591,7 @@ class Emulator:
 
     def _on_state(self, deployment: Deployment, state: str, message: str | None) -> None:
         with self._lock:
-            self._changed = True
+            self._note_change()
             now = self._clock()
             if not deployment.has_ended(now):
                 deployment.move(now, state, message)

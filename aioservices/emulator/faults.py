@@ -1,6 +1,5 @@
 """Faults: what goes wrong on demand, and with which requests."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Self, get_args
 
 import msgspec
 
-from aioservices.emulator.arguments import check_kind, check_text
+from aioservices.emulator.arguments import check_kind, check_seconds, check_text
 
 __all__ = [
     "Cut",
@@ -55,7 +54,7 @@ class Delay:
     seconds: float
 
     def __post_init__(self) -> None:
-        _check_seconds(self.seconds, "seconds")
+        check_seconds(self.seconds, "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class Respond:
             raise ValueError(f"status must be from 200 to 599, not {self.status}")
         check_kind(self.retry_after, int | float | timedelta | None, "retry_after")
         if isinstance(self.retry_after, int | float):
-            _check_seconds(self.retry_after, "retry_after")
+            check_seconds(self.retry_after, "retry_after")
         for name, value in self.headers.items():
             if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
                 raise ValueError(f"headers must hold names and values of HTTP, not {name!r}")
@@ -160,7 +159,7 @@ class Stall:
     acts: bool = False
 
     def __post_init__(self) -> None:
-        _check_seconds(self.seconds, "seconds")
+        check_seconds(self.seconds, "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,11 +344,6 @@ def phrase(status: int) -> str:
     """Give the words that go with an HTTP status."""
     # The standard library of Python 3.13 has other words for 413, 416 and 422.
     return _PHRASES.get(status, "Unknown")
-
-
-def _check_seconds(seconds: float, name: str) -> None:
-    if not 0 <= check_kind(seconds, int | float, name) < math.inf:
-        raise ValueError(f"{name} must be 0 or more, not {seconds}")
 
 
 def _pattern(path: str) -> str:

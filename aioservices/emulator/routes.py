@@ -278,7 +278,7 @@ class Api:
 
     def _service(self, call: Call, service: Service, status: int = 200) -> Reply:
         view = service.view(call.now)
-        if self.credentials_as == "objects":
+        if self.credentials_as == "objects" and view.credentials:
             view = msgspec.structs.replace(
                 view, credentials=[directory.credential(number) for number in view.credentials]
             )

@@ -1,14 +1,22 @@
 """The emulator as a program of its own."""
 
 import asyncio
+import os
 import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import TextIO
 
 from aioservices.emulator.emulator import UNLIMITED, Emulator
+from aioservices.emulator.state_file import StateFileError
 
-__all__ = ["parse_program", "serve"]
+__all__ = ["ServeError", "parse_program", "serve"]
+
+
+class ServeError(Exception):
+    """The emulator cannot be started, or its state cannot be kept; says why."""
 
 
 def parse_program(text: str) -> tuple[str, list[str]]:
@@ -39,7 +47,7 @@ def serve(
     latency: float = 0.0,
     state_file: str | None = None,
 ) -> None:
-    """Run the emulator until SIGINT or SIGTERM.
+    """Run the emulator until SIGINT, SIGTERM or SIGHUP.
 
     Prints one line when it accepts connections. The address of its page goes to standard
     error, and so does a key that it made up.
@@ -64,35 +72,50 @@ def serve(
 
     Raises
     ------
-    OSError
-        The port is in use, or the state file cannot be read or written.
-    ValueError
-        The state file cannot be understood, or another emulator uses it.
+    ServeError
+        The port is in use, the state file cannot be used, or the output cannot be written.
     """
-    emulator = Emulator(
-        services,
-        port=port,
-        api_key=api_key,
-        deployed=True,
-        log_interval=1.0,
-        rate_limit=rate_limit,
-        latency=latency,
-        state_file=state_file,
-    )
-    for name, command in (programs or {}).items():
-        emulator.add_service(name, command=command)
-    asyncio.run(_serve(emulator, tell_key=api_key is None))
+    try:
+        emulator = Emulator(
+            services,
+            port=port,
+            api_key=api_key,
+            deployed=True,
+            log_interval=1.0,
+            rate_limit=rate_limit,
+            latency=latency,
+            state_file=state_file,
+        )
+        for name, command in (programs or {}).items():
+            emulator.add_service(name, command=command)
+        asyncio.run(_serve(emulator, port, tell_key=api_key is None))
+    except StateFileError as error:
+        raise ServeError(str(error)) from error
 
 
-async def _serve(emulator: Emulator, *, tell_key: bool) -> None:
+async def _serve(emulator: Emulator, port: int, *, tell_key: bool) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with emulator:
-        print(f"Emulator listening on {emulator.url}", flush=True)
-        print(f"Its page is at {emulator.page_url}", file=sys.stderr)
+    async with AsyncExitStack() as running:
+        try:
+            await running.enter_async_context(emulator)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ServeError(f"Cannot listen on port {port}: {reason}") from error
+        _tell(f"Emulator listening on {emulator.url}", sys.stdout)
         settings = f"CIVIS_API_ENDPOINT={emulator.url}"
         if tell_key:
             settings += f" CIVIS_API_KEY={emulator.api_key}"
-        print(f"export {settings}", file=sys.stderr, flush=True)
+        _tell(f"Its page is at {emulator.page_url}\nexport {settings}", sys.stderr)
         await stop.wait()
+
+
+def _tell(text: str, stream: TextIO) -> None:
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        # What could not be written must not be tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        reason = error.strerror or str(error)
+        raise ServeError(f"The output cannot be written: {reason}") from error

@@ -9,10 +9,14 @@ A file is replaced as a whole, so that a crash leaves the old or the new one. A 
 keeps a second emulator from the same file.
 """
 
+import asyncio
 import contextlib
+import logging
 import os
 import tempfile
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -25,13 +29,22 @@ from aioservices.emulator.logs import Log, SavedLine
 from aioservices.emulator.schemas import PermissionLevel
 from aioservices.emulator.state import Service, State
 
-__all__ = ["KEPT_LINES", "StateFile", "dump", "load"]
+__all__ = ["KEPT_LINES", "StateFile", "StateFileError", "StateKeeper", "dump", "load"]
 
 KEPT_LINES = 10_000
 """How many lines of each log are kept in the file."""
 
+log = logging.getLogger(__name__)
+
+# Seconds between the writings of the file: after a change, and without one.
+_SAVE_INTERVAL = 1.0
+_LINES_INTERVAL = 30.0
 _FORMAT = "aioservices-emulator-state"
 _VERSION = 1
+
+
+class StateFileError(Exception):
+    """The state file cannot be read, understood or written, or another emulator uses it."""
 
 
 class _Deployment(Struct):
@@ -191,15 +204,15 @@ class StateFile:
 
         Raises
         ------
-        ValueError
-            It is not the state of an emulator.
-        OSError
-            It cannot be read.
+        StateFileError
+            It cannot be read, or is not the state of an emulator.
         """
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise self._error("read", error) from error
         try:
             load(content, state, now)
         except (ValueError, KeyError) as error:
@@ -207,7 +220,8 @@ class StateFile:
             known = type(error) is ValueError
             reason = str(error) if known else "it is damaged, or has been edited"
             remedy = "Give another file, or remove this one to begin with an empty state"
-            raise ValueError(f"{self.path} cannot be used as state: {reason}. {remedy}") from None
+            message = f"{self.path} cannot be used as state: {reason}. {remedy}"
+            raise StateFileError(message) from None
         return True
 
     def save(self, content: bytes) -> None:
@@ -215,9 +229,15 @@ class StateFile:
 
         Raises
         ------
-        OSError
+        StateFileError
             It cannot be written.
         """
+        try:
+            self._replace(content)
+        except OSError as error:
+            raise self._error("written", error) from error
+
+    def _replace(self, content: bytes) -> None:
         folder = self.path.resolve().parent
         number, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=folder)
         try:
@@ -236,17 +256,18 @@ class StateFile:
 
         Raises
         ------
-        ValueError
-            Another emulator uses it.
-        OSError
-            The lock cannot be written.
+        StateFileError
+            Another emulator uses it, or the lock cannot be written.
         """
         try:
             import fcntl
         except ImportError:  # not on Windows
             return
         while self._lock is None:
-            file = self._lock_path.open("ab")
+            try:
+                file = self._lock_path.open("ab")
+            except OSError as error:
+                raise self._error("written", error) from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # Whoever had it may just have removed it.
@@ -257,7 +278,7 @@ class StateFile:
                 pass
             except BlockingIOError:
                 file.close()
-                raise ValueError(f"{self.path} is in use by another emulator") from None
+                raise StateFileError(f"{self.path} is in use by another emulator") from None
             file.close()
 
     def unlock(self) -> None:
@@ -270,3 +291,51 @@ class StateFile:
     @property
     def _lock_path(self) -> Path:
         return self.path.with_name(f"{self.path.name}.lock")
+
+    def _error(self, what: str, error: OSError) -> StateFileError:
+        return StateFileError(f"{self.path} cannot be {what}: {error.strerror or error}")
+
+
+class StateKeeper:
+    """Writes the state file after each change, and now and then for the lines of logs.
+
+    Parameters
+    ----------
+    file
+        Where the state is kept.
+    dump
+        Gives the state as it is now; called from another thread.
+    """
+
+    def __init__(self, file: StateFile, dump: Callable[[], bytes]) -> None:
+        self.file = file
+        self._dump = dump
+        self._changed = False
+
+    def note_change(self) -> None:
+        """Have the state written soon; may be called from any thread."""
+        self._changed = True
+
+    async def run(self) -> None:
+        """Write it whenever it has changed, until cancelled."""
+        saved_at = time.monotonic()
+        while True:
+            await asyncio.sleep(_SAVE_INTERVAL)
+            if self._changed or time.monotonic() - saved_at > _LINES_INTERVAL:
+                try:
+                    await self.save()
+                except StateFileError as error:
+                    log.warning("%s", error)
+                    self._changed = True
+                saved_at = time.monotonic()
+
+    async def save(self) -> None:
+        """Write it now.
+
+        Raises
+        ------
+        StateFileError
+            It cannot be written.
+        """
+        self._changed = False
+        await asyncio.to_thread(lambda: self.file.save(self._dump()))

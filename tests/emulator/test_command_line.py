@@ -54,7 +54,7 @@ async def get(session: aiohttp.ClientSession, url: str, key: str) -> list[dict[s
         return list(await response.json())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_it_serves_until_a_signal_and_ends_quietly(
     session: aiohttp.ClientSession, number: signal.Signals
 ) -> None:
@@ -161,7 +161,7 @@ def test_a_state_in_a_folder_that_does_not_exist_is_told_in_one_line(
     output, errors = capsys.readouterr()
     assert (output, errors) == (
         "",
-        f"Cannot keep the state in {path}: No such file or directory\n",
+        f"{path} cannot be written: No such file or directory\n",
     )
 
 
@@ -214,6 +214,24 @@ def test_a_port_that_is_taken_is_told_in_one_line() -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.count("\n") == 1
     assert port in ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_an_output_that_cannot_be_written_is_told_in_one_line() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        ended = subprocess.run(
+            COMMAND, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "The output cannot be written: No space left on device\n"
+
+
+def test_the_help_says_who_can_read_the_key(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "CIVIS_API_KEY" in text
+    assert "Every user of this machine can read it in the list of processes" in text
 
 
 def test_a_command_is_split_as_a_shell_does() -> None:

@@ -239,6 +239,32 @@ async def test_a_line_that_no_log_has_is_not_written(
     assert client.emulator.deploys == {}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rate_window",
+        "latency",
+        "null_state_for",
+        "pending_for",
+        "running_for",
+        "log_interval",
+        "stop_grace",
+    ],
+)
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf"), 1e300])
+def test_a_duration_that_cannot_be_is_refused(name: str, seconds: float) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} must be 0 or more"):
+        Emulator(**{name: seconds})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["services", "rate_limit", "log_retention"])
+def test_a_number_that_is_too_small_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} must be . or more, not -1"):
+        Emulator(**{name: -1})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=rf"^{name} must be int, not str"):
+        Emulator(**{name: "1"})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["shares_as", "credentials_as"])
 def test_an_emulator_of_a_kind_that_there_is_not_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be one of "):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioservices.emulator import Emulator, LogBehaviour
+from aioservices.emulator import Emulator, LogBehaviour, StateFileError
 from aioservices.emulator.state_file import KEPT_LINES, StateFile, dump
 from tests.emulator.conftest import Client
 from tests.servers.waiting import until
@@ -165,7 +165,7 @@ async def test_the_file_holds_no_key_no_token_and_no_command_and_is_its_owners(
 async def test_two_emulators_do_not_share_a_file(path: Path) -> None:
     async with Emulator(state_file=path) as first:
         second = Emulator(state_file=path)
-        with pytest.raises(ValueError, match="in use by another emulator"):
+        with pytest.raises(StateFileError, match="in use by another emulator"):
             await second.__aenter__()
         first.add_service("web")
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -199,7 +199,7 @@ async def test_the_file_is_replaced_as_a_whole(path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StateFileError, match="No space left"):
         file.save(b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -213,7 +213,7 @@ async def test_a_file_that_cannot_be_written_is_told_and_tried_again(
     def save(_: StateFile, content: bytes) -> None:
         saved.append(content)
         if len(saved) == 1:
-            raise OSError(28, "No space left on device")
+            raise StateFileError("No space left on device")
 
     monkeypatch.setattr(StateFile, "save", save)
     with caplog.at_level(logging.WARNING, logger="aioservices"):
