@@ -211,7 +211,7 @@ class Story:
                         async with http.get(f"{self._addresses[-1]}/{page}") as answer:
                             await answer.read()
                     except aiohttp.ClientError:
-                        continue  # the old one is closed, and the new one has not told yet
+                        continue  # the old one is closed, and the new one not known yet
                     self._visits += 1
 
     async def _compare(self, services: Services) -> Difference:

@@ -1,4 +1,4 @@
-"""The emulator as a Python object."""
+"""The class `Emulator`: the server with its state, as a Python object."""
 
 import asyncio
 import os
@@ -39,32 +39,32 @@ _Shares = Literal["array", "object"]
 _Credentials = Literal["ids", "objects"]
 
 UNLIMITED = 1_000_000
-"""More requests in a window than tests and benchmarks make."""
+"""More requests than tests and benchmarks make in a window."""
 
 
 class Emulator:
-    """A server of the services API on loopback, with state and in this process.
+    """A server of the services API on loopback, in this process and with state.
 
-    Its methods may be called from any thread. When it is left and entered again, it is the
-    same server after an outage: the same state, port and key.
+    Its methods may be called from any thread. Left and entered again, it is the same server
+    after an outage: with the same state, port and key.
 
     Parameters
     ----------
     services
-        How many services there are at the beginning.
+        The number of services at the beginning.
     api_key
-        The key that is accepted. None makes one up.
+        The key that is accepted. None: a random one.
     port
         The TCP port on 127.0.0.1; 0 takes a free one.
     deployed
         Whether these services are running at the beginning.
     rate_limit
-        Requests let through in each window. The real platform gives 1,000 in 300 s.
+        Requests that are accepted in each window. The platform accepts 1,000 in 300 s.
     rate_window
         Seconds.
     rate_limit_slides
-        Whether the requests of the last window's length are counted, in place of windows
-        that follow one another.
+        Whether the window is the time before each request; otherwise one window follows
+        the other.
     latency
         Seconds by which each answer is late.
     null_state_for
@@ -73,20 +73,20 @@ class Emulator:
     pending_for
         Seconds from the creation of a deployment until it runs.
     running_for
-        Seconds a deployment runs until it terminates by itself. None: for ever.
+        Seconds that a deployment runs until it terminates by itself. None: for ever.
     log_interval
-        Seconds between lines that a running deployment writes by itself. None: it writes
-        none. Services that are programs write what they write.
+        Seconds between the lines that a running deployment writes by itself. None: it
+        writes none. A service that is a program writes its own lines.
     logs
-        What the server does with logs where nothing is documented.
+        The behaviour of logs that the API does not document.
     log_retention
         About how many lines of a deployment are kept.
     pagination_headers
         Whether listings carry `X-Pagination-...`.
     shares_as
-        Whether `GET /services/{id}/shares` is an array holding one object, or the object.
+        Whether `GET /services/{id}/shares` gives an array with one object, or the object.
     credentials_as
-        Whether a service's credentials come as ids, or as objects with id and name.
+        Whether a service shows its credentials as objects with id and name, or as ids.
     stop_grace
         Seconds that a program has from SIGTERM until SIGKILL.
     state_file
@@ -95,7 +95,7 @@ class Emulator:
         `add_service` with a command gives that command to the service of that name which was
         a program. None: the state is gone at the end.
     seed
-        Of the order of unsorted log pages.
+        Determines the order of unsorted log pages.
     clock
         Gives the time, in nanoseconds since the epoch.
 
@@ -268,7 +268,7 @@ class Emulator:
 
     @property
     def api_key(self) -> str:
-        """The key that is accepted; a new one makes the old one unknown at once."""
+        """The key that is accepted; setting another one revokes it at once."""
         return self._app.api_key
 
     @api_key.setter
@@ -277,7 +277,7 @@ class Emulator:
 
     @property
     def logs(self) -> LogBehaviour:
-        """What the server does with logs; it may be changed at any time."""
+        """The behaviour of logs; it may be changed at any time."""
         return self._api.logs
 
     @logs.setter
@@ -286,7 +286,7 @@ class Emulator:
 
     @property
     def service_ids(self) -> list[int]:
-        """Every service there is."""
+        """The ids of all services."""
         with self._lock:
             return list(self._state.services)
 
@@ -297,12 +297,12 @@ class Emulator:
 
     @property
     def statuses(self) -> Counter[int | None]:
-        """How many requests were answered with each status, since the beginning."""
+        """The number of requests answered with each status, since the beginning."""
         return self._app.statuses
 
     @property
     def deploys(self) -> Counter[int]:
-        """How many deployments each service has been given, since the beginning."""
+        """The number of deployments that each service has had, since the beginning."""
         return self._state.deploys
 
     def add_service(
@@ -323,17 +323,18 @@ class Emulator:
         name
             Its name.
         command
-            The program that it really is, with its arguments; its deployments start it.
+            The program that its deployments start, with its arguments. None: the service
+            only behaves as if it ran.
         env
-            Environment variables for the program that the API does not show.
+            More environment variables for the program, which the API does not show.
         cwd
-            The folder the program starts in.
+            The directory in which the program starts.
         deployed
-            Whether it is deployed at once, and running.
+            Whether it is deployed and running from the beginning.
         user_id
-            Its author.
+            The id of its author.
         attributes
-            What else `POST /services` takes, in snake_case.
+            Other attributes that `POST /services` takes, in snake_case.
 
         Returns
         -------
@@ -343,7 +344,7 @@ class Emulator:
         Raises
         ------
         TypeError
-            An attribute is unknown, or the command is no sequence of texts.
+            An attribute is unknown, or the command is not a sequence of texts.
         ValueError
             An attribute has a value that the API refuses.
         """
@@ -361,7 +362,7 @@ class Emulator:
             return service.details.id
 
     def remove_service(self, service_id: int) -> None:
-        """Take a service away, as if it had never been.
+        """Delete a service without a trace.
 
         Raises
         ------
@@ -397,19 +398,19 @@ class Emulator:
         message: str | None = None,
         deployment_id: int | None = None,
     ) -> None:
-        """Put a deployment into a state, where it stays.
+        """Put a deployment into a state, in which it stays.
 
         Parameters
         ----------
         service_id
-            Whose deployment.
+            The id of the service.
         state
             Any word, or None: no state yet. `terminated` and `failed` are final, and end a
             program.
         message
-            The state message; by default one that goes with the state.
+            The state message; by default the usual one of the state.
         deployment_id
-            Which deployment; by default the current one.
+            The id of the deployment; by default the current one.
 
         Raises
         ------
@@ -440,19 +441,19 @@ class Emulator:
         Parameters
         ----------
         service_id
-            Whose log. A service that was never deployed is deployed first, and running.
+            The id of the service. One that was never deployed is deployed first.
         message
             The line.
         stream
-            Where it was written.
+            The stream to which it was written.
         source
-            Who wrote it.
+            Whether the service or the platform wrote it.
         at
-            When: an aware datetime, or nanoseconds since the epoch. None: now.
+            Its time: an aware datetime, or nanoseconds since the epoch. None: now.
         deployment_id
-            Which deployment; by default the current one.
+            The id of the deployment; by default the current one.
         visible_after
-            Seconds until a query finds it.
+            Seconds until queries find it.
 
         Raises
         ------
@@ -497,30 +498,33 @@ class Emulator:
         Parameters
         ----------
         effect
-            What: `Delay`, `Respond`, `Reset`, `Stall`, `Cut`, `Garble` or `Gzip`.
+            What happens: `Delay`, `Respond`, `Reset`, `Stall`, `Cut`, `Garble` or `Gzip`.
         method
             Only requests with this HTTP method.
         path
             Only requests to this path, in which `*` stands for one segment and `**` for any
             number: `"/services/*/deployments"`.
         skip
-            How many such requests pass before.
+            How many such requests are left alone before.
         times
             How many requests it happens to. None: to all, until it is removed.
         probability
-            Of happening to each.
+            The probability of happening to each request.
         seed
-            Of that chance.
+            Determines to which ones it happens.
 
         Returns
         -------
         Fault
-            Counts its hits, and removes the fault: by `remove()`, or as a context manager.
+            Counts its hits. Its `remove()` switches it off, and so does the end of a `with`
+            block.
 
         Raises
         ------
         TypeError
-            The effect is none of these.
+            The effect is not one of these, or another argument is of another type.
+        ValueError
+            An argument has a value that is not possible.
         """
         fault = Fault(
             effect,
@@ -573,10 +577,10 @@ class Emulator:
     def _environment(self, service: Service) -> dict[str, str]:
         return {
             **os.environ,
-            # Whatever the program asks of the API it asks here, and never of the real one.
+            # The program's own calls of the API come here, and never to the real one.
             "CIVIS_API_ENDPOINT": self.url,
             "CIVIS_API_KEY": self.api_key,
-            # Python would keep what it prints to a pipe, and the lines would come late.
+            # Python buffers what it prints to a pipe, and the lines would come late.
             "PYTHONUNBUFFERED": "1",
             **(service.program.env if service.program else {}),
             **service.details.environment_variables,

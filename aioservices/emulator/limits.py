@@ -1,4 +1,4 @@
-"""How many requests are let through in a time."""
+"""The rate limit, in two kinds of window."""
 
 from collections import deque
 
@@ -11,7 +11,7 @@ class FixedWindow:
     Parameters
     ----------
     limit
-        Requests let through in a window.
+        Requests that are accepted in a window.
     window
         Nanoseconds.
     """
@@ -23,7 +23,7 @@ class FixedWindow:
         self._used = 0
 
     def take(self, now: int) -> int:
-        """Count a request; more than 0 are the nanoseconds after which it may be tried again."""
+        """Count a request; gives 0, or the nanoseconds after which it may be tried again."""
         if now >= self._opened + self._window:
             self._opened, self._used = now, 0
         if self._used >= self.limit:
@@ -32,18 +32,18 @@ class FixedWindow:
         return 0
 
     def remaining(self, now: int) -> int:
-        """Say how many more requests would be let through at once."""
+        """Say how many more requests would be accepted now."""
         fresh = now >= self._opened + self._window
         return self.limit if fresh else self.limit - self._used
 
 
 class SlidingWindow:
-    """A number of requests in the time before each moment.
+    """A number of requests in a window that ends now, at every moment.
 
     Parameters
     ----------
     limit
-        Requests let through in the time.
+        Requests that are accepted in the window.
     window
         Nanoseconds.
     """
@@ -54,14 +54,14 @@ class SlidingWindow:
         self._taken: deque[int] = deque()
 
     def take(self, now: int) -> int:
-        """Count a request; more than 0 are the nanoseconds after which it may be tried again."""
+        """Count a request; gives 0, or the nanoseconds after which it may be tried again."""
         if self.remaining(now) <= 0:
             return self._taken[0] + self._window - now if self._taken else self._window
         self._taken.append(now)
         return 0
 
     def remaining(self, now: int) -> int:
-        """Say how many more requests would be let through at once."""
+        """Say how many more requests would be accepted now."""
         while self._taken and self._taken[0] + self._window <= now:
             self._taken.popleft()
         return self.limit - len(self._taken)

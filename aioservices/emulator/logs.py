@@ -27,7 +27,7 @@ Rounding = Literal["down", "up"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogBehaviour:
-    """How a server treats its logs where nothing is documented.
+    """The behaviour of logs that the API does not document.
 
     Parameters
     ----------
@@ -38,18 +38,18 @@ class LogBehaviour:
     start_unit, end_unit
         The precision with which a bound is compared.
     start_rounding, end_rounding
-        Where a bound goes that is finer than that: `"down"` is what truncating the bound
-        alone does; `"up"` on the end is what truncating bound and line alike comes to.
+        How a bound that is more precise than that is rounded: `"down"` cuts the bound;
+        `"up"`, on the end, has the effect of cutting the times of the lines, too.
     ignores_end_at
-        The server takes no notice of `end_at`.
+        Whether the server ignores `end_at`.
     max_limit
-        The largest page the server gives, whatever is asked for. None: no bound.
+        The largest page that the server gives, for any limit. None: no bound.
     unit
         The precision of the lines' timestamps.
     utc_offset
-        Minutes; the zone the timestamps are written in. None writes `Z`.
+        The offset in minutes of the zone of the timestamps. None: they end in `Z`.
     visible_after
-        Seconds from the writing of a line until a query finds it.
+        Seconds after which a line that was written is found by queries.
     """
 
     keeps: Kept = "oldest"
@@ -92,9 +92,9 @@ class SavedLine(NamedTuple):
     at
         Its time.
     visible_at
-        When queries begin to find it. None: they do.
+        The instant from which queries find it. None: they find it already.
     line
-        What is sent of it.
+        Its JSON.
     """
 
     at: int
@@ -103,12 +103,12 @@ class SavedLine(NamedTuple):
 
 
 class Log:
-    """Lines by time, kept as the bytes they are sent as, so that a page is only joined.
+    """Lines in order of time, kept as the bytes that are sent, so that a page is only joined.
 
     Parameters
     ----------
     retention
-        About how many lines are kept; the oldest are forgotten.
+        About how many lines are kept; the oldest are removed.
     """
 
     def __init__(self, retention: int = 2_000_000) -> None:
@@ -226,7 +226,7 @@ class Log:
             index = bisect_right(self._times, at)
             self._times.insert(index, at)
             self._lines.insert(index, line)
-        # Forgetting a tenth at a time keeps the cost of a line constant.
+        # Removing a tenth at a time keeps the cost of a line constant.
         if len(self._times) > self._retention * 11 // 10 + 1:
             excess = len(self._times) - self._retention
             del self._times[:excess], self._lines[:excess]

@@ -1,13 +1,13 @@
 """The page at `/`, on which a person sees and controls the emulator.
 
-Who may use it. The emulator listens on loopback only, but every page that the user's browser
-has open can send requests to loopback, and any user of the machine can. So whatever shows or
-changes the state wants a token that is printed where the emulator was started. The token is
-in the fragment of the printed address, which browsers send to nobody; the page puts it into a
-header, which a page of another origin cannot do. Two more checks keep out who should never
-come that far: a `Host` that is not loopback (a foreign name that was pointed at 127.0.0.1),
-and an `Origin` that is not this server. What needs no token (`/` itself, its style and its
-script) is the same for everybody and says nothing.
+Theory of operation. The emulator listens on loopback only, but every page that is open in a
+browser can send requests to loopback, and so can every user of the machine. Therefore all
+that shows or changes the state requires a token, which is printed where the emulator was
+started. The token is in the fragment of the printed address, which browsers never send; the
+page's script puts it into a header, which a page of another origin cannot do. Two more checks
+come first: `Host` must be a name of loopback, so that no foreign name can be pointed at
+127.0.0.1, and `Origin` must be this server. What needs no token (`/` itself, its style and
+its script) is the same for everybody and holds no data.
 
 Requests to the page are not requests to the API: they take part in no fault, no rate limit
 and no record.
@@ -76,7 +76,7 @@ class Switch:
     method
         Only to requests with this HTTP method.
     probability
-        Of happening to each request.
+        The probability of happening to each request.
     """
 
     name: str
@@ -393,7 +393,7 @@ def _fault(fault: Fault) -> _Fault:
 
 
 def _is_loopback(host: str) -> bool:
-    """Say whether the browser knows this server by a name of loopback, on whatever port."""
+    """Say whether the browser knows this server by a name of loopback, on any port."""
     return host.partition(":")[0] in {"127.0.0.1", "localhost"}
 
 

@@ -54,9 +54,9 @@ async def run(
     environment
         All its environment variables.
     mark
-        Told to it in one more variable, by which its descendants are found.
+        The value of one more variable, by which its descendants are found.
     stop
-        Set by the caller, to stop it.
+        Set by the caller to stop it.
     grace
         Seconds from SIGTERM until SIGKILL.
     on_start

@@ -6,7 +6,7 @@ group: it is found by a mark in its environment, which children inherit (only wh
 a `/proc`, that is on Linux; a child that also empties its environment is not found). And an
 emulator that is killed can end nobody: for that case this file runs as a small process
 beside it. It reads the groups that begin (`+123`) and end (`-123`) from its standard input,
-which the system closes when the emulator dies in whatever way, and then ends them all.
+which the system closes when the emulator dies in any way, and then ends them all.
 
 It imports nothing but the standard library, so that it starts fast and without site-packages.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 __all__ = ["MARK", "carries", "marked", "signal_group", "signal_process"]
 
 MARK = "AIOSERVICES_EMULATOR"
-"""The environment variable that says whose program a process is."""
+"""The environment variable that says to which deployment a process belongs."""
 
 _PROC = Path("/proc")
 _POLL = 0.05
@@ -43,7 +43,7 @@ def carries(pid: int, mark: str) -> bool:
             environment = file.read()
     except OSError:  # it has gone, or is another user's
         return False
-    # What has ended has no environment any more, even if nobody has collected it yet.
+    # A process that has ended has no environment, even if nobody has collected it yet.
     return (b"\0" + environment).find(f"\0{MARK}={mark}".encode()) >= 0
 
 

@@ -62,7 +62,7 @@ class Schedule(Body):
 
 
 class NotificationSettings(Body):
-    """Who shall be told when a service fails; None stands for the default."""
+    """Who is notified when a service fails; None stands for the default."""
 
     failure_email_addresses: list[str] | None = None
     failure_on: bool | None = None
@@ -113,7 +113,7 @@ class User(Wire):
 
 
 class Named(Wire):
-    """Someone a service is shared with, or a credential."""
+    """A user or a group that a service is shared with, or a credential."""
 
     id: int
     name: str
@@ -164,7 +164,7 @@ class ServiceSummary(Wire, kw_only=True):
 
 
 class Notifications(Wire):
-    """Who is told when a service fails."""
+    """Who is notified when a service fails."""
 
     failure_email_addresses: list[str]
     failure_on: bool
@@ -263,7 +263,7 @@ class NewToken(Token):
 
 
 class Dependency(Wire):
-    """Something that a service needs."""
+    """An object that a service needs."""
 
     object_type: str
     fco_type: str
@@ -275,7 +275,7 @@ class Dependency(Wire):
 
 
 class TransferredDependency(Wire):
-    """Something that a service that is transferred needs."""
+    """An object that a service needs which is transferred."""
 
     object_type: str
     fco_type: str

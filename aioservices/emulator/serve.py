@@ -1,4 +1,4 @@
-"""The emulator as a program of its own."""
+"""Runs the emulator until a signal ends it: what the command does."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ def serve(
     """Run the emulator until SIGINT, SIGTERM or SIGHUP.
 
     Prints one line when it accepts connections. The address of its page goes to standard
-    error, and so does a key that it made up.
+    error, and so does a random key.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ def serve(
         How many services run and write lines from the beginning, unless the state file
         brings its own.
     api_key
-        The key that is accepted. None makes one up.
+        The key that is accepted. None: a random one.
     programs
         More services, by name, each with the command that it stands for.
     rate_limit
-        Requests let through in 300 s.
+        Requests that are accepted in 300 s.
     latency
         Seconds by which each answer is late.
     state_file
