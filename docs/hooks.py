@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -12,6 +13,7 @@ from mkdocs.structure.files import File, Files
 from aioservices.api.endpoints import Endpoints
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("aioservices", "aioservices.stores", "aioservices.emulator")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -28,13 +30,33 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     return re.sub(r"<!-- names of (.+?) -->", lambda found: directives(found[1].split()), markdown)
 
 
+def on_page_content(html: str, **_: object) -> str:
+    """Link each public name that a text mentions to its place in the reference."""
+    html = re.sub(r":(?:attr|class|exc|func|meth):(?=<code>)", "", html)
+    linked = r"<(autoref|a|h\d|pre)\b.*?</\1>"  # there, names are left as they are
+    return re.sub(rf"{linked}|<code>(\w+)</code>", _link, html, flags=re.DOTALL)
+
+
+def _link(found: re.Match[str]) -> str:
+    package = next((each for each in PACKAGES if found[2] in _names(each)), None)
+    if found[2] is None or package is None:
+        return found[0]
+    return f'<autoref identifier="{package}.{found[2]}" optional>{found[0]}</autoref>'
+
+
+@cache
+def _names(package: str) -> frozenset[str]:
+    return frozenset(name for _, name in public_names(package))
+
+
 def directives(modules: list[str]) -> str:
     """Ask for the reference of each public name that comes from one of some modules."""
     return "\n".join(
         f"::: {package}.{name}\n"
-        for package in ("aioservices", "aioservices.stores", "aioservices.emulator")
+        for each in modules
+        for package in PACKAGES
         for module, name in public_names(package)
-        if any(f"{module}.".startswith(f"{each}.") for each in modules)
+        if f"{module}.".startswith(f"{each}.")
     )
 
 
