@@ -12,58 +12,45 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from fnmatch import fnmatch
+from contextlib import AsyncExitStack
 
 from aioservices import DeploymentFailedError, Services
 from aioservices.emulator import Emulator, Reset
 
-BROKEN = [sys.executable, "-c", "print('Connecting ...'); raise SystemExit('No database')"]
+BROKEN = ["/bin/sh", "-c", "echo Connecting ...; echo No database; exit 1"]
 
 
-async def deploy(services: Services, pattern: str, seconds: float) -> bool:
-    """Deploy the services with matching names, and tell whether all of them run."""
-    names = {
-        service.id: service.name
-        async for service in services.list()
-        if fnmatch(service.name or "", pattern)
-    }
-    failures = 0
-    async with services.deploy_many(names, concurrency=50, timeout=seconds) as run:
-        try:
-            async for outcome in run:
-                if outcome.error is None:
-                    continue
-                failures += 1
-                print(f"{names[outcome.service_id]}: {outcome.error}")
-                if isinstance(outcome.error, DeploymentFailedError):
-                    for line in outcome.error.logs:
-                        print(f"    {line}")
-        finally:  # also after Ctrl-C
-            print(f"{len(run.started)} of {len(names)} deployed, {failures} failures")
-    return not failures
-
-
-@asynccontextmanager
-async def open_session() -> AsyncGenerator[Services]:
-    """Open a session with the API if there is a key for it, else with an emulator."""
-    if "CIVIS_API_KEY" in os.environ:
-        async with Services() as services:
-            yield services
-        return
+def make_emulator() -> Emulator:
+    """Make an API on this machine, with 300 services."""
     emulator = Emulator(pending_for=0.5)
     for number in range(1, 301):
         emulator.add_service(f"demo-{number}", command=BROKEN if number in {42, 242} else None)
     emulator.fault(Reset(acts=True), method="POST", probability=0.05)
-    async with emulator, Services(emulator.api_key, base_url=emulator.url) as services:
-        yield services
+    return emulator
 
 
 async def main(pattern: str, seconds: float) -> bool:
-    """Deploy, and tell whether all is well."""
-    async with open_session() as services:
-        return await deploy(services, pattern, seconds)
+    """Deploy the services with matching names, and tell whether all of them run."""
+    async with AsyncExitStack() as stack:
+        services = Services() if "CIVIS_API_KEY" in os.environ else None
+        if services is None:
+            emulator = await stack.enter_async_context(make_emulator())
+            services = Services(emulator.api_key, base_url=emulator.url)
+        await stack.enter_async_context(services)
+
+        names = {service.id: service.name async for service in services.find(pattern)}
+        failures = 0
+        run = services.deploy_many(names, concurrency=50, timeout=seconds, stay_up=2)
+        try:
+            async for outcome in run:
+                if outcome.error is not None:
+                    failures += 1
+                    print(f"{names[outcome.service_id]}: {outcome.error}")
+                if isinstance(outcome.error, DeploymentFailedError):
+                    print(*(f"    {line}" for line in outcome.error.logs), sep="\n")
+        finally:  # also after Ctrl-C
+            print(f"{len(run.started)} of {len(names)} deployed, {failures} failures")
+        return not failures
 
 
 if __name__ == "__main__":

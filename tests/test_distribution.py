@@ -82,6 +82,13 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert re.findall(r"^## (\S+)", text, flags=re.MULTILINE)[0] == __version__
 
 
+def test_the_texts_name_the_wheel_of_this_version() -> None:
+    texts = [ROOT / "README.md", ROOT / "docs" / "index.md"]
+    named = re.findall(r"aioservices_civis-(.+?)-py3", "".join(each.read_text() for each in texts))
+    assert named
+    assert set(named) == {__version__}
+
+
 def test_the_wheel_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=False)
     python = str(tmp_path / "venv" / "bin" / "python")
