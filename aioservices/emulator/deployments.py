@@ -11,7 +11,11 @@ from aioservices.emulator.schemas import Stream, pick
 
 __all__ = ["FINAL_STATES", "Deployment", "Lifecycle", "Phase"]
 
-FINAL_STATES = frozenset({"terminated", "failed"})
+# The first two are the emulator's own; the others are final on the platform, too.
+FINAL_STATES = frozenset(
+    {"terminated", "failed"}
+    | {"succeeded", "error", "errored", "crashed", "stopped", "cancelled", "canceled", "deleted"}
+)
 
 _MESSAGES = {
     "pending": "Waiting for a container",

@@ -405,8 +405,8 @@ class Emulator:
         service_id
             The id of the service.
         state
-            Any word, or None: no state yet. `terminated` and `failed` are final, and end a
-            program.
+            Any word, or None: no state yet. A final one, such as `terminated`, `failed` or
+            `crashed`, ends the program of the deployment.
         message
             The state message; by default the usual one of the state.
         deployment_id

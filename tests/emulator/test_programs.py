@@ -206,7 +206,9 @@ async def test_a_redeploy_stops_a_program_and_its_children(desk: Desk) -> None:
     assert set(pids).isdisjoint(await desk.family(service_id))
 
 
-@pytest.mark.parametrize("how", ["delete", "archive", "remove", "set_state"])
+@pytest.mark.parametrize(
+    "how", ["delete", "archive", "remove", "terminated", "failed", "crashed", "succeeded"]
+)
 async def test_whatever_ends_a_deployment_stops_its_program(desk: Desk, how: str) -> None:
     service_id = await desk.deploy(FAMILY)
     pids = await desk.family(service_id)
@@ -219,7 +221,7 @@ async def test_whatever_ends_a_deployment_stops_its_program(desk: Desk, how: str
     elif how == "remove":
         desk.emulator.remove_service(service_id)
     else:
-        desk.emulator.set_state(service_id, "terminated")
+        desk.emulator.set_state(service_id, how)
     await until(lambda: not any(is_alive(pid) for pid in pids))
 
 
