@@ -8,14 +8,15 @@ effect. The outcome of a lost answer is found like this:
    service shows none, from its own list of deployments, as a deleted one may leave older ones.
 2. The error of a POST says whether the server may have acted on it at all. A refusal, such as a 422
    or a 503, and a connection that was never made have had no effect.
-3. Else looks at the service, spread over `settle` seconds, show a newer deployment if there is one:
-   that one is ours, as far as anyone can tell. A page of the listing answers for fifty services.
+3. Else checks of the service, spread over `settle` seconds, show a newer deployment if there is
+   one: that one is ours, as far as anyone can tell. A page of the listing answers for fifty
+   services.
 4. A service that shows none is asked for its own list once more, just before the POST is repeated.
    Only if that has none either, the POST had no effect. If it cannot be read, the service is given
    up with an error: not knowing is no reason to ask again.
 
 For example: 300 services, and a proxy that answers 502 to 60 of the POSTs, half of which arrived.
-Two looks find the 30 that did, with six pages each; the other 30 cost a list and a POST each.
+Two checks find the 30 that did, with six pages each; the other 30 cost a list and a POST each.
 
 When POST after POST has no effect, not one service is the trouble but all of them: then only a few
 are repeated, until one succeeds (see `CircuitBreaker`).
@@ -27,6 +28,7 @@ same services meanwhile.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -53,13 +55,13 @@ from aioservices.http.options import Attempt
 from aioservices.http.retry import RetryPolicy, may_repeat
 from aioservices.validation import validate_int, validate_ints, validate_seconds
 
-from .discovery import ServiceIndex, ServiceSnapshot, SharedLooks
+from .discovery import ServiceIndex, ServiceSnapshot, SharedChecks
 from .failure import as_services_error, failure_of
 from .history import newest_deployment, recent_deployments
-from .outcome import CircuitBreaker, LookSchedule, has_acted, may_have_acted
+from .outcome import CheckSchedule, CircuitBreaker, has_acted, may_have_acted
 from .progress import READ_LAG, complete, is_newer, newest_since
 from .session import Session
-from .wait import ONE_ATTEMPT, DeploymentWaiter, see_deployment
+from .wait import ONE_ATTEMPT, DeploymentWaiter, fetch_deployment
 
 __all__ = ["DeployOutcome", "DeployRun"]
 
@@ -68,6 +70,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _REQUESTS = 3  # at most so many for a service, while none of them takes effect
+_LEAST_ATTEMPTS = 5  # to see a service, however long they take
 _AT_ONCE = 8
 _HOPELESS = (AuthenticationError, NotFoundError, PermissionDeniedError)
 
@@ -143,7 +146,7 @@ class DeployRun(Stream[DeployOutcome]):
         return self._ids
 
     async def recheck(self) -> list[DeployOutcome]:
-        """Look once more at every service that came up, and give those that are not up any more.
+        """Check once more every service that came up, and give those that are not up any more.
 
         ``GET /services``: a page for each 50 of them. To be called when the outcomes were read: a
         service that crashes soon after it came up has counted as running until then.
@@ -207,12 +210,12 @@ class _Deploys:
         self._breaker_changed = anyio.Event()
         self._index = ServiceIndex(session)
         impatient = session.with_options(retry=ONE_ATTEMPT)
-        self._looks = SharedLooks(ServiceIndex(impatient), spacing=poll_interval / 2)
+        self._checks = SharedChecks(ServiceIndex(impatient), spacing=poll_interval / 2)
         self._waiter: DeploymentWaiter | None = None
         if timeout is not None:
             self._waiter = DeploymentWaiter(
                 impatient,
-                self._looks,
+                self._checks,
                 timeout=timeout,
                 stay_up=stay_up,
                 poll_interval=poll_interval,
@@ -224,7 +227,7 @@ class _Deploys:
     ) -> None:
         """Deploy services, and send the outcome of each."""
         async with anyio.create_task_group() as looking:
-            looking.start_soon(self._looks.run)
+            looking.start_soon(self._checks.run)
             async with anyio.create_task_group() as deploys:
                 for service_id in ids:
                     deploys.start_soon(self._deploy_one, service_id, send)
@@ -254,7 +257,7 @@ class _Deploys:
         if made is None or isinstance(snapshot, ServicesError):
             return snapshot if isinstance(snapshot, ServicesError) else None
         service_id, shown = outcome.service_id, snapshot.current_deployment
-        seen = await see_deployment(self._session, service_id, made.deployment_id, shown)
+        seen = await fetch_deployment(self._session, service_id, made.deployment_id, shown)
         if isinstance(seen, ServicesError):
             return seen
         if is_final(seen.state):
@@ -293,28 +296,28 @@ class _Deploys:
 
         Not knowing what there is, a lost answer could not be made good.
         """
-        snapshot = await self._see(service_id)
+        snapshot = await self._check_until_seen(service_id)
         if snapshot.current_deployment is not None:
             return snapshot.current_deployment
         # There may be older ones all the same, which must not be taken for ours.
         return await self._patiently(partial(newest_deployment, self._session, service_id))
 
-    async def _see(self, service_id: int) -> ServiceSnapshot:
-        """Look at a service, again if need be: as often as a call of the session would be made."""
+    async def _check_until_seen(self, service_id: int) -> ServiceSnapshot:
+        """Check a service until it is seen, as often as a call of the session would be repeated."""
         begun_at = anyio.current_time()
-        schedule = LookSchedule(begun_at, self._settle)
+        schedule = CheckSchedule(begun_at, self._settle)
         delay = self._retry.base_delay
         attempts = 0
         while True:
-            look = await self._looks.look(service_id, due=schedule.due)
-            if not isinstance(look.snapshot, ServicesError):
-                return look.snapshot
+            check = await self._checks.check(service_id, due=schedule.due)
+            if not isinstance(check.snapshot, ServicesError):
+                return check.snapshot
             attempts += 1
-            if schedule.is_last(look.begun_at):
+            if schedule.is_last(check.begun_at):
                 delay = min(2 * delay, self._retry.max_delay)
                 schedule.due = anyio.current_time() + delay
-            if schedule.due - begun_at > self._patience_with(look.snapshot, attempts):
-                raise look.snapshot
+            if schedule.due - begun_at > self._patience_with(check.snapshot, attempts):
+                raise check.snapshot
 
     def _patience_with(self, error: ServicesError, attempts: int) -> float:
         """Seconds for which to repeat a request because of an error."""
@@ -325,21 +328,26 @@ class _Deploys:
             return 0.0  # no request can be sent in time
         if isinstance(error, NotFoundError):  # it may just have been made
             return READ_LAG
+        if attempts < _LEAST_ATTEMPTS:
+            return math.inf
         more = attempts < self._retry.max_attempts and _may_pass(error)
         return max(self._settle, longest if more else 0.0)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call again and again, as long as it may succeed within the time to settle."""
-        schedule = LookSchedule(anyio.current_time(), self._settle)
+        schedule = CheckSchedule(anyio.current_time(), self._settle)
+        attempts = 0
         while True:
             await anyio.sleep_until(schedule.due)
             begun_at = anyio.current_time()
+            attempts += 1
             try:
                 async with self._slots:
                     return await call()
             except RequestError as exc:
                 is_given_up = isinstance(exc, _HOPELESS) or exc.attempts > 1
-                if is_given_up or schedule.is_last(begun_at):
+                is_over = schedule.is_last(begun_at) and attempts >= _LEAST_ATTEMPTS
+                if is_given_up or is_over:
                     raise
 
     async def _deploy(self, service_id: int, before: DeploymentSummary | None) -> Deployment:
@@ -424,16 +432,16 @@ class _Deploys:
     async def _watch_for_newer(
         self, service_id: int, before: DeploymentSummary | None
     ) -> DeploymentSummary | None:
-        """Look at a service for as long as a new deployment may yet appear."""
-        schedule = LookSchedule(anyio.current_time(), self._settle)
+        """Check a service for as long as a new deployment may yet appear."""
+        schedule = CheckSchedule(anyio.current_time(), self._settle)
         while True:
-            look = await self._looks.look(service_id, due=schedule.due)
-            if not isinstance(look.snapshot, ServicesError):
-                shown = look.snapshot.current_deployment
+            check = await self._checks.check(service_id, due=schedule.due)
+            if not isinstance(check.snapshot, ServicesError):
+                shown = check.snapshot.current_deployment
                 newest = newest_since(before, () if shown is None else (shown,))
                 if newest is not None:
                     return newest
-            if schedule.is_last(look.begun_at):
+            if schedule.is_last(check.begun_at):
                 return None
 
 

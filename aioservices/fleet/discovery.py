@@ -1,8 +1,8 @@
 """What services are doing now, learnt with as few requests as will do.
 
 A page of the listing shows fifty services for the price of one. `ServiceIndex` remembers on which
-page each service was, so that only those pages are fetched again. `SharedLooks` lets any number of
-tasks, each with a service of its own and its own time for the next look, share these pages: a page
+page each service was, so that only those pages are fetched again. `SharedChecks` lets any number of
+tasks, each with a service of its own and its own time for the next check, share these pages: a page
 that is fetched for one of its services is news for all who wait for another one of them.
 """
 
@@ -24,7 +24,7 @@ from aioservices.errors import ServicesError
 from .failure import as_services_error
 from .session import Session
 
-__all__ = ["Look", "ServiceIndex", "ServiceSnapshot", "SharedLooks"]
+__all__ = ["ServiceCheck", "ServiceIndex", "ServiceSnapshot", "SharedChecks"]
 
 ServiceSnapshot: TypeAlias = Service | ServiceSummary
 Found: TypeAlias = Callable[[int, ServiceSnapshot | ServicesError], None]
@@ -41,7 +41,7 @@ class _Place(NamedTuple):
 
 
 class ServiceIndex:
-    """Looks at services, fifty with one request where a listing shows them.
+    """Fetches services, fifty with one request where a listing shows them.
 
     A service that neither listing shows, such as an archived one, is asked for by itself. So is
     every service when there are fewer of them than pages to search.
@@ -58,7 +58,7 @@ class ServiceIndex:
         self._unlisted: set[int] = set()
 
     async def fetch(self, wanted: AbstractSet[int], found: Found) -> None:
-        """Look at services.
+        """Fetch services.
 
         ``GET /services``, the pages that show them, and ``GET /services/{id}`` for the others
 
@@ -142,13 +142,13 @@ class ServiceIndex:
         return page
 
 
-class Look(NamedTuple):
-    """What a look showed of a service.
+class ServiceCheck(NamedTuple):
+    """What a check showed of a service.
 
     Attributes
     ----------
     begun_at : float
-        When the look began, by the event loop's clock: what was done before that it may show.
+        When the check began, by the event loop's clock: what was done before that it may show.
     snapshot : ServiceSnapshot or ServicesError
         The service, or why it could not be seen.
     """
@@ -158,55 +158,55 @@ class Look(NamedTuple):
 
 
 class _Waiter:
-    """A task that waits for a look at a service."""
+    """A task that waits for a check of a service."""
 
     def __init__(self, due: float) -> None:
         self.due = due
-        self._look: Look | None = None
+        self._check: ServiceCheck | None = None
         self._done = anyio.Event()
 
-    def give(self, look: Look) -> None:
-        if self._look is None:
-            self._look = look
+    def give(self, check: ServiceCheck) -> None:
+        if self._check is None:
+            self._check = check
             self._done.set()
 
-    async def wait(self) -> Look:
-        while self._look is None:
+    async def wait(self) -> ServiceCheck:
+        while self._check is None:
             await self._done.wait()
-        return self._look
+        return self._check
 
 
-class SharedLooks:
-    """Looks at services for many tasks, with the same requests.
+class SharedChecks:
+    """Checks services for many tasks, with the same requests.
 
     Parameters
     ----------
     index : ServiceIndex
     spacing : float
-        Seconds between two looks at least.
+        Seconds between two checks at least.
     """
 
     def __init__(self, index: ServiceIndex, *, spacing: float) -> None:
         self._index = index
         self._spacing = spacing
         self._grid = spacing / 4
-        self._next_look = -math.inf
+        self._next_check = -math.inf
         self._waiters: dict[int, _Waiter] = {}
         self._registered = anyio.Event()
 
-    async def look(self, service_id: int, *, due: float) -> Look:
-        """Wait for a look at a service.
+    async def check(self, service_id: int, *, due: float) -> ServiceCheck:
+        """Wait for a check of a service.
 
         Parameters
         ----------
         service_id : int
-            A service at which no other task waits to look.
+            A service that no other task waits for.
         due : float
-            When to look, by the event loop's clock. The look is made as soon after that as can be;
-            or before, where one that another task waits for shows this service too.
+            When to check, by the event loop's clock. It is done as soon after that as can be; or
+            before, where a page that another task waits for shows this service too.
         """
         if due > anyio.current_time():
-            # So that those which are due at almost the same time take part in the same look.
+            # So that those which are due at almost the same time take part in the same check.
             due = math.ceil(due / self._grid) * self._grid
         waiter = self._waiters[service_id] = _Waiter(due)
         self._registered.set()
@@ -217,27 +217,27 @@ class SharedLooks:
                 del self._waiters[service_id]
 
     async def run(self) -> None:
-        """Look whenever a look is due; until cancelled."""
+        """Check whatever is due; until cancelled."""
         while True:
             self._registered = anyio.Event()
             earliest = min((each.due for each in self._waiters.values()), default=math.inf)
-            wait = max(earliest, self._next_look) - anyio.current_time()
+            wait = max(earliest, self._next_check) - anyio.current_time()
             if wait <= 0:
-                await self._look()
-                self._next_look = anyio.current_time() + self._spacing
+                await self._check_due()
+                self._next_check = anyio.current_time() + self._spacing
             else:
                 with anyio.move_on_after(wait):
                     await self._registered.wait()
 
-    async def _look(self) -> None:
+    async def _check_due(self) -> None:
         begun_at = anyio.current_time()
-        # Who begins to wait while this look is under way may want to see what it cannot show yet.
+        # Who begins to wait while this check is under way may want to see what it cannot show yet.
         waiters = dict(self._waiters)
 
         def found(service_id: int, snapshot: ServiceSnapshot | ServicesError) -> None:
             waiter = waiters.get(service_id)
             if waiter is not None:
-                waiter.give(Look(begun_at, snapshot))
+                waiter.give(ServiceCheck(begun_at, snapshot))
 
         due = {number for number, waiter in waiters.items() if waiter.due <= begun_at}
         await self._index.fetch(due, found)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from aioservices.errors import APIError, ConnectionFailedError, RequestError, ResponseDecodeError
 
-__all__ = ["CircuitBreaker", "LookSchedule", "has_acted", "is_refusal", "may_have_acted"]
+__all__ = ["CheckSchedule", "CircuitBreaker", "has_acted", "is_refusal", "may_have_acted"]
 
-_LOOKS = 5
+_CHECKS = 5
 _FAILURES = 20
 _PROBES = 5
 _ROUNDING = 1e-6  # seconds
@@ -41,32 +41,32 @@ def has_acted(error: RequestError) -> bool:
     return isinstance(error, ResponseDecodeError)
 
 
-class LookSchedule:
-    """When to look for something that a server may not show at once.
+class CheckSchedule:
+    """When to check for something that a server may not show at once.
 
-    Five looks: the first at once, each wait twice as long as the last one, and the last look when
-    the time is over. A look that comes earlier than it is due moves the ones after it.
+    Five checks: the first at once, each wait twice as long as the last one, and the last check when
+    the time is over. A check that comes earlier than it is due moves the ones after it.
 
     Parameters
     ----------
     now : float
         When the time begins.
     settle : float
-        Seconds over which the looks are spread.
+        Seconds over which the checks are spread.
 
     Attributes
     ----------
     due : float
-        When to look next.
+        When to check next.
     """
 
     def __init__(self, now: float, settle: float) -> None:
         self.due = now
-        self._wait = settle / (2 ** (_LOOKS - 1) - 1)
+        self._wait = settle / (2 ** (_CHECKS - 1) - 1)
         self._end = now + settle
 
     def is_last(self, begun_at: float) -> bool:
-        """Take in when a look began; tells whether it was the last, and else plans the next one."""
+        """Tell whether a check that began now was the last one; if not, plan the next."""
         if begun_at >= self._end - _ROUNDING:
             return True
         self.due = min(max(self.due, begun_at) + self._wait, self._end)

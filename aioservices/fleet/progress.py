@@ -1,17 +1,17 @@
-"""What looks at a deployment say about it, and when to look next; pure.
+"""What checks of a deployment say about it, and when to check next; pure.
 
 What was seen is handed in, and so is the time.
 
 A deployment has a limited time to come up. `Progress` decides when that is over, by two rules:
 
-- A deployment has not come up in time only if a look that began after its time was over shows so.
-- Its time passes only while it can be looked at. What counts is the time between one look and the
-  moment at which the next one was due. What a look takes beyond that does not count: it waits for
+- A deployment has not come up in time only if a check that began after its time was over shows so.
+- Its time passes only while it can be checked. What counts is the time between one check and the
+  moment at which the next one was due. What a check takes beyond that does not count: it waits for
   the rate limit, behind the other calls of the session, or for a server that is slow.
 
-For example: a limit of 10 s, a look at 0 s, the next one due at 5 s. The rate limit holds that one
-up until 40 s, and it shows the deployment pending. 5 s are used up then, and the look that is due
-at 45 s decides. Looks that fail show nothing, so they use up no time; but when nothing else came
+For example: a limit of 10 s, a check at 0 s, the next one due at 5 s. The rate limit holds that one
+up until 40 s, and it shows the deployment pending. 5 s are used up then, and the check that is due
+at 45 s decides. Checks that fail show nothing, so they use up no time; but when nothing else came
 for as long as the limit, the deployment is given up too.
 """
 
@@ -33,7 +33,7 @@ from aioservices.errors import (
     SessionClosedError,
 )
 
-__all__ = ["READ_LAG", "Outcome", "Progress", "Sighting", "complete", "is_newer", "newest_since"]
+__all__ = ["READ_LAG", "Observation", "Outcome", "Progress", "complete", "is_newer", "newest_since"]
 
 # Seconds for which what a server has just done may be missing from what it shows: there are
 # replicas and caches behind which reads lag.
@@ -45,13 +45,13 @@ _LONGEST_LIMIT = 600.0  # seconds for which a rate limit may refuse everything
 _FINAL = (AuthenticationError, PermissionDeniedError, SessionClosedError)
 
 
-class Sighting(NamedTuple):
-    """What one look showed of a deployment.
+class Observation(NamedTuple):
+    """What one check showed of a deployment.
 
     Attributes
     ----------
     begun_at : float
-        When the look began.
+        When the check began.
     seen : DeploymentSummary or ServicesError
         The deployment, or why it could not be seen.
     newer : DeploymentSummary or None
@@ -90,13 +90,13 @@ class Progress:
     now : float
         When its time begins.
     due : float
-        When to look first.
+        When to check first.
     timeout : float
         Seconds that it has to come up.
     stay_up : float
         Seconds for which it must stay up after that.
     poll_interval : float
-        Seconds between two looks at first. They become ten times as many while nothing changes.
+        Seconds between two checks at first. They become ten times as many while nothing changes.
     read_lag : float, optional
         Seconds for which a 404 is not believed. Default: `READ_LAG`.
     deployment : Deployment, optional
@@ -105,7 +105,7 @@ class Progress:
     Attributes
     ----------
     due : float
-        When to look next.
+        When to check next.
     deployment : Deployment or None
         As it was seen last.
     """
@@ -123,7 +123,7 @@ class Progress:
     ) -> None:
         self.deployment = deployment
         self.due = due
-        self._planned_at = now  # when it was decided when to look next
+        self._planned_at = now  # when it was decided when to check next
         self._left = timeout
         self._timeout = timeout
         self._stay_up = stay_up
@@ -131,55 +131,59 @@ class Progress:
         self._read_lag = READ_LAG if read_lag is None else read_lag
         self._up_since: float | None = None
         self._missing_since: float | None = None
-        self._unseen_since: float | None = None  # since when all looks have failed
+        self._unseen_since: float | None = None  # since when all checks have failed
         self._limited_since: float | None = None  # since when the rate limit has refused them
 
     def patience(self, now: float) -> float:
-        """Seconds after which a look that is under way counts as one that failed."""
+        """Seconds after which a check that is under way counts as one that failed."""
         unseen = 0.0 if self._unseen_since is None else now - self._unseen_since
         return self._timeout - unseen
 
-    def observe(self, sighting: Sighting, now: float) -> Outcome | None:
-        """Take in what a look showed, and plan the next one.
+    def observe(self, observation: Observation, now: float) -> Outcome | None:
+        """Take in what a check showed, and plan the next one.
 
         Parameters
         ----------
-        sighting : Sighting
+        observation : Observation
         now : float
-            When the look ended.
+            When the check ended.
 
         Returns
         -------
         Outcome or None
             None if it is to be waited for.
         """
-        if isinstance(sighting.seen, NotFoundError):
-            outcome = self._miss(sighting, sighting.seen, now)
-        elif isinstance(sighting.seen, ServicesError):
-            outcome = self._fail_to_see(sighting, sighting.seen, now)
+        if isinstance(observation.seen, NotFoundError):
+            outcome = self._record_missing(observation, observation.seen, now)
+        elif isinstance(observation.seen, ServicesError):
+            outcome = self._record_failure(observation, observation.seen, now)
         else:
-            outcome = self._see(sighting, sighting.seen, now)
+            outcome = self._record_state(observation, observation.seen, now)
         self._planned_at = now
         self._interval = min(self._interval * _GROWTH, self._poll_interval * _SLOWEST)
         return outcome
 
-    def _miss(self, sighting: Sighting, error: NotFoundError, now: float) -> Outcome | None:
+    def _record_missing(
+        self, observation: Observation, error: NotFoundError, now: float
+    ) -> Outcome | None:
         if self._missing_since is None:
-            self._missing_since = sighting.begun_at
-        lag_left = self._missing_since + self._read_lag - sighting.begun_at
+            self._missing_since = observation.begun_at
+        lag_left = self._missing_since + self._read_lag - observation.begun_at
         if lag_left <= 0:
             return Outcome("gone", error=error)
         self.due = now + min(self._interval, lag_left)
         return None
 
-    def _fail_to_see(self, sighting: Sighting, error: ServicesError, now: float) -> Outcome | None:
+    def _record_failure(
+        self, observation: Observation, error: ServicesError, now: float
+    ) -> Outcome | None:
         if isinstance(error, _FINAL):
             return Outcome("refused", error=error)
         if isinstance(error, RateLimitedError):
-            return self._wait_for_rate_limit(sighting, error, now)
+            return self._wait_for_rate_limit(observation, error, now)
         self._limited_since = None
         if self._unseen_since is None:
-            self._unseen_since = sighting.begun_at
+            self._unseen_since = observation.begun_at
         patience = self.patience(now)
         if patience <= _ROUNDING:
             return Outcome("unseen", error=error)
@@ -187,34 +191,36 @@ class Progress:
         return None
 
     def _wait_for_rate_limit(
-        self, sighting: Sighting, error: RateLimitedError, now: float
+        self, observation: Observation, error: RateLimitedError, now: float
     ) -> Outcome | None:
         if self._limited_since is None:
-            self._limited_since = sighting.begun_at
+            self._limited_since = observation.begun_at
         self._unseen_since = None
         if now - self._limited_since > max(self._timeout, _LONGEST_LIMIT):
             return Outcome("unseen", error=error)
         self.due = now + self._interval
         return None
 
-    def _see(self, sighting: Sighting, seen: DeploymentSummary, now: float) -> Outcome | None:
-        self._left -= max(0.0, min(self.due, sighting.begun_at) - self._planned_at)
+    def _record_state(
+        self, observation: Observation, seen: DeploymentSummary, now: float
+    ) -> Outcome | None:
+        self._left -= max(0.0, min(self.due, observation.begun_at) - self._planned_at)
         self._missing_since = self._unseen_since = self._limited_since = None
         if self.deployment is not None and self.deployment.state != seen.state:
             self._interval = self._poll_interval
         self.deployment = complete(seen, self.deployment)
         if is_final(seen.state):
             return Outcome("failed", seen.state_message or "")
-        if sighting.newer is not None:
+        if observation.newer is not None:
             when = "before it was up" if self._up_since is None else "while it was to stay up"
-            replacing = sighting.newer.deployment_id
+            replacing = observation.newer.deployment_id
             return Outcome("failed", f"replaced by deployment {replacing} {when}")
         if is_running(seen.state):
             if self._up_since is None:
-                self._up_since = sighting.begun_at
+                self._up_since = observation.begun_at
             up_until = self._up_since + self._stay_up
             self.due = min(now + self._interval, up_until)
-            return Outcome("up") if sighting.begun_at >= up_until else None
+            return Outcome("up") if observation.begun_at >= up_until else None
         # A state that is not known may yet become a good one.
         self._up_since = None
         if self._left <= _ROUNDING:

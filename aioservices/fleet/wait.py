@@ -19,16 +19,16 @@ from aioservices.http.options import Attempt
 from aioservices.http.retry import RetryPolicy
 from aioservices.validation import validate_seconds
 
-from .discovery import SharedLooks
+from .discovery import SharedChecks
 from .failure import as_services_error, failure_of
-from .progress import Outcome, Progress, Sighting, is_newer
+from .progress import Observation, Outcome, Progress, is_newer
 from .session import Session
 
-__all__ = ["ONE_ATTEMPT", "DeploymentWaiter", "see_deployment", "wait_until_running"]
+__all__ = ["ONE_ATTEMPT", "DeploymentWaiter", "fetch_deployment", "wait_until_running"]
 
 log = logging.getLogger(__name__)
 
-# A look that fails is followed by the next one: to repeat it by itself would only hold that up.
+# A check that fails is followed by the next one: to repeat it by itself would only hold that up.
 ONE_ATTEMPT = RetryPolicy(max_attempts=1)
 
 
@@ -51,9 +51,9 @@ async def wait_until_running(
         now=now, due=now, timeout=timeout, stay_up=stay_up, poll_interval=poll_interval
     )
     while True:
-        sighting = await _look_at_one(session, service_id, deployment_id, progress)
-        _report(unknown, service_id, sighting.seen)
-        outcome = progress.observe(sighting, anyio.current_time())
+        observation = await _check_deployment(session, service_id, deployment_id, progress)
+        _report(unknown, service_id, observation.seen)
+        outcome = progress.observe(observation, anyio.current_time())
         if outcome is not None:
             break
     seen = progress.deployment
@@ -69,14 +69,14 @@ class DeploymentWaiter:
     ----------
     session : Session
         Makes the calls.
-    looks : SharedLooks
+    checks : SharedChecks
         Shows the services.
     timeout : float
         Seconds that each deployment has to come up.
     stay_up : float
         Seconds for which it must stay up after that.
     poll_interval : float
-        Seconds between two looks at first.
+        Seconds between two checks at first.
     read_lag : float
         Seconds for which a 404 is not believed.
     """
@@ -84,7 +84,7 @@ class DeploymentWaiter:
     def __init__(
         self,
         session: Session,
-        looks: SharedLooks,
+        checks: SharedChecks,
         *,
         timeout: float,
         stay_up: float,
@@ -92,7 +92,7 @@ class DeploymentWaiter:
         read_lag: float,
     ) -> None:
         self._session = session
-        self._looks = looks
+        self._checks = checks
         self._timeout = timeout
         self._stay_up = stay_up
         self._poll_interval = poll_interval
@@ -107,7 +107,7 @@ class DeploymentWaiter:
         Parameters
         ----------
         service_id : int
-            Its service, at which nobody else looks meanwhile.
+            Its service, which nobody else waits for meanwhile.
         deployment : Deployment
             As it was made.
 
@@ -128,19 +128,19 @@ class DeploymentWaiter:
             deployment=deployment,
         )
         while True:
-            look = await self._looks.look(service_id, due=progress.due)
+            check = await self._checks.check(service_id, due=progress.due)
             seen: DeploymentSummary | ServicesError
             newer: DeploymentSummary | None = None
-            if isinstance(look.snapshot, ServicesError):
-                seen = look.snapshot
+            if isinstance(check.snapshot, ServicesError):
+                seen = check.snapshot
             else:
-                shown = look.snapshot.current_deployment
-                seen = await see_deployment(self._session, service_id, number, shown)
+                shown = check.snapshot.current_deployment
+                seen = await fetch_deployment(self._session, service_id, number, shown)
                 if shown and not isinstance(seen, ServicesError) and is_newer(shown, seen):
                     newer = shown
             _report(self._unknown, service_id, seen)
-            sighting = Sighting(look.begun_at, seen, newer)
-            outcome = progress.observe(sighting, anyio.current_time())
+            observation = Observation(check.begun_at, seen, newer)
+            outcome = progress.observe(observation, anyio.current_time())
             if outcome is not None:
                 break
         last = progress.deployment or deployment
@@ -154,10 +154,10 @@ class DeploymentWaiter:
         return last, error
 
 
-async def see_deployment(
+async def fetch_deployment(
     session: Session, service_id: int, deployment_id: int, shown: DeploymentSummary | None
 ) -> DeploymentSummary | ServicesError:
-    """Look at a deployment, with a request of its own if its service shows another or none.
+    """Fetch a deployment, unless it is the one that its service shows.
 
     ``GET /services/{service_id}/deployments/{deployment_id}``
 
@@ -176,10 +176,10 @@ async def see_deployment(
         return as_services_error(exc)
 
 
-async def _look_at_one(
+async def _check_deployment(
     session: Session, service_id: int, deployment_id: int, progress: Progress
-) -> Sighting:
-    """Look at a deployment when it is due."""
+) -> Observation:
+    """Check a deployment when that is due."""
     await anyio.sleep_until(progress.due)
     begun_at = anyio.current_time()
     scope = anyio.CancelScope()
@@ -192,10 +192,10 @@ async def _look_at_one(
     view = session.with_options(on_attempt=bound_attempt, retry=ONE_ATTEMPT)
     seen: DeploymentSummary | ServicesError = ServicesError("there was no answer")
     with scope:
-        seen = await see_deployment(view, service_id, deployment_id, None)
+        seen = await fetch_deployment(view, service_id, deployment_id, None)
     if isinstance(seen, ServicesError):
-        log.warning("deployment %d could not be looked at: %s", deployment_id, seen)
-    return Sighting(begun_at, seen)
+        log.warning("deployment %d could not be checked: %s", deployment_id, seen)
+    return Observation(begun_at, seen)
 
 
 async def _error_of(
@@ -220,7 +220,7 @@ async def _error_of(
     )
     if outcome.error is not None:
         error.__cause__ = outcome.error
-        error.add_note(f"It could not be looked at: {outcome.error}")
+        error.add_note(f"It could not be checked: {outcome.error}")
     return error
 
 

@@ -45,6 +45,7 @@ class LogWatch:
         self._watcher = Watcher(session, open_tail, options, dict(resume), self._held)
         self._turns = Stream(tasks, self._watcher.run)
         self._turn: Turn | None = None
+        self._delivered = 0
 
     def __aiter__(self) -> Self:
         return self
@@ -52,10 +53,13 @@ class LogWatch:
     async def __anext__(self) -> WatchedEntry:
         async with self._lock:
             if self._held is not None:
-                return await self._next_in_order(self._held)
-            while self._turn is None or self._turn.over.is_set():
-                self._turn = await anext(self._turns)
-            return self._turn.next()
+                turn = await self._next_in_order(self._held)
+            else:
+                while self._turn is None or self._turn.over.is_set():
+                    self._turn = await anext(self._turns)
+                turn = self._turn
+            self._delivered += 1
+            return turn.next()
 
     async def run(self) -> None:
         """Have the sink write every line; until cancelled.
@@ -77,8 +81,17 @@ class LogWatch:
         if not self._has_sink:
             raise ValueError("run needs a sink: give one to watch_logs, or iterate the watch")
         async with self._lock:
+            while self._held:
+                self._delivered += self._held.pop().skip()
+            if self._turn is not None:
+                self._delivered += self._turn.skip()
             async for turn in self._turns:
-                turn.skip()
+                self._delivered += turn.skip()
+
+    @property
+    def delivered(self) -> int:
+        """How many lines it has given, or had written by `run`."""
+        return self._delivered
 
     @property
     def checkpoint(self) -> dict[int, LogCursor]:
@@ -110,7 +123,7 @@ class LogWatch:
     ) -> None:
         await self.aclose()
 
-    async def _next_in_order(self, held: ReorderBuffer[Turn]) -> WatchedEntry:
+    async def _next_in_order(self, held: ReorderBuffer[Turn]) -> Turn:
         # A caller who is slow finds lines that may go at any time: what comes is not to wait until
         # there are none left, or older lines would come behind these.
         while (wait := held.wait(time.monotonic())) > 0 or self._in_a_row >= _IN_A_ROW:
@@ -124,4 +137,4 @@ class LogWatch:
         self._in_a_row += 1
         turn = held.pop()
         self._watcher.make_room(turn.service_id)
-        return turn.next()
+        return turn

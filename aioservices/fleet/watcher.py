@@ -126,12 +126,15 @@ class Turn:
             self.over.set()
         return self.watched(entry)
 
-    def skip(self) -> None:
-        """Give all lines at once, where nobody wants to see them."""
+    def skip(self) -> int:
+        """Give all lines that are left at once, where nobody wants to see them; gives their number.
+
+        Only where a sink has them already.
+        """
+        left = len(self.entries) - self._given
         self._given = len(self.entries)
-        if self._batch is not None:
-            self._batch.give(len(self._batch.rest))
         self.over.set()
+        return left
 
     def watched(self, entry: TailedEntry) -> WatchedEntry:
         """Say whose line it is."""
@@ -191,11 +194,11 @@ class Watcher:
     def latest_time(self, service_id: int) -> dt.datetime:
         """The latest time that it can be by the server's clock, or the time by ours."""
         tail = self.tails.get(service_id)
-        told = None if tail is None else tail.server_time
-        return dt.datetime.now(dt.UTC) if told is None else told
+        server_time = None if tail is None else tail.server_time
+        return server_time or dt.datetime.now(dt.UTC)
 
     def make_room(self, service_id: int) -> None:
-        """Note that a line of a service is not held any more."""
+        """Record that a line of a service is not held any more."""
         if room := self._room.pop(service_id, None):
             room.set()
 

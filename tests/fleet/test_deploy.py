@@ -238,8 +238,8 @@ async def test_one_that_fails_says_why_with_its_last_lines(
     assert_well(by_id)
 
 
-@pytest.mark.parametrize("fate", ["replaced", "deleted", "removed", "sleeping"])
-async def test_each_thing_that_can_happen_meanwhile_has_its_outcome(fate: str) -> None:
+@pytest.mark.parametrize("event", ["replaced", "deleted", "removed", "sleeping"])
+async def test_each_thing_that_can_happen_meanwhile_has_its_outcome(event: str) -> None:
     async with (
         Emulator(services=2, pending_for=3600.0) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
@@ -255,7 +255,7 @@ async def test_each_thing_that_can_happen_meanwhile_has_its_outcome(fate: str) -
         await until(lambda: run.started.get(1))
         made = run.started[1]
         assert made is not None
-        match fate:
+        match event:
             case "replaced":
                 emulator.deploy(1)
             case "deleted":
@@ -269,7 +269,7 @@ async def test_each_thing_that_can_happen_meanwhile_has_its_outcome(fate: str) -
         deployment = outcomes[0].deployment
         assert deployment is not None
         assert deployment.deployment_id == made.deployment_id
-        match fate:
+        match event:
             case "replaced":
                 assert isinstance(error, DeploymentFailedError)
                 assert str(made.deployment_id + 1) in str(error) or "terminated" in str(error)

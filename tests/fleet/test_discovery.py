@@ -7,7 +7,7 @@ import anyio
 from aioservices import NotFoundError, RetryPolicy, ServerError, Services
 from aioservices.emulator import Emulator, Respond
 from aioservices.errors import ServicesError
-from aioservices.fleet.discovery import Look, ServiceIndex, ServiceSnapshot, SharedLooks
+from aioservices.fleet.discovery import ServiceCheck, ServiceIndex, ServiceSnapshot, SharedChecks
 
 
 def add_services(emulator: Emulator, count: int) -> list[int]:
@@ -152,15 +152,15 @@ async def test_tasks_that_look_at_services_of_one_page_share_its_requests(
     emulator: Emulator, services: Services
 ) -> None:
     ids = add_services(emulator, 40)
-    looks = SharedLooks(ServiceIndex(services), spacing=0.01)
-    seen: dict[int, Look] = {}
+    checks = SharedChecks(ServiceIndex(services), spacing=0.01)
+    seen: dict[int, ServiceCheck] = {}
 
     async def watch(service_id: int) -> None:
         for _ in range(3):
-            seen[service_id] = await looks.look(service_id, due=anyio.current_time() + 0.05)
+            seen[service_id] = await checks.check(service_id, due=anyio.current_time() + 0.05)
 
     async with anyio.create_task_group() as looking:
-        looking.start_soon(looks.run)
+        looking.start_soon(checks.run)
         async with anyio.create_task_group() as watching:
             for each in ids:
                 watching.start_soon(watch, each)
@@ -174,20 +174,20 @@ async def test_who_waits_for_later_is_given_what_an_earlier_look_shows(
     emulator: Emulator, services: Services
 ) -> None:
     ids = add_services(emulator, 5)
-    looks = SharedLooks(ServiceIndex(services), spacing=0.01)
+    checks = SharedChecks(ServiceIndex(services), spacing=0.01)
     async with anyio.create_task_group() as group:
-        group.start_soon(looks.run)
+        group.start_soon(checks.run)
         async with anyio.create_task_group() as first:  # so that they are known to share a page
             for each in ids:
-                first.start_soon(partial(looks.look, each, due=0.0))
-        given: list[Look] = []
+                first.start_soon(partial(checks.check, each, due=0.0))
+        given: list[ServiceCheck] = []
 
         async def wait_for_later() -> None:
-            given.append(await looks.look(ids[1], due=anyio.current_time() + 3600))
+            given.append(await checks.check(ids[1], due=anyio.current_time() + 3600))
 
         group.start_soon(wait_for_later)
         await anyio.sleep(0)
-        await looks.look(ids[0], due=anyio.current_time())
+        await checks.check(ids[0], due=anyio.current_time())
         while not given:
             await anyio.sleep(0.001)
         group.cancel_scope.cancel()
@@ -197,7 +197,7 @@ async def test_who_waits_for_later_is_given_what_an_earlier_look_shows(
 async def test_without_anybody_who_waits_nothing_is_asked_for(
     emulator: Emulator, services: Services
 ) -> None:
-    looks = SharedLooks(ServiceIndex(services), spacing=0.001)
+    checks = SharedChecks(ServiceIndex(services), spacing=0.001)
     with anyio.move_on_after(0.05):
-        await looks.run()
+        await checks.run()
     assert not emulator.requests

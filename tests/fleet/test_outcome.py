@@ -13,7 +13,7 @@ from aioservices.errors import (
     ResponseDecodeError,
     api_error,
 )
-from aioservices.fleet.outcome import CircuitBreaker, LookSchedule, has_acted, may_have_acted
+from aioservices.fleet.outcome import CheckSchedule, CircuitBreaker, has_acted, may_have_acted
 
 METHOD, PATH = "POST", "services/1/deployments"
 
@@ -53,7 +53,7 @@ def test_a_success_that_cannot_be_read_has_made_one() -> None:
 def test_looks_begin_at_once_become_rarer_and_end_when_the_time_is_over(
     settle: float,
 ) -> None:
-    schedule = LookSchedule(100.0, settle)
+    schedule = CheckSchedule(100.0, settle)
     begun: list[float] = []
     while True:
         begun.append(schedule.due)
@@ -68,7 +68,7 @@ def test_looks_begin_at_once_become_rarer_and_end_when_the_time_is_over(
 
 @given(st.lists(st.floats(0, 1), max_size=50))
 def test_looks_that_come_early_do_not_bring_the_end_forward(parts: list[float]) -> None:
-    schedule = LookSchedule(0.0, 10.0)
+    schedule = CheckSchedule(0.0, 10.0)
     now = 0.0
     for part in parts:
         now += part * (schedule.due - now)

@@ -19,7 +19,7 @@ from aioservices.api.models import Deployment
 from aioservices.api.states import FINAL_STATES
 from aioservices.emulator import Cut, Delay, Emulator, Garble, Reset, Respond, Stall
 from aioservices.emulator.faults import Effect
-from aioservices.fleet.discovery import ServiceIndex, SharedLooks
+from aioservices.fleet.discovery import ServiceIndex, SharedChecks
 from aioservices.fleet.failure import last_lines
 from aioservices.fleet.wait import DeploymentWaiter
 from tests.servers.lagging import lagging
@@ -325,7 +325,9 @@ async def wait_for_all(
 ) -> dict[int, Exception | None]:
     """Wait for every deployment; gives by service why it is not up."""
     errors: dict[int, Exception | None] = {}
-    shared = SharedLooks(ServiceIndex(services), spacing=0.01)
+    index = ServiceIndex(services)
+    await index.fetch({each.service_id or 0 for each in made}, lambda _id, _snapshot: None)
+    shared = SharedChecks(index, spacing=0.01)
     waiter = DeploymentWaiter(
         services, shared, timeout=timeout, stay_up=0.0, poll_interval=0.02, read_lag=read_lag
     )

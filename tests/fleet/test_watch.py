@@ -136,6 +136,7 @@ async def test_a_service_that_goes_is_written_to_its_end_however_slow_the_sink_i
         await eventually(lambda: store.lines)
         emulator.set_state(1, "failed")
         await eventually(lambda: 1 not in lines.statuses)
+        assert lines.delivered == 3000
         group.cancel_scope.cancel()
     assert store.lines == [f"{number}" for number in range(3000)]
 
@@ -526,6 +527,7 @@ async def test_two_tasks_that_iterate_one_watch_share_its_lines(
         group.start_soon(collect, lines)
         group.start_soon(collect, lines)
         await eventually(lambda: len(seen) == 600)
+        assert lines.delivered == 600
         group.cancel_scope.cancel()
     assert Counter(seen) == Counter(f"{number}" for number in range(600))
 
