@@ -117,8 +117,10 @@ class ServiceIndex:
 
         plan = PagePlan()
         while missing := unplaced - seen:
-            numbers = plan.next_batch()
-            if not numbers or numbers.start > len(missing):
+            # As many pages as there are services to find, at most; and not all of them at once.
+            numbers = plan.next_batch()[:_AT_ONCE]
+            numbers = numbers[: max(0, len(missing) + 1 - numbers.start)]
+            if not numbers:
                 break
             await for_each(numbers, fetch, at_once=_AT_ONCE)
             for number in numbers:

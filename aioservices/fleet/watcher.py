@@ -249,7 +249,7 @@ class Watcher:
                 self._tell_malformed(str(each))
                 if each.item_id is not None:
                     failures[each.item_id] = ServicesError(str(each))
-            return Page(page.items, page.total_pages)
+            return Page(page.items, page.total_pages, total_entries=page.total_entries)
 
         async def one() -> list[ServiceSummary]:
             return (await fetch(1)).items
