@@ -425,7 +425,7 @@ class Services(Endpoints):
         poll_interval: float = 1.0,
         max_poll_interval: float = 30.0,
         overlap: float = 60.0,
-        grace: float = 30.0,
+        grace: float | None = None,
         limit: int = 1_000,
         max_waiting: int = 200_000,
     ) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import click
 
 from aioservices._version import __version__
+from aioservices.cli.commands.collect import collect
 from aioservices.cli.commands.deploy import deploy, redeploy
 from aioservices.cli.commands.local import demo, emulator
 from aioservices.cli.commands.logs import logs
 from aioservices.cli.commands.services import get_services, list_services
+from aioservices.cli.commands.stored import export, stored
 from aioservices.cli.commands.watch import watch
 from aioservices.terminal.sanitize import one_line
 
@@ -45,7 +47,19 @@ def cli(context: click.Context) -> None:
         print(context.get_help())
 
 
-for command in (list_services, get_services, deploy, redeploy, logs, watch, emulator, demo):
+for command in (
+    list_services,
+    get_services,
+    deploy,
+    redeploy,
+    logs,
+    watch,
+    collect,
+    stored,
+    export,
+    emulator,
+    demo,
+):
     cli.add_command(command)
 
 

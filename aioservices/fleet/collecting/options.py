@@ -50,7 +50,7 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
     poll_interval: float = 1.0
     max_poll_interval: float = 30.0
     overlap: float = 60.0
-    grace: float = 30.0
+    grace: float | None = None
     limit: int = 1_000
     lease: float = 30.0
     max_waiting: int = 200_000
@@ -59,7 +59,7 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def removal_grace(self) -> float:
         """Seconds for which a service is read on that is not listed any more."""
-        return self.overlap + self.grace
+        return self.overlap + (self.overlap if self.grace is None else self.grace) + 30.0
 
 
 class CollectSession(Protocol):
@@ -95,7 +95,7 @@ class CollectSession(Protocol):
         poll_interval: float,
         max_poll_interval: float,
         overlap: float,
-        grace: float,
+        grace: float | None,
         limit: int,
         on_event: EventHook | None,
     ) -> LogTail:

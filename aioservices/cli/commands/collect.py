@@ -1,0 +1,134 @@
+"""The command that keeps the logs of services in a store: `collect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import click
+
+from aioservices.cli.arguments import examples
+from aioservices.cli.console import has_cursor, note
+from aioservices.cli.errors import CommandError
+from aioservices.terminal.output import stderr
+from aioservices.terminal.sanitize import one_line
+
+__all__ = ["collect"]
+
+_MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start it again
+
+
+@click.command(
+    "collect",
+    epilog=examples(
+        "aioservices collect --store sqlite:logs.db",
+        "aioservices collect 'web-*' batch --store sqlite:logs.db --keep 90d --keep-bytes 20GB",
+        "aioservices collect --store sqlite:logs.db --forward otlp:http://127.0.0.1:4318",
+        "aioservices collect --store postgresql://db/logs --listen 127.0.0.1:9100",
+        "aioservices collect --config /etc/aioservices/collect.toml",
+    ),
+)
+@click.argument("services", metavar="[SERVICE]...", nargs=-1)
+@click.option(
+    "--store",
+    metavar="STORE",
+    help="Where the lines are kept: sqlite:PATH or postgresql://USER@HOST/DATABASE.",
+)
+@click.option(
+    "--forward",
+    multiple=True,
+    metavar="TO",
+    help="Send what is stored on: otlp:URL or jsonl:PATH. May be given several times. Without "
+    "--store the lines wait in a small store of the daemon's own.",
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Serve a page at /, and /livez, /readyz and /metrics.",
+)
+@click.option(
+    "--listen-token-file",
+    metavar="FILE",
+    help="File of the token that the page asks for; needed unless HOST is this machine only.",
+)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file with any of these settings, as in: keep_bytes = '20GB'.",
+)
+@click.option("--keep", metavar="AGE", help="Remove lines that are older, such as 90d.")
+@click.option(
+    "--keep-bytes", metavar="SIZE", help="Remove the oldest lines of a larger store, such as 20GB."
+)
+@click.option(
+    "--api-key-file",
+    multiple=True,
+    metavar="FILE",
+    help="File with an API key, in place of CIVIS_API_KEY; read again when it changes. May be "
+    "given several times: each key has a rate limit of its own.",
+)
+@click.option(
+    "--url", "endpoint", metavar="URL", help="Address of the API, in place of CIVIS_API_ENDPOINT."
+)
+@click.option("--status", metavar="STATUS", help="Services that are: running (default), idle, any.")
+@click.option(
+    "--lease", metavar="S", help="Seconds until others take over from a dead daemon (30s)."
+)
+@click.option("--poll-interval", metavar="S", help="Time between two polls of a busy log (1s).")
+@click.option("--max-poll-interval", metavar="S", help="The same of a quiet log (30s).")
+@click.option("--overlap", metavar="S", help="How late a line may turn up (60s).")
+@click.option("--refresh", metavar="S", help="Time between two looks for new services (30s).")
+@click.option("--grace", metavar="S", help="Time that late lines of an ended log have.")
+@click.option(
+    "--max-waiting-lines", metavar="N", help="Lines that may wait in memory in all (200000)."
+)
+@click.option("--log-format", metavar="FORMAT", help="The daemon's own log: text or json.")
+@click.option("--log-level", metavar="LEVEL", help="Of that log: debug, info, warning or error.")
+@click.option("--check", is_flag=True, help="Check the configuration, and do nothing else.")
+def collect(*, file: Path | None, check: bool, **options: object) -> int:
+    """Keep the logs of many services, for as long as it runs.
+
+    SERVICE is an id, a name or a pattern such as 'web-*'; without any, all services are collected.
+    Every line is stored once, also when the daemon is killed at any moment; several daemons may
+    share a store in PostgreSQL. Each setting can also stand in a TOML file or in a variable, as
+    AIOSERVICES_KEEP_BYTES. An option wins over the variable, which wins over the file.
+
+    Ctrl-C or SIGTERM stores what was read, then ends; SIGHUP reads the API keys again.
+    """
+    try:
+        from aioservices.collect.config import ConfigError, read_config
+        from aioservices.collect.logging import start_logging
+        from aioservices.collect.process import run_daemon
+    except ModuleNotFoundError as exc:
+        raise CommandError(
+            f"collect needs the package {exc.name}: install aioservices-civis[collect]"
+        ) from None
+    try:
+        config = read_config(options, file=file)
+    except ConfigError as exc:
+        for mistake in exc.mistakes:
+            note(one_line(str(mistake)))
+        return _MISCONFIGURED
+    if check:
+        note("the configuration can be used")
+        return 0
+    start_logging(config.log_format, config.log_level)
+    screen = stderr()
+
+    def show(line: str) -> None:
+        screen.footer([_fitted(one_line(line), screen.columns)])
+
+    async def main() -> None:
+        await run_daemon(config, on_progress=show if has_cursor(screen) else None)
+
+    try:
+        anyio.run(main)
+    finally:
+        screen.footer(())
+    return 0
+
+
+def _fitted(line: str, columns: int) -> str:
+    return line if len(line) < columns else f"{line[: columns - 2]}…"

@@ -1,0 +1,91 @@
+"""The daemon's HTTP side: is it alive, is it ready, and how much has it done.
+
+``/livez`` answers as long as the event loop turns: to restart a daemon because its store or the
+platform is away would help nobody. ``/readyz`` answers 200 only while every key is valid, the
+store commits and no forwarder needs somebody's attention; else 503 with the reasons, a line each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterable
+
+from aiohttp import web
+
+from aioservices.errors import ServicesError
+from aioservices.fleet.collecting import CollectorStatus
+
+from .config import Address
+from .metrics import Metrics
+
+__all__ = ["ListenError", "health_routes", "serve"]
+
+
+class ListenError(ServicesError):
+    """The address cannot be listened on."""
+
+
+def health_routes(
+    status: Callable[[], CollectorStatus], metrics: Metrics
+) -> list[web.AbstractRouteDef]:
+    """Make the routes that probes and Prometheus ask for.
+
+    Parameters
+    ----------
+    status : callable
+        Gives the collector's status now.
+    metrics : Metrics
+    """
+
+    async def live(_: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def ready(_: web.Request) -> web.Response:
+        now = status()
+        if now.ready:
+            return web.Response(text="ready\n")
+        return web.Response(status=503, text="".join(f"{reason}\n" for reason in now.reasons))
+
+    async def render(request: web.Request) -> web.Response:
+        body, content_type = metrics.render(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    return [web.get("/livez", live), web.get("/readyz", ready), web.get("/metrics", render)]
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    address: Address, routes: Iterable[web.AbstractRouteDef]
+) -> AsyncGenerator[Address, None]:
+    """Serve routes as long as the block runs.
+
+    Parameters
+    ----------
+    address : Address
+        Port 0 takes any that is free.
+    routes : iterable of route definitions
+
+    Yields
+    ------
+    Address
+        The one that is really listened on.
+
+    Raises
+    ------
+    ListenError
+        If another program has the address, or it is none of this machine.
+    """
+    application = web.Application()
+    application.add_routes(routes)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address.host, address.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from None
+        port = runner.addresses[0][1]
+        yield Address(address.host, port)
+    finally:
+        await runner.cleanup()

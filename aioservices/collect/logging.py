@@ -1,0 +1,59 @@
+"""The daemon's own log records, as text for people or as JSON for machines."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import sys
+import traceback
+
+from aioservices.terminal.sanitize import one_line
+
+__all__ = ["start_logging"]
+
+
+class _Text(logging.Formatter):
+    """One line a record; a traceback only where the level is DEBUG."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{record.levelname.lower()}: {one_line(record.getMessage())}"
+        if record.exc_info and record.exc_info[1] is not None:
+            line += f" ({type(record.exc_info[1]).__name__})"
+            if logging.getLogger("aioservices").isEnabledFor(logging.DEBUG):
+                line += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
+        return line
+
+
+class _JSON(logging.Formatter):
+    """One JSON object a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        members = {
+            "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[1] is not None:
+            members["exception"] = "".join(traceback.format_exception(record.exc_info[1]))
+        return json.dumps(members, ensure_ascii=False)
+
+
+def start_logging(format: str, level: str) -> None:
+    """Have the library's records written to standard error.
+
+    Parameters
+    ----------
+    format : {'text', 'json'}
+    level : {'debug', 'info', 'warning', 'error'}
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JSON() if format == "json" else _Text())
+    logger = logging.getLogger("aioservices")
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+    logger.propagate = False
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").addHandler(handler)

@@ -1,0 +1,250 @@
+"""What the page asks of the daemon: its files, the status, stored lines, and a stream of new ones.
+
+The page itself is three files without a build step. It is told the status every other second, and
+each line as it is stored, over one stream of server-sent events. Everything is sent as JSON and put
+into the page as text, never as markup: a line of a log can hold anything.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from typing import TypeAlias
+
+import anyio
+from aiohttp import web
+
+from aioservices.collect.access import COOKIE, Access
+from aioservices.collect.config import Address
+from aioservices.fleet.collecting import Collector, CollectorStatus
+from aioservices.stores import Store, StoredEntry, StoreError
+from aioservices.validation import parse_timestamp
+
+from .history import LinesPerMinute
+
+__all__ = ["Page"]
+
+_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_FILES = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_STATUS_SECONDS = 2.0
+_SAMPLE_SECONDS = 5.0
+_MOST_LINES = 1000
+_SEARCH_SECONDS = 20.0
+
+
+class Page:
+    """The page of one daemon.
+
+    Parameters
+    ----------
+    collector : Collector
+    store : Store
+        Where stored lines are searched.
+    address : Address
+        Where the page is served.
+    token : str, optional
+        What has to be presented to see it.
+    """
+
+    def __init__(
+        self, collector: Collector, store: Store, address: Address, token: str | None = None
+    ) -> None:
+        self._collector = collector
+        self._store = store
+        self._access = Access(address, token)
+        self._history = LinesPerMinute()
+        self._started = time.time()
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        """Make the routes of the page."""
+        return [
+            web.get("/", self._guarded(self._index, sign_in=True)),
+            web.get("/assets/{name}", self._guarded(self._asset)),
+            web.get("/api/status", self._guarded(self._status)),
+            web.get("/api/lines", self._guarded(self._lines)),
+            web.get("/api/stream", self._guarded(self._stream)),
+        ]
+
+    async def run(self) -> None:
+        """Count lines by the minute, for as long as the page is served."""
+        while True:
+            services = self._collector.status.services
+            self._history.add({s.service_id: s.lines for s in services}, time.monotonic())
+            await anyio.sleep(_SAMPLE_SECONDS)
+
+    def _guarded(self, handler: _Handler, *, sign_in: bool = False) -> _Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+            presented = bearer or request.cookies.get(COOKIE)
+            given = request.query.get("token")
+            if sign_in and given is not None and self._access.is_token(given):
+                refusal = self._access.refusal(request.headers, given)
+                if refusal is None:
+                    # Out of the address bar, where anybody could read it.
+                    moved = web.Response(status=303, headers={**_HEADERS, "Location": "/"})
+                    moved.set_cookie(COOKIE, given, httponly=True, samesite="Strict", path="/")
+                    return moved
+            else:
+                refusal = self._access.refusal(request.headers, presented)
+            if refusal is not None:
+                status, reason = refusal
+                return web.Response(status=status, text=f"{reason}\n", headers=_HEADERS)
+            return await handler(request)
+
+        return guarded
+
+    async def _index(self, _: web.Request) -> web.Response:
+        return _file("index.html", "text/html")
+
+    async def _asset(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in _FILES:
+            return web.Response(status=404, text="not found\n", headers=_HEADERS)
+        return _file(name, _FILES[name])
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return _json(self._picture(self._collector.status))
+
+    async def _lines(self, request: web.Request) -> web.Response:
+        """Search what is stored of a service."""
+        query = request.query
+        try:
+            service_id = int(query.get("service", ""))
+            last = min(max(int(query.get("last", "200")), 1), _MOST_LINES)
+            start, end = (
+                parse_timestamp(query[name], name) if query.get(name) else None
+                for name in ("start_at", "end_at")
+            )
+        except ValueError as error:
+            return _json({"error": str(error)}, status=400)
+        lines: list[dict[str, object]] = []
+        with anyio.move_on_after(_SEARCH_SECONDS) as scope:
+            try:
+                found = self._store.read(
+                    service_id,
+                    start_at=start,
+                    end_at=end,
+                    contains=query.get("contains") or None,
+                    last=last,
+                )
+                async for entry in found:
+                    lines.append(_line(entry))  # noqa: PERF401 - those read in time are kept
+            except StoreError as error:
+                return _json({"error": str(error)}, status=503)
+        return _json({"lines": lines, "whole": not scope.cancelled_caught})
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        """Send the status and the lines that are stored from now on."""
+        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        sending = anyio.Lock()
+
+        async def send(event: str, value: object) -> None:
+            text = json.dumps(value, ensure_ascii=False)
+            async with sending:
+                await response.write(f"event: {event}\ndata: {text}\n\n".encode())
+
+        async def tell_status() -> None:
+            while True:
+                await send("status", self._picture(self._collector.status))
+                await anyio.sleep(_STATUS_SECONDS)
+
+        async def tell_lines() -> None:
+            async with self._collector.lines() as lines:
+                lost = 0
+                async for entry in lines:
+                    await send("line", _line(entry))
+                    if lines.lost > lost:
+                        await send("lost", lines.lost - lost)
+                        lost = lines.lost
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(tell_status)
+                group.start_soon(tell_lines)
+        except* ConnectionError:
+            pass  # the browser has gone
+        return response
+
+    def _picture(self, status: CollectorStatus) -> dict[str, object]:
+        """Put the status into what JSON can hold."""
+        return {
+            "ready": status.ready,
+            "reasons": list(status.reasons),
+            "lines": status.lines,
+            "bytes": status.bytes,
+            "waiting": status.waiting,
+            "gaps": status.gaps,
+            "fenced": status.fenced,
+            "removed": status.removed,
+            "seconds": round(time.time() - self._started),
+            "store": self._store.url,
+            "services": [
+                {
+                    "id": service.service_id,
+                    "name": service.service_name,
+                    "state": service.state,
+                    "lines": service.lines,
+                    "lag": service.lag_seconds,
+                    "error": service.error,
+                    "gaps": service.gaps,
+                    "minutes": self._history.of(service.service_id),
+                }
+                for service in status.services
+            ],
+            "forwarders": [
+                {
+                    "name": forwarder.name,
+                    "behind": forwarder.behind,
+                    "oldest": forwarder.oldest_seconds,
+                    "sent": forwarder.sent,
+                    "rejected": forwarder.rejected,
+                    "error": forwarder.error,
+                }
+                for forwarder in status.forwarders
+            ],
+        }
+
+
+def _line(entry: StoredEntry) -> dict[str, object]:
+    return {
+        "service": entry.service_id,
+        "name": entry.service_name,
+        "deployment": entry.deployment_id,
+        "seq": entry.seq,
+        "time": _instant(entry.created_at),
+        "stream": entry.stream,
+        "message": entry.message,
+    }
+
+
+def _instant(time: dt.datetime) -> str:
+    return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _file(name: str, content_type: str) -> web.Response:
+    text = (resources.files(__package__) / "assets" / name).read_text("utf-8")
+    return web.Response(text=text, content_type=content_type, headers=_HEADERS)
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    text = json.dumps(value, ensure_ascii=False)
+    return web.Response(status=status, text=text, content_type="application/json", headers=_HEADERS)

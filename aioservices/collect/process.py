@@ -1,0 +1,215 @@
+"""The daemon as a process: signals, the service manager, keys that are renewed, the page.
+
+It ends in one of three ways. SIGTERM or SIGINT asks the collector to stop: what was read is
+committed, at most for some seconds; a second signal ends it at once, which loses no line either,
+because what was not committed is read again next time. Or the collector fails, because of
+something that waiting does not mend, such as a damaged store: that error is raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import anyio
+
+from aioservices.fleet.collecting import CollectOptions, Collector
+from aioservices.stores import open_store
+
+from .config import Address, CollectConfig
+from .health import health_routes, serve
+from .keys import KeyRing
+from .live import Rates
+from .metrics import Metrics, RequestCounter
+from .page import Page
+from .systemd import Systemd
+
+__all__ = ["run_daemon"]
+
+log = logging.getLogger("aioservices.collect")
+
+_DRAIN_SECONDS = 10.0
+_KEY_CHECK_SECONDS = 5.0
+_STATUS_SECONDS = 60.0
+_PROGRESS_SECONDS = 0.5
+
+
+async def run_daemon(
+    config: CollectConfig,
+    *,
+    on_listening: Callable[[Address], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
+) -> None:
+    """Collect until a signal ends it.
+
+    Parameters
+    ----------
+    config : CollectConfig
+    on_listening : callable, optional
+        Is told the address that is really listened on, once it is.
+    on_progress : callable, optional
+        Is told in a line, twice a second, how it goes.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be used and waiting does not help.
+    ListenError
+        If the address cannot be listened on.
+    """
+    requests = RequestCounter()
+    async with contextlib.AsyncExitStack() as stack:
+        keys = KeyRing(config, requests)
+        stack.push_async_callback(keys.aclose)
+        if config.store is None:
+            Path(config.store_url.removeprefix("sqlite:")).parent.mkdir(parents=True, exist_ok=True)
+        store = await stack.enter_async_context(open_store(config.store_url, lease=config.lease))
+        collector = Collector(
+            store,
+            keys.sessions,
+            _options(config),
+            forwarders=config.forwarders(),
+            retention=config.retention,
+        )
+        page = None
+        if config.listen is not None:
+            metrics = Metrics(lambda: collector.status, requests)
+            token = None
+            if config.listen_token_file is not None:
+                token = config.listen_token_file.read_text("utf-8").strip()
+            routes = health_routes(lambda: collector.status, metrics)
+            page = Page(collector, store, config.listen, token)
+            routes += page.routes()
+            address = await stack.enter_async_context(serve(config.listen, routes))
+            log.info("the page, health checks and metrics are served at http://%s/", address)
+            if on_listening is not None:
+                on_listening(address)
+        await _Process(collector, keys, page, on_progress).run()
+
+
+def _options(config: CollectConfig) -> CollectOptions:
+    return CollectOptions(
+        patterns=config.services,
+        status=None if config.status == "any" else config.status,
+        refresh=config.refresh,
+        poll_interval=config.poll_interval,
+        max_poll_interval=config.max_poll_interval,
+        overlap=config.overlap,
+        grace=config.grace,
+        lease=config.lease,
+        max_waiting=config.max_waiting_lines,
+    )
+
+
+class _Process:
+    """What goes on beside the collector, as long as it collects."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        keys: KeyRing,
+        page: Page | None,
+        on_progress: Callable[[str], None] | None,
+    ) -> None:
+        self._page = page
+        self._on_progress = on_progress
+        self._collector = collector
+        self._keys = keys
+        self._systemd = Systemd()
+        self._reloading = anyio.Lock()
+
+    async def run(self) -> None:
+        """Collect until a signal ends it, or the collector fails."""
+        with anyio.CancelScope() as whole:
+            async with _one_error(), anyio.create_task_group() as group:
+                group.start_soon(self._obey_signals, whole)
+                group.start_soon(self._renew_keys)
+                group.start_soon(self._notify)
+                group.start_soon(self._watchdog)
+                group.start_soon(self._show)
+                if self._page is not None:
+                    group.start_soon(self._page.run)
+                await self._collector.run()
+                group.cancel_scope.cancel()
+        if whole.cancelled_caught:
+            log.warning("ended before everything was stored: the rest is read again next time")
+
+    async def _obey_signals(self, whole: anyio.CancelScope) -> None:
+        received = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        stopping = False
+        with anyio.open_signal_receiver(*received) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    self._systemd.reloading()
+                    await self._reload()
+                    self._collector.refresh()
+                    self._systemd.ready()
+                elif stopping:
+                    whole.cancel()
+                else:
+                    stopping = True
+                    name = signal.Signals(number).name
+                    log.info("%s: storing what was read, then ending", name)
+                    self._systemd.stopping()
+                    self._collector.stop()
+                    whole.deadline = anyio.current_time() + _DRAIN_SECONDS
+
+    async def _renew_keys(self) -> None:
+        while True:
+            await anyio.sleep(_KEY_CHECK_SECONDS)
+            await self._reload()
+
+    async def _reload(self) -> None:
+        async with self._reloading:
+            await self._keys.reload(self._collector.replace_session)
+
+    async def _watchdog(self) -> None:
+        interval = self._systemd.watchdog_interval
+        while interval is not None:
+            self._systemd.alive()
+            await anyio.sleep(interval)
+
+    async def _notify(self) -> None:
+        """Tell the service manager, and the log, how it goes."""
+        self._systemd.ready()  # it collects; whether it can reach everything is told by /readyz
+        reasons: tuple[str, ...] = ()
+        rates, due = Rates(), anyio.current_time() + _STATUS_SECONDS
+        while True:
+            await anyio.sleep(1)
+            status = self._collector.status
+            self._systemd.status(rates.line(status, anyio.current_time()))
+            for reason in status.reasons:
+                if reason not in reasons:
+                    log.warning("not ready: %s", reason)
+            if reasons and not status.reasons:
+                log.info("ready again")
+            reasons = status.reasons
+            if anyio.current_time() >= due:
+                log.info("%s", rates.line(status, anyio.current_time()))
+                due += _STATUS_SECONDS
+
+    async def _show(self) -> None:
+        """Keep a line below the log records, where the process has a terminal."""
+        if self._on_progress is None:
+            return
+        rates = Rates()
+        while True:
+            self._on_progress(rates.line(self._collector.status, anyio.current_time()))
+            await anyio.sleep(_PROGRESS_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _one_error() -> AsyncGenerator[None, None]:
+    """Raise what the collector raised by itself, not in a group of one."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        errors = group.exceptions
+        while len(errors) == 1 and isinstance(errors[0], BaseExceptionGroup):
+            errors = errors[0].exceptions
+        if len(errors) == 1:
+            raise errors[0] from errors[0].__cause__
+        raise

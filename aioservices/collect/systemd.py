@@ -1,0 +1,60 @@
+"""What systemd is told of the daemon, if it started it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+__all__ = ["Systemd"]
+
+
+class Systemd:
+    """The notification socket of the service manager.
+
+    Without one, as outside systemd, nothing is sent.
+    """
+
+    def __init__(self) -> None:
+        path = os.environ.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{path[1:]}" if path.startswith("@") else path
+
+    @property
+    def watchdog_interval(self) -> float | None:
+        """Seconds between two signs of life, half of what systemd allows; None if it wants none."""
+        if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+            return None
+        try:
+            return int(os.environ["WATCHDOG_USEC"]) / 2_000_000 or None
+        except (KeyError, ValueError):
+            return None
+
+    def ready(self) -> None:
+        """Say that the daemon is up."""
+        self._send("READY=1")
+
+    def alive(self) -> None:
+        """Say that the event loop turns."""
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """Say in a line what the daemon does."""
+        self._send(f"STATUS={text}")
+
+    def reloading(self) -> None:
+        """Say that the configuration is being read again; `ready` says that it was."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """Say that the daemon is about to end."""
+        self._send("STOPPING=1")
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.setblocking(False)
+                channel.sendto(message.encode(), self._address)
+        except OSError:
+            pass  # nobody listens, or its queue is full: the next message tells the same

@@ -1,0 +1,199 @@
+"""The daemon's configuration, read from options, environment and a file."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioservices.collect.config import SETTINGS, Address, CollectConfig, ConfigError, read_config
+
+KEY = {"CIVIS_API_KEY": "a-secret-key"}
+STORE = {"store": "sqlite:logs.db"}
+
+
+def mistakes(
+    options: Mapping[str, object],
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read_config(options, environment={**KEY, **(environment or {})}, file=file)
+    return [str(mistake) for mistake in caught.value.mistakes]
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    return tmp_path / "collect.toml"
+
+
+def test_every_setting_is_a_field_and_every_field_a_setting() -> None:
+    assert set(SETTINGS) == set(CollectConfig.__struct_fields__) - {"otlp_headers"}
+
+
+def test_an_option_wins_over_the_environment_which_wins_over_the_file(toml: Path) -> None:
+    toml.write_text('store = "sqlite:file.db"\nrefresh = "1m"\noverlap = 5\nkeep = "7d"\n')
+    config = read_config(
+        {"store": "sqlite:option.db", "refresh": None, "forward": ()},
+        environment={
+            **KEY,
+            "AIOSERVICES_STORE": "sqlite:environment.db",
+            "AIOSERVICES_REFRESH": "2m",
+            "AIOSERVICES_KEEP_BYTES": "20GB",
+        },
+        file=toml,
+    )
+    assert (config.store, config.refresh, config.overlap) == ("sqlite:option.db", 120.0, 5.0)
+    assert (config.keep, config.keep_bytes) == (7 * 86_400.0, 20 * 10**9)
+
+
+def test_the_environment_may_name_the_file(toml: Path) -> None:
+    toml.write_text('store = "sqlite:file.db"\nservices = ["web-*", "42"]\n')
+    config = read_config({}, environment={**KEY, "AIOSERVICES_CONFIG": str(toml)})
+    assert config.services == ("web-*", "42")
+
+
+def test_lists_in_the_environment_are_separated_by_commas() -> None:
+    environment = {
+        **KEY,
+        "AIOSERVICES_SERVICES": "web [prod],batch-*",
+        "AIOSERVICES_STORE": "sqlite:x",
+    }
+    assert read_config({}, environment=environment).services == ("web [prod]", "batch-*")
+
+
+def test_all_mistakes_are_reported_each_with_its_place(toml: Path) -> None:
+    toml.write_text('stoer = "x"\nkeep = "soon"\nlog_level = "loud"\nservices = "web"\n')
+    said = mistakes(
+        {"store": "mysql://host/db", "keep_bytes": "2 potatoes"},
+        {"AIOSERVICES_LISTEN": "9100", "AIOSERVICES_LEESE": "30s"},
+        toml,
+    )
+    for place, part in [
+        (f"{toml}: stoer", "did you mean store?"),
+        (f"{toml}: keep", "90s, 10m"),
+        (f"{toml}: log_level", "debug, info, warning, error"),
+        (f"{toml}: services", "a list"),
+        ("--store", "sqlite:PATH"),
+        ("--keep-bytes", "20GB"),
+        ("AIOSERVICES_LISTEN", "HOST:PORT"),
+        ("AIOSERVICES_LEESE", "AIOSERVICES_LEASE"),
+    ]:
+        assert [line for line in said if line.startswith(f"{place}: ") and part in line], (
+            place,
+            said,
+        )
+
+
+@pytest.mark.parametrize("text", ["store = ", "\ufeffstore = 1 2", "a = 1\na = 2"])
+def test_a_file_that_is_not_toml_is_named(toml: Path, text: str) -> None:
+    toml.write_text(text)
+    assert any(line.startswith(f"{toml}: not valid TOML") for line in mistakes(STORE, {}, toml))
+
+
+def test_a_file_that_is_missing_is_named(toml: Path) -> None:
+    assert mistakes(STORE, {}, toml) == [f"{toml}: No such file or directory"]
+
+
+def test_somewhere_the_lines_must_go() -> None:
+    assert [line for line in mistakes({}) if line.startswith("--store: say where the lines go")]
+
+
+def test_a_forwarder_alone_implies_a_store_that_is_emptied_behind_it(tmp_path: Path) -> None:
+    config = read_config({"forward": [f"jsonl:{tmp_path}/out.jsonl"]}, environment=KEY)
+    retention = config.retention
+    assert config.store is None
+    assert config.store_url.startswith("sqlite:")
+    assert retention is not None
+    assert retention.forwarded_to == config.forwarder_names != ()
+
+
+def test_nothing_is_removed_from_a_store_that_was_named_unless_it_is_said() -> None:
+    assert read_config(STORE, environment=KEY).retention is None
+    retention = read_config({**STORE, "keep": "90d"}, environment=KEY).retention
+    assert retention is not None
+    assert retention.max_age is not None
+    assert retention.max_age.days == 90
+
+
+def test_an_address_that_others_can_reach_needs_a_token(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef\n")
+    options = {**STORE, "listen": "0.0.0.0:9100"}
+    assert "--listen-token-file" in mistakes(options)[0]
+    config = read_config({**options, "listen_token_file": str(token)}, environment=KEY)
+    assert config.listen == Address("0.0.0.0", 9100)
+    token.write_text("short")
+    assert "16 characters" in mistakes({**options, "listen_token_file": str(token)})[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "loopback"),
+    [
+        ("127.0.0.1:9100", "127.0.0.1:9100", True),
+        (":9100", "127.0.0.1:9100", True),
+        ("localhost:0", "localhost:0", True),
+        ("[::1]:80", "[::1]:80", True),
+        ("[2001:db8::1]:80", "[2001:db8::1]:80", False),
+        ("collector.example:80", "collector.example:80", False),
+    ],
+)
+def test_addresses(text: str, shown: str, loopback: bool, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef")
+    options = {**STORE, "listen": text, "listen_token_file": str(token)}
+    listen = read_config(options, environment=KEY).listen
+    assert listen is not None
+    assert (str(listen), listen.is_loopback) == (shown, loopback)
+
+
+def test_a_key_is_needed_and_its_file_is_read_before_anything_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no API key"):
+        read_config(STORE, environment={})
+    secret = "one secret and another"
+    file = tmp_path / "key"
+    file.write_text(secret)
+    (said,) = mistakes({**STORE, "api_key_file": [str(file)]})
+    assert "one API key" in said
+    assert secret not in said
+    (said,) = mistakes({**STORE, "api_key_file": [str(tmp_path)]})
+    assert "is not a file" in said
+    file.write_text("a-good-key\n")
+    read_config({**STORE, "api_key_file": [str(file)]}, environment={})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_key_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("a-good-key")
+    file.chmod(0)
+    assert mistakes({**STORE, "api_key_file": [str(file)]})
+
+
+def test_intervals_must_fit_together() -> None:
+    said = mistakes({**STORE, "poll_interval": "1m", "max_poll_interval": "30s", "lease": "1s"})
+    assert any(line.startswith("--poll-interval: ") for line in said)
+    assert any(line.startswith("--lease: ") for line in said)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(SETTINGS)),
+        st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.lists(st.text())),
+    )
+)
+def test_whatever_is_given_is_taken_or_refused_as_a_mistake(options: dict[str, object]) -> None:
+    with suppress(ConfigError):
+        assert isinstance(read_config(options, environment=KEY), CollectConfig)
+
+
+def test_the_headers_of_otlp_come_from_the_variable_that_opentelemetry_has() -> None:
+    given = {**KEY, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20abc, x-team = a "}
+    config = read_config(STORE, environment=given)
+    assert config.otlp_headers == {"authorization": "Bearer abc", "x-team": "a"}
+    (said,) = mistakes(STORE, {"OTEL_EXPORTER_OTLP_HEADERS": "a-secret-without-a-name"})
+    assert "name=value" in said
+    assert "a-secret" not in said

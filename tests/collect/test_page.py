@@ -1,0 +1,126 @@
+"""The daemon's page, in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import aiohttp
+import pytest
+from playwright.async_api import expect
+
+from aioservices.emulator import Emulator
+from tests.collect.conftest import Daemon, Daemons
+from tests.servers.browser import OpenPage
+
+HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
+
+
+@pytest.fixture
+async def daemon(daemons: Daemons, emulator: Emulator) -> AsyncGenerator[Daemon]:
+    emulator.log(1, "an old line")
+    with daemons.start("--store", "sqlite:logs.db", "--listen", "127.0.0.1:0") as daemon:
+        await daemon.until_listening()
+        yield daemon
+
+
+async def status(url: str, **headers: str) -> int:
+    async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as response:
+        return response.status
+
+
+async def test_it_shows_the_fleet_and_the_lines_as_they_are_stored(
+    daemon: Daemon, emulator: Emulator, open_page: OpenPage
+) -> None:
+    page = await open_page(daemon.url)
+    await expect(page.locator("#state")).to_have_text("Ready")
+    await expect(page.locator("#services tr")).to_have_count(2)
+    emulator.log(1, "a new line")
+    await expect(page.locator("#log")).to_contain_text("a new line")
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("dark", [False, True])
+async def test_it_fits_a_phone_and_a_wide_screen(
+    daemon: Daemon, open_page: OpenPage, width: int, dark: bool
+) -> None:
+    page = await open_page(daemon.url, width=width, dark=dark)
+    await expect(page.locator("#services tr")).to_have_count(2)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_a_line_of_a_log_is_shown_as_text_whatever_it_holds(
+    daemon: Daemon, emulator: Emulator, open_page: OpenPage
+) -> None:
+    page = await open_page(daemon.url)
+    await expect(page.locator("#state")).to_have_text("Ready")
+    emulator.log(1, HOSTILE)
+    await expect(page.locator("#log")).to_contain_text("<img src=x")
+    assert await page.locator("#log img").count() == 0
+    assert await page.title() != "broken"
+
+
+async def test_it_can_be_used_with_the_keyboard_alone(
+    daemon: Daemon, emulator: Emulator, open_page: OpenPage
+) -> None:
+    page = await open_page(daemon.url)
+    await expect(page.locator("#services tr")).to_have_count(2)
+    await page.keyboard.press("/")
+    await page.keyboard.type("1")
+    await expect(page.locator("#services tr")).to_have_count(1)
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#lines-title")).to_have_text("Lines of service-1")
+    await expect(page.locator("#log")).to_contain_text("an old line")
+    await page.keyboard.press("p")
+    await expect(page.locator("#pause")).to_have_attribute("aria-pressed", "true")
+    emulator.log(1, "while it is paused")
+    await expect(page.locator("#note")).to_contain_text("1 lines since it was paused")
+    await expect(page.locator("#log")).not_to_contain_text("while it is paused")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#lines-title")).to_have_text("Lines of all services")
+
+
+async def test_stored_lines_can_be_searched(
+    daemon: Daemon, emulator: Emulator, open_page: OpenPage
+) -> None:
+    page = await open_page(daemon.url)
+    for n in range(20):
+        emulator.log(1, f"request {n} timed out" if n == 7 else f"request {n}")
+    await expect(page.locator("#log")).to_contain_text("request 19")
+    await page.locator("#services button").first.click()
+    await page.locator("#filter").fill("timed out")
+    await page.locator("#stored").click()
+    await expect(page.locator("#note")).to_contain_text("1 stored lines with")
+    await expect(page.locator("#log li")).to_have_count(1)
+
+
+async def test_no_other_site_can_use_it(daemon: Daemon) -> None:
+    for path in ("/", "/api/status", "/api/lines?service=1", "/api/stream", "/assets/page.js"):
+        url = daemon.url + path
+        assert await status(url, Host="evil.example") == 403
+        assert await status(url, Origin="http://evil.example") == 403
+        assert await status(url, **{"Sec-Fetch-Site": "cross-site"}) == 403
+
+
+async def test_a_search_that_makes_no_sense_is_refused(daemon: Daemon) -> None:
+    for query in ("", "service=one", "service=1&start_at=yesterday", "service=1&last=many"):
+        assert await status(f"{daemon.url}/api/lines?{query}") == 400
+
+
+async def test_where_others_can_reach_it_it_asks_for_a_token(
+    daemons: Daemons, open_page: OpenPage
+) -> None:
+    token = daemons.folder / "token"
+    token.write_text("a-token-of-some-length\n")
+    options = ["--store", "sqlite:logs.db", "--listen", "0.0.0.0:0"]
+    with daemons.start(*options, "--listen-token-file", str(token)) as daemon:
+        url = (await daemon.until_listening()).replace("0.0.0.0", "127.0.0.1")
+        assert await status(url) == 401
+        assert await status(f"{url}/?token=wrong-token-of-some-length") == 401
+        assert await status(url, Authorization="Bearer a-token-of-some-length") == 200
+        assert await status(f"{url}/livez") == 200
+        page = await open_page(f"{url}/?token=a-token-of-some-length")
+        await expect(page.locator("#state")).to_have_text("Ready")
+        assert "token" not in page.url
+        assert "a-token-of-some-length" not in daemon.errors
