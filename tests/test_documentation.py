@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 import aioservices
+import aioservices.stores
 from aioservices import Services
 from aioservices.api.endpoints import Endpoints
 from aioservices.emulator import Emulator
@@ -61,6 +62,7 @@ async def names(emulator: Emulator) -> AsyncIterator[dict[str, Any]]:
         await services.put_shares_groups(42, [1], "read")
         yield {
             **{name: getattr(aioservices, name) for name in aioservices.__all__},
+            **{name: getattr(aioservices.stores, name) for name in aioservices.stores.__all__},
             "services": services,
             "emulator": emulator,
             "deployment_id": service.current_deployment.deployment_id,
@@ -73,7 +75,10 @@ async def names(emulator: Emulator) -> AsyncIterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("code", docstring_examples())
-async def test_the_example_of_a_docstring_runs(code: str, names: dict[str, Any]) -> None:
+async def test_the_example_of_a_docstring_runs(
+    code: str, names: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where an example may leave a file
     endless = is_endless(code)
     finished = False
     with anyio.move_on_after(SHORT if endless else PATIENCE):

@@ -69,6 +69,10 @@ class Format:
         What goes before each line for its service. Default: nothing does.
     aligned : bool
         Whether lines begin in the same column whatever their labels.
+
+    Attributes
+    ----------
+    as_json : bool
     """
 
     def __init__(
@@ -81,7 +85,7 @@ class Format:
         labels: Labels | None = None,
         aligned: bool = False,
     ) -> None:
-        self._as_json = as_json
+        self.as_json = as_json
         self._template = template
         self._timestamps = timestamps
         self._coloured = coloured
@@ -102,7 +106,7 @@ class Format:
         name : str, optional
             The name of its service.
         """
-        if self._as_json:
+        if self.as_json:
             shown = to_dict(entry)
             if self._labels is not None:
                 shown["service_name"] = name

@@ -67,6 +67,7 @@ async def run_daemon(
         if config.store is None:
             Path(config.store_url.removeprefix("sqlite:")).parent.mkdir(parents=True, exist_ok=True)
         store = await stack.enter_async_context(open_store(config.store_url, lease=config.lease))
+        log.info("lines are kept in %s", store.url)
         collector = Collector(
             store,
             keys.sessions,

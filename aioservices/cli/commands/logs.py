@@ -67,6 +67,12 @@ _PATIENCE = 60.0  # seconds of an outage, where the log is not followed
     help="Go on after the last line shown with this FILE, and keep the place there. "
     "-n and --since count where there is no FILE yet.",
 )
+@click.option(
+    "--from",
+    "store_url",
+    metavar="STORE",
+    help="Read what `collect` has stored (sqlite:PATH, postgresql://...); needs no key.",
+)
 @line_options(named=False)
 @connected()
 def logs(
@@ -80,6 +86,7 @@ def logs(
     deployment_id: int | None,
     previous: bool,
     cursor_path: str | None,
+    store_url: str | None,
     chosen: Filter,
     shown: Format,
 ) -> int:
@@ -92,6 +99,23 @@ def logs(
     if previous and (deployment_id is not None or follow):
         other = "--follow" if follow else "--deployment"
         raise click.UsageError(f"--previous and {other} exclude each other")
+    if store_url is not None:
+        from .stored_log import StoredLog  # what needs no store is not to load one
+
+        log = StoredLog(
+            store_url=store_url,
+            service=service,
+            follow=follow,
+            last=last,
+            since=since,
+            until=until,
+            deployment_id=deployment_id,
+            previous=previous,
+            cursor_path=cursor_path,
+            chosen=chosen,
+            shown=shown,
+        )
+        return run(log.show, ends_unread=True)
     place = None if cursor_path is None else CursorFile(cursor_path)
     if place is not None:
         place.check()
