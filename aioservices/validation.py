@@ -83,6 +83,8 @@ def validate_int(value: int, name: str, *, least: int = 0) -> int:
     ValueError
         If it is too small.
     """
+    if type(value) is int and value >= least:
+        return value
     number = _integer(value)
     if number is None:
         raise TypeError(f"{name} must be an integer, not {type(value).__name__}")

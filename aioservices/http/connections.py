@@ -94,7 +94,9 @@ class Connections:
         self._owns_http = http is None
         self._stranger: aiohttp.ClientSession | None = None
         self._proxy: ProxyAddress | None = None
-        # What a request is made with: at home without and with a body, and elsewhere.
+        # What a request is made with: a GET or another one without a body, one with a body, and one
+        # to another host. aiohttp would give a request without a body a content type; a GET not,
+        # and to tell it that for each GET is a good part of the work that a GET takes.
         self._plain: dict[str, Any] = {"allow_redirects": False}
         identity = {"Authorization": authorized, **job_headers()}
         anonymous = anonymous_headers(user_agent, _HTTP_CLIENT)
@@ -104,7 +106,6 @@ class Connections:
                 "headers": self._defaults,
                 "raise_for_status": False,
                 "auto_decompress": True,
-                "skip_auto_headers": (_CONTENT_TYPE,),  # a request without a body has none
             }
         elif trust_env and (proxy := proxy_for(self.base_url)):
             url = URL(proxy.url)
@@ -126,6 +127,7 @@ class Connections:
         if self._proxy is not None:
             del self._away["headers"]
         self._anonymous = CIMultiDict(anonymous)
+        self._without_body = {**self._plain, "skip_auto_headers": (_CONTENT_TYPE,)}
         headers = CIMultiDict(self._plain.get("headers", {}))
         headers[_CONTENT_TYPE] = "application/json"
         self._with_body = {**self._plain, "headers": headers}
@@ -178,6 +180,8 @@ class Connections:
         options: dict[str, Any] = self._plain if at_home else self._away
         if call.body is not None:  # never goes elsewhere
             options = {**self._with_body, "data": _payload(call.body)}
+        elif call.method != "GET" and at_home:
+            options = self._without_body
         try:
             # Awaited, not entered: a body read to its end has given its connection back.
             answer = await http.request(
@@ -269,7 +273,6 @@ def _open(
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         response_class=_Answer,
-        skip_auto_headers=(_CONTENT_TYPE,),  # a request without a body has none
         max_line_size=_LONGEST_HEADER,
         max_field_size=_LONGEST_HEADER,
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
-import functools
 import warnings
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -111,7 +110,7 @@ def decode(response: RawResponse, type_: type[T]) -> T:
         If the body is something else.
     """
     try:
-        value: T = _decoder(cast("Hashable", type_)).decode(response.content)
+        value: T = _decoder(type_).decode(response.content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise decode_error(
             exc,
@@ -150,10 +149,10 @@ def decode_lenient(
     """
     page = cast("type[list[T]]", list[type_])  # type: ignore[valid-type]  # known at run time only
     try:
-        return _decoder(cast("Hashable", page)).decode(response.content), []
+        return _decoder(page).decode(response.content), []
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raw_entries = decode(response, _RAW_ENTRIES)
-    decoder = _decoder(cast("Hashable", type_))
+    decoder = _decoder(type_)
     entries: list[T] = []
     malformed: list[MalformedEntryWarning] = []
     for raw in raw_entries:
@@ -214,16 +213,25 @@ def http_date(headers: Mapping[str, str]) -> dt.datetime | None:
     return date.replace(tzinfo=dt.UTC) if date.tzinfo is None else date
 
 
-@functools.cache
-def _decoder(type_: Hashable) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(type_)
+def _decoder(type_: object) -> msgspec.json.Decoder[Any]:
+    """Make a decoder, once for each type."""
+    # A dictionary, because a union of types is hashable though its type does not say so.
+    decoder = _DECODERS.get(type_)
+    if decoder is None:
+        decoder = _DECODERS[type_] = msgspec.json.Decoder(type_)
+    return decoder
+
+
+_DECODERS: dict[object, msgspec.json.Decoder[Any]] = {}
 
 
 def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     """Read the rate limit from the headers of an answer; None if they do not tell it."""
     limit = parse_count(headers.get(_LIMIT))
+    if limit is None:
+        return None
     remaining = parse_count(headers.get(_REMAINING))
-    return None if limit is None or remaining is None else RateLimit(limit, remaining)
+    return None if remaining is None else RateLimit(limit, remaining)
 
 
 def parse_count(value: str | None) -> int | None:

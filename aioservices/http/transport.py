@@ -165,7 +165,8 @@ class Transport:
                 self._report(call, "failed")
                 raise
             else:
-                self._report(call, "answered", response=response)
+                if self._is_observed(call):
+                    self._report(call, "answered", response=response)
                 return response
             jittered = call.next_backoff()
             if isinstance(error, RateLimitedError) and call.is_at_home:
@@ -210,8 +211,11 @@ class Transport:
         timeout = call.options.timeout
         attempt = self._guard.enter(math.inf if timeout is None else call.begun + timeout)
         try:
-            self._report(call, "sending")
-            response = await self._exchange(call, call.url)
+            if self._is_observed(call):
+                self._report(call, "sending")
+            call.is_at_home = True
+            response = await self._connections.exchange(call, call.url, at_home=True)
+            call.rate_limit = response.rate_limit
             if response.status >= 300:
                 response = await self._redirected(call, response)
         except asyncio.CancelledError:
@@ -246,15 +250,10 @@ class Transport:
             if target is None:
                 break
             url = target.url
-            response = await self._exchange(call, url, at_home=target.same_origin)
-        return response
-
-    async def _exchange(self, call: Call, url: str, *, at_home: bool = True) -> RawResponse:
-        """Send one request of an attempt, and note what the API itself says of its rate limit."""
-        response = await self._connections.exchange(call, url, at_home=at_home)
-        call.is_at_home = at_home
-        if at_home:
-            call.rate_limit = response.rate_limit
+            call.is_at_home = target.same_origin
+            response = await self._connections.exchange(call, url, at_home=call.is_at_home)
+            if call.is_at_home:
+                call.rate_limit = response.rate_limit
         return response
 
     def _api_error(self, call: Call, response: RawResponse) -> APIError:
@@ -283,6 +282,10 @@ class Transport:
         error.sent = False
         return error
 
+    def _is_observed(self, call: Call) -> bool:
+        observed = call.options.on_attempt is not None or bool(self.hooks)
+        return observed or log.isEnabledFor(logging.DEBUG)
+
     def _report(
         self,
         call: Call,
@@ -294,8 +297,6 @@ class Transport:
     ) -> None:
         """Tell the hooks, and the log, about an attempt."""
         hook = call.options.on_attempt
-        if hook is None and not self.hooks and not log.isEnabledFor(logging.DEBUG):
-            return
         attempt = call.describe(
             state, time.monotonic(), response=response, error=error, retry_in=retry_in
         )
