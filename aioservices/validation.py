@@ -1,11 +1,12 @@
-"""Arguments, checked by the rules that are the same everywhere."""
+"""Checks of arguments, by rules that are the same everywhere."""
 
 from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import MINYEAR, UTC, datetime
 from types import NoneType, UnionType
 from typing import Literal, TypeVar, cast, get_args
 
@@ -45,7 +46,7 @@ def validate_type(value: T, kind: type | UnionType, name: str) -> T:
     Raises
     ------
     TypeError
-        If it is of another kind. A boolean is no integer, and a number no boolean.
+        If it is of another kind. A boolean is not an integer, nor the other way round.
     """
     # Quickly, as most are right; of what Python takes only a boolean may be what we do not.
     if value is UNSET or (isinstance(value, kind) and not isinstance(value, bool)):
@@ -79,7 +80,7 @@ def validate_int(value: int, name: str, *, least: int = 0) -> int:
     Raises
     ------
     TypeError
-        If it is no integer. A boolean is none.
+        If it is not an integer. A boolean is not one.
     ValueError
         If it is too small.
     """
@@ -111,7 +112,7 @@ def validate_ints(values: Iterable[int], name: str) -> list[int]:
     Raises
     ------
     TypeError
-        If one is no integer, or there is only one instead of several.
+        If one is not an integer, or there is only one instead of several.
     ValueError
         If one is negative.
     """
@@ -141,7 +142,7 @@ def parse_timestamp(value: datetime | str, name: str) -> datetime:
     TypeError
         If it is neither a datetime nor a text.
     ValueError
-        If it has no time zone, or the text is no ISO 8601.
+        If it has no time zone, or the text is not ISO 8601.
     """
     if isinstance(value, datetime):
         time, remedy = value, "datetime.now(UTC) or value.replace(tzinfo=UTC)"
@@ -167,7 +168,8 @@ def format_timestamp(value: datetime | str, name: str) -> str:
     Returns
     -------
     str
-        The time in ISO 8601; of a datetime in UTC, to the microsecond.
+        The time in ISO 8601; of a datetime in UTC, to the microsecond. Where that lies before the
+        year 1 or after 9999, it is the nearest time that does not.
 
     Raises
     ------
@@ -177,7 +179,7 @@ def format_timestamp(value: datetime | str, name: str) -> str:
     time = parse_timestamp(value, name)
     if isinstance(value, str):
         return value
-    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return f"{_in_utc(time).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def validate_seconds(value: float, name: str, *, zero: bool = False) -> float:
@@ -190,7 +192,7 @@ def validate_seconds(value: float, name: str, *, zero: bool = False) -> float:
     name : str
         Name of the parameter, for the message.
     zero : bool, default False
-        Whether none at all will do.
+        Whether 0 is allowed.
 
     Returns
     -------
@@ -200,16 +202,17 @@ def validate_seconds(value: float, name: str, *, zero: bool = False) -> float:
     Raises
     ------
     TypeError
-        If it is no number.
+        If it is not a number.
     ValueError
         If it is negative, or not a number that can be waited for.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if math.isnan(value) or value < 0 or (value == 0 and not zero):
-        bound = "0 or more" if zero else "more than 0"
+    # Not NaN either, for which no comparison holds; nor an integer that is no float.
+    if not (0 <= value <= math.inf) or (value == 0 and not zero):
+        bound = "at least 0" if zero else "greater than 0"
         raise ValueError(f"{name} must be {bound} seconds, not {value}")
-    return value
+    return min(value, sys.float_info.max) if isinstance(value, int) else value
 
 
 def validate_number(value: object, kinds: Sequence[object], name: str) -> int | float | None:
@@ -240,6 +243,15 @@ _EXPECTED: Mapping[object, str] = {
     bool: "a boolean",
     NoneType: "None",
 }
+
+
+def _in_utc(time: datetime) -> datetime:
+    """Convert a time to UTC; one that lies outside of its years becomes the nearest within."""
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        earliest, latest = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+        return earliest if time.year == MINYEAR else latest
 
 
 def _iso_8601(text: str, name: str) -> datetime:

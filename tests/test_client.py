@@ -260,7 +260,7 @@ async def test_options_that_make_no_sense_are_refused() -> None:
             session(server, max_body_size=0)
 
 
-@pytest.mark.parametrize("timeout", [float("inf"), float("nan"), 0, 10**400])
+@pytest.mark.parametrize("timeout", [float("inf"), 10**400])
 async def test_no_bound_on_the_time_is_said_as_none_and_not_as_a_number(timeout: float) -> None:
     async with hostile(answer(SERVICE)) as server, session(server, timeout=None) as services:
         assert (await services.get(42)).id == 42

@@ -52,11 +52,11 @@ _ONE_OR_ARRAY_OF_ONE = cast("type[Shares | tuple[Shares]]", Shares | tuple[Share
 class Endpoints:
     """The endpoints of the services API.
 
-    Any of the methods may raise an :class:`APIError` (one subclass for each status), a
-    :class:`ConnectionFailedError` or :class:`RequestTimeoutError` if no answer came, a
-    :class:`ResponseDecodeError` if the answer is not what the endpoint promises, or a
-    :class:`SessionClosedError`. Arguments are checked before anything is sent: one of a wrong type
-    is a :class:`TypeError`, a negative identifier a :class:`ValueError`.
+    Any of the methods may raise an `APIError` (one subclass for each status), a
+    `ConnectionFailedError` or `RequestTimeoutError` if no answer came, a
+    `ResponseDecodeError` if the answer is not what the endpoint promises, or a
+    `SessionClosedError`. Arguments are checked before anything is sent: one of a wrong type
+    is a `TypeError`, a negative identifier a `ValueError`.
 
     Keyword arguments that go into the body of a request are left out when not given, and sent
     as `null` when given as None. Those that go into the query are left out in both cases.
@@ -93,7 +93,7 @@ class Endpoints:
         ``GET /services``
 
         Iterating gives every service once, also where the loop changes the listing, as by deploying
-        what is listed as idle. See :class:`Paginator`.
+        what is listed as idle. See `Paginator`.
 
         Parameters
         ----------
@@ -150,7 +150,7 @@ class Endpoints:
         Parameters
         ----------
         **attributes
-            Those of :class:`NewServiceAttributes`, all optional.
+            Those of `NewServiceAttributes`, all optional.
 
         Returns
         -------
@@ -214,7 +214,7 @@ class Endpoints:
         id : int
             The service.
         **attributes
-            Those of :class:`ServiceAttributes`, all optional.
+            Those of `ServiceAttributes`, all optional.
 
         Returns
         -------
@@ -247,7 +247,7 @@ class Endpoints:
         id : int
             The service.
         **attributes
-            Those of :class:`ServiceAttributes`, all optional. None clears one.
+            Those of `ServiceAttributes`, all optional. None clears one.
 
         Returns
         -------

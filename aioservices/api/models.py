@@ -1,6 +1,6 @@
 """The nouns of the services API as typed, immutable values.
 
-Every value is a frozen, keyword-only :class:`msgspec.Struct`. Fields that this library does not
+Every value is a frozen, keyword-only `msgspec.Struct`. Fields that this library does not
 know are ignored; a field that the server leaves out or sends as null is None. Only what
 identifies a value is always there.
 
@@ -221,7 +221,7 @@ class DeploymentSummary(_Masked, frozen=True, kw_only=True, rename="camel"):
 class Deployment(DeploymentSummary, frozen=True, kw_only=True, rename="camel"):
     """A deployment of a service.
 
-    It has everything that a :class:`DeploymentSummary` has, too.
+    It has everything that a `DeploymentSummary` has, too.
 
     Attributes
     ----------
@@ -315,7 +315,7 @@ class Service(_Masked, frozen=True, kw_only=True, rename="camel"):
     updated_at
         When it changed last.
     credentials
-        Credentials that it is given: identifiers or, from newer servers, :class:`Credential` s.
+        Credentials that it is given: identifiers or, from newer servers, `Credential`.
     permission_set_id
         Identifier of its permission set.
     git_repo_url
@@ -419,7 +419,7 @@ def reading_log(service_id: int, deployment_id: int) -> Generator[None, None, No
 class TailedEntry(LogEntry, frozen=True, kw_only=True, rename="camel", gc=False):
     """A line of a log that is tailed, which knows where it stands.
 
-    It has everything that a :class:`LogEntry` has, too.
+    It has everything that a `LogEntry` has, too.
 
     Attributes
     ----------
@@ -645,7 +645,7 @@ class Token(_Masked, frozen=True, kw_only=True, rename="camel"):
 class NewToken(Token, frozen=True, kw_only=True, rename="camel"):
     """A token that was just created, the only time that its value is shown.
 
-    It has everything that a :class:`Token` has, too.
+    It has everything that a `Token` has, too.
 
     Attributes
     ----------

@@ -97,7 +97,7 @@ class ServiceAttributes(TypedDict, total=False):
     docker_image_tag
         Tag of that image. The server's default is `latest`.
     schedule
-        When it is on while it is deployed: a dictionary, or the :class:`Schedule` of a response.
+        When it is on while it is deployed: a dictionary, or the `Schedule` of a response.
     replicas
         Number of replicas to run; the least number if `max_replicas` is set.
     max_replicas
@@ -109,7 +109,7 @@ class ServiceAttributes(TypedDict, total=False):
     cpu
         Processor time for each replica, in millicores.
     credentials
-        Credentials to give to it: identifiers, or :class:`Credential` s of a response.
+        Credentials to give to it: identifiers, or `Credential` of a response.
     permission_set_id
         Identifier of a permission set.
     git_repo_url
@@ -122,7 +122,7 @@ class ServiceAttributes(TypedDict, total=False):
         Environment variables to give to it, by name; None clears one. Names and values are sent
         as they are; values are kept out of messages and logs.
     notifications
-        Whom to tell when it fails: a dictionary, or the :class:`Notifications` of a response.
+        Whom to tell when it fails: a dictionary, or the `Notifications` of a response.
     partition_label
         Label of the partition of the cluster to run in.
     """

@@ -18,7 +18,7 @@ P = ParamSpec("P")
 
 
 class RawServices:
-    """Every endpoint method of a session, returning a :class:`RawResponse`.
+    """Every endpoint method of a session, returning a `RawResponse`.
 
     The parameters are those of the typed methods. `list` and `list_deployments` make one call,
     for one page.

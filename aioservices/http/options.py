@@ -6,12 +6,12 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from types import UnionType
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from aioservices.errors import RequestError
+from aioservices.validation import validate_int, validate_seconds, validate_type
 
 from .ratelimit import RateLimit
 from .retry import RetryPolicy
@@ -101,17 +101,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.timeout is not None:
-            _check_kind("timeout", self.timeout, int | float, "None or a number of seconds")
-            if not 0 < self.timeout <= sys.float_info.max:
-                bounds = "more than 0 seconds and finite, or None for no bound"
-                raise ValueError(f"timeout must be {bounds}, not {self.timeout!r}")
+            validate_seconds(self.timeout, "timeout")
+            if self.timeout > sys.float_info.max:
+                raise ValueError("timeout must be finite, or None for no bound")
         if not isinstance(self.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"retry must be a RetryPolicy, not {self.retry!r}")
-        _check_kind("max_body_size", self.max_body_size, int, "an integer")
-        if self.max_body_size < 1:
-            raise ValueError(f"max_body_size must be 1 byte or more, not {self.max_body_size!r}")
-        if not isinstance(self.background, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"background must be a boolean, not {self.background!r}")
+            raise TypeError(f"retry must be a RetryPolicy, not {type(self.retry).__name__}")
+        validate_int(self.max_body_size, "max_body_size", least=1)
+        validate_type(self.background, bool, "background")
         if self.on_attempt is not None:
             validate_hook(self.on_attempt, "on_attempt")
 
@@ -184,8 +180,3 @@ def notify(hook: AttemptHook, attempt: Attempt) -> None:
         hook(attempt)
     except Exception:
         log.exception("a hook failed")
-
-
-def _check_kind(name: str, value: object, kind: type | UnionType, expected: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise TypeError(f"{name} must be {expected}, not {value!r}")

@@ -11,8 +11,9 @@ import itertools
 import math
 from collections.abc import Iterator
 
-import backoff
 import msgspec
+
+from aioservices.validation import validate_int, validate_seconds
 
 __all__ = ["RetryPolicy", "backoff_delays", "may_repeat", "next_delay", "parse_retry_after"]
 
@@ -22,7 +23,7 @@ _TRANSIENT = _NOT_ACTED_ON | {502, 504}
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How stubborn a call is.
+    """How often, and for how long, a failed call is repeated.
 
     Parameters
     ----------
@@ -43,16 +44,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_delay: float = 60.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int):
-            raise TypeError(f"max_attempts must be an int, not {self.max_attempts!r}")
-        if self.max_attempts < 1:
-            raise ValueError(f"max_attempts must be 1 or more, not {self.max_attempts}")
+        validate_int(self.max_attempts, "max_attempts", least=1)
         for name in ("max_elapsed", "base_delay", "max_delay"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-            if not value >= 0:
-                raise ValueError(f"{name} must be 0 or more seconds, not {value}")
+            validate_seconds(getattr(self, name), name, zero=True)
 
 
 def may_repeat(method: str, *, status: int | None = None, sent: bool = True) -> bool:
@@ -70,8 +64,8 @@ def may_repeat(method: str, *, status: int | None = None, sent: bool = True) -> 
     Returns
     -------
     bool
-        True if repeating it can neither do twice what should be done once nor
-        is bound to fail again.
+        True if repeating it cannot do twice what should be done once, and may
+        succeed.
     """
     if status is None:
         return not sent or method in _IDEMPOTENT
@@ -113,6 +107,8 @@ def next_delay(
 
 def backoff_delays(base: float, maximum: float) -> Iterator[float]:
     """Yield waits in seconds: doubling from `base` up to `maximum`, with full jitter."""
+    import backoff  # seldom needed, and slow to load
+
     if base <= 0:  # the generator would double zero until it overflows
         yield from itertools.repeat(0.0)
     ceilings = backoff.expo(factor=base, max_value=maximum)
@@ -134,7 +130,7 @@ def parse_retry_after(value: str | None, *, now: dt.datetime) -> float | None:
     Returns
     -------
     float or None
-        Seconds from now, never negative; None if there is no sense in it.
+        Seconds from now, never negative; None if it cannot be understood.
     """
     if value is None:
         return None

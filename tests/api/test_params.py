@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -19,7 +20,13 @@ from aioservices.api.params import (
     encode_attributes,
     encode_body,
 )
-from aioservices.validation import format_timestamp, validate_int, validate_ints, validate_type
+from aioservices.validation import (
+    format_timestamp,
+    validate_int,
+    validate_ints,
+    validate_seconds,
+    validate_type,
+)
 
 integers = st.integers(-(2**62), 2**62)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -348,6 +355,34 @@ def test_an_aware_datetime_is_written_in_utc_to_the_microsecond(instant: datetim
     assert datetime.fromisoformat(written) == instant
     assert written.endswith("Z")
     assert len(written) == len("2026-11-23T12:34:56.123456Z")
+
+
+@pytest.mark.parametrize(
+    ("time", "written"),
+    [
+        (datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5.5))), "0001-01-01T00:00:00.000000Z"),
+        (
+            datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))),
+            "9999-12-31T23:59:59.999999Z",
+        ),
+    ],
+)
+def test_a_datetime_that_utc_does_not_have_is_written_as_the_nearest(
+    time: datetime, written: str
+) -> None:
+    assert format_timestamp(time, "start_at") == written
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan, 0, -math.inf])
+def test_seconds_that_make_no_sense_are_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="wait must be greater than 0 seconds"):
+        validate_seconds(seconds, "wait")
+
+
+@pytest.mark.parametrize("seconds", [10**400, math.inf, 1, 0.5])
+def test_any_other_number_of_seconds_is_taken(seconds: float) -> None:
+    assert validate_seconds(seconds, "wait") > 0
+    assert validate_seconds(0, "wait", zero=True) == 0
 
 
 def test_a_naive_datetime_is_refused_with_the_remedy() -> None:
