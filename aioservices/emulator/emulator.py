@@ -161,6 +161,8 @@ class Emulator:
             ("stop_grace", stop_grace),
         ):
             check_seconds(seconds, name)
+        if api_key is not None:
+            check_text(api_key, "api_key")
         check_choice(shares_as, _Shares, "shares_as")
         check_choice(credentials_as, _Credentials, "credentials_as")
         self._clock = clock
@@ -273,7 +275,7 @@ class Emulator:
 
     @api_key.setter
     def api_key(self, key: str) -> None:
-        self._app.api_key = key
+        self._app.api_key = check_text(key, "api_key")
 
     @property
     def logs(self) -> LogBehaviour:
@@ -346,12 +348,13 @@ class Emulator:
         TypeError
             An attribute is unknown, or the command is not a sequence of texts.
         ValueError
-            An attribute has a value that the API refuses.
+            An attribute has a value that the API refuses, or the command, the directory or a
+            variable has one that no program can be given.
         """
         for unknown in sorted(attributes.keys() - set(NewAttributes.__struct_fields__)):
             raise TypeError(f"add_service() got an unexpected keyword argument {unknown!r}")
         given = _encode({"name": check_text(name, "name"), **attributes})
-        program = None if command is None else Program(_words(command), dict(env or {}), cwd)
+        program = None if command is None else _program(command, env or {}, cwd)
         with self._change() as now:
             parsed, _ = parse_body(given, NewAttributes)
             service = None if program is None else self._state.adopt(name, program)
@@ -610,13 +613,27 @@ def _encode(attributes: Mapping[str, object]) -> bytes:
         raise ValueError(f"attributes must be values of JSON: {error}") from None
 
 
-def _words(command: Sequence[str]) -> tuple[str, ...]:
+def _program(
+    command: Sequence[str], env: Mapping[str, str], cwd: str | PathLike[str] | None
+) -> Program:
+    """Check what is asked of a program now: when it is started there is nobody to tell."""
     if isinstance(command, str | bytes):
         raise TypeError("command must be a sequence of texts: shlex.split() makes one of a line")
-    words = tuple(check_kind(word, str, f"command[{i}]") for i, word in enumerate(command))
+    words = tuple(_argument(word, f"command[{i}]") for i, word in enumerate(command))
     if not words:
         raise ValueError("command must have a program as its first word")
-    return words
+    for name, value in env.items():
+        if "=" in _argument(name, "env") or not name:
+            raise ValueError(f"env must have names without '=', not {name!r}")
+        _argument(value, f"env[{name!r}]")
+    return Program(words, dict(env), None if cwd is None else _argument(os.fspath(cwd), "cwd"))
+
+
+def _argument(text: str, name: str) -> str:
+    if "\0" in check_text(text, name):
+        # Without the text: it may be the value of a variable, and secret.
+        raise ValueError(f"{name} must not have a null character in it")
+    return text
 
 
 async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:

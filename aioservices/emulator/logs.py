@@ -11,13 +11,14 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from aioservices.emulator import instants
-from aioservices.emulator.arguments import check_choice
+from aioservices.emulator.arguments import check_choice, check_kind, check_seconds
 from aioservices.emulator.instants import NANOSECONDS, Unit
 from aioservices.emulator.schemas import LogLine, Source, Stream
 
 __all__ = ["Log", "LogBehaviour", "SavedLine"]
 
 _encode = msgspec.json.Encoder().encode
+_DAY = 24 * 60  # minutes
 
 
 Kept = Literal["oldest", "newest", "any"]
@@ -71,6 +72,14 @@ class LogBehaviour:
             check_choice(getattr(self, f"{bound}_unit"), Unit, f"{bound}_unit")
             check_choice(getattr(self, f"{bound}_rounding"), Rounding, f"{bound}_rounding")
         check_choice(self.unit, Unit, "unit")
+        check_seconds(self.visible_after, "visible_after")
+        if self.max_limit is not None and check_kind(self.max_limit, int, "max_limit") < 1:
+            raise ValueError(f"max_limit must be 1 or more, not {self.max_limit}")
+        if (
+            self.utc_offset is not None
+            and abs(check_kind(self.utc_offset, int, "utc_offset")) >= _DAY
+        ):
+            raise ValueError(f"utc_offset must be less than a day, not {self.utc_offset} minutes")
 
     def first(self, start_at: int) -> int:
         """Give the earliest instant that `start_at` lets through."""

@@ -137,6 +137,36 @@ async def test_a_command_of_no_words_or_of_no_texts_is_refused(emulator: Emulato
     assert emulator.service_ids == []
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"command": ["true", "a\0b"]}, ValueError, r"command\[1\] must not have a null"),
+        ({"env": {"A": 5}}, TypeError, r"env\['A'\] must be str, not int"),
+        ({"env": {5: "A"}}, TypeError, "env must be str, not int"),
+        ({"env": {"A=B": "x"}}, ValueError, "env must have names without '='"),
+        ({"env": {"": "x"}}, ValueError, "env must have names"),
+        ({"env": {"A": "secret\0"}}, ValueError, r"env\['A'\] must not have a null character"),
+        ({"cwd": 5}, TypeError, "PathLike"),
+        ({"cwd": "a\0b"}, ValueError, "cwd must not have a null character"),
+    ],
+)
+async def test_what_no_program_can_be_given_is_refused_at_once(
+    emulator: Emulator, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as raised:
+        emulator.add_service("job", **{"command": ["true"], **options})
+    assert "secret" not in str(raised.value)
+    assert emulator.service_ids == []
+
+
+@pytest.mark.parametrize("key", ["\ud800", b"key", 5])
+async def test_a_key_that_nobody_can_send_is_refused(emulator: Emulator, key: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^api_key must be "):
+        Emulator(api_key=key)
+    with pytest.raises((TypeError, ValueError), match=r"^api_key must be "):
+        emulator.api_key = key
+
+
 async def test_services_can_be_running_from_the_start(session: aiohttp.ClientSession) -> None:
     async with Emulator(services=2, deployed=True, pending_for=60.0) as emulator:
         running = await Client(emulator, session).get("/services", status="running")
@@ -277,6 +307,15 @@ def test_an_emulator_of_a_kind_that_there_is_not_is_refused(name: str) -> None:
 def test_a_behaviour_of_logs_that_there_is_not_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be one of "):
         LogBehaviour(**{name: "bad"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_limit": 0}, {"utc_offset": 1440}, {"utc_offset": -1440}, {"visible_after": -1.0}],
+)
+def test_a_behaviour_of_logs_that_is_out_of_range_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(options))} must be "):
+        LogBehaviour(**options)
 
 
 async def test_a_naive_time_is_refused(emulator: Emulator, service_id: int) -> None:

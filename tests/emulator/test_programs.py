@@ -289,13 +289,14 @@ RUNAWAY = "(setsid sh -c 'echo $$; exec sleep 600' >&1 &) ; "
 @linux_only
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
 async def test_a_child_in_a_session_of_its_own_ends_with_the_program(
-    session: aiohttp.ClientSession, trap: str
+    session: aiohttp.ClientSession, tmp_path: Path, trap: str
 ) -> None:
+    pid = tmp_path / "pid"
+    runaway = f"(setsid sh -c 'echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 600' &)"
     async with Emulator(stop_grace=0.2) as emulator:
         desk = Desk(Client(emulator, session))
-        ended = await desk.finish(f"{trap}{RUNAWAY} sleep 0.2")
-        [runaway] = await desk.messages(ended["serviceId"])
-        assert not is_alive(int(runaway))
+        ended = await desk.finish(f"{trap}{runaway}; until test -e {pid}; do sleep 0.01; done")
+        assert not is_alive(int(pid.read_text()))
     assert ended["state"] == "terminated"
 
 
