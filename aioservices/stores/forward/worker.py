@@ -222,6 +222,9 @@ class ForwardWorker:
                     break
                 except Exception as exc:
                     await self._pause(exc, next(delays))
+            if note is None:
+                # What is there before the first line is not to be taken for what a crash has left.
+                await self._mark({}, (), forwarder.note())
         self._must_resume = False
 
     # Sending
