@@ -6,6 +6,8 @@ collectors on several machines.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .errors import (
     ForwardError,
     LinesRefusedError,
@@ -37,6 +39,9 @@ from .record import StoredEntry, to_json_line
 from .sqlite import SQLiteStore
 from .url import open_store
 
+if TYPE_CHECKING:
+    from .postgres import PostgresStore
+
 __all__ = [
     "DaemonInfo",
     "ForwardError",
@@ -46,6 +51,7 @@ __all__ = [
     "LeaseResult",
     "LinesRefusedError",
     "PendingBatch",
+    "PostgresStore",
     "RejectedLines",
     "RemovedLines",
     "Retention",
@@ -66,3 +72,11 @@ __all__ = [
     "open_store",
     "to_json_line",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "PostgresStore":  # needs an extra
+        from .postgres import PostgresStore
+
+        return PostgresStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -44,6 +44,7 @@ _BEGIN = f"""
 _NO_ROOM = (errors.DiskFull, errors.OutOfMemory)
 _AGAIN = (
     psycopg.OperationalError,  # what concerns the connection, and the server's resources
+    errors.IdleInTransactionSessionTimeout,  # this process was stopped for a while
     errors.ReadOnlySqlTransaction,  # a standby, until it is promoted
     errors.TransactionRollback,
 )
