@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all lint types format bench docs dist clean
+.PHONY: help demo test test-slow test-all soak lint types format bench docs dist clean
 
 help:
 	@echo "make demo       start a small fleet on this machine, deploy it and follow its logs"
 	@echo "make test       run the tests, but for those that are marked as slow"
 	@echo "make test-slow  run these"
 	@echo "make test-all   run the tests on each Python that this machine has (QUICK=1: a part of them)"
+	@echo "make soak       kill, stop and cut off collectors for ten minutes; no line may be lost"
 	@echo "make lint       check style and types"
 	@echo "make bench      measure against the official client and hand-written loops"
 	@echo "make format     format the code"
@@ -46,6 +47,9 @@ test-slow: $(VENV)/.dev
 
 test-all: $(VENV)/.dev
 	$(BIN)/nox --session tests $(if $(QUICK),-- quick)
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.soak
 
 lint: $(VENV)/.dev types
 	$(BIN)/ruff check

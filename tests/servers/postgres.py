@@ -95,7 +95,10 @@ class PostgresServer:
 
     def copy_of(self, primary: PostgresServer) -> None:
         """Make it a standby, which follows another one without delaying it."""
-        self._run("pg_basebackup", "-D", str(self.data), "-R", "-d", f"{primary.url}/postgres")
+        self._run(
+            "pg_basebackup", "-D", str(self.data), "-R", "--checkpoint=fast",
+            "-d", f"{primary.url}/postgres",
+        )  # fmt: skip
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

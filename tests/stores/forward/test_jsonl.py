@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -182,6 +183,15 @@ async def test_a_store_that_is_away_for_a_while_repeats_no_line(tmp_path: Path, 
     assert [each.seq for each in read(path)] == list(range(1, 51))
 
 
+def size(directory: Path) -> int:
+    """Add up the sizes of files, any of which may be renamed meanwhile."""
+    total = 0
+    for each in directory.iterdir():
+        with suppress(FileNotFoundError):
+            total += each.stat().st_size
+    return total
+
+
 _FORWARDING = """
 import asyncio, sys
 from aioservices.stores import SQLiteStore
@@ -211,7 +221,7 @@ async def test_a_process_that_is_killed_again_and_again_writes_each_line_once(
         try:
             assert process.stdout.readline() == b"forwarding\n"
             while kill_after is not None and process.poll() is None:
-                if sum(each.stat().st_size for each in path.parent.iterdir()) > kill_after:
+                if size(path.parent) > kill_after:
                     process.kill()
             process.wait()
         finally:
