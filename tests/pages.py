@@ -136,9 +136,10 @@ class Reader:
 
     async def command(self, line: str) -> None:
         """Run a command to its end, or if it has none, until it has printed something."""
-        line = re.sub(r"--port \d+", "--port 0", line)
+        # Any free port, so that nothing of the machine is in the way.
+        line = re.sub(r"(--port |127\.0\.0\.1:)\d+", r"\g<1>0", line)
         line = re.sub(r" +# .*", "", line)
-        if line.split()[0] in _OTHERS or re.match(r"\.venv/bin/pip|python3 -m venv|_AIO", line):
+        if line.split()[0] in _OTHERS or re.match(r"\.venv/bin/pip|python3? -m (pip|venv) |_AIO", line):
             return
         process = await asyncio.create_subprocess_exec(
             *("/bin/bash", "-c", f"exec {line}" if " | " not in line else line),
