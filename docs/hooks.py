@@ -5,15 +5,21 @@ import inspect
 import re
 from collections.abc import Iterator
 from functools import cache
+from html import unescape
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 from aioservices.api.endpoints import Endpoints
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("aioservices", "aioservices.stores", "aioservices.emulator")
+
+_PLAIN = r"\s*<div class=\"[^\"]*\"><pre><span></span><code>(.*?)</code></pre></div>"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -33,8 +39,15 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 def on_page_content(html: str, **_: object) -> str:
     """Link each public name that a text mentions to its place in the reference."""
     html = re.sub(r":(?:attr|class|exc|func|meth):(?=<code>)", "", html)
+    html = re.sub(rf"<p>::</p>{_PLAIN}", _highlight, html, flags=re.DOTALL)
     linked = r"<(autoref|a|h\d|pre)\b.*?</\1>"  # there, names are left as they are
     return re.sub(rf"{linked}|<code>(\w+)</code>", _link, html, flags=re.DOTALL)
+
+
+def _highlight(found: re.Match[str]) -> str:
+    """Colour the example of a docstring, as the blocks of pages are."""
+    formatter = HtmlFormatter(cssclass="language-python highlight", wrapcode=True)
+    return highlight(unescape(found[1]), PythonLexer(), formatter)
 
 
 def _link(found: re.Match[str]) -> str:

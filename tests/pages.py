@@ -29,6 +29,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _FENCE = re.compile(r"^( *)```(\S*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 # Commands of other programs, which are not ours to test.
 _OTHERS = ("cat", "cd", "docker", "eval", "export", "git", "make", "pip", "source", "sudo")
+_SETUP = re.compile(r"\.venv/bin/pip|python3? -m (pip|venv) |_AIOSERVICES_COMPLETE")
 # What goes on until somebody ends it.
 _ENDLESS = re.compile(r"logs .*-f\b|aioservices watch|emulator|collect |demo")
 
@@ -139,7 +140,7 @@ class Reader:
         # Any free port, so that nothing of the machine is in the way.
         line = re.sub(r"(--port |127\.0\.0\.1:)\d+", r"\g<1>0", line)
         line = re.sub(r" +# .*", "", line)
-        if line.split()[0] in _OTHERS or re.match(r"\.venv/bin/pip|python3? -m (pip|venv) |_AIO", line):
+        if line.split()[0] in _OTHERS or _SETUP.match(line):
             return
         process = await asyncio.create_subprocess_exec(
             *("/bin/bash", "-c", f"exec {line}" if " | " not in line else line),

@@ -84,7 +84,7 @@ async def test_the_watch_goes_on_where_it_was_stopped(
         assert printed.splitlines() == [
             f"service-1 | {each}" for each in ("first", "second", "third")
         ]
-        assert [each.name for each in tmp_path.iterdir()] == [path.name]
+        assert {each.name for each in tmp_path.iterdir()} == {path.name, f"{path.name}.previous"}
 
 
 async def test_the_deploys_touch_only_what_matches() -> None:
