@@ -8,13 +8,16 @@ that is fetched for one of its services is news for all who wait for another one
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Hashable
 from collections.abc import Set as AbstractSet
 from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 import anyio
+import anyio.lowlevel
 
 from aioservices.api.models import Service, ServiceSummary
 from aioservices.api.pagination import DEFAULT_PAGE_SIZE, Page, PagePlan, read_page
@@ -56,6 +59,12 @@ class ServiceIndex:
         self._session = session
         self._place_of: dict[int, _Place] = {}
         self._unlisted: set[int] = set()
+
+    def group_of(self, service_id: int) -> Hashable:
+        """Tell what a service is fetched with: equal for all that one request shows."""
+        if service_id in self._place_of:
+            return self._place_of[service_id]
+        return service_id if service_id in self._unlisted else None  # to be searched
 
     async def fetch(self, wanted: AbstractSet[int], found: Found) -> None:
         """Fetch services.
@@ -162,10 +171,16 @@ class ServiceCheck(NamedTuple):
 class _Waiter:
     """A task that waits for a check of a service."""
 
-    def __init__(self, due: float) -> None:
+    def __init__(self, service_id: int, since: float, due: float) -> None:
+        self.service_id = service_id
+        self.since = since
         self.due = due
         self._check: ServiceCheck | None = None
         self._done = anyio.Event()
+
+    @property
+    def is_done(self) -> bool:
+        return self._check is not None
 
     def give(self, check: ServiceCheck) -> None:
         if self._check is None:
@@ -181,11 +196,13 @@ class _Waiter:
 class SharedChecks:
     """Checks services for many tasks, with the same requests.
 
+    A page that does not come holds up its own services alone.
+
     Parameters
     ----------
     index : ServiceIndex
     spacing : float
-        Seconds between two checks at least.
+        Seconds between the beginnings of two checks at least.
     """
 
     def __init__(self, index: ServiceIndex, *, spacing: float) -> None:
@@ -193,53 +210,81 @@ class SharedChecks:
         self._spacing = spacing
         self._grid = spacing / 4
         self._next_check = -math.inf
-        self._waiters: dict[int, _Waiter] = {}
-        self._registered = anyio.Event()
+        self._waiters: defaultdict[int, set[_Waiter]] = defaultdict(set)  # by service
+        self._latest: dict[int, ServiceCheck] = {}
+        self._busy: set[Hashable] = set()  # groups of services that are being checked
+        self._slots = anyio.CapacityLimiter(_AT_ONCE)
+        self._changed = anyio.Event()
 
-    async def check(self, service_id: int, *, due: float) -> ServiceCheck:
+    async def check(self, service_id: int, *, due: float, max_age: float = 0.0) -> ServiceCheck:
         """Wait for a check of a service.
 
         Parameters
         ----------
         service_id : int
-            A service that no other task waits for.
         due : float
             When to check, by the event loop's clock. It is done as soon after that as can be; or
             before, where a page that another task waits for shows this service too.
+        max_age : float, default 0.0
+            Seconds for which what was seen of it before will do.
         """
-        if due > anyio.current_time():
+        now = anyio.current_time()
+        latest = self._latest.get(service_id)
+        if latest is not None and now - latest.begun_at < max_age:
+            return latest
+        if due > now:
             # So that those which are due at almost the same time take part in the same check.
             due = math.ceil(due / self._grid) * self._grid
-        waiter = self._waiters[service_id] = _Waiter(due)
-        self._registered.set()
+        waiter = _Waiter(service_id, now, due)
+        self._waiters[service_id].add(waiter)
+        self._changed.set()
         try:
             return await waiter.wait()
         finally:
-            if self._waiters.get(service_id) is waiter:
+            self._waiters[service_id].remove(waiter)
+            if not self._waiters[service_id]:
                 del self._waiters[service_id]
 
     async def run(self) -> None:
         """Check whatever is due; until cancelled."""
-        while True:
-            self._registered = anyio.Event()
-            earliest = min((each.due for each in self._waiters.values()), default=math.inf)
-            wait = max(earliest, self._next_check) - anyio.current_time()
-            if wait <= 0:
-                await self._check_due()
-                self._next_check = anyio.current_time() + self._spacing
-            else:
-                with anyio.move_on_after(wait):
-                    await self._registered.wait()
+        async with anyio.create_task_group() as tasks:
+            while True:
+                self._changed = anyio.Event()
+                waiters = itertools.chain.from_iterable(self._waiters.values())
+                idle = [each for each in waiters if not self._is_under_way(each)]
+                earliest = min((each.due for each in idle), default=math.inf)
+                now = anyio.current_time()
+                wait = max(earliest, self._next_check) - now
+                if wait > 0:
+                    with anyio.move_on_after(wait):
+                        await self._changed.wait()
+                    continue
+                self._next_check = now + self._spacing
+                due: defaultdict[Hashable, set[int]] = defaultdict(set)
+                for waiter in idle:
+                    if waiter.due <= now:
+                        due[self._index.group_of(waiter.service_id)].add(waiter.service_id)
+                self._busy |= due.keys()
+                for group, wanted in due.items():
+                    tasks.start_soon(self._check_group, group, wanted)
 
-    async def _check_due(self) -> None:
-        begun_at = anyio.current_time()
-        # Who begins to wait while this check is under way may want to see what it cannot show yet.
-        waiters = dict(self._waiters)
+    def _is_under_way(self, waiter: _Waiter) -> bool:
+        return waiter.is_done or self._index.group_of(waiter.service_id) in self._busy
 
-        def found(service_id: int, snapshot: ServiceSnapshot | ServicesError) -> None:
-            waiter = waiters.get(service_id)
-            if waiter is not None:
-                waiter.give(ServiceCheck(begun_at, snapshot))
+    async def _check_group(self, group: Hashable, wanted: set[int]) -> None:
+        """Check services of one group."""
+        try:
+            async with self._slots:
+                begun_at = anyio.current_time()
 
-        due = {number for number, waiter in waiters.items() if waiter.due <= begun_at}
-        await self._index.fetch(due, found)
+                def found(service_id: int, snapshot: ServiceSnapshot | ServicesError) -> None:
+                    self._latest[service_id] = check = ServiceCheck(begun_at, snapshot)
+                    for waiter in self._waiters.get(service_id, ()):
+                        # Who began to wait meanwhile may want to see what this cannot show yet.
+                        if waiter.since <= begun_at:
+                            waiter.give(check)
+
+                await self._index.fetch(wanted, found)
+        finally:
+            self._busy.discard(group)
+            self._changed.set()

@@ -5,9 +5,10 @@ from functools import partial
 import anyio
 
 from aioservices import NotFoundError, RetryPolicy, ServerError, Services
-from aioservices.emulator import Emulator, Respond
+from aioservices.emulator import Emulator, Respond, Stall
 from aioservices.errors import ServicesError
 from aioservices.fleet.discovery import ServiceCheck, ServiceIndex, ServiceSnapshot, SharedChecks
+from tests.servers.waiting import PATIENCE, until
 
 
 def add_services(emulator: Emulator, count: int) -> list[int]:
@@ -201,3 +202,48 @@ async def test_without_anybody_who_waits_nothing_is_asked_for(
     with anyio.move_on_after(0.05):
         await checks.run()
     assert not emulator.requests
+
+
+async def test_several_tasks_may_wait_for_one_service(services: Services) -> None:
+    checks = SharedChecks(ServiceIndex(services), spacing=0.01)
+    given: list[ServiceCheck] = []
+
+    async def wait() -> None:
+        given.append(await checks.check(1, due=0.0))
+
+    async with anyio.create_task_group() as checking:
+        checking.start_soon(checks.run)
+        async with anyio.create_task_group() as waiting:
+            for _ in range(3):
+                waiting.start_soon(wait)
+        checking.cancel_scope.cancel()
+    assert len(given) == 3
+
+
+async def test_a_page_that_does_not_come_holds_up_only_its_own_services(
+    emulator: Emulator, services: Services
+) -> None:
+    ids = add_services(emulator, 97)  # with those of the fixture, two pages
+    index = ServiceIndex(services)
+    await look(index, set(ids))
+    checks = SharedChecks(index, spacing=0.001)
+    fault = emulator.fault(Stall(), path="/services", times=1)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            group.start_soon(checks.run)
+            group.start_soon(partial(checks.check, ids[0], due=0.0))
+            await until(lambda: fault.hits)
+            for _ in range(3):
+                await checks.check(ids[-1], due=anyio.current_time())
+            group.cancel_scope.cancel()
+
+
+async def test_what_was_seen_a_moment_ago_may_do(emulator: Emulator, services: Services) -> None:
+    checks = SharedChecks(ServiceIndex(services), spacing=0.001)
+    async with anyio.create_task_group() as group:
+        group.start_soon(checks.run)
+        first = await checks.check(1, due=0.0, max_age=3600)
+        assert await checks.check(1, due=0.0, max_age=3600) is first
+        assert await checks.check(1, due=0.0) is not first
+        group.cancel_scope.cancel()
+    assert len(emulator.requests) == 2
