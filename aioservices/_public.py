@@ -32,6 +32,7 @@ from aioservices.api.params import (
     ServiceAttributes,
 )
 from aioservices.api.search import ServiceSearch
+from aioservices.api.states import ArchivalStatus, DeploymentState, ServiceStatus, StatusFilter
 from aioservices.http.options import Attempt, RequestInfo, ResponseInfo
 from aioservices.http.ratelimit import RateLimit
 from aioservices.http.response import RawResponse
@@ -81,6 +82,7 @@ from .tail import (
 
 __all__ = [
     "APIError",
+    "ArchivalStatus",
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
@@ -96,6 +98,7 @@ __all__ = [
     "DeploymentEnded",
     "DeploymentFailedError",
     "DeploymentStarted",
+    "DeploymentState",
     "DeploymentSummary",
     "DeploymentTimeoutError",
     "GapFound",
@@ -134,6 +137,7 @@ __all__ = [
     "Service",
     "ServiceAttributes",
     "ServiceSearch",
+    "ServiceStatus",
     "ServiceSummary",
     "Services",
     "ServicesError",
@@ -143,6 +147,7 @@ __all__ = [
     "Sharee",
     "Shares",
     "Sink",
+    "StatusFilter",
     "TailEvent",
     "TailStatus",
     "TailedEntry",

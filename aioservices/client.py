@@ -19,6 +19,7 @@ from aioservices.api.pagination import Paginator
 from aioservices.api.params import encode
 from aioservices.api.raw import RawServices
 from aioservices.api.search import ServiceSearch
+from aioservices.api.states import ArchivalStatus, StatusFilter
 from aioservices.fleet.deploy import DeployRun
 from aioservices.fleet.wait import wait_until_running
 from aioservices.fleet.watch import LogWatch
@@ -367,9 +368,9 @@ class Services(Endpoints):
         self,
         *terms: str,
         hidden: bool | None = None,
-        archived: str | None = None,
+        archived: ArchivalStatus | None = None,
         author: str | None = None,
-        status: str | None = None,
+        status: StatusFilter | None = None,
     ) -> ServiceSearch:
         """Find services by name, pattern or id: awaited as a list, or iterated with `async for`.
 
@@ -417,7 +418,7 @@ class Services(Endpoints):
         *,
         ids: Iterable[int] | None = None,
         name: str | None = None,
-        status: str | None = "running",
+        status: StatusFilter | None = "running",
         forward: Iterable[Forwarder] = (),
         retention: Retention | None = None,
         start_at: datetime | str | None = None,
@@ -671,7 +672,7 @@ class Services(Endpoints):
         self,
         ids: Iterable[int] | None = None,
         *,
-        status: str | None = "running",
+        status: StatusFilter | None = "running",
         name: str | None = None,
         sink: Sink | None = None,
         refresh: float = 30.0,

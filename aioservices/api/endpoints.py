@@ -38,6 +38,7 @@ from .params import (
     encode_body,
     with_keywords,
 )
+from .states import ArchivalStatus, StatusFilter
 
 __all__ = ["Direction", "Endpoints"]
 
@@ -79,9 +80,9 @@ class Endpoints:
         self,
         *,
         hidden: bool | None = None,
-        archived: str | None = None,
+        archived: ArchivalStatus | None = None,
         author: str | None = None,
-        status: str | None = None,
+        status: StatusFilter | None = None,
         limit: int | None = None,
         page_num: int | None = None,
         order: Literal["updated_at", "name", "created_at"] | None = None,

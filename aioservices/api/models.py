@@ -17,6 +17,8 @@ from typing import Annotated, Literal, TypeAlias, cast, overload
 
 import msgspec
 
+from .states import State
+
 __all__ = [
     "JSON",
     "Credential",
@@ -209,7 +211,7 @@ class DeploymentSummary(_Masked, frozen=True, kw_only=True, rename="camel"):
     instance_type: str | None = None
     memory: int | None = None
     cpu: int | None = None
-    state: str | None = None
+    state: State | None = None
     state_message: str | None = None
     max_memory_usage: float | None = None
     max_cpu_usage: float | None = None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 __all__ = [
     "FINAL_STATES",
     "SLEEPING",
+    "ArchivalStatus",
     "DeploymentState",
     "FinalState",
     "ServiceStatus",
+    "State",
+    "StatusFilter",
     "UnknownStates",
     "is_final",
     "is_known",
@@ -17,6 +20,13 @@ __all__ = [
 ]
 
 ServiceStatus: TypeAlias = Literal["running", "idle"]
+"""Whether a service is deployed."""
+
+StatusFilter: TypeAlias = Literal["running", "idle", "running,idle", "idle,running"]
+"""Which services a listing is to have, by their status."""
+
+ArchivalStatus: TypeAlias = Literal["true", "false", "all"]
+"""Which services a listing is to have: those in the archive, the others, or all."""
 
 # The specification names `pending`, `running`, `terminated` and `sleeping`, and does not say that
 # there are no others. The rest is what deployments and jobs of the platform have been seen in.
@@ -34,6 +44,13 @@ FinalState: TypeAlias = Literal[
     "deleted",
 ]
 DeploymentState: TypeAlias = LiveState | FinalState
+"""The states of deployments that are known."""
+
+if TYPE_CHECKING:
+    State: TypeAlias = DeploymentState | str
+    """A state as the server gives it: one that is known, or any other."""
+else:
+    State = str  # what msgspec is to decode: it takes no union of strings
 
 SLEEPING = "sleeping"
 FINAL_STATES: frozenset[str] = frozenset(get_args(FinalState))

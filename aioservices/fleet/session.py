@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal, Protocol, Self
 
 from aioservices.api.models import Deployment, LogEntry, Service
+from aioservices.api.states import StatusFilter
 from aioservices.http.options import AttemptHook
 from aioservices.http.response import RawResponse
 from aioservices.http.retry import RetryPolicy
@@ -20,7 +21,7 @@ class RawSession(Protocol):
         self,
         *,
         hidden: bool | None = None,
-        status: str | None = None,
+        status: StatusFilter | None = None,
         limit: int | None = None,
         page_num: int | None = None,
         order: Literal["created_at"] | None = None,

@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 from aioservices.api.matching import matches
 from aioservices.api.models import ServiceSummary, TailedEntry
 from aioservices.api.pagination import DEFAULT_PAGE_SIZE, Page, Paginator, read_page
+from aioservices.api.states import StatusFilter
 from aioservices.errors import (
     AuthenticationError,
     ServicesError,
@@ -92,7 +93,7 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a watch was asked for; see `Services.watch_logs`."""
 
     ids: tuple[int, ...] | None
-    status: str | None
+    status: StatusFilter | None
     name: str | None
     sink: Sink | None
     refresh: float

@@ -56,6 +56,7 @@ async def listings(services: Services) -> None:
     assert_type(await services.list(limit=20, page_num=2), list[ServiceSummary])
     async for summary in services.list(status="running", iterator=True):
         assert_type(summary, ServiceSummary)
+    services.list(status="running,idle")
     services.list(hidden=True, archived="all", author="1,2", order="name", order_dir="asc")
     assert_type(services.list_deployments(42), Paginator[DeploymentSummary])
     async for deployment in services.list_deployments(42, deployment_id=1, order="created_at"):

@@ -11,6 +11,7 @@ import click
 
 from aioservices.api.matching import matches
 from aioservices.api.models import JSON, Service, ServiceSummary, to_dict
+from aioservices.api.states import StatusFilter
 from aioservices.cli.arguments import as_json, connected, examples
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note, service_shown, services_shown
@@ -52,7 +53,7 @@ def list_services(
     connection: Connection,
     *,
     pattern: str | None,
-    status: str | None,
+    status: StatusFilter | None,
     author: str | None,
     archived: bool,
     hidden: bool,

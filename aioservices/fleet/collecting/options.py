@@ -9,6 +9,7 @@ from typing import Protocol, Self
 import msgspec
 
 from aioservices.api.models import ServiceSummary
+from aioservices.api.states import StatusFilter
 from aioservices.http.ratelimit import RateLimit
 from aioservices.tail import EventHook, LogCursor, LogTail
 
@@ -44,7 +45,7 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     patterns: tuple[str, ...] = ()
     ids: tuple[int, ...] | None = None
-    status: str | None = "running"
+    status: StatusFilter | None = "running"
     start_at: datetime | str | None = None
     refresh: float = 30.0
     poll_interval: float = 1.0
@@ -82,7 +83,7 @@ class CollectSession(Protocol):
         """Make a view whose calls give way to others."""
         ...
 
-    def list(self, *, status: str | None = None) -> AsyncIterable[ServiceSummary]:
+    def list(self, *, status: StatusFilter | None = None) -> AsyncIterable[ServiceSummary]:
         """``GET /services``, every page."""
         ...
 

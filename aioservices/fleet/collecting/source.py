@@ -6,6 +6,7 @@ import logging
 
 import anyio
 
+from aioservices.api.states import StatusFilter
 from aioservices.errors import AuthenticationError, ServicesError, SessionClosedError
 
 from .options import CollectSession
@@ -41,7 +42,7 @@ class Source:
             self.session.share_rate_limit(daemons)
         self.daemons = daemons
 
-    async def look(self, status: str | None) -> None:
+    async def look(self, status: StatusFilter | None) -> None:
         """List the services; find out whether the key is valid."""
         session = self.session
         try:
