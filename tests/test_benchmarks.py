@@ -19,12 +19,10 @@ def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_a_quick_run_measures_everything_and_writes_the_figures(tmp_path: Path) -> None:
-    figures = tmp_path / "figures.json"
-    result = run_benchmarks("--quick", "--json", str(figures))
+def assert_figures(result: subprocess.CompletedProcess[str], figures: Path, suites: int) -> None:
     assert result.returncode == 0, result.stderr
     reports = json.loads(figures.read_text())
-    assert len(reports) == len(SUITES)
+    assert len(reports) == suites
     for report in reports:
         assert report["title"] in result.stdout
         assert report["verdicts"]
@@ -32,6 +30,17 @@ def test_a_quick_run_measures_everything_and_writes_the_figures(tmp_path: Path) 
             name, *values = row.values()
             assert name
             assert min(values) > 0
+
+
+def test_a_suite_measures_and_writes_its_figures(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    assert_figures(run_benchmarks("--quick", "--json", str(figures), "gets"), figures, 1)
+
+
+@pytest.mark.slow
+def test_a_quick_run_measures_everything(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    assert_figures(run_benchmarks("--quick", "--json", str(figures)), figures, len(SUITES))
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
