@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 
 import click
 
 from aioservices._version import __version__
+from aioservices.cli.commands.api import api
+from aioservices.cli.commands.archive import archive, unarchive
 from aioservices.cli.commands.collect import collect
+from aioservices.cli.commands.completion import completion
 from aioservices.cli.commands.deploy import deploy, redeploy
+from aioservices.cli.commands.deployments import deployments, stop
+from aioservices.cli.commands.doctor import doctor
+from aioservices.cli.commands.edit import clone, create, update
+from aioservices.cli.commands.help import help_command
 from aioservices.cli.commands.local import demo, emulator
 from aioservices.cli.commands.logs import logs
-from aioservices.cli.commands.services import get_services, list_services
+from aioservices.cli.commands.ownership import dependencies, transfer
+from aioservices.cli.commands.projects import projects
+from aioservices.cli.commands.services import get_services, list_services, open_service
+from aioservices.cli.commands.shares import shares
 from aioservices.cli.commands.stored import export, stored
+from aioservices.cli.commands.tokens import tokens
 from aioservices.cli.commands.watch import watch
 from aioservices.terminal.sanitize import one_line
 
@@ -22,45 +34,79 @@ from .errors import FAILED, INTERRUPTED, explain, is_output_error
 
 __all__ = ["cli", "main"]
 
+GROUPS: Mapping[str, Sequence[click.Command]] = {
+    "Services": (
+        list_services,
+        get_services,
+        open_service,
+        create,
+        update,
+        clone,
+        archive,
+        unarchive,
+    ),
+    "Deployments": (deploy, redeploy, stop, deployments),
+    "Logs": (logs, watch, collect, stored, export),
+    "Sharing": (shares, tokens, projects, transfer, dependencies),
+    "Tools": (api, doctor, completion, emulator, demo, help_command),
+}
+"""The commands, as the help groups them."""
+
+
+class _Commands(click.Group):
+    """The commands of `GROUPS`."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        longest = max(len(command.name or "") for command in self.commands.values())
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        # All names take as much room, so that the groups stand below each other.
+                        ((command.name or "").ljust(longest), command.short_help or "")
+                        for command in commands
+                    ]
+                )
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            close = difflib.get_close_matches(args[0], self.commands, n=1)
+            meant = f": did you mean {close[0]}?" if close else ""
+            raise click.UsageError(f"there is no command {args[0]!r}{meant}", ctx) from None
+
 
 @click.group(
+    cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "aioservices demo                  (needs no key)",
+        "aioservices help start            (the first ten minutes)",
         "export CIVIS_API_KEY=...",
         "aioservices list",
-        "aioservices deploy 42 web-shop 'batch-*'",
+        "aioservices deploy web-shop 'batch-*'",
         "aioservices logs web-shop -f -n 100",
-        "aioservices watch 'web-*'",
     ),
 )
 @click.version_option(__version__, prog_name="aioservices", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Look at, deploy and follow services of the Civis Platform.
+    """Show, deploy, follow and change services of the Civis Platform.
 
     The API key is read from the environment variable CIVIS_API_KEY. Each
-    command tells more, as in: aioservices logs --help
+    command explains itself, for example: aioservices logs --help
     """
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
-for command in (
-    list_services,
-    get_services,
-    deploy,
-    redeploy,
-    logs,
-    watch,
-    collect,
-    stored,
-    export,
-    emulator,
-    demo,
-):
-    cli.add_command(command)
+for _group in GROUPS.values():
+    for _command in _group:
+        cli.add_command(_command)
 
 
 def main(arguments: Sequence[str]) -> int:

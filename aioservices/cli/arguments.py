@@ -218,22 +218,21 @@ def line_options(*, named: bool) -> Callable[[CommandT], CommandT]:
     return decorate
 
 
-def changing(*, asks: str) -> Callable[[CommandT], CommandT]:
+def changing(*, asks: str = "") -> Callable[[CommandT], CommandT]:
     """Add ``--dry-run`` and ``--yes`` to a command that changes something.
 
     Parameters
     ----------
-    asks : str
-        When it asks, for the help.
+    asks : str, optional
+        When it asks, for the help. Default: it never does, and takes ``--yes`` for scripts only.
     """
 
     def decorate(command: CommandT) -> CommandT:
-        command = click.option(
-            "-y", "--yes", is_flag=True, help=f"Do not ask. Without it, {asks}."
-        )(command)
-        return click.option("--dry-run", is_flag=True, help="Only show what would be done.")(
-            command
+        with_yes = click.option(
+            "-y", "--yes", is_flag=True, hidden=not asks, help=f"Do not ask. Otherwise {asks}."
         )
+        with_dry_run = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+        return with_dry_run(with_yes(command))
 
     return decorate
 

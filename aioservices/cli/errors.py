@@ -158,10 +158,11 @@ def _explained_call(error: RequestError, url: str) -> tuple[str, str]:
 
 def _explained_connection(error: ConnectionFailedError, url: str) -> tuple[str, str]:
     again = "try again later"
-    variable: str | None = getattr(error, "proxy", None)
-    if variable is not None:
-        what = f"cannot reach {url} through the proxy that {variable} names"
-        return what, f"check {variable}, or name the API's host in NO_PROXY"
+    if error.proxy is not None:
+        what = f"cannot reach {url}: {error.reason}"
+        return what, f"check {error.proxy}, or name the API's host in NO_PROXY"
+    if error.is_permanent and _tls_trouble(error) is None:
+        return f"cannot use {url}: {error.reason}", "check the URL, and what stands in between"
     match error:
         case RequestTimeoutError(sent=True):
             return f"{url} does not answer in time", "try again, or raise --timeout"

@@ -168,4 +168,8 @@ def colour_of(name: str) -> int:
 
 
 def _time(entry: TailedEntry) -> str:
-    return entry.created_at.astimezone(dt.UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    try:
+        shown = entry.created_at.astimezone(dt.UTC)
+    except OverflowError:  # at an end of the calendar, in another zone
+        return entry.created_at.isoformat(timespec="milliseconds")
+    return shown.isoformat(timespec="milliseconds")[:-6] + "Z"

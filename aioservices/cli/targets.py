@@ -18,7 +18,7 @@ from aioservices.terminal.sanitize import one_line
 from .errors import MISUSED, CommandError
 from .matching import select, terms_from_lines
 
-__all__ = ["Target", "decoded", "find", "find_one", "with_standard_input"]
+__all__ = ["Target", "decoded", "find", "find_one", "only", "with_standard_input"]
 
 Target: TypeAlias = Service | ServiceSummary
 
@@ -62,6 +62,18 @@ async def find_one(services: Services, term: str) -> Target:
         If it means none, or several.
     """
     found = await find(services, [term])
+    only(found, term)
+    return found[0]
+
+
+def only(found: Sequence[Target], term: str) -> None:
+    """Refuse several services where one was asked for.
+
+    Raises
+    ------
+    CommandError
+        If there are several.
+    """
     if len(found) > 1:
         names = ", ".join(f"{one_line(each.name or '') or '-'} ({each.id})" for each in found[:5])
         more = " and others" if len(found) > 5 else ""
@@ -69,7 +81,6 @@ async def find_one(services: Services, term: str) -> Target:
             f"{len(found)} services have a name that fits {term!r}: {names}{more}; name one",
             status=MISUSED,
         )
-    return found[0]
 
 
 def with_standard_input(terms: Sequence[str]) -> list[str]:

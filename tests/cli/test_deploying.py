@@ -274,3 +274,23 @@ async def test_an_id_may_be_written_as_a_string(cli: Cli, emulator: Emulator) ->
     emulator.add_service("web")
     ended = await cli.run("deploy", "-", "--dry-run", input='{"service_id": "1"}')
     assert ended.output.startswith("would deploy web (1)")
+
+
+async def test_a_service_that_crashes_soon_after_it_came_up_is_not_called_running(
+    cli: Cli, emulator: Emulator
+) -> None:
+    code = "import time; print('up', flush=True); time.sleep(1); raise SystemExit('bad')"
+    emulator.add_service("crash", command=[sys.executable, "-c", code])
+    ended = await cli.run("deploy", "crash", "--stay-up", "5s")
+    assert ended.status == 1, ended
+    assert ended.lines[0].startswith("failed    crash (1), ")
+    refused = await cli.run("deploy", "crash", "--stay-up", "5s", "--no-wait")
+    assert (refused.status, refused.errors.count("\n")) == (2, 1)
+
+
+async def test_all_unknown_names_are_told_at_once(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("deploy", "nope", "web", "77", "x-*")
+    assert (ended.status, ended.errors.count("\n"), emulator.deploys) == (1, 1, {})
+    for term in ("'nope'", "service 77", "'x-*'"):
+        assert term in ended.errors

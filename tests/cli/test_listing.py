@@ -1,5 +1,6 @@
 """`aioservices list` and `get`."""
 
+import csv
 import json
 
 import pytest
@@ -26,7 +27,7 @@ async def test_the_table_is_as_wide_as_the_terminal(cli: Cli, columns: int) -> N
     assert len(lines) == 4
     assert max(map(len, lines)) <= columns
     assert lines[0].split()[:3] == ["ID", "NAME", "STATE"]
-    assert ("SINCE" in lines[0]) == (columns >= 60)
+    assert ("AGE" in lines[0]) == (columns >= 60)
     assert any("web-shop" in line and "running" in line for line in lines)
     assert "\x07" not in ended.output
 
@@ -69,4 +70,29 @@ async def test_a_service_is_shown_a_fact_a_line(cli: Cli, columns: int) -> None:
 
 async def test_an_empty_list_says_so(cli: Cli) -> None:
     ended = await cli.run("list")
-    assert (ended.status, ended.output, ended.errors) == (0, "", "no services found\n")
+    assert (ended.status, ended.output, ended.errors) == (0, "", "aioservices: no services found\n")
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_patterns_and_columns_choose_what_is_listed(cli: Cli) -> None:
+    listed = await cli.run("list", "web-*", "--columns", "id,state,url", "--csv")
+    assert listed.status == 0, listed
+    head, *rows = csv.reader(listed.lines)
+    assert head == ["id", "state", "url"]
+    assert sorted(row[:2] for row in rows) == [["1", "running"], ["2", "not deployed"]]
+    assert [row[2].startswith("https://") for row in rows if row[0] == "1"] == [True]
+    assert (await cli.run("list", "web-shop", "3", "-q")).lines == ["3", "1"]
+    refused = await cli.run("list", "--columns", "id,nonsense")
+    assert (refused.status, refused.errors.count("\n")) == (2, 1)
+    assert "'nonsense' is not a column" in refused.errors
+
+
+async def test_deployments_are_listed_newest_first(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web", deployed=True)
+    emulator.deploy(1)
+    assert (await cli.run("deployments", "web", "-q")).lines == ["1002", "1001"]
+    assert (await cli.run("deployments", "web", "-n", "1", "-q")).lines == ["1002"]
+    with cli.terminal("deployments", "web", columns=50, NO_COLOR="1") as terminal:
+        shown = await terminal.end()
+    assert max(map(len, shown.lines)) <= 50
+    assert shown.lines[0].split()[:2] == ["ID", "STATE"]

@@ -20,6 +20,7 @@ _MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start
 
 @click.command(
     "collect",
+    short_help="Keep the logs of services in a store, for as long as it runs.",
     epilog=examples(
         "aioservices collect --store sqlite:logs.db",
         "aioservices collect 'web-*' batch --store sqlite:logs.db --keep 90d --keep-bytes 20GB",

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from aioservices.api.models import Service, ServiceSummary
-from aioservices.cli.arguments import DURATION, as_json, connected, examples
+from aioservices.cli.arguments import DURATION, SERVICE, as_json, connected, examples
 from aioservices.cli.confirm import confirm
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -19,7 +19,7 @@ from aioservices.cli.outcome import Outcome, describe, summary
 from aioservices.cli.progress import DeployProgress
 from aioservices.cli.targets import Target, find, with_standard_input
 from aioservices.client import Services
-from aioservices.fleet import DeployRun
+from aioservices.fleet import DeployOutcome, DeployRun
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line, printable
@@ -32,7 +32,7 @@ _MANY = 10  # services that are deployed without asking
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what both commands take."""
     options = [
-        click.argument("terms", metavar="SERVICE...", nargs=-1, required=True),
+        click.argument("terms", metavar="SERVICE...", nargs=-1, required=True, type=SERVICE),
         click.option("--dry-run", is_flag=True, help="Only show which services it would be."),
         click.option("-y", "--yes", is_flag=True, help="Do not ask, however many they are."),
         click.option("--no-wait", is_flag=True, help="Do not wait until they run."),
@@ -51,6 +51,13 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="How long each deployment may take until it runs.",
         ),
+        click.option(
+            "--stay-up",
+            type=DURATION,
+            default=None,
+            metavar="DURATION",
+            help="How long each must stay up until it counts as deployed, such as 10s.",
+        ),
         as_json("One JSON object a line, for each service as it is done."),
         connected(timeout=False),
     ]
@@ -61,6 +68,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(
     "deploy",
+    short_help="Deploy services, and wait until they run.",
     epilog=examples(
         "aioservices deploy 42 web-shop",
         "aioservices deploy 'batch-*' --dry-run",
@@ -80,6 +88,7 @@ def deploy(connection: Connection, **options: Any) -> int:
 
 @click.command(
     "redeploy",
+    short_help="Deploy services again as they are, and wait until they run.",
     epilog=examples("aioservices redeploy web-shop", "aioservices redeploy 'web-*' --no-wait"),
 )
 @_options
@@ -103,8 +112,11 @@ def _deploy(
     no_wait: bool,
     concurrency: int,
     timeout: float,
+    stay_up: float | None,
     as_json: bool,
 ) -> int:
+    if no_wait and stay_up is not None:
+        raise click.UsageError("--no-wait and --stay-up exclude each other")
     wanted = with_standard_input(terms)
     targets: list[Target] = []
 
@@ -130,6 +142,7 @@ def _deploy(
             wait=not no_wait,
             concurrency=concurrency,
             timeout=timeout,
+            stay_up=stay_up or 0.0,
         )
 
     async def work() -> int:
@@ -149,12 +162,18 @@ async def _see_through(
     outcomes: list[Outcome] = []
     out = stdout()
 
+    def described(outcome: DeployOutcome) -> Outcome:
+        return describe(outcome, names[outcome.service_id], waited=waited, url=url)
+
     async def go(show: Callable[[Outcome], None]) -> None:
         async with deploys:
             async for each in deploys:
-                outcome = describe(each, names[each.service_id], waited=waited, url=url)
-                outcomes.append(outcome)
-                show(outcome)
+                outcomes.append(described(each))
+                show(outcomes[-1])
+            # What crashed meanwhile came up, and does not run.
+            for each in await deploys.recheck() if waited else ():
+                if each.error is not None:
+                    show(_replace(outcomes, described(each)))
 
     try:
         if as_json:
@@ -203,6 +222,12 @@ def _conclusion(outcomes: Sequence[Outcome], *, seconds: float) -> str:
     if len(outcomes) > 1:
         lines += ["", summary(outcomes, seconds=seconds)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _replace(outcomes: list[Outcome], later: Outcome) -> Outcome:
+    """Have a later outcome stand for a service in place of its earlier one."""
+    outcomes[:] = [later if each.service_id == later.service_id else each for each in outcomes]
+    return later
 
 
 def _called(names: Mapping[int, str]) -> list[str]:

@@ -7,19 +7,24 @@ import click
 __all__ = ["demo", "emulator"]
 
 
-@click.command("emulator", add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.command(
+    "emulator",
+    short_help="Serve the API on this machine, for tests and for trying things out.",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def emulator(arguments: tuple[str, ...]) -> int:
-    """Serve the API on this machine, for trying things out.
+    """Serve the API on this machine, for tests and for trying things out.
 
-    What it takes is told by: aioservices emulator --help
+    Its options are shown by: aioservices emulator --help
     """
     from aioservices.emulator.__main__ import main
 
     return main(list(arguments), prog="aioservices emulator")
 
 
-@click.command("demo", short_help="Show what this can do; it needs no key.")
+@click.command("demo", short_help="Show what this can do, on this machine; it needs no key.")
 def demo() -> int:
     """Show what this can do, with a fleet of real programs on this machine.
 

@@ -1,43 +1,104 @@
-"""The commands that show services: `list` and `get`."""
+"""The commands that show services: `list`, `get` and `open`."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import sys
+import webbrowser
 from collections.abc import Sequence
 from typing import Literal
 
+import anyio
 import click
 
-from aioservices.api.matching import matches
+from aioservices.api.matching import is_id, matches
 from aioservices.api.models import JSON, Service, ServiceSummary, to_dict
 from aioservices.api.states import StatusFilter
-from aioservices.cli.arguments import as_json, connected, examples
+from aioservices.cli.actions import called
+from aioservices.cli.arguments import SERVICE, as_json, connected, examples
+from aioservices.cli.attributes import MASK
 from aioservices.cli.connection import Connection
-from aioservices.cli.console import note, service_shown, services_shown
-from aioservices.cli.targets import find
+from aioservices.cli.console import note
+from aioservices.cli.errors import CommandError
+from aioservices.cli.facts import service_shown
+from aioservices.cli.tables import Column, age, joined, named_columns, state_of, table, to_csv
+from aioservices.cli.targets import find, find_one
 from aioservices.client import Services
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
+from aioservices.terminal.sanitize import one_line
 
-__all__ = ["get_services", "list_services"]
+__all__ = ["get_services", "list_services", "open_service", "without_secrets"]
 
-_HIDDEN: JSON = "***"
+
+def _state(service: ServiceSummary, _: dt.datetime) -> str:
+    archived = service.archived in {True, "true"}
+    return "archived" if archived else state_of(service.current_deployment)
+
+
+def _age(service: ServiceSummary, now: dt.datetime) -> str | None:
+    deployment = service.current_deployment
+    return age(deployment.created_at, now) if deployment else None
+
+
+def _url(service: ServiceSummary, _: dt.datetime) -> str | None:
+    host = service.current_deployment.host if service.current_deployment else None
+    return host if not host or "://" in host else f"https://{host}"
+
+
+def _owner(service: ServiceSummary, _: dt.datetime) -> str | None:
+    return (service.user.name or service.user.username) if service.user else None
+
+
+_COLUMNS = (
+    Column[ServiceSummary]("id", lambda s, _: s.id, right=True),
+    Column[ServiceSummary]("name", lambda s, _: s.name, ratio=2),
+    Column[ServiceSummary]("state", _state),
+    Column[ServiceSummary]("age", _age, least=60),
+    Column[ServiceSummary]("owner", _owner, least=70),
+    Column[ServiceSummary]("url", _url, least=100, ratio=3),
+    Column[ServiceSummary](
+        "message",
+        lambda s, _: s.current_deployment and s.current_deployment.state_message,
+        least=130,
+        ratio=2,
+    ),
+    Column[ServiceSummary](
+        "repository", lambda s, _: joined(" ", s.git_repo_url, s.git_repo_ref), least=160, ratio=2
+    ),
+)
+# What is shown on demand only.
+_OTHERS = (
+    Column[ServiceSummary](
+        "deployment", lambda s, _: s.current_deployment and s.current_deployment.deployment_id
+    ),
+    Column[ServiceSummary]("type", lambda s, _: s.type),
+    Column[ServiceSummary]("description", lambda s, _: s.description, ratio=2),
+    Column[ServiceSummary]("created", lambda s, _: s.created_at and s.created_at.isoformat()),
+    Column[ServiceSummary]("updated", lambda s, _: s.updated_at and s.updated_at.isoformat()),
+)
 
 
 @click.command(
     "list",
+    short_help="List services.",
     epilog=examples(
         "aioservices list",
-        "aioservices list --status running --name 'web-*'",
+        "aioservices list 'web-*' --status running",
+        "aioservices list --columns id,name,url,created",
+        "aioservices list --csv > services.csv",
+        "aioservices list --status idle -q | aioservices deploy - --yes",
         "aioservices list --json | jq -r 'select(.current_deployment == null) | .id'",
     ),
 )
-@click.option("--name", "pattern", metavar="PATTERN", help="Only names that fit, as 'web-*'.")
-@click.option("--status", type=click.Choice(["running", "idle"]), help="Only these.")
+@click.argument("terms", metavar="[PATTERN]...", nargs=-1, type=SERVICE)
+@click.option("--name", "pattern", metavar="PATTERN", hidden=True)
+@click.option("--status", type=click.Choice(["running", "idle"]), help="Only services like this.")
 @click.option("--author", metavar="IDS", help="Only those of these users: ids, with commas.")
-@click.option("--archived", is_flag=True, help="The archived ones, in place of the others.")
-@click.option("--hidden", is_flag=True, help="The hidden ones, in place of the others.")
+@click.option("--archived", is_flag=True, help="The archived ones instead of the others.")
+@click.option("--hidden", is_flag=True, help="The hidden ones instead of the others.")
 @click.option(
     "--order",
     type=click.Choice(["updated_at", "name", "created_at"]),
@@ -45,13 +106,22 @@ _HIDDEN: JSON = "***"
     show_default=True,
     help="What to sort by.",
 )
-@click.option("--desc", is_flag=True, help="The other way round.")
-@click.option("-n", "--limit", type=click.IntRange(1), metavar="N", help="At most so many.")
+@click.option("--desc", is_flag=True, help="In descending order.")
+@click.option("-n", "--limit", type=click.IntRange(1), metavar="N", help="At most this many.")
+@click.option("-q", "--quiet", is_flag=True, help="Only ids, one a line.")
+@click.option(
+    "--columns",
+    metavar="NAMES",
+    help="Which columns, with commas: "
+    f"{', '.join(column.name for column in (*_COLUMNS, *_OTHERS))}.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="As comma-separated values.")
 @as_json("One JSON object a line.")
 @connected()
 def list_services(
     connection: Connection,
     *,
+    terms: Sequence[str],
     pattern: str | None,
     status: StatusFilter | None,
     author: str | None,
@@ -60,9 +130,23 @@ def list_services(
     order: Literal["updated_at", "name", "created_at"],
     desc: bool,
     limit: int | None,
+    quiet: bool,
+    columns: str | None,
+    as_csv: bool,
     as_json: bool,
 ) -> int:
-    """List services."""
+    """List services: all of them, or those that a PATTERN fits.
+
+    PATTERN is a name, an id, or a pattern such as 'web-*'. A terminal shows as
+    many columns as fit; a pipe gets all of them, in full.
+    """
+    if sum((quiet, as_csv, as_json)) > 1:
+        raise click.UsageError("--quiet, --csv and --json exclude each other")
+    wanted = [*terms, *([pattern] if pattern else [])]
+    try:
+        shown, chosen = named_columns((*_COLUMNS, *_OTHERS), columns)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param_hint="--columns") from None
 
     async def found(services: Services) -> list[ServiceSummary]:
         listed: list[ServiceSummary] = []
@@ -74,7 +158,7 @@ def list_services(
             order=order,
             order_dir="desc" if desc else "asc",
         ):
-            if pattern is None or matches(service.name, pattern):
+            if not wanted or any(_fits(service, term) for term in wanted):
                 listed.append(service)
             if len(listed) == limit:
                 break
@@ -83,28 +167,43 @@ def list_services(
     async def main() -> int:
         async with connection.open() as services:
             listed = await connection.reach(services, found)
+        now = dt.datetime.now(dt.UTC)
         if as_json:
-            await stdout().write("".join(json.dumps(to_dict(service)) + "\n" for service in listed))
+            text = "".join(json.dumps(to_dict(service)) + "\n" for service in listed)
+        elif quiet:
+            text = "".join(f"{service.id}\n" for service in listed)
+        elif as_csv:
+            text = to_csv(shown if chosen else _COLUMNS, listed, now=now)
         elif listed:
-            await stdout().write(services_shown(listed, now=dt.datetime.now(dt.UTC)))
+            text = table(shown if chosen else _COLUMNS, listed, now=now, complete=chosen)
         else:
+            text = ""
+        if not listed:
             note("no services found")
+        await stdout().write(text)
         return 0
 
     return run(main)
 
 
+def _fits(service: ServiceSummary, term: str) -> bool:
+    return (is_id(term) and service.id == int(term)) or matches(service.name, term)
+
+
 @click.command(
     "get",
+    short_help="Show everything about services.",
     epilog=examples(
-        "aioservices get 42", "aioservices get web-shop --json | jq .current_deployment.state"
+        "aioservices get 42",
+        "aioservices get web-shop --json | jq .current_deployment.state",
+        "aioservices get web-shop --json > web-shop.json   (see update --file)",
     ),
 )
-@click.argument("terms", metavar="SERVICE...", nargs=-1, required=True)
+@click.argument("terms", metavar="SERVICE...", nargs=-1, required=True, type=SERVICE)
 @click.option(
     "--show-secrets",
     is_flag=True,
-    help="With --json: the values of environment variables, and the signed URL.",
+    help="With --json: show the values of environment variables, and the signed URL.",
 )
 @as_json("One JSON object a line.")
 @connected()
@@ -124,9 +223,8 @@ def get_services(
                 if not isinstance(service, Service):  # from the listing, which leaves much out
                     service = await services.get(target.id)
                 if as_json:
-                    await stdout().write(
-                        json.dumps(_shown(service, show_secrets=show_secrets)) + "\n"
-                    )
+                    shown = to_dict(service) if show_secrets else without_secrets(service)
+                    await stdout().write(json.dumps(shown) + "\n")
                     continue
                 facts = service_shown(service, now=dt.datetime.now(dt.UTC))
                 await stdout().write(("\n" if number else "") + facts)
@@ -135,12 +233,49 @@ def get_services(
     return run(main)
 
 
-def _shown(service: Service, *, show_secrets: bool) -> dict[str, JSON]:
+def without_secrets(service: Service) -> dict[str, JSON]:
+    """Give a service as built-ins, with `MASK` in place of what is secret."""
     shown = to_dict(service)
-    if not show_secrets:
-        if service.environment_variables:
-            shown["environment_variables"] = dict.fromkeys(service.environment_variables, _HIDDEN)
-        if service.current_deployment and service.current_deployment.display_url:
-            deployment = to_dict(service.current_deployment)
-            shown["current_deployment"] = deployment | {"display_url": _HIDDEN}
+    if service.environment_variables:
+        shown["environment_variables"] = dict.fromkeys(service.environment_variables, MASK)
+    if service.current_deployment and service.current_deployment.display_url:
+        deployment = to_dict(service.current_deployment)
+        shown["current_deployment"] = deployment | {"display_url": MASK}
     return shown
+
+
+@click.command(
+    "open",
+    short_help="Open a service in the browser.",
+    epilog=examples("aioservices open web-shop", "curl -sI $(aioservices open web-shop)"),
+)
+@click.argument("service", metavar="SERVICE", type=SERVICE)
+@click.option("--print", "print_only", is_flag=True, help="Only print the URL.")
+@connected()
+def open_service(connection: Connection, *, service: str, print_only: bool) -> int:
+    """Open a service in the browser; in a pipe, or without a screen, print its URL.
+
+    SERVICE is an id, a name, or a pattern that fits one name.
+    """
+
+    async def main() -> int:
+        async with connection.open() as services:
+            found = await connection.reach(services, lambda view: find_one(view, service))
+            target = await services.get(found.id)
+        url = target.current_url
+        if not url:
+            raise CommandError(
+                f"{called(target)} has no URL: it is {state_of(target.current_deployment)}"
+            )
+        await stdout().write(one_line(url) + "\n")
+        if not print_only and stdout().is_terminal and _has_screen() and url.startswith("http"):
+            await anyio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
+        return 0
+
+    return run(main)
+
+
+def _has_screen() -> bool:
+    if sys.platform in {"win32", "darwin"}:
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

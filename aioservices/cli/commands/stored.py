@@ -53,6 +53,7 @@ async def stored_services(store: Store, terms: Sequence[str]) -> dict[int, str |
 
 @click.command(
     "stored",
+    short_help="Show what a store holds, and whether it is whole.",
     epilog=examples(
         "aioservices stored sqlite:logs.db",
         "aioservices stored sqlite:logs.db --thorough",
@@ -203,6 +204,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: set[in
 
 @click.command(
     "export",
+    short_help="Write what a store holds to a file.",
     epilog=examples(
         "aioservices export sqlite:logs.db --jsonl logs.jsonl",
         "aioservices export sqlite:logs.db web-shop --parquet web.parquet --since 7d",

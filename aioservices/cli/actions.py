@@ -1,0 +1,160 @@
+"""Changing services: what would be done is shown or confirmed, then done to each of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+import click
+
+from aioservices.client import Services
+from aioservices.errors import ServicesError
+from aioservices.terminal.output import stdout
+from aioservices.terminal.run import run
+from aioservices.terminal.sanitize import one_line
+
+from .confirm import confirm
+from .connection import Connection
+from .console import note
+from .errors import FAILED, explain
+from .targets import Target, find, only
+
+__all__ = ["MANY", "Change", "called", "change_services", "look_up"]
+
+MANY = 10  # services that are changed without asking
+_AT_ONCE = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Something that is done to services.
+
+    Attributes
+    ----------
+    verb, done : str
+        As ``archive`` and ``archived``.
+    act : callable
+        Does it to one service; may return what there is to add to the report.
+    asks_above : int
+        For up to so many services it is done without asking.
+    consequence : str
+        What cannot be undone.
+    """
+
+    verb: str
+    done: str
+    act: Callable[[Services, Target], Awaitable[str | None]]
+    asks_above: int = MANY
+    consequence: str = ""
+
+
+def called(target: Target) -> str:
+    """Give the name of a service with its id."""
+    return f"{one_line(target.name or '') or '-'} ({target.id})"
+
+
+def look_up(connection: Connection, terms: Sequence[str], *, one: bool = False) -> list[Target]:
+    """Find the services that terms mean, in a session of its own.
+
+    Parameters
+    ----------
+    connection : Connection
+    terms : sequence of str
+    one : bool
+        Whether there must be exactly one.
+
+    Raises
+    ------
+    CommandError
+        If they cannot be found.
+    click.exceptions.Exit
+        If Ctrl-C or another signal ended it.
+    """
+    found: list[Target] = []
+
+    async def look() -> int:
+        async with connection.open() as services:
+            found.extend(await connection.reach(services, lambda view: find(view, terms)))
+            if one:
+                only(found, terms[0])
+        return 0
+
+    if status := run(look):
+        raise click.exceptions.Exit(status)
+    return found
+
+
+def change_services(
+    connection: Connection,
+    terms: Sequence[str],
+    change: Change,
+    *,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool = False,
+) -> int:
+    """Do something to each of some services, and report on each.
+
+    Returns
+    -------
+    int
+        The exit status: 1 if it failed for any of them.
+    """
+    targets = look_up(connection, terms)
+    if dry_run:
+        for target in targets:
+            print(f"would {change.verb} {called(target)}")
+        return 0
+    if len(targets) > change.asks_above:
+        confirm(
+            change.verb,
+            [called(target) for target in targets],
+            kind="service",
+            yes=yes,
+            consequence=change.consequence,
+        )
+    failed: list[int] = []
+
+    async def work() -> int:
+        async with connection.open() as services:
+            slots = anyio.CapacityLimiter(_AT_ONCE)
+
+            async def do(target: Target) -> None:
+                async with slots:
+                    try:
+                        added = await change.act(services, target)
+                    except ServicesError as exc:
+                        failed.append(target.id)
+                        _report_failure(target, explain(exc, url=connection.base_url).text, as_json)
+                    else:
+                        _report(target, change.done, added, as_json)
+
+            async with anyio.create_task_group() as group:
+                for target in targets:
+                    group.start_soon(do, target)
+        return FAILED if failed else 0
+
+    return run(work)
+
+
+def _report(target: Target, done: str, added: str | None, as_json: bool) -> None:
+    if as_json:
+        report = {"service_id": target.id, "service_name": target.name, "ok": True, "error": None}
+        stdout().post(json.dumps(report) + "\n")
+    else:
+        stdout().post(f"{done} {called(target)}{f': {added}' if added else ''}\n")
+
+
+def _report_failure(target: Target, reason: str, as_json: bool) -> None:
+    if as_json:
+        report = {
+            "service_id": target.id,
+            "service_name": target.name,
+            "ok": False,
+            "error": reason,
+        }
+        stdout().post(json.dumps(report) + "\n")
+    else:
+        note(f"{called(target)}: {reason}")

@@ -1,0 +1,286 @@
+"""Attributes of a service as people write them, on the command line and in files; pure."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast, get_args
+
+from aioservices.api.models import JSON, Service, to_dict
+from aioservices.api.params import NewServiceAttributes, ServiceAttributes
+
+from .errors import MISUSED, CommandError
+
+__all__ = [
+    "MASK",
+    "assigned",
+    "changes_to",
+    "env_file",
+    "environment",
+    "from_document",
+    "plain",
+    "shown_changes",
+]
+
+MASK = "***"
+"""What stands for a secret value that is not shown; in a file, for one that stays as it is."""
+
+_NEW = NewServiceAttributes.__annotations__
+_CHANGEABLE = ServiceAttributes.__annotations__
+_SHOWN_ONLY = frozenset(Service.__struct_fields__) - frozenset(_CHANGEABLE)
+
+
+def assigned(
+    settings: Sequence[str], unset: Sequence[str], base: Mapping[str, JSON], *, new: bool
+) -> dict[str, JSON]:
+    """Read ``NAME=VALUE`` and names that are cleared.
+
+    Parameters
+    ----------
+    settings : sequence of str
+        A value is a text where the attribute is one, else JSON. ``schedule.runtime_plan=always_on``
+        sets a member of an object.
+    unset : sequence of str
+    base : mapping
+        The attributes as they are: where a member is set, the others stay.
+    new : bool
+        Whether it is for a new service.
+
+    Raises
+    ------
+    CommandError
+        If there is no such attribute, or a value is not JSON.
+    """
+    given: dict[str, JSON] = {}
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        if not separator:
+            raise _misuse(f"--set {setting}: write it as NAME=VALUE")
+        name, *members = path.strip().split(".")
+        _check(name, new=new)
+        if not members:
+            given[name] = text if _is_text(name) else _parsed(path, text)
+            continue
+        target = given.get(name, base.get(name))
+        given[name] = _with_member(target, members, _member(text), path)
+    for name in unset:
+        _check(name, new=new)
+        if name in given:
+            raise _misuse(f"{name} is both set and unset")
+        given[name] = None
+    return given
+
+
+def environment(
+    settings: Sequence[str], lines: Iterable[str], variables: Mapping[str, str]
+) -> dict[str, str]:
+    """Read environment variables for a service.
+
+    Parameters
+    ----------
+    settings : sequence of str
+        ``NAME=VALUE``, or ``NAME`` to take the value of this process's own variable: then it is
+        seen neither in the history of the shell nor in the list of processes.
+    lines : iterable of str
+        Those of files, which come first.
+    variables : mapping of str to str
+        The variables of this process.
+
+    Raises
+    ------
+    CommandError
+        If one of them is not of this form, or there is no such variable.
+    """
+    found = env_file(lines)
+    for setting in settings:
+        name, separator, value = setting.partition("=")
+        if not name.strip():
+            raise _misuse("--env: write it as NAME=VALUE, or NAME")
+        if not separator:
+            if name not in variables:
+                raise _misuse(f"--env {name}: you have no such environment variable")
+            value = variables[name]
+        found[name.strip()] = value
+    return found
+
+
+def env_file(lines: Iterable[str]) -> dict[str, str]:
+    """Read a file of ``NAME=VALUE`` lines, with ``#`` comments, ``export`` and quotes.
+
+    Raises
+    ------
+    CommandError
+        If a line is something else; it is named by its number, and not shown.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip().removeprefix("export ").strip()
+        if not text or text.startswith("#"):
+            continue
+        name, separator, value = text.partition("=")
+        if not separator or not name.strip() or " " in name.strip():
+            raise _misuse(f"--env-file: line {number} is not of the form NAME=VALUE")
+        value = value.strip()
+        if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        found[name.strip()] = value
+    return found
+
+
+def from_document(
+    document: object, current: Mapping[str, JSON] | None, *, new: bool
+) -> dict[str, JSON]:
+    """Take the attributes from what a file holds, such as the output of ``get --json``.
+
+    Parameters
+    ----------
+    document : object
+        What cannot be set, as the state of a service, is left out.
+    current : mapping, optional
+        The service as it is: masked values stay as they are there.
+    new : bool
+        Whether it is for a new service.
+
+    Raises
+    ------
+    CommandError
+        If it is not an object, has an unknown attribute, or a masked value that is not known.
+    """
+    if not isinstance(document, dict):
+        raise _misuse("the file must hold an object of attributes, as get --json shows it")
+    given: dict[str, JSON] = {}
+    for name, value in cast("dict[str, JSON]", document).items():
+        if name in (_NEW if new else _CHANGEABLE):
+            given[name] = value
+        elif name not in _SHOWN_ONLY:
+            _check(name, new=new)
+    credentials = given.get("credentials")
+    if isinstance(credentials, list):
+        given["credentials"] = [
+            each.get("id") if isinstance(each, dict) else each for each in credentials
+        ]
+    variables = given.get("environment_variables")
+    if isinstance(variables, dict):
+        known = (current or {}).get("environment_variables")
+        given["environment_variables"] = {
+            name: _unmasked(name, value, known if isinstance(known, dict) else {})
+            for name, value in variables.items()
+        }
+    return given
+
+
+def changes_to(current: Mapping[str, JSON], given: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Leave out what is as it is already."""
+    return {
+        name: value
+        for name, value in given.items()
+        if _comparable(name, value) != _comparable(name, current.get(name))
+    }
+
+
+def shown_changes(current: Mapping[str, JSON], changes: Mapping[str, JSON]) -> list[str]:
+    """Say in a line each what changes; the values of environment variables are not shown."""
+    lines: list[str] = []
+    for name, value in changes.items():
+        before = current.get(name)
+        if name == "environment_variables":
+            lines += _shown_variables(
+                before if isinstance(before, dict) else {}, value if isinstance(value, dict) else {}
+            )
+        elif before is None:
+            lines.append(f"{name}: {_shown(value)}")
+        else:
+            lines.append(f"{name}: {_shown(before)} -> {_shown(value)}")
+    return lines
+
+
+def plain(service: Service) -> dict[str, JSON]:
+    """Give a service as built-ins, with ids for its credentials, as they are set."""
+    shown = to_dict(service)
+    if isinstance(credentials := shown.get("credentials"), list):
+        shown["credentials"] = [
+            each.get("id") if isinstance(each, dict) else each for each in credentials
+        ]
+    return shown
+
+
+def _shown_variables(before: Mapping[str, JSON], after: Mapping[str, JSON]) -> list[str]:
+    lines: list[str] = []
+    for name in dict.fromkeys((*before, *after)):
+        where = f"environment_variables.{name}"
+        if name not in after or after[name] is None:
+            lines.append(f"{where}: removed")
+        elif name not in before:
+            lines.append(f"{where}: added")
+        elif before[name] != after[name]:
+            lines.append(f"{where}: changed")
+    return lines
+
+
+def _shown(value: JSON) -> str:
+    if value is None:
+        return "nothing"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _comparable(name: str, value: JSON) -> JSON:
+    """Give a value as it is compared: null members are as good as missing ones."""
+    if name == "environment_variables" and not value:
+        return {}
+    if isinstance(value, dict):
+        return {key: _comparable("", each) for key, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_comparable("", each) for each in value]
+    return value
+
+
+def _unmasked(name: str, value: JSON, known: Mapping[str, JSON]) -> JSON:
+    if value != MASK:
+        return value
+    if name not in known:
+        raise _misuse(f"the value of {name} is masked in the file: give it by --env {name}=VALUE")
+    return known[name]
+
+
+def _check(name: str, *, new: bool) -> None:
+    known = _NEW if new else _CHANGEABLE
+    if name in known:
+        return
+    if name in _SHOWN_ONLY:
+        raise _misuse(f"{name} cannot be set")
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f": did you mean {close[0]}?" if close else f": there are {', '.join(known)}"
+    raise _misuse(f"a service has no attribute {name!r}{meant}")
+
+
+def _is_text(name: str) -> bool:
+    return str in get_args(_NEW[name])
+
+
+def _parsed(path: str, text: str) -> JSON:
+    try:
+        return cast("JSON", json.loads(text))
+    except ValueError:
+        raise _misuse(f"--set {path}: {text!r} is not JSON, such as 3, true or [1, 2]") from None
+
+
+def _member(text: str) -> JSON:
+    """Read the value of a member of an object, whose type is not known here."""
+    try:
+        return cast("JSON", json.loads(text))
+    except ValueError:
+        return text
+
+
+def _with_member(target: JSON, path: Sequence[str], value: JSON, where: str) -> JSON:
+    if target is None:
+        target = {}
+    if not isinstance(target, dict):
+        raise _misuse(f"--set {where}: it is not an object that has members")
+    name, *rest = path
+    return {**target, name: _with_member(target.get(name), rest, value, where) if rest else value}
+
+
+def _misuse(text: str) -> CommandError:
+    return CommandError(text, status=MISUSED)

@@ -1,0 +1,53 @@
+"""The command that finds out what is wrong: `doctor`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.text import Text
+
+from aioservices.cli.arguments import as_json, connected, examples
+from aioservices.cli.connection import Connection
+from aioservices.cli.console import rendered
+from aioservices.cli.doctor import Finding, examine
+from aioservices.cli.errors import FAILED
+from aioservices.terminal.output import stdout
+from aioservices.terminal.run import run
+from aioservices.terminal.sanitize import one_line
+
+__all__ = ["doctor"]
+
+_STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
+
+
+@click.command(
+    "doctor",
+    short_help="Check the key, the network, the clock and the rate limit.",
+    epilog=examples("aioservices doctor", "aioservices doctor --json > report.jsonl"),
+)
+@as_json("One JSON object a line, for each check.")
+@connected()
+def doctor(connection: Connection, *, as_json: bool) -> int:
+    """Check everything on the way to the API: what is used, and whether it works.
+
+    The report holds no secret: it can be pasted where you ask for help. The
+    exit status is 1 if a check failed.
+    """
+
+    async def main() -> int:
+        failed = False
+        async for finding in examine(connection):
+            failed = failed or finding.grade == "failed"
+            await stdout().write(_shown(finding, as_json=as_json))
+        return FAILED if failed else 0
+
+    return run(main)
+
+
+def _shown(finding: Finding, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(finding._asdict()) + "\n"
+    line = Text(f"{finding.grade:<8} {finding.name:<11}  {one_line(finding.text)}")
+    line.stylize(_STYLES[finding.grade], 0, len(finding.grade))
+    return rendered(line)

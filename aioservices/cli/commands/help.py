@@ -1,0 +1,47 @@
+"""The command that explains: `help`, of commands and of topics."""
+
+from __future__ import annotations
+
+import click
+
+from aioservices.cli.arguments import examples
+from aioservices.cli.topics import TOPICS
+
+__all__ = ["help_command"]
+
+
+@click.command(
+    "help",
+    short_help="Explain a command or a topic: " + ", ".join(TOPICS) + ".",
+    epilog=examples("aioservices help start", "aioservices help key", "aioservices help logs"),
+)
+@click.argument("words", metavar="[COMMAND|TOPIC]...", nargs=-1)
+@click.pass_context
+def help_command(context: click.Context, words: tuple[str, ...]) -> int:
+    """Explain a command or a topic."""
+    root = context.find_root()
+    if not words:
+        print(root.get_help())
+        print("\nTopics (aioservices help TOPIC):")
+        for name, topic in TOPICS.items():
+            print(f"  {name:<10} {topic.title}")
+        return 0
+    if len(words) == 1 and words[0] in TOPICS:
+        print(TOPICS[words[0]].text, end="")
+        return 0
+    command, path = root.command, [root.info_name or "aioservices"]
+    inner = root
+    for word in words:
+        found = command.get_command(inner, word) if isinstance(command, click.Group) else None
+        if found is None:
+            known = ", ".join(TOPICS)
+            raise click.UsageError(
+                f"there is no command or topic {' '.join(words)!r}; topics are: {known}"
+            )
+        path.append(word)
+        command, inner = found, click.Context(found, info_name=word, parent=inner)
+    if path[-1] == "emulator":
+        command.main(["--help"], prog_name=" ".join(path), standalone_mode=False)
+        return 0
+    print(command.get_help(inner))
+    return 0

@@ -1,0 +1,187 @@
+"""Commands that change services: archive, stop, transfer, create, update, clone and the like."""
+
+import json
+
+import pytest
+
+from aioservices.client import Services
+from aioservices.emulator import Emulator
+
+from .conftest import Cli
+
+
+async def test_services_are_archived_and_taken_out_again(cli: Cli, emulator: Emulator) -> None:
+    for name in ("old-a", "old-b", "web"):
+        emulator.add_service(name)
+    planned = await cli.run("archive", "old-*", "--dry-run")
+    assert planned.lines == ["would archive old-a (1)", "would archive old-b (2)"]
+    assert len((await cli.run("list", "-q")).lines) == 3
+    done = await cli.run("archive", "old-*")
+    assert (done.status, sorted(done.lines)) == (0, ["archived old-a (1)", "archived old-b (2)"])
+    assert (await cli.run("list", "-q")).lines == ["3"]
+    archived = await cli.run("list", "--archived", "-q")
+    again = await cli.run("unarchive", "-", "--json", input=archived.output)
+    assert (again.status, len(again.lines)) == (0, 2)
+    assert len((await cli.run("list", "-q")).lines) == 3
+
+
+async def test_stopping_ends_the_current_deployment(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web", deployed=True)
+    emulator.add_service("idle")
+    ended = await cli.run("stop", "web", "idle", "--yes")
+    assert ended.status == 0, ended
+    assert sorted(ended.lines) == [
+        "stopped idle (2): it was not running",
+        "stopped web (1): deployment 1001",
+    ]
+    assert (await cli.run("list", "--status", "running", "-q")).lines == []
+
+
+async def test_stopping_several_services_is_asked_about(cli: Cli, emulator: Emulator) -> None:
+    for name in ("web-a", "web-b"):
+        emulator.add_service(name, deployed=True)
+    refused = await cli.run("stop", "web-*")
+    assert (refused.status, refused.output) == (2, "")
+    assert "this would stop 2 services: web-a (1), web-b (2): say --yes" in refused.errors
+    with cli.terminal("stop", "web-*") as terminal:
+        await terminal.until("Stop 2 services: web-a (1), web-b (2)? [y/N] ")
+        terminal.type("n\n")
+        ended = await terminal.end()
+    assert ended.status == 1
+    assert "nothing was done" in ended.output
+    assert len((await cli.run("list", "--status", "running", "-q")).lines) == 2
+
+
+async def test_the_failure_of_one_service_stops_no_other(cli: Cli, emulator: Emulator) -> None:
+    from aioservices.emulator.faults import Respond
+
+    for name in ("a", "b", "c"):
+        emulator.add_service(name)
+    emulator.fault(Respond(422, "json"), method="PUT", path="/services/2/archive")
+    ended = await cli.run("archive", "a", "b", "c")
+    assert (ended.status, sorted(ended.lines)) == (1, ["archived a (1)", "archived c (3)"])
+    assert ended.errors.startswith("aioservices: b (2): ")
+    assert ended.errors.count("\n") == 1
+
+
+async def test_a_transfer_is_confirmed_and_tells_what_was_shared(
+    cli: Cli, emulator: Emulator
+) -> None:
+    emulator.add_service("web")
+    assert (await cli.run("transfer", "web", "2")).status == 2
+    with cli.terminal("transfer", "web", "2", columns=100) as terminal:
+        asked = await terminal.until("? [y/N] ")
+        assert "Only the new owner can undo this." in asked
+        assert "Transfer to user 2 service web (1)" in asked
+        terminal.type("y\n")
+        ended = await terminal.end()
+    assert (ended.status, "transferred web (1) to user 2" in ended.output) == (0, True)
+    assert (await cli.run("dependencies", "1")).status == 0
+
+
+async def test_a_service_is_created_with_attributes_and_variables(
+    cli: Cli, emulator: Emulator
+) -> None:
+    ended = await cli.run(
+        *("create", "web", "--set", "replicas=2", "--set", "docker_image_name=acme/web"),
+        *("--set", "schedule.runtime_plan=always_on", "--set", "schedule.recurrences=[]"),
+        *("--env", "PLAIN=1", "--env", "TOKEN", "--env-file", "-", "-q"),
+        input="# comment\nexport FROM_FILE='a b'\n",
+        TOKEN="hunter2",
+    )
+    assert (ended.status, ended.output) == (0, "1\n"), ended
+    async with Services(emulator.api_key, base_url=emulator.url) as services:
+        made = await services.get(1)
+    assert (made.name, made.replicas, made.docker_image_name) == ("web", 2, "acme/web")
+    assert made.schedule is not None
+    assert made.schedule.runtime_plan == "always_on"
+    assert made.environment_variables == {"PLAIN": "1", "TOKEN": "hunter2", "FROM_FILE": "a b"}
+
+
+async def test_what_an_update_changes_is_told_without_secrets(cli: Cli, emulator: Emulator) -> None:
+    variables = {"OLD": "hunter2", "KEPT": "hunter3"}
+    emulator.add_service("web", environment_variables=variables)
+    arguments = ["update", "web", "--set", "replicas=3", "--unset", "description"]
+    arguments += ["--env", "NEW", "--unset-env", "OLD"]
+    planned = await cli.run(*arguments, "--dry-run", NEW="hunter4")
+    assert planned.lines[0] == "would update web (1):"
+    done = await cli.run(*arguments, NEW="hunter4")
+    assert (done.status, done.lines[0]) == (0, "updated web (1):")
+    assert planned.lines[1:] == done.lines[1:]
+    assert "  environment_variables.NEW: added" in done.lines
+    assert "  environment_variables.OLD: removed" in done.lines
+    assert any(line.endswith(" -> 3") and "replicas" in line for line in done.lines)
+    assert "hunter" not in planned.output + done.output + done.errors
+    async with Services(emulator.api_key, base_url=emulator.url) as services:
+        service = await services.get(1)
+    assert service.replicas == 3
+    assert service.environment_variables == {"KEPT": "hunter3", "NEW": "hunter4"}
+    again = await cli.run("update", "web", "--set", "replicas=3")
+    assert again.lines == ["web (1) is like this already"]
+
+
+@pytest.mark.parametrize("options", [[], ["--show-secrets"]])
+async def test_what_get_writes_is_what_update_reads(
+    cli: Cli, emulator: Emulator, options: list[str]
+) -> None:
+    emulator.add_service("web", deployed=True, environment_variables={"TOKEN": "hunter2"})
+    got = await cli.run("get", "web", "--json", *options)
+    same = await cli.run("update", "--file", "-", input=got.output)
+    assert (same.status, same.lines) == (0, ["web (1) is like this already"]), same
+    changed = json.loads(got.output) | {"memory": 2048}
+    ended = await cli.run("update", "--file", "-", input=json.dumps(changed, indent=2))
+    assert ended.status == 0, ended
+    assert any("memory" in line and "2048" in line for line in ended.lines)
+    async with Services(emulator.api_key, base_url=emulator.url) as services:
+        service = await services.get(1)
+    assert (service.memory, service.environment_variables) == (2048, {"TOKEN": "hunter2"})
+
+
+async def test_a_yaml_file_updates_several_services(cli: Cli, emulator: Emulator) -> None:
+    for name in ("a", "b"):
+        emulator.add_service(name)
+    text = "id: 1\nreplicas: 2\n---\nid: 2\ndescription: 'yes'\n"
+    ended = await cli.run("update", "--file", "-", input=text)
+    assert ended.status == 0, ended
+    async with Services(emulator.api_key, base_url=emulator.url) as services:
+        assert (await services.get(1)).replicas == 2
+        assert (await services.get(2)).description == "yes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "replica=3"], "did you mean replicas?"),
+        (["--set", "replicas=three"], "is not JSON"),
+        (["--set", "replicas"], "NAME=VALUE"),
+        (["--set", "created_at=now"], "created_at cannot be set"),
+        (["--set", 'replicas="3"'], "replicas must be"),
+        (["--env", "NOT_THERE_AT_ALL"], "you have no such environment variable"),
+        (["--unset-env", "NOT_THERE"], "has no variable NOT_THERE"),
+        (["--file", "/nonexistent"], "/nonexistent: No such file or directory"),
+        ([], "say what to change"),
+    ],
+)
+async def test_an_update_that_makes_no_sense_is_refused_in_one_line(
+    cli: Cli, emulator: Emulator, arguments: list[str], said: str
+) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("update", "web", *arguments)
+    assert ended.status in {1, 2}
+    assert (ended.output, ended.errors.count("\n")) == ("", 1)
+    assert said in ended.errors
+
+
+@pytest.mark.parametrize("text", ["{", "- 1\n", "a: b: c", "", "id: 1\nfoo: 2"])
+async def test_a_file_that_describes_no_service_is_refused_in_one_line(
+    cli: Cli, emulator: Emulator, text: str
+) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("update", "web", "--file", "-", input=text)
+    assert (ended.status, ended.output, ended.errors.count("\n")) == (2, "", 1), ended
+
+
+async def test_a_copy_gets_the_name_that_is_wanted(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("clone", "web", "--name", "web-test")
+    assert (ended.status, ended.output) == (0, "cloned web (1) as web-test (2)\n")

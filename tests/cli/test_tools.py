@@ -1,0 +1,208 @@
+"""`aioservices api`, `open`, `doctor`, `completion` and `help`."""
+
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from aioservices.cli.app import cli as root
+from aioservices.emulator import Emulator
+from aioservices.emulator.faults import Respond
+
+from .conftest import Cli
+
+
+async def test_any_call_can_be_made(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web", deployed=True)
+    emulator.add_service("idle")
+    running = await cli.run("api", "get", "/services?status=running")
+    assert [each["name"] for each in json.loads(running.output)] == ["web"]
+    ended = await cli.run("api", "PATCH", "services/1", "-F", "replicas=2", "-f", "name=shop")
+    assert ended.status == 0, ended
+    shown = json.loads((await cli.run("api", "GET", "services/1")).output)
+    assert (shown["replicas"], shown["name"]) == (2, "shop")
+    body = json.dumps({"status": True})
+    assert (
+        await cli.run("api", "PUT", "services/2/archive", "--input", "-", input=body)
+    ).status == 0
+    assert (await cli.run("list", "-q")).lines == ["1"]
+
+
+async def test_a_call_that_changes_something_can_be_looked_at(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("api", "PATCH", "services/1", "-F", "replicas=2", "--dry-run")
+    assert ended.lines[0] == "would PATCH services/1"
+    assert json.loads("".join(ended.lines[1:])) == {"replicas": 2}
+    assert not [each for each in emulator.requests if each.method == "PATCH"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["GET", "services/7"], 1),
+        (["GET", "../secrets"], 2),
+        (["G T", "services"], 2),
+        (["GET", "services", "-f", "limit"], 2),
+        (["GET", "services", "-F", "limit=many"], 2),
+        (["POST", "services", "--input", "/nonexistent"], 2),
+    ],
+)
+async def test_a_call_that_makes_no_sense_is_refused_in_one_line(
+    cli: Cli, arguments: list[str], status: int
+) -> None:
+    ended = await cli.run("api", *arguments)
+    assert (ended.status, ended.output, ended.errors.count("\n")) == (status, "", 1), ended
+
+
+async def test_an_answer_is_readable_and_harmless_on_a_terminal(
+    cli: Cli, emulator: Emulator
+) -> None:
+    emulator.add_service("a\x1b[2Jb")
+    with cli.terminal("api", "GET", "services/1", NO_COLOR="1") as terminal:
+        ended = await terminal.end()
+    assert ended.status == 0
+    assert "\x1b[2J" not in ended.output
+    assert '  "name": ' in ended.output
+
+
+async def test_the_url_of_a_service_is_printed(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web", deployed=True)
+    emulator.add_service("idle")
+    ended = await cli.run("open", "web")
+    assert (ended.status, ended.output.startswith("http"), len(ended.lines)) == (0, True, 1)
+    refused = await cli.run("open", "idle")
+    assert (refused.status, refused.errors.count("\n")) == (1, 1)
+    assert "has no URL: it is not deployed" in refused.errors
+
+
+async def test_the_doctor_finds_all_well_and_tells_no_secret(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    ended = await cli.run("doctor")
+    assert (ended.status, ended.errors) == (0, ""), ended
+    assert emulator.api_key not in ended.output
+    names = [line.split()[1] for line in ended.lines]
+    assert names[:5] == ["aioservices", "packages", "address", "key", "proxy"]
+    for expected in ("agrees with the server's", "requests are left", "the key sees 1 service"):
+        assert expected in ended.output
+
+
+async def test_the_doctor_tells_which_step_fails(cli: Cli, emulator: Emulator) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    without_key = await cli.run("doctor", CIVIS_API_KEY="")
+    assert (without_key.status, "CIVIS_API_KEY is not set" in without_key.output) == (1, True)
+    wrong = await cli.run("doctor", CIVIS_API_KEY="wrong-key")
+    assert (wrong.status, "refuses the API key" in wrong.output) == (1, True)
+    assert "wrong-key" not in wrong.output
+    unreachable = await cli.run("doctor", "--url", address)
+    assert unreachable.status == 1
+    assert f"127.0.0.1:{port} cannot be reached" in unreachable.output
+    proxy = await cli.run("doctor", HTTP_PROXY=f"http://user:hunter2@127.0.0.1:{port}")
+    assert proxy.status == 1
+    assert f"127.0.0.1:{port}, the proxy cannot be reached" in proxy.output
+    assert "hunter2" not in proxy.output
+    assert all(json.loads(line) for line in (await cli.run("doctor", "--json")).lines)
+
+
+async def test_the_doctor_tells_of_a_clock_that_is_wrong() -> None:
+    async with Emulator(clock=lambda: time.time_ns() + 3_600_000_000_000) as emulator:
+        ended = await Cli(emulator).run("doctor")
+    assert ended.status == 0
+    assert re.search("this machine is (1 h|59 min 5[89] s) behind the server", ended.output)
+
+
+async def test_a_shell_completes_names_of_services(
+    cli: Cli, emulator: Emulator, tmp_path: Path
+) -> None:
+    for name in ("web-shop", "web-api", "batch"):
+        emulator.add_service(name)
+    asked = {"_AIOSERVICES_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+    asked |= {"COMP_WORDS": "aioservices logs WEB", "XDG_CACHE_HOME": str(tmp_path)}
+    first = await cli.run(**asked)
+    assert (first.errors, first.lines) == ("", ["plain,web-api", "plain,web-shop"])
+    emulator.add_service("web-new")
+    assert (await cli.run(**asked)).lines == first.lines  # kept for a minute
+    [kept] = (tmp_path / "aioservices").iterdir()
+    assert kept.stat().st_mode & 0o077 == 0
+    assert emulator.api_key not in kept.read_text() + kept.name
+
+
+async def test_a_shell_that_completes_sees_no_errors(cli: Cli, emulator: Emulator) -> None:
+    asked = {"_AIOSERVICES_COMPLETE": "zsh_complete", "COMP_CWORD": "2"}
+    asked |= {"COMP_WORDS": "aioservices logs w"}
+    for trouble in ({"CIVIS_API_KEY": ""}, {"CIVIS_API_ENDPOINT": "nonsense"}):
+        ended = await cli.run(**asked, **trouble)
+        assert (ended.status, ended.output.strip(), ended.errors) == (0, "", "")
+    emulator.fault(Respond(503, "html"))
+    ended = await cli.run(**asked)
+    assert (ended.status, ended.output.strip(), ended.errors) == (0, "", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_completion_is_printed_and_installed(cli: Cli, tmp_path: Path, shell: str) -> None:
+    printed = await cli.run("completion", shell)
+    assert (printed.status, "_AIOSERVICES_COMPLETE" in printed.output) == (0, True)
+    ended = await cli.run("completion", shell, "--install", HOME=str(tmp_path))
+    assert ended.status == 0, ended
+    [written] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert str(written) in ended.output
+    assert "_AIOSERVICES_COMPLETE" in written.read_text()
+
+
+def every_command(
+    command: click.Command = root, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """All commands that do something, with the words that call them."""
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from every_command(inner, (*path, name))
+    else:
+        yield path, command
+
+
+@pytest.mark.parametrize("columns", [50, 80, 200])
+async def test_the_help_has_groups_and_no_clipped_sentence(cli: Cli, columns: int) -> None:
+    with cli.terminal("--help", columns=columns) as terminal:
+        ended = await terminal.end()
+    assert ended.status == 0
+    assert "..." not in ended.output.replace("KEY=...", "").replace("[ARGS]...", "")
+    for group in ("Services:", "Deployments:", "Logs:", "Sharing:", "Tools:"):
+        assert group in ended.lines
+    for command in root.commands:
+        assert sum(line.startswith(f"  {command} ") for line in ended.lines) >= 1
+    prose = ended.lines[: ended.lines.index("  Examples:")]  # what is typed is not wrapped
+    assert max(map(len, prose)) <= columns
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), [pytest.param(*each, id=" ".join(each[0])) for each in every_command()]
+)
+def test_every_command_has_an_example_and_says_what_it_does(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    assert command.help
+    assert command.short_help
+    assert len(command.short_help) <= 80
+    assert command.short_help.endswith(".")
+    if path[0] not in {"emulator", "demo"}:
+        assert f"aioservices {' '.join(path)}" in (command.epilog or "")
+
+
+@pytest.mark.parametrize("words", [[], ["key"], ["start"], ["shares", "add"], ["emulator"]])
+async def test_help_explains_commands_and_topics(cli: Cli, words: list[str]) -> None:
+    ended = await cli.run("help", *words)
+    assert (ended.status, ended.errors) == (0, "")
+    assert "aioservices" in ended.output
+
+
+async def test_an_unknown_command_gets_a_suggestion(cli: Cli) -> None:
+    ended = await cli.run("depoly", "web")
+    assert (ended.status, ended.errors.count("\n")) == (2, 1)
+    assert "deploy" in ended.errors
+    assert (await cli.run("help", "nonsense")).status == 2
