@@ -61,11 +61,17 @@ class Labels:
         if len(owners) > 1:
             name = f"{name} ({service_id})"
         if self._widest is None:
-            return name
+            return self._distinct(service_id, name)
         for width in range(self._widest, cell_len(name), _STEP):
             label = shortened(name, width, self._ellipsis)
             if label not in self._used:
                 return label
+        return self._distinct(service_id, name)
+
+    def _distinct(self, service_id: int, name: str) -> str:
+        """Add the id to a name that reads as another service's label does."""
+        while name in self._used:
+            name = f"{name} ({service_id})"
         return name
 
 

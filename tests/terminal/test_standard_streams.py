@@ -1,0 +1,108 @@
+"""The standard streams, over real pipes and terminals."""
+
+import errno
+import os
+import pty
+import threading
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+from aioservices.terminal.output import Output
+from tests.cli.screen import shown_on
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, Output]]:
+    ours, theirs = os.pipe()
+    with open(theirs, "w", encoding="ascii") as stream:
+        yield ours, Output(stream)
+        stream.detach()
+    os.close(ours)
+
+
+async def test_what_nobody_reads_waits_without_stopping_the_event_loop(
+    pipe: tuple[int, Output],
+) -> None:
+    ours, output = pipe
+    written = 0
+    with anyio.move_on_after(0.5):
+        while True:
+            await output.write("x" * 1000)
+            written += 1000
+    assert written > 0
+    # The reader comes back, and gets all of it.
+    output.post("end")
+    received = b""
+    while not received.endswith(b"end"):
+        received += await anyio.to_thread.run_sync(os.read, ours, 1_000_000)
+    assert len(received) in {written + 3, written + 1003}  # the write that was given up was posted
+    await output.flush()
+
+
+async def test_a_reader_that_has_gone_is_an_error_once_something_is_written() -> None:
+    ours, theirs = os.pipe()
+    with open(theirs, "w", encoding="utf-8") as stream:
+        output = Output(stream)
+        os.close(ours)
+        with anyio.fail_after(30):
+            await output.until_unread()  # noticed although nothing is written
+            with pytest.raises(BrokenPipeError):
+                while True:
+                    await output.write("text")
+        output.post("nobody is told")
+        output.finish()
+        assert output.error is not None
+        assert output.error.errno == errno.EPIPE
+
+
+async def test_a_character_that_the_encoding_lacks_is_escaped(pipe: tuple[int, Output]) -> None:
+    ours, output = pipe
+    await output.write("ü \ud800 日")
+    await output.flush()
+    assert os.read(ours, 100) == rb"\xfc \ud800 \u65e5"
+
+
+async def test_every_writer_of_many_threads_is_heard(pipe: tuple[int, Output]) -> None:
+    ours, output = pipe
+    threads = [
+        threading.Thread(target=lambda: [output.post("line\n") for _ in range(100)])
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    await output.flush()
+    assert os.read(ours, 65_536) == b"line\n" * 800
+
+
+async def test_a_footer_stays_below_what_is_written_and_is_taken_away() -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs, "w", encoding="utf-8") as stream:
+        output = Output(stream)
+        received = ""
+
+        async def until(text: str) -> None:
+            nonlocal received
+            while text not in received:
+                await anyio.wait_readable(ours)
+                received += os.read(ours, 65_536).decode()
+
+        with anyio.fail_after(30):
+            output.footer(["one", "two"])
+            await until("two")
+            output.post("first\n")
+            await until("first")
+            await until("first\r\none\r\ntwo")
+            assert shown_on(received.replace("\r\n", "\n"), rows=24) == ["first", "one", "two"]
+            output.footer(["three"])
+            await until("three")
+            output.post("last\n")
+            output.footer(())
+            output.finish()
+            output.post("end\n")
+            await until("end")
+        assert shown_on(received.replace("\r\n", "\n"), rows=24) == ["first", "last", "end"]
+    os.close(ours)
