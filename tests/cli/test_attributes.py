@@ -74,7 +74,7 @@ def test_variables_come_from_lines_settings_and_the_environment() -> None:
     assert environment(["A=2", "D"], lines[2:3], {"D": "mine"}) == {"A": "2", "D": "mine"}
 
 
-@pytest.mark.parametrize("line", ["NAME", "=value", "two words=3"])
+@pytest.mark.parametrize("line", ["TOKEN", "=value", "two words=3"])
 def test_a_line_that_sets_no_variable_is_named_by_its_number(line: str) -> None:
     with pytest.raises(CommandError, match="line 2 ") as caught:
         env_file(["A=1", line])

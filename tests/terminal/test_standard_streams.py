@@ -16,9 +16,8 @@ from tests.cli.screen import shown_on
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, Output]]:
     ours, theirs = os.pipe()
-    with open(theirs, "w", encoding="ascii") as stream:
+    with os.fdopen(theirs, "w", encoding="ascii") as stream:
         yield ours, Output(stream)
-        stream.detach()
     os.close(ours)
 
 
@@ -41,16 +40,20 @@ async def test_what_nobody_reads_waits_without_stopping_the_event_loop(
     await output.flush()
 
 
+async def write_on(output: Output) -> None:
+    while True:
+        await output.write("text")
+
+
 async def test_a_reader_that_has_gone_is_an_error_once_something_is_written() -> None:
     ours, theirs = os.pipe()
-    with open(theirs, "w", encoding="utf-8") as stream:
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
         output = Output(stream)
         os.close(ours)
         with anyio.fail_after(30):
             await output.until_unread()  # noticed although nothing is written
             with pytest.raises(BrokenPipeError):
-                while True:
-                    await output.write("text")
+                await write_on(output)
         output.post("nobody is told")
         output.finish()
         assert output.error is not None
@@ -80,7 +83,7 @@ async def test_every_writer_of_many_threads_is_heard(pipe: tuple[int, Output]) -
 
 async def test_a_footer_stays_below_what_is_written_and_is_taken_away() -> None:
     ours, theirs = pty.openpty()
-    with open(theirs, "w", encoding="utf-8") as stream:
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
         output = Output(stream)
         received = ""
 
