@@ -69,10 +69,12 @@ async def test_a_character_that_the_encoding_lacks_is_escaped(pipe: tuple[int, O
 
 async def test_every_writer_of_many_threads_is_heard(pipe: tuple[int, Output]) -> None:
     ours, output = pipe
-    threads = [
-        threading.Thread(target=lambda: [output.post("line\n") for _ in range(100)])
-        for _ in range(8)
-    ]
+
+    def post() -> None:
+        for _ in range(100):
+            output.post("line\n")
+
+    threads = [threading.Thread(target=post) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
