@@ -40,7 +40,7 @@ from aioservices.http.secret import Hidden, SecretStr
 from aioservices.http.transport import Transport
 from aioservices.http.url import QueryValue, validate_path
 from aioservices.tail.options import TailOptions, validate_options
-from aioservices.tail.traits import ServerTraits
+from aioservices.tail.scan import ServerProfile
 from aioservices.validation import parse_timestamp, validate_int, validate_ints, validate_type
 
 from .concurrency import BackgroundTasks
@@ -131,7 +131,7 @@ class Services(Endpoints):
         )
         super().__init__(transport, options)
         self._tasks = BackgroundTasks()
-        self._log_traits = ServerTraits()
+        self._log_profile = ServerProfile()
         self._raw: RawServices | None = None
 
     async def __aenter__(self) -> Self:
@@ -310,7 +310,7 @@ class Services(Endpoints):
             on_event=on_event,
         )
         options = validate_options(options, resume)
-        return LogTail(self._log_source, self._tasks, options, self._log_traits, resume)
+        return LogTail(self._log_source, self._tasks, options, self._log_profile, resume)
 
     @cached_property
     def _log_source(self) -> Services:

@@ -25,7 +25,7 @@ from aioservices.errors import (
     SessionClosedError,
 )
 from aioservices.http.retry import backoff_delays
-from aioservices.tail import Batch, LogCursor, LogGap, LogTail
+from aioservices.tail import Delivery, LogCursor, LogGap, LogTail
 
 from .discovery import ServiceIndex, ServiceSnapshot
 from .failure import as_services_error
@@ -108,7 +108,7 @@ class Turn:
         service_id: int,
         name: str | None,
         entries: Sequence[TailedEntry],
-        batch: Batch | None,
+        batch: Delivery | None,
     ) -> None:
         self.entries = entries
         self.over = anyio.Event()
@@ -344,7 +344,7 @@ class Watcher:
         self,
         service_id: int,
         tail: LogTail,
-        batch: Batch,
+        batch: Delivery,
         send: Callable[[Turn], Awaitable[None]],
         turns: deque[Turn],
     ) -> None:

@@ -1,7 +1,6 @@
 """Following a log: nothing lost, nothing repeated."""
 
-from .account import Batch
-from .cursor import LogCursor
+from .cursor import Batch, Delivery, LogCursor
 from .cursor_file import CursorFile
 from .status import (
     DeploymentEnded,
@@ -20,6 +19,7 @@ from .tail import LogTail
 __all__ = [
     "Batch",
     "CursorFile",
+    "Delivery",
     "DeploymentEnded",
     "DeploymentStarted",
     "EventHook",

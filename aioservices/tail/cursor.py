@@ -1,20 +1,110 @@
-"""Where a tail stands: to be kept, and to go on from in another process."""
+"""Where a tail stands: to be kept, and to go on from in another process.
+
+A `Batch` is made by the reader of a log and travels unchanged to the consumer. The reader records
+its lines as delivered when it makes it; the consumer's cursor stands behind the last line that the
+consumer was given. So a cursor is what the reader has recorded, less the batches that were not
+given yet: the `CursorTracker` keeps no lines, only positions in those records.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from bisect import bisect_left
+from collections import deque
 from typing import NamedTuple
 
 import msgspec
 
-from aioservices.api.models import Timestamp
+from aioservices.api.models import TailedEntry, Timestamp
 
-from .window import Window
+from .dedup import DeliveredLines
+from .status import LogGap
 
-__all__ = ["NO_DEPLOYMENT", "Latest", "LogCursor", "Position", "position"]
+__all__ = [
+    "NO_DEPLOYMENT",
+    "Batch",
+    "CursorTracker",
+    "Delivery",
+    "LatestDeployment",
+    "LogCursor",
+    "Position",
+]
 
 _VERSION = 1
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):
+    """New lines of one log, from the reader to the consumer.
+
+    Attributes
+    ----------
+    deployment_id : int
+    entries : list of TailedEntry
+        By time.
+    gaps : tuple of LogGap
+        Where lines are missing that cannot be had, which was not known before.
+    watermark : datetime or None
+        Below it nothing more can come once the batch was given.
+    created_at : datetime or None
+        When the deployment was created; of the batch that begins a log.
+    is_final : bool
+        Whether the log was read to its end.
+    delivered : DeliveredLines
+        Where the reader records what it delivers, ...
+    recorded : int
+        ... its `recorded` behind this batch, ...
+    counted : int
+        ... and how many of the entries, the last ones, are among these records.
+    """
+
+    deployment_id: int
+    entries: list[TailedEntry]
+    gaps: tuple[LogGap, ...] = ()
+    watermark: dt.datetime | None = None
+    created_at: dt.datetime | None = None
+    is_final: bool = False
+    delivered: DeliveredLines
+    recorded: int
+    counted: int = 0
+
+
+class Delivery:
+    """A batch that a consumer is being given.
+
+    Parameters
+    ----------
+    batch : Batch
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.given = 0
+
+    @property
+    def entries(self) -> list[TailedEntry]:
+        """All lines of the batch."""
+        return self.batch.entries
+
+    @property
+    def rest(self) -> list[TailedEntry]:
+        """The lines that were not given."""
+        return self.batch.entries[self.given :]
+
+    @property
+    def is_given(self) -> bool:
+        """Whether no line is left."""
+        return self.given == len(self.batch.entries)
+
+    def next(self) -> TailedEntry:
+        """Give the first line that was not given."""
+        entry = self.batch.entries[self.given]
+        self.given += 1
+        return entry
+
+    def give(self, count: int) -> None:
+        """Count the next lines as given."""
+        self.given += count
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,24 +113,22 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes
     ----------
     deployment_id : int
-    floor : datetime or None
+    watermark : datetime or None
         Below it every line was delivered; None: none was asked to be left out.
     lines : str
-        What was delivered above the floor, as counts of hashes.
+        What was delivered above the watermark, as counts of digests.
     """
 
     deployment_id: int
-    floor: Timestamp | None = None
+    watermark: Timestamp | None = msgspec.field(default=None, name="floor")
     lines: str = ""
 
-    def window(self) -> Window:
-        """Make the window that stands here."""
-        window = Window(self.floor)
-        window.unpack(self.lines)
-        return window
+    def delivered(self) -> DeliveredLines:
+        """Make the memory of delivered lines that stands here."""
+        return DeliveredLines.unpack(self.watermark, self.lines)
 
 
-class Latest(NamedTuple):
+class LatestDeployment(NamedTuple):
     """The newest deployment that a tail knows of.
 
     Attributes
@@ -53,14 +141,14 @@ class Latest(NamedTuple):
     deployment_id: int
     created_at: dt.datetime | None
 
-    def or_newer(self, other: Latest | None) -> Latest:
-        """Give this one, or another one that is surely newer."""
+    def or_newer(self, other: LatestDeployment | None) -> LatestDeployment:
+        """Return this one, or another one that is surely newer."""
         if other is None or other.created_at is None or self.created_at is None:
             return self
         return other if other.created_at > self.created_at else self
 
 
-NO_DEPLOYMENT = Latest(0, None)
+NO_DEPLOYMENT = LatestDeployment(0, None)
 
 
 class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,7 +165,7 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     positions : tuple of Position
         The logs that are being read.
     latest_id : int or None
-        The newest deployment that was taken up.
+        The newest deployment whose log was begun.
     latest_at : datetime or None
         When that one was created.
     start_at : datetime or None
@@ -100,13 +188,9 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"deployment {self.deployment_id} of {service}"
 
     @property
-    def latest(self) -> Latest | None:
-        """The newest deployment that was taken up."""
-        return None if self.latest_id is None else Latest(self.latest_id, self.latest_at)
-
-    def windows(self) -> dict[int, Window]:
-        """Make the windows that stand here, by deployment."""
-        return {place.deployment_id: place.window() for place in self.positions}
+    def latest(self) -> LatestDeployment | None:
+        """The newest deployment whose log was begun."""
+        return None if self.latest_id is None else LatestDeployment(self.latest_id, self.latest_at)
 
     def to_json(self) -> str:
         """Write it as one line of JSON."""
@@ -138,7 +222,7 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             version = _version_decoder.decode(text).version
             document = _document_decoder.decode(text) if version == _VERSION else None
             for place in document.cursor.positions if document else ():
-                place.window()
+                place.delivered()
         except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
             raise ValueError(f"this is no cursor of a log: {exc}") from exc
         if document is None:
@@ -161,11 +245,140 @@ _version_decoder = msgspec.json.Decoder(_Version)
 _document_decoder = msgspec.json.Decoder(_Document)
 
 
-def position(deployment_id: int, window: Window) -> Position:
-    """Note where a window stands."""
-    return Position(deployment_id=deployment_id, floor=window.floor, lines=window.pack())
-
-
 def _check(cursor: LogCursor) -> str:
     """Sum a cursor up; spaces and the order of keys in its JSON may change on the way."""
     return hashlib.blake2b(msgspec.json.encode(cursor), digest_size=8).hexdigest()
+
+
+class _LogPosition:
+    """Where the consumer stands in one log."""
+
+    def __init__(self, delivered: DeliveredLines, watermark: dt.datetime | None) -> None:
+        self.delivered = delivered
+        self.watermark = watermark
+        self.recorded = 0
+        self.is_over = False
+        self.deliveries: deque[Delivery] = deque()  # that are not given whole, in their order
+
+    def settle(self) -> None:
+        """Move on behind the batches that were given whole."""
+        while self.deliveries and self.deliveries[0].is_given:
+            batch = self.deliveries.popleft().batch
+            self.watermark, self.recorded = batch.watermark, batch.recorded
+            self.is_over = batch.is_final
+            self.delivered.hand_in(batch.watermark)
+
+    def pack(self) -> tuple[dt.datetime | None, str]:
+        """Return the watermark and the lines of a cursor that stands here."""
+        self.settle()
+        delivered = self.delivered
+        if delivered.is_handed_in:
+            return delivered.watermark, delivered.pack()
+        watermark, recorded = self.watermark, self.recorded
+        if watermark is None or (delivered.kept_from and delivered.kept_from > watermark):
+            watermark = delivered.kept_from
+        more: list[TailedEntry] = []
+        for place, delivery in enumerate(self.deliveries):
+            given = delivery.batch.entries[: delivery.given]
+            if place == 0 and given:
+                # Up to the last line that was given nothing is missing; from it on it may be.
+                first = len(delivery.entries) - delivery.batch.counted
+                if len(given) > first:
+                    recorded = delivery.batch.recorded - (len(delivery.entries) - len(given))
+                    watermark = delivery.batch.watermark
+                    continue
+                last = given[-1].created_at
+                watermark = last if watermark is None else max(watermark, last)
+                given = given[bisect_left(given, watermark, key=lambda it: it.created_at) :]
+            more += given
+        return watermark, delivered.pack(recorded, more)
+
+
+class CursorTracker:
+    """Keeps track of what the consumer of a tail was given of each log.
+
+    Parameters
+    ----------
+    service_id : int
+    deployment_id : int or None
+        The deployment that the tail is bound to; None if it follows the service.
+    resume : LogCursor, optional
+        Where to go on.
+    start_at : datetime, optional
+        Before which lines are left out.
+
+    Attributes
+    ----------
+    latest : LatestDeployment or None
+        The newest deployment whose log was begun.
+    """
+
+    def __init__(
+        self,
+        service_id: int,
+        deployment_id: int | None,
+        resume: LogCursor | None = None,
+        *,
+        start_at: dt.datetime | None = None,
+    ) -> None:
+        self.latest = None if resume is None else resume.latest
+        self._service_id = service_id
+        self._deployment_id = deployment_id
+        self._start_at = start_at
+        # Of logs of which nothing has come yet, as the last process has left them:
+        self._resumed = {} if resume is None else {it.deployment_id: it for it in resume.positions}
+        self._logs: dict[int, _LogPosition] = {}
+
+    def take(self, batch: Batch) -> Delivery:
+        """Take in a batch, in the order in which the readers handed it on.
+
+        Returns
+        -------
+        Delivery
+            Lines that it gives count as given to the consumer.
+        """
+        log = self._logs.get(batch.deployment_id)
+        if log is None:
+            log = self._begin(batch)
+        delivery = Delivery(batch)
+        log.deliveries.append(delivery)
+        log.settle()
+        return delivery
+
+    def cursor(self, before: LatestDeployment | None) -> LogCursor:
+        """Say where the consumer stands.
+
+        Parameters
+        ----------
+        before : LatestDeployment or None
+            The newest deployment that had come and gone when the tail began.
+        """
+        latest = self.latest or before
+        positions = dict(self._resumed)
+        for deployment_id, log in self._logs.items():
+            watermark, lines = log.pack()
+            positions[deployment_id] = Position(
+                deployment_id=deployment_id, watermark=watermark, lines=lines
+            )
+        return LogCursor(
+            service_id=self._service_id,
+            deployment_id=self._deployment_id,
+            positions=tuple(positions.values()),
+            latest_id=None if latest is None else latest.deployment_id,
+            latest_at=None if latest is None else latest.created_at,
+            start_at=self._start_at,
+        )
+
+    def _begin(self, batch: Batch) -> _LogPosition:
+        """Begin to keep track of a log, and end it for those that are over."""
+        for deployment_id, log in list(self._logs.items()):
+            log.settle()
+            if log.is_over:
+                del self._logs[deployment_id]
+        is_resumed = self._resumed.pop(batch.deployment_id, None) is not None
+        if not is_resumed and self._deployment_id is None:
+            new = LatestDeployment(batch.deployment_id, batch.created_at)
+            self.latest = new.or_newer(self.latest)
+        log = _LogPosition(batch.delivered, batch.watermark)
+        self._logs[batch.deployment_id] = log
+        return log

@@ -41,8 +41,8 @@ from aioservices.http.response import RawResponse, decode, decode_lenient
 from aioservices.http.retry import backoff_delays
 
 from .clock import ServerClock
-from .plan import Query
 from .salvage import legible, salvaged
+from .scan import PageRequest
 from .status import TailMetrics
 
 __all__ = ["DeploymentSnapshot", "LogFetcher", "LogSource", "Patience", "is_too_large"]
@@ -312,13 +312,13 @@ class LogFetcher:
 
         return await self._repeat(read)
 
-    async def page(self, deployment_id: int, query: Query) -> RawResponse:
+    async def page(self, deployment_id: int, request: PageRequest) -> RawResponse:
         """Ask once for a page of a log; `lines` reads it.
 
         Parameters
         ----------
         deployment_id : int
-        query : Query
+        request : PageRequest
 
         Raises
         ------
@@ -328,9 +328,9 @@ class LogFetcher:
         response = await self._source.raw.list_deployments_logs(
             self._service_id,
             deployment_id,
-            start_at=query.start,
-            end_at=query.end,
-            limit=query.limit,
+            start_at=request.start,
+            end_at=request.end,
+            limit=request.limit,
         )
         self.clock.observe(response.headers)
         return response

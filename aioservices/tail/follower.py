@@ -23,15 +23,15 @@ import anyio
 from aioservices.api.states import UnknownStates, is_final
 from aioservices.errors import NotFoundError, PermissionDeniedError
 
-from .cursor import NO_DEPLOYMENT, Latest, Position
+from .cursor import NO_DEPLOYMENT, Batch, LatestDeployment, Position
+from .dedup import DeliveredLines
 from .fetcher import DeploymentSnapshot, LogFetcher, LogSource
 from .options import TailOptions
-from .part import Outlet, Part
+from .outlet import Outlet
 from .poller import CHECK_EVERY, Poller, jittered
-from .schedule import Pace
+from .scan import ServerProfile
+from .schedule import PollInterval
 from .status import DeploymentStarted, TailMetrics, UnknownState
-from .traits import ServerTraits
-from .window import Window
 
 __all__ = ["Follower"]
 
@@ -53,16 +53,16 @@ class Follower:
     ----------
     source : LogSource
     options : TailOptions
-    traits : ServerTraits
+    profile : ServerProfile
     metrics : TailMetrics
     positions : sequence of Position
         Where to go on.
-    latest : Latest, optional
+    latest : LatestDeployment, optional
         The newest deployment that is known from before.
 
     Attributes
     ----------
-    before : Latest or None
+    before : LatestDeployment or None
         The newest deployment that had come and gone when the tail began.
     """
 
@@ -70,14 +70,14 @@ class Follower:
         self,
         source: LogSource,
         options: TailOptions,
-        traits: ServerTraits,
+        profile: ServerProfile,
         metrics: TailMetrics,
         positions: tuple[Position, ...] = (),
-        latest: Latest | None = None,
+        latest: LatestDeployment | None = None,
     ) -> None:
-        self.before: Latest | None = None
+        self.before: LatestDeployment | None = None
         self._options = options
-        self._traits = traits
+        self._profile = profile
         self._metrics = metrics
         self._positions = positions
         self._fetcher = LogFetcher(
@@ -93,7 +93,8 @@ class Follower:
         self._listed = latest  # newest deployment that the listing is known to have shown
         self._unlisted_since: float | None = None  # since when the listing lacks the current one
         self._unknown_states = UnknownStates()
-        self._pace = Pace(options.poll_interval, options.max_poll_interval)  # without a log to poll
+        # Between two checks without a log to poll:
+        self._interval = PollInterval(options.poll_interval, options.max_poll_interval)
         self._is_finishing = False
         self._pause: anyio.CancelScope | None = None  # between two checks
         self._failure: Exception | None = None
@@ -118,14 +119,14 @@ class Follower:
         if self._pause is not None:
             self._pause.cancel()
 
-    async def run(self, send: Callable[[Part], Awaitable[None]]) -> None:
+    async def run(self, send: Callable[[Batch], Awaitable[None]]) -> None:
         """Read until all that was asked for was handed on."""
         self._outlet = Outlet(send)
         async with anyio.create_task_group() as group:
             self._group = group
             for position in self._positions:
                 deployment = DeploymentSnapshot(position.deployment_id)
-                self._start_polling(deployment, position.window())
+                self._start_polling(deployment, position.delivered())
             group.start_soon(self._guard, self._watch)
         if self._failure is not None:
             raise self._failure
@@ -199,11 +200,11 @@ class Follower:
     async def _wait_for_next_check(self, current: Poller | None) -> None:
         """Wait, also until the log was asked for twice: checks must not outnumber the polls."""
         if current is None:  # such a check takes two requests
-            await anyio.sleep(jittered(2 * self._pace.after(0)))
+            await anyio.sleep(jittered(2 * self._interval.after(0)))
         elif current.is_over:
-            await anyio.sleep(jittered(self._pace.after(0)))
+            await anyio.sleep(jittered(self._interval.after(0)))
         else:
-            self._pace.after(1)
+            self._interval.after(1)
             requests = current.requests + CHECK_EVERY
             await anyio.sleep(jittered(CHECK_EVERY * current.interval))
             await current.requested(requests)
@@ -237,7 +238,8 @@ class Follower:
                     replaces=(replaced and replaced.deployment_id) or None,
                 )
             )
-            self._newest = Latest(each.deployment_id, each.created_at).or_newer(self._newest)
+            newest = LatestDeployment(each.deployment_id, each.created_at)
+            self._newest = newest.or_newer(self._newest)
 
     async def _find_new(self, current: DeploymentSnapshot | None) -> list[DeploymentSnapshot]:
         """List the deployments that are new, oldest first."""
@@ -284,20 +286,20 @@ class Follower:
         for each in listed:
             mark = self._listed
             if mark is None or each.is_newer(mark.deployment_id, mark.created_at):
-                self._listed = Latest(each.deployment_id, each.created_at)
+                self._listed = LatestDeployment(each.deployment_id, each.created_at)
 
     # Polling
 
     def _start_polling(
-        self, deployment: DeploymentSnapshot, window: Window | None = None
+        self, deployment: DeploymentSnapshot, delivered: DeliveredLines | None = None
     ) -> Poller:
         poller = Poller(
             deployment,
-            Window(self._options.start_at) if window is None else window,  # one may be empty
+            DeliveredLines(self._options.start_at) if delivered is None else delivered,
             fetcher=self._fetcher,
             outlet=self._outlet,
             options=self._options,
-            traits=self._traits,
+            profile=self._profile,
             metrics=self._metrics,
         )
         self._pollers[deployment.deployment_id] = poller

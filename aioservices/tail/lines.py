@@ -1,43 +1,106 @@
-"""Lines of sorted pages: cut by their time, compared, united. Copies are counted."""
+"""Lines of a page in the order of their time, with what is needed to cut and compare them."""
 
 from __future__ import annotations
 
 import datetime as dt
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter
-from operator import attrgetter
+from collections.abc import Sequence
+from itertools import islice
+from operator import attrgetter, lt
+from typing import NamedTuple
 
 from aioservices.api.models import TailedEntry
 
-__all__ = ["between", "created_at", "lacking", "united"]
+from .times import MICROSECOND, add
 
-created_at = attrgetter("created_at")
+__all__ = ["NO_LINES", "Lines", "merge_max", "missing_from_range", "sort_lines"]
 
-_identity = attrgetter("created_at", "stream", "source", "message")
-
-
-def between(
-    page: list[TailedEntry], start: dt.datetime | None, end: dt.datetime | None
-) -> list[TailedEntry]:
-    """The lines of a sorted page from one time to another, both inclusive."""
-    low = 0 if start is None else bisect_left(page, start, key=created_at)
-    high = len(page) if end is None else bisect_right(page, end, key=created_at)
-    return page if low == 0 and high == len(page) else page[low:high]
+_created_at = attrgetter("created_at")
 
 
-def lacking(page: list[TailedEntry], known: list[TailedEntry]) -> list[TailedEntry]:
-    """The known lines that a page lacks."""
-    there = Counter(map(_identity, page))
+class Lines(NamedTuple):
+    """Entries in the order of their time.
+
+    Attributes
+    ----------
+    entries : list of TailedEntry
+    times : list of datetime
+        That of each entry.
+    ties : list of int
+        The places of the entries that have the same time as the next one: only there can
+        there be copies of a line.
+    """
+
+    entries: list[TailedEntry]
+    times: list[dt.datetime]
+    ties: list[int]
+
+    def between(self, low: dt.datetime | None, high: dt.datetime | None) -> Lines:
+        """Return the lines from one time (inclusive) to another one (exclusive)."""
+        times = self.times
+        first = 0 if low is None else bisect_left(times, low)
+        last = len(times) if high is None else bisect_left(times, high)
+        return self.cut(first, last)
+
+    def cut(self, first: int, last: int) -> Lines:
+        """Return the lines from one place to another one."""
+        if first <= 0 and last >= len(self.times):
+            return self
+        if first >= last:
+            return NO_LINES
+        ties = self.ties
+        if ties:
+            low, high = bisect_left(ties, first), bisect_left(ties, last - 1)
+            ties = [place - first for place in ties[low:high]]
+        return Lines(self.entries[first:last], self.times[first:last], ties)
+
+
+NO_LINES = Lines([], [], [])
+
+
+def sort_lines(page: list[TailedEntry]) -> Lines:
+    """Put the lines of a page, which may be in any order, into that of their time."""
+    times = list(map(_created_at, page))
+    # One pass for what most pages are: sorted, and all times different.
+    rises = list(map(lt, times, islice(times, 1, None)))
+    ties: list[int] = []
+    place = -1
+    for _ in range(rises.count(False)):
+        place = rises.index(False, place + 1)
+        if times[place] != times[place + 1]:
+            return sort_lines(sorted(page, key=_created_at))
+        ties.append(place)
+    return Lines(page, times, ties)
+
+
+def _missing_from(page: Sequence[TailedEntry], known: Sequence[TailedEntry]) -> list[TailedEntry]:
+    """Return the known lines that a page lacks; copies are counted."""
+    if not known:
+        return []
+    there = Counter(page)
     lines: list[TailedEntry] = []
     for entry in known:
-        identity = _identity(entry)
-        if there[identity] > 0:
-            there[identity] -= 1
+        if there[entry] > 0:
+            there[entry] -= 1
         else:
             lines.append(entry)
     return lines
 
 
-def united(page: list[TailedEntry], other: list[TailedEntry]) -> list[TailedEntry]:
-    """The lines of two answers, by time; of copies as many as are in the one that has more."""
-    return sorted(page + lacking(page, other), key=created_at) if other else page
+def missing_from_range(page: Lines, known: Lines) -> list[TailedEntry]:
+    """Return the known lines of a range that a page lacks, by time; copies are counted."""
+    if not known.times:
+        return []
+    page = page.between(known.times[0], add(known.times[-1], MICROSECOND))
+    return _missing_from(page.entries, known.entries)
+
+
+def merge_max(lines: Lines, other: Lines) -> Lines:
+    """Return the lines of two answers: of copies as many as are in the one that has more."""
+    if not lines.entries or not other.entries:
+        return lines if lines.entries else other
+    missing = _missing_from(lines.entries, other.entries)
+    if not missing:
+        return lines
+    return sort_lines(sorted(lines.entries + missing, key=_created_at))

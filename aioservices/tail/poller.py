@@ -12,17 +12,15 @@ from aioservices.api.models import TailedEntry
 from aioservices.api.states import SLEEPING, is_final
 from aioservices.errors import APIError, RequestError, ResponseTooLargeError
 
+from .dedup import DeliveredLines
 from .fetcher import DeploymentSnapshot, LogFetcher, is_too_large, slow_start_end
 from .options import TailOptions
+from .outlet import Outlet
 from .page_size import PageSize
-from .part import Outlet, Part
-from .plan import Query
-from .reader import LogReader
-from .schedule import Pace
-from .status import DeploymentEnded, LogGap, TailMetrics
-from .traits import ServerTraits
-from .walk import Walk
-from .window import Window
+from .reader import LogReader, PollSummary
+from .scan import PageRequest, ServerProfile
+from .schedule import PollInterval
+from .status import DeploymentEnded, TailMetrics
 
 __all__ = ["CHECK_EVERY", "Poller", "jittered"]
 
@@ -45,12 +43,12 @@ class Poller:
     Parameters
     ----------
     deployment : DeploymentSnapshot
-    window : Window
+    delivered : DeliveredLines
         What was delivered of it before.
     fetcher : LogFetcher
     outlet : Outlet
     options : TailOptions
-    traits : ServerTraits
+    profile : ServerProfile
     metrics : TailMetrics
 
     Attributes
@@ -64,12 +62,12 @@ class Poller:
     def __init__(
         self,
         deployment: DeploymentSnapshot,
-        window: Window,
+        delivered: DeliveredLines,
         *,
         fetcher: LogFetcher,
         outlet: Outlet,
         options: TailOptions,
-        traits: ServerTraits,
+        profile: ServerProfile,
         metrics: TailMetrics,
     ) -> None:
         self.deployment_id = deployment.deployment_id
@@ -80,17 +78,18 @@ class Poller:
         self._patience = fetcher.patience(self.deployment_id)
         self._outlet = outlet
         self._options = options
-        self._traits = traits
         self._metrics = metrics
         self._reader = LogReader(
-            window,
+            options.service_id,
+            self.deployment_id,
+            delivered,
+            profile=profile,
             overlap=options.overlap,
             limit=options.limit,
-            traits=traits,
             end_at=options.end_at,
         )
         self._page_size = PageSize(options.limit)
-        self._pace = Pace(options.poll_interval, options.max_poll_interval * _SHARE)
+        self._interval = PollInterval(options.poll_interval, options.max_poll_interval * _SHARE)
         self._is_asleep = False
         self._slow_start_end = slow_start_end()
         self._last_alive: dt.datetime | None = None  # by the server's clock, as the next one
@@ -103,7 +102,7 @@ class Poller:
     @property
     def interval(self) -> float:
         """Seconds between two polls, at present."""
-        return self._pace.interval
+        return self._interval.interval
 
     @property
     def is_over(self) -> bool:
@@ -171,8 +170,7 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until the log is over."""
-        place = Part(self.deployment_id, [], self._reader.window.floor, created_at=self._created_at)
-        await self._outlet.put(place)
+        await self._outlet.put(self._reader.opened(self._created_at))
         try:
             await self._poll_until_over()
         finally:
@@ -183,9 +181,7 @@ class Poller:
         """Tell the consumer that the log is over."""
         self._over.set()
         self._requested.set()
-        await self._outlet.put(
-            Part(self.deployment_id, [], self._reader.window.floor, over=True),
-        )
+        await self._outlet.put(self._reader.ended())
 
     def resume(self) -> None:
         """Make ready to run again: the deployment is alive after all."""
@@ -199,17 +195,17 @@ class Poller:
             end = self._end
             is_last = not options.follow or (end is not None and clock.now() >= end)
             unreported_end, self._unreported_end = self._unreported_end, None
-            asked_at = await self._poll(whole=is_last)
+            asked_at, summary = await self._poll(whole=is_last)
             if unreported_end is not None:
                 self._metrics.emit(unreported_end)
-            news = self._reader.news
             if not options.follow:
                 return
             is_over = end is not None and self._seconds_left(end, asked_at) <= 0
-            if is_last and is_over and end == self._end and not news:
+            if is_last and is_over and end == self._end and not summary.lines:
                 return
-            fill = news / self._traits.room(options.limit)
-            wait = self._pace.after(news, fill=fill, asleep=self._is_asleep)
+            if summary.is_behind:
+                continue
+            wait = self._interval.after(summary.lines, fill=summary.filled, asleep=self._is_asleep)
             if self._end is not None:
                 left = self._seconds_left(self._end, clock.now())
                 wait = min(wait, max(options.poll_interval, left))
@@ -229,58 +225,63 @@ class Poller:
         """Seconds until everything that was written by the end can be seen."""
         return (end - now).total_seconds() + self._options.drain
 
-    async def _poll(self, *, whole: bool) -> dt.datetime:
-        """Read what is there now; gives the server's time when it was first asked."""
+    async def _poll(self, *, whole: bool) -> tuple[dt.datetime, PollSummary]:
+        """Read what is there now; gives the server's time when it was first asked, too."""
         reader, metrics = self._reader, self._metrics
-        failures, late, shed = self._patience.failures, reader.late, reader.window.raised
-        asked_at = self._fetcher.clock.now()
-        walk = reader.begin(asked_at, whole=whole)
-        self._shrink(walk)
-        told_at: dt.datetime | None = None
-        while (query := walk.query) is not None:
-            page = await self._page(walk, query)
-            if page is not None:
-                lines, served_at = page
-                told_at = told_at or served_at
-                await self._hand_on(walk, lines, told_at)
-        reader.finish(walk)
+        failures = self._patience.failures
+        began_at = self._fetcher.clock.now()
+        reader.begin(began_at, page_size=self._page_size.current, whole=whole)
+        first_asked_at: dt.datetime | None = None
+        while (request := reader.next_request()) is not None:
+            page = await self._page(request)
+            if page is None:
+                continue
+            lines, asked_at = page
+            first_asked_at = first_asked_at or asked_at
+            for batch in reader.feed(request, lines, asked_at=asked_at):
+                for gap in batch.gaps:
+                    metrics.record_gap(gap)
+                await self._outlet.put(batch)
+            reader.resize_pages(self._page_size.current)
+        summary = reader.finish()
         if self._patience.failures > failures:
             reader.look_back_whole()
         metrics.polls += 1
-        metrics.lines += reader.news
-        metrics.late_lines += reader.late - late
-        metrics.sheds += reader.window.raised - shed
+        metrics.lines += summary.lines
+        metrics.late_lines += summary.late
+        metrics.sheds += summary.evictions
         metrics.last_poll = time.time()
-        return told_at or asked_at
+        return first_asked_at or began_at, summary
 
     async def _page(
-        self, walk: Walk, query: Query
+        self, request: PageRequest
     ) -> tuple[list[TailedEntry], dt.datetime | None] | None:
         """Get a page of the log; None if it has to be asked for in another way."""
         tries = 0  # in a row that failed as pages do that are too large
         while True:
             try:
-                return await self._ask(query)
+                return await self._ask(request)
             except RequestError as exc:
                 error = exc
             tries = tries + 1 if is_too_large(error) else 0
-            if query.limit > self._options.limit:
-                if not await self._may_repeat_enlarged(walk, query, error, tries):
-                    walk.refuse_enlargement()
+            if request.enlarged:
+                if not await self._may_repeat_enlarged(request, error, tries):
+                    self._reader.refuse_enlargement(request)
                     return None
-            elif tries and self._has_to_shrink(query, error, tries):
-                self._shrink(walk)
+            elif tries and self._has_to_shrink(request, error, tries):
+                self._reader.resize_pages(self._page_size.current)
+                self._reader.retry(request)
                 if not _is_certainly_too_large(error):
                     await self._patience.wait(error)
                 return None
             else:
                 await self._patience.wait(error, doubted_until=self._slow_start_end)
 
-    async def _ask(self, query: Query) -> tuple[list[TailedEntry], dt.datetime | None]:
+    async def _ask(self, request: PageRequest) -> tuple[list[TailedEntry], dt.datetime | None]:
         """Ask for a page once."""
         asked_at = time.monotonic()
         try:
-            response = await self._fetcher.page(self.deployment_id, query)
+            response = await self._fetcher.page(self.deployment_id, request)
         finally:
             self.requests += 1
             self._requested.set()
@@ -290,17 +291,17 @@ class Poller:
         clock = self._fetcher.clock
         return lines, clock.at(asked_at) if clock.known else None
 
-    def _has_to_shrink(self, query: Query, error: RequestError, tries: int) -> bool:
+    def _has_to_shrink(self, request: PageRequest, error: RequestError, tries: int) -> bool:
         """Whether to ask for less, as a retry that changes nothing cannot succeed."""
         size = self._page_size
         if _is_certainly_too_large(error):
-            return size.failed(query.limit)
-        if query.limit <= _SMALL_PAGE:
+            return size.failed(request.limit)
+        if request.limit <= _SMALL_PAGE:
             return False
-        return (size.is_failing or size.is_trial or tries >= _TRIES) and size.failed(query.limit)
+        return (size.is_failing or size.is_trial or tries >= _TRIES) and size.failed(request.limit)
 
     async def _may_repeat_enlarged(
-        self, walk: Walk, query: Query, error: RequestError, tries: int
+        self, request: PageRequest, error: RequestError, tries: int
     ) -> bool:
         """Whether to ask again for more lines than usual, which a crowded instant takes.
 
@@ -316,26 +317,8 @@ class Poller:
                 return False
             raise
         if tries:
-            await self._page(walk, query._replace(limit=self._page_size.current))
+            await self._page(request._replace(limit=self._page_size.current))
         return tries < _ENLARGED_TRIES
-
-    def _shrink(self, walk: Walk) -> None:
-        while walk.limit > self._page_size.current:
-            walk.shrink_pages()
-
-    async def _hand_on(
-        self, walk: Walk, page: list[TailedEntry], told_at: dt.datetime | None
-    ) -> None:
-        segment = walk.feed(page)
-        if segment is None:
-            return
-        stretch = self._reader.take(segment, told_at)
-        gap: LogGap | None = None
-        if stretch.gap:
-            gap = LogGap(self._options.service_id, self.deployment_id, stretch.start, stretch.end)
-            self._metrics.record_gap(gap)
-        if stretch.entries or gap is not None:
-            await self._outlet.put(Part(self.deployment_id, stretch.entries, stretch.floor, gap))
 
 
 def jittered(seconds: float) -> float:

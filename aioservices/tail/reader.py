@@ -1,52 +1,60 @@
 """Reading one log, poll after poll: where each poll begins, and what of it is new.
 
 Pure: pages and the server's time are handed in.
+
+A poll is one `RangeScan`. Most polls of a busy log look back a little, now and then one looks back
+to the watermark, below which nothing new can come. Only such a poll can move the watermark: to the
+server's time, when a page was asked for, less the overlap.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import math
 from bisect import bisect_left
 from typing import NamedTuple
 
 from aioservices.api.models import TailedEntry
 
-from .bounds import MICROSECOND, SECOND, earlier, floor
-from .cap import CapSearch
-from .lines import created_at
-from .plan import Segment
-from .schedule import Ladder
-from .traits import ServerTraits
-from .walk import Walk
-from .window import Window
+from .cursor import Batch
+from .dedup import DeliveredLines
+from .scan import Gap, PageRequest, RangeScan, ScannedRange, ServerProfile, Sketch
+from .schedule import Lookback
+from .status import LogGap
+from .times import EARLIEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor
 
-__all__ = ["LogReader", "Stretch"]
+__all__ = ["LogReader", "PollSummary"]
 
 # A log with fewer lines than this inside the overlap is cheap to look over whole each time.
 _FEW_LINES = 200
+# Pages after which a poll that does not move the watermark is ended, to go on in the next one.
+_MOST_REQUESTS = 200
 
 
-class Stretch(NamedTuple):
-    """What a part of a poll brought.
+class PollSummary(NamedTuple):
+    """What a poll brought.
 
     Attributes
     ----------
-    entries : list of TailedEntry
-        The new lines, by time.
-    floor : datetime or None
-        Below it nothing more can come.
-    start, end : datetime or None
-        Of what was read.
-    gap : bool
-        Whether the server holds lines there that cannot be had, which was not known before.
+    lines : int
+        New ones.
+    late : int
+        How many of them are older than the newest that was known before.
+    filled : float
+        The part of a page that the new lines fill.
+    is_behind : bool
+        Whether the poll was ended before it had reached the present.
+    is_whole : bool
+        Whether it looked back to the watermark.
+    evictions : int
+        How often more lines had to be remembered than can be.
     """
 
-    entries: list[TailedEntry]
-    floor: dt.datetime | None
-    start: dt.datetime | None = None
-    end: dt.datetime | None = None
-    gap: bool = False
+    lines: int
+    late: int
+    filled: float
+    is_behind: bool
+    is_whole: bool
+    evictions: int
 
 
 class LogReader:
@@ -54,157 +62,325 @@ class LogReader:
 
     Parameters
     ----------
-    window : Window
-        What was delivered before; its floor is where reading starts.
+    service_id, deployment_id : int
+    delivered : DeliveredLines
+        What was delivered before; its watermark is where reading starts.
+    profile : ServerProfile
     overlap : float
         Seconds after its time at which a line may still turn up.
     limit : int
         Lines that a page may have.
-    traits : ServerTraits
     end_at : datetime, optional
         Lines after this time are not of interest.
     """
 
     def __init__(
         self,
-        window: Window,
+        service_id: int,
+        deployment_id: int,
+        delivered: DeliveredLines,
         *,
+        profile: ServerProfile,
         overlap: float,
         limit: int,
-        traits: ServerTraits,
         end_at: dt.datetime | None = None,
     ) -> None:
-        self.window = window
-        self.late = 0
-        self.news = 0  # of the poll that is under way, or was last
-        self.looked_whole = False
-        self._read = 0  # lines of the poll, new or not
+        self.delivered = delivered
+        self._service_id = service_id
+        self._deployment_id = deployment_id
+        self._profile = profile
         self._overlap = dt.timedelta(seconds=overlap)
-        self._ladder = Ladder(overlap)
         self._limit = limit
-        self._traits = traits
-        self._cap = CapSearch(traits)
         self._end_at = end_at
-        self._newest: dt.datetime | None = window.newest
+        self._lookback = Lookback(overlap)
+        self._newest = delivered.newest
+        self._read_until: dt.datetime | None = None  # None: the next poll looks back all the way
+        self._is_dear = False  # whether to look over all of it takes more than one request
+        self._density: float | None = None
+        self._cleared: Sketch | None = None
+        self._gaps: list[Gap] = []
+        self._is_first = delivered.watermark is None
+        self._scan: RangeScan | None = None
+        # Of the poll that is under way, or was last:
+        self._size = limit
+        self._now = EARLIEST
+        self._asked_at: dt.datetime | None = None  # when its last page was asked for
+        self._is_whole = True
+        self._is_proven = True
+        self._lines = self._late = self._evictions = 0
         self._newest_before = self._newest
-        self._suspects = False  # whether to look over all of it takes more than one request
-        self._last_poll: dt.datetime | None = None
-        self._clock: dt.datetime | None = None
-        self._horizon = dt.datetime.max.replace(tzinfo=dt.UTC)
-        self._step: dt.timedelta | None = None
-        self._crowded: list[tuple[dt.datetime, dt.datetime]] = []
 
-    def begin(self, horizon: dt.datetime, *, whole: bool = False) -> Walk:
+    # A poll
+
+    def begin(self, now: dt.datetime, *, page_size: int | None = None, whole: bool = False) -> None:
         """Begin a poll.
 
         Parameters
         ----------
-        horizon : datetime
-            About now.
+        now : datetime
+            The server's time, about.
+        page_size : int, optional
+            Lines to ask for at once. Default: the limit.
         whole : bool
-            Whether to look back all the way, however busy the log is, and to prove all that
-            is found complete.
-
-        Returns
-        -------
-        Walk
-            Its queries are to be made, its segments handed to `take`.
+            Whether to look back all the way, however busy the log is, and to prove all that is
+            found complete.
         """
-        start = self.window.floor
-        is_dear = len(self.window) > _FEW_LINES or self._suspects
-        if not whole and self._last_poll is not None and is_dear:
-            back = self._ladder.next()
-            if not math.isinf(back):
-                recent = floor(earlier(self._last_poll, dt.timedelta(seconds=back)), SECOND)
-                start = recent if start is None else max(start, recent)
-        self.looked_whole = start == self.window.floor
-        self.news = self._read = 0
+        start = self.delivered.watermark
+        self._size = page_size or self._limit
+        self._now, self._asked_at = now, None
+        self._is_whole = True
+        if not whole and self._read_until is not None:
+            back = self._lookback.next(now)
+            if back is not None and (len(self.delivered) > _FEW_LINES or self._is_dear):
+                recent = add(self._read_until, -back)
+                if start is None or recent > start:
+                    start, self._is_whole = recent, False
+        else:
+            self._lookback.reset(now)
+        self._is_proven = True
+        self._lines = self._late = self._evictions = 0
         self._newest_before = self._newest
-        self._clock = None
-        self._horizon = horizon
-        self._cap.begin(None if whole else earlier(horizon, 2 * self._overlap))
-        horizon = max(horizon, self._newest or horizon)
-        return Walk(
+        self._scan = RangeScan(
             start,
             self._end_at,
-            horizon=horizon,
+            now=max(now, self._newest) if self._newest else now,
+            profile=self._profile,
             limit=self._limit,
-            traits=self._traits,
-            step=self._step,
-            crowded=self._crowded,
-            cap=self._cap,
+            page_size=page_size,
+            overlap=self._overlap,
+            density=self._density,
+            gaps=self._gaps,
+            settled=None if whole else add(now, -2 * self._overlap),
+            cleared=self._cleared,
+            is_first=self._is_first,
         )
 
-    def take(self, segment: Segment, clock: dt.datetime | None) -> Stretch:
-        """Take in what a walk has read.
+    def next_request(self, *, ahead: int = 0) -> PageRequest | None:
+        """Return the next page to ask for; None: there is none before another one has come.
 
         Parameters
         ----------
-        segment : Segment
-        clock : datetime or None
-            The server's time, or an earlier one, when the poll began. Without
-            it the newest line tells the time, unless it lies ahead of our own.
+        ahead : int
+            Ranges that may be asked for beyond the first one that is not complete.
+        """
+        return self._scan.next_request(ahead=ahead) if self._scan is not None else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the poll is over: nothing is to be asked, and nothing awaited."""
+        return self._scan is None or self._scan.is_complete
+
+    def feed(
+        self,
+        request: PageRequest,
+        page: list[TailedEntry],
+        *,
+        asked_at: dt.datetime | None = None,
+        unanchored: int = 0,
+    ) -> list[Batch]:
+        """Take in an answer.
+
+        Parameters
+        ----------
+        request : PageRequest
+            What `next_request` gave.
+        page : list of TailedEntry
+            In any order.
+        asked_at : datetime or None
+            The server's time when it was asked, or a little earlier. Without it the newest line
+            tells the time, unless it lies ahead of our own.
+        unanchored : int
+            How many lines at the beginning of the page have no time of their own.
 
         Returns
         -------
-        Stretch
+        list of Batch
+            What is new, in the order in which it is to be handed on.
         """
-        self._read += len(segment.entries)
-        entries = self.window.admit(segment.entries)
-        if entries:
-            self.news += len(entries)
-            if self._newest_before is not None:
-                self.late += bisect_left(entries, self._newest_before, key=created_at)
-            last = entries[-1].created_at
-            self._newest = last if self._newest is None else max(self._newest, last)
-        if self._clock is None:
-            told = self._newest and min(self._newest, self._horizon)
-            self._clock = told if clock is None else clock
-        bottom = self._final_below(segment)
-        self.window.raise_floor(bottom)
-        bottom = self.window.floor
-        first = 0 if bottom is None else bisect_left(entries, bottom, key=created_at)
-        self.window.count(entries[first:])
-        return Stretch(entries, bottom, segment.start, segment.end, self._is_new_gap(segment))
+        scan = self._scan
+        if scan is None:
+            return []
+        if asked_at is not None:
+            self._asked_at = asked_at if self._asked_at is None else max(asked_at, self._asked_at)
+        scanned = scan.feed(request, page, asked_at=asked_at, unanchored=unanchored)
+        batches = [batch for each in scanned if (batch := self._take(each)) is not None]
+        if not self._is_whole and scan.requests >= _MOST_REQUESTS and not scan.is_complete:
+            self._end_early(scan)
+        return batches
 
-    def finish(self, walk: Walk) -> None:
-        """End a poll whose walk is over."""
-        # A poll that would have fitted on one page is tried at once the next time.
-        is_short = self._read <= self._traits.room(self._limit) // 2
-        self._step = None if is_short else walk.step
-        self._cap.end()
-        self._suspects = walk.suspects or (self._suspects and not self.looked_whole)
-        self._last_poll = self._clock
-        if self.window.floor is not None:
-            self._crowded = [span for span in self._crowded if span[1] >= self.window.floor]
+    def resize_pages(self, size: int) -> None:
+        """Ask for so many lines at once from now on."""
+        self._size = size
+        if self._scan is not None:
+            self._scan.resize_pages(size)
+
+    def retry(self, request: PageRequest) -> None:
+        """Plan a request again that has failed, with pages of the present size."""
+        if self._scan is not None:
+            self._scan.retry(request)
+
+    def refuse_enlargement(self, request: PageRequest) -> None:
+        """Plan a request again whose limit is larger than the server takes."""
+        if self._scan is not None:
+            self._scan.refuse_enlargement(request)
+
+    def finish(self) -> PollSummary:
+        """End a poll.
+
+        Returns
+        -------
+        PollSummary
+        """
+        scan = self._scan
+        behind = scan is None or not scan.is_complete
+        if scan is not None and scan.is_complete:
+            self._record_end(scan)
+        self._scan = None
+        self.delivered.forget()
+        watermark = self.delivered.watermark
+        if watermark is not None:
+            self._gaps = [gap for gap in self._gaps if gap.end > watermark]
+        return PollSummary(
+            self._lines,
+            self._late,
+            self._lines / self._profile.page_size(self._size),
+            behind,
+            self._is_whole,
+            self._evictions,
+        )
 
     def look_back_whole(self) -> None:
         """Have the next poll look back all the way, as after an outage."""
-        self._last_poll = None
+        self._read_until = None
 
-    def settle(self) -> None:
-        """Forget the lines of a log that was read to its end."""
+    # The ends of a log
+
+    def opened(self, created_at: dt.datetime | None) -> Batch:
+        """Return the batch that says that this log is being read.
+
+        Parameters
+        ----------
+        created_at : datetime or None
+            When the deployment was created.
+        """
+        return self._batch([], created_at=created_at)
+
+    def ended(self) -> Batch:
+        """Return the batch that says that this log was read to its end."""
+        return self._batch([], is_final=True)
+
+    def advance(self, now: dt.datetime) -> None:
+        """Make final what a log that is not read any more can have no more lines of."""
         if self._newest is not None:
-            self.window.raise_floor(self._newest + MICROSECOND)
+            settled = min(add(now, -self._overlap), add(self._newest, MICROSECOND))
+            self.delivered.advance_watermark(settled)
+            self.delivered.forget()
 
-    def _final_below(self, segment: Segment) -> dt.datetime | None:
-        """Below which time every line has been read, and no other can turn up."""
-        if not self.looked_whole or not segment.proven:
+    # Ranges
+
+    def _take(self, scanned: ScannedRange) -> Batch | None:
+        """Make a batch of what is new in a range."""
+        delivered = self.delivered
+        entries = delivered.filter_new(scanned.lines)
+        if entries:
+            self._lines += len(entries)
+            if self._newest_before is not None:
+                self._late += bisect_left(entries, self._newest_before, key=_created_at)
+            last = entries[-1].created_at
+            self._newest = last if self._newest is None else max(self._newest, last)
+        self._is_first = False
+        self._is_proven = self._is_proven and scanned.is_proven
+        delivered.advance_watermark(self._final_below(scanned))
+        counted = delivered.record(entries)
+        gaps: list[LogGap] = []
+        if not scanned.is_complete and self._is_new_gap(scanned):
+            gaps.append(self._gap(*_whole_seconds(scanned)))
+        evicted = delivered.evict()
+        if evicted is not None:
+            self._evictions += 1
+            gaps.append(self._gap(*evicted))
+        if not entries and not gaps:
             return None
-        if self._clock is None or self._newest is None:
+        return self._batch(entries, counted=counted, gaps=tuple(gaps))
+
+    def _batch(
+        self,
+        entries: list[TailedEntry],
+        *,
+        counted: int = 0,
+        gaps: tuple[LogGap, ...] = (),
+        created_at: dt.datetime | None = None,
+        is_final: bool = False,
+    ) -> Batch:
+        delivered = self.delivered
+        delivered.hand_out()
+        return Batch(
+            deployment_id=self._deployment_id,
+            entries=entries,
+            gaps=gaps,
+            watermark=delivered.watermark,
+            created_at=created_at,
+            is_final=is_final,
+            delivered=delivered,
+            recorded=delivered.recorded,
+            counted=counted,
+        )
+
+    def _gap(self, start: dt.datetime | None, end: dt.datetime | None) -> LogGap:
+        return LogGap(self._service_id, self._deployment_id, start, end)
+
+    def _clock(self, scanned: ScannedRange) -> dt.datetime | None:
+        """Return the server's time when a range was read, or an earlier one."""
+        if scanned.asked_at is not None:
+            return scanned.asked_at
+        # The newest line may show a time that was rounded up.
+        return self._newest and add(min(self._newest, self._now), -MILLISECOND)
+
+    def _final_below(self, scanned: ScannedRange) -> dt.datetime | None:
+        """Return the time below which every line has been read, and no other can turn up."""
+        clock = self._clock(scanned)
+        if not self._is_whole or not self._is_proven or clock is None or self._newest is None:
             return None
         # The next line is newer than the last, also if the server's clock is ahead of those that
         # write.
-        settled = min(earlier(self._clock, self._overlap), self._newest + MICROSECOND)
-        return settled if segment.end is None else min(segment.end, settled)
+        settled = min(add(clock, -self._overlap), add(self._newest, MICROSECOND))
+        return settled if scanned.end is None else min(scanned.end, settled)
 
-    def _is_new_gap(self, segment: Segment) -> bool:
-        if segment.complete:
-            return False
-        start, end = segment.start, segment.end
+    def _is_new_gap(self, scanned: ScannedRange) -> bool:
+        """Remember a gap; False if it was known."""
+        start, end = _whole_seconds(scanned)
+        resumes_at = scanned.end
         if start is None or end is None:
             return True
-        if any(low <= start and end <= high for low, high in self._crowded):
-            return False
-        self._crowded.append((start, end))
-        return True
+        is_new = True
+        for gap in self._gaps:
+            if gap.start <= start and end <= gap.end:
+                is_new = False
+        if is_new:
+            self._gaps.append(Gap(start, end, resumes_at))
+        return is_new
+
+    def _end_early(self, scan: RangeScan) -> None:
+        """End a poll that reads a log which grows faster than its pages come."""
+        self._record_end(scan)
+        self._scan = None
+
+    def _record_end(self, scan: RangeScan) -> None:
+        """Remember how far a poll has read, and what it has seen."""
+        until = self._asked_at or (self._newest and min(self._newest, self._now))
+        if scan.position is not None:
+            until = min(until or scan.position, scan.position)
+        self._read_until = until
+        self._density = scan.density
+        self._cleared = scan.cleared
+        if self._is_whole:
+            self._is_dear = scan.requests > 1
+
+
+def _created_at(entry: TailedEntry) -> dt.datetime:
+    return entry.created_at
+
+
+def _whole_seconds(scanned: ScannedRange) -> tuple[dt.datetime | None, dt.datetime | None]:
+    start, end = scanned.start, scanned.end
+    return start and floor(start, SECOND), end and ceil(end, SECOND)

@@ -1,18 +1,20 @@
 """When to poll next, and how far back to look.
 
-Pure: intervals and counts in, seconds out.
+Pure: intervals, counts and times in, seconds and spans out.
 """
 
 from __future__ import annotations
 
-__all__ = ["Ladder", "Pace"]
+import datetime as dt
+
+__all__ = ["Lookback", "PollInterval"]
 
 _GROWTH = 1.5
 # A page filled to this part calls for the next poll before the usual time.
 _HALF_FULL = 0.5
 
 
-class Pace:
+class PollInterval:
     """The interval between two polls: short while lines come, longer while none do.
 
     Parameters
@@ -27,7 +29,7 @@ class Pace:
         self.interval = shortest
 
     def after(self, news: int, *, fill: float = 0.0, asleep: bool = False) -> float:
-        """Seconds until the next poll.
+        """Return the seconds until the next poll.
 
         Parameters
         ----------
@@ -46,28 +48,39 @@ class Pace:
         return self.interval
 
 
-class Ladder:
+class Lookback:
     """How far back each poll of a busy log looks: mostly a little, now and then far.
 
-    Every poll looks back one base, every second one twice that, every fourth
-    four times, and so on up to the whole overlap. A line that is late by some
-    seconds is found within about as many; the mean cost grows with the
-    logarithm of the overlap.
+    There are steps, each twice as long as the one before it, up to the whole overlap. A poll looks
+    back the longest step for which as much time has passed since a poll looked back that far. So
+    a line that is late by some seconds is found within about as many (or by the next poll), and
+    the mean cost grows with the logarithm of the overlap.
 
     Parameters
     ----------
     overlap : float
-        Seconds of the farthest look.
+        Seconds of the longest look.
     """
 
-    _RUNGS = 5
+    _STEPS = 7
 
     def __init__(self, overlap: float) -> None:
-        self._base = overlap / 2 ** (self._RUNGS - 1)
-        self._polls = 0
+        base = overlap / 2 ** (self._STEPS - 1)
+        self._steps = [dt.timedelta(seconds=base * 2**step) for step in range(self._STEPS)]
+        self._looked: list[dt.datetime | None] = [None] * self._STEPS
 
-    def next(self) -> float:
-        """Seconds to look back before the last poll; infinity is all the way."""
-        self._polls += 1
-        rung = (self._polls & -self._polls).bit_length() - 1  # the ruler sequence
-        return self._base * 2**rung if rung < self._RUNGS - 1 else float("inf")
+    def reset(self, now: dt.datetime) -> None:
+        """Take note of a poll that looks back all the way."""
+        self._looked = [now] * self._STEPS
+
+    def next(self, now: dt.datetime) -> dt.timedelta | None:
+        """Return how far to look back before the end of the last poll; None is all the way."""
+        step = self._STEPS - 1
+        while step > 0 and not self._is_due(step, now):
+            step -= 1
+        self._looked[: step + 1] = [now] * (step + 1)
+        return self._steps[step] if step < self._STEPS - 1 else None
+
+    def _is_due(self, step: int, now: dt.datetime) -> bool:
+        looked = self._looked[step]
+        return looked is None or now < looked or now - looked >= self._steps[step]

@@ -12,13 +12,12 @@ import anyio
 from aioservices.api.models import TailedEntry
 from aioservices.concurrency import BackgroundTasks, Stream
 
-from .account import Account, Batch
-from .cursor import LogCursor
+from .cursor import Batch, CursorTracker, Delivery, LogCursor
 from .fetcher import LogSource
 from .follower import Follower
 from .options import TailOptions
+from .scan import ServerProfile
 from .status import TailMetrics, TailStatus
-from .traits import ServerTraits
 
 __all__ = ["LogTail"]
 
@@ -39,24 +38,24 @@ class LogTail:
         source: LogSource,
         tasks: BackgroundTasks,
         options: TailOptions,
-        traits: ServerTraits,
+        profile: ServerProfile,
         resume: LogCursor | None = None,
     ) -> None:
         self._metrics = TailMetrics(options.service_id, options.on_event)
-        self._account = Account(
+        self._tracker = CursorTracker(
             options.service_id, options.deployment_id, resume, start_at=options.start_at
         )
         self._follower = Follower(
             source,
             options,
-            traits,
+            profile,
             self._metrics,
             () if resume is None else resume.positions,
-            self._account.latest,
+            self._tracker.latest,
         )
         # One part waits while the caller is busy with the last, and another one is fetched.
-        self._parts = Stream(tasks, self._follower.run, buffer=1)
-        self._batch: Batch | None = None  # from which lines are given one by one
+        self._batches = Stream(tasks, self._follower.run, buffer=1)
+        self._batch: Delivery | None = None  # from which lines are given one by one
         self._delivered = 0
         # Tasks may share a tail: each line is given to one of them.
         self._turn = anyio.Lock(fast_acquire=True)
@@ -106,7 +105,7 @@ class LogTail:
     @property
     def cursor(self) -> LogCursor:
         """Where the tail stands: behind the last entry that was given."""
-        return self._account.cursor(self._follower.before)
+        return self._tracker.cursor(self._follower.before)
 
     @property
     def status(self) -> TailStatus:
@@ -115,7 +114,7 @@ class LogTail:
 
     async def aclose(self) -> None:
         """End the tail, and wait until nothing of it runs any more."""
-        await self._parts.aclose()
+        await self._batches.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,12 +127,12 @@ class LogTail:
     ) -> None:
         await self.aclose()
 
-    async def take(self) -> Batch:
+    async def take(self) -> Delivery:
         """Wait for lines, and take them without counting them as given.
 
         Returns
         -------
-        Batch
+        Delivery
             Never empty. The cursor stands before a line until the batch gives it.
 
         Raises
@@ -146,19 +145,19 @@ class LogTail:
             self._batch = None
         return batch
 
-    def give_rest(self, batch: Batch) -> list[TailedEntry]:
+    def give_rest(self, batch: Delivery) -> list[TailedEntry]:
         """Give the lines of a batch that were not given yet."""
         lines = batch.rest
         batch.give(len(lines))
         self._delivered += len(lines)
         return lines
 
-    async def _next_batch(self, *, stacklevel: int) -> Batch:
+    async def _next_batch(self, *, stacklevel: int) -> Delivery:
         while self._batch is None or self._batch.is_given:
-            part = await anext(self._parts)
-            self._batch = self._account.take_in(part)
-            if part.gap is not None:
-                warnings.warn(part.gap, stacklevel=stacklevel)
+            batch: Batch = await anext(self._batches)
+            self._batch = self._tracker.take(batch)
+            for gap in batch.gaps:
+                warnings.warn(gap, stacklevel=stacklevel)
         return self._batch
 
 

@@ -2,15 +2,15 @@
 
 import datetime as dt
 import random
-from collections import Counter
+from collections import Counter, deque
 
-from aioservices.api.models import TailedEntry
-from aioservices.tail.plan import Query
+from aioservices import LogCursor, TailedEntry
+from aioservices.tail.cursor import CursorTracker, Delivery
+from aioservices.tail.dedup import DeliveredLines
 from aioservices.tail.reader import LogReader
-from aioservices.tail.traits import ServerTraits
-from aioservices.tail.window import Window
+from aioservices.tail.scan import PageRequest, ServerProfile
 
-from .model import BASE, Behaviour, ModelServer
+from .model import BASE, MICROSECOND, MILLISECOND, SECOND, Behaviour, LimitRefusedError, ModelServer
 
 OVERLAP = 60.0
 
@@ -22,7 +22,7 @@ def identity(entry: TailedEntry) -> Line:
 
 
 class History:
-    """One log, its server and its reader.
+    """One log, its server, its reader, and who consumes the lines.
 
     Parameters
     ----------
@@ -32,25 +32,45 @@ class History:
         The same seed gives the same history.
     limit : int
         Lines that a page may have.
+    date : str
+        What the server's `Date` is: `true`, `absent`, `still` or `behind` by half a minute.
     """
 
-    def __init__(self, behaviour: Behaviour, seed: int, limit: int) -> None:
+    def __init__(self, behaviour: Behaviour, seed: int, limit: int, *, date: str = "true") -> None:
         self.random = random.Random(seed)
         self.server = ModelServer(behaviour, seed)
         self.limit = limit
         self.now = BASE + dt.timedelta(seconds=OVERLAP)
-        self.traits = ServerTraits()
-        self.window = Window()
-        self.reader = self.new_reader()
+        self.profile = ServerProfile()
         self.delivered: Counter[Line] = Counter()
         self.copies: set[tuple[dt.datetime, str | None, int]] = set()
         self.gaps: list[tuple[dt.datetime | None, dt.datetime | None]] = []
+        self.told_gaps: list[tuple[dt.datetime | None, dt.datetime | None]] = []
+        self.deliveries: deque[Delivery] = deque()
+        self.polls = 0
+        self.ahead = 0
         # While a page is on its way: seconds that pass, and lines that are written.
         self.latency = 0.0
         self.rate = 0
+        self._date = date
+        self._still = self.now
+        self.start(None)
 
-    def new_reader(self) -> LogReader:
-        return LogReader(self.window, overlap=OVERLAP, limit=self.limit, traits=self.traits)
+    @property
+    def requests(self) -> int:
+        return len(self.server.requests)
+
+    def start(self, cursor: LogCursor | None) -> None:
+        """Begin to read, from where a cursor stands."""
+        lines = DeliveredLines()
+        if cursor is not None and cursor.positions:
+            [position] = cursor.positions
+            lines = position.delivered()
+        self.reader = LogReader(
+            1, 7, lines, profile=self.profile, overlap=OVERLAP, limit=self.limit
+        )
+        self.tracker = CursorTracker(1, None, cursor)
+        self.tracker.take(self.reader.opened(None))
 
     def write(self, count: int, *, spread: float, late: float, unit: int) -> None:
         """Write lines of the last seconds, in nanoseconds that are multiples of the unit."""
@@ -58,40 +78,74 @@ class History:
         for _ in range(count):
             at = (now - int(self.random.random() * spread * 10**9)) // unit * unit
             seen = self.now + dt.timedelta(seconds=self.random.uniform(0, late))
-            # A2: a line can be seen at most the overlap after its time.
-            latest = BASE + dt.timedelta(microseconds=at // 1000, seconds=OVERLAP)
+            # A2: a line can be seen at most the overlap after the time that it shows.
+            latest = self.server.shown_at(at) + dt.timedelta(seconds=OVERLAP)
             self.server.write(at, self.random.choice("ab"), min(seen, latest))
 
-    def poll(self, *, whole: bool = True) -> None:
-        walk = self.reader.begin(self.now, whole=whole)
+    def poll(self, *, whole: bool = True, consume: bool = True) -> None:
+        self.polls += 1
+        self.reader.begin(self._told_now(), whole=whole)
         asked = 0
-        while (query := walk.query) is not None:
-            asked += 1
-            room = min(self.limit, self.server.behaviour.cap or self.limit)
-            assert asked < 20 * len(self.server.lines) / room + 500, "no end of queries"
-            page = self.server.ask(query, self.now)
-            if self.latency and asked <= 30:  # who reads must be able to catch up
-                self.wait(self.latency)
-                self.write(self.rate, spread=self.latency, late=0.0, unit=1000)
-            segment = walk.feed(page)
-            if segment is None:
-                continue
-            stretch = self.reader.take(segment, self.now)
-            self.delivered.update(map(identity, stretch.entries))
-            for entry in stretch.entries:
+        waiting: list[tuple[PageRequest, list[TailedEntry], dt.datetime | None]] = []
+        while not self.reader.is_complete:
+            request = self.reader.next_request(ahead=self.ahead)
+            if request is not None:
+                asked += 1
+                size = min(self.limit, self.server.behaviour.cap or self.limit)
+                assert asked < 20 * len(self.server.lines) / size + 500, "no end of requests"
+                asked_at = self._asked_at()
+                try:
+                    page = self.server.ask(request, self.now)
+                except LimitRefusedError:
+                    self.reader.refuse_enlargement(request)
+                    continue
+                if self.latency and asked <= 30:  # who reads must be able to catch up
+                    self.wait(self.latency)
+                    self.write(self.rate, spread=self.latency, late=0.0, unit=1000)
+                waiting.append((request, page, asked_at))
+                if self.random.random() < 0.5 and len(waiting) <= self.ahead:
+                    continue
+            assert waiting, "nothing to ask, and nothing awaited"
+            request, page, asked_at = waiting.pop(self.random.randrange(len(waiting)))
+            for batch in self.reader.feed(request, page, asked_at=asked_at):
+                self.told_gaps += [(gap.start, gap.end) for gap in batch.gaps]
+                self.deliveries.append(self.tracker.take(batch))
+        self.summary = self.reader.finish()
+        if consume:
+            self.consume()
+
+    def _told_now(self) -> dt.datetime:
+        """What the tail believes to be now: a date that stands still is carried on."""
+        return self.now - dt.timedelta(seconds=30 if self._date == "behind" else 0)
+
+    def _asked_at(self) -> dt.datetime | None:
+        if self._date == "absent":
+            return None
+        return self._still if self._date == "still" else self._told_now()
+
+    def consume(self, most: int | None = None) -> None:
+        """Give lines to the consumer."""
+        while self.deliveries and most != 0:
+            delivery = self.deliveries[0]
+            count = len(delivery.rest) if most is None else min(most, len(delivery.rest))
+            for entry in delivery.rest[:count]:
+                self.delivered[identity(entry)] += 1
                 line = (*identity(entry), entry.copy)
                 assert line not in self.copies, "a copy came twice"
                 self.copies.add(line)
-            if not segment.complete:
-                self.gaps.append((segment.start, segment.end))
-        self.reader.finish(walk)
+            delivery.give(count)
+            if most is not None:
+                most -= count
+            if not delivery.is_given:
+                return
+            self.gaps += [(gap.start, gap.end) for gap in delivery.batch.gaps]
+            self.deliveries.popleft()
 
     def restart(self) -> None:
-        """Go on elsewhere from what was kept."""
-        kept = Window(self.reader.window.floor)
-        kept.unpack(self.reader.window.pack())
-        self.window = kept
-        self.reader = self.new_reader()
+        """Go on elsewhere from the consumer's cursor; what it was not given comes again."""
+        cursor = LogCursor.from_json(self.tracker.cursor(None).to_json())
+        self.deliveries.clear()
+        self.start(cursor)
 
     def wait(self, seconds: float) -> None:
         self.now += dt.timedelta(seconds=seconds)
@@ -111,19 +165,21 @@ class History:
                     choose([1, 5, 30, 60 if crowd else 10]),
                     spread=choose([0.0, 0.01, 1.0, 30.0] if crowd else [0.5, 1.0, 30.0]),
                     late=choose([0.0, 0.0, 5.0, 55.0]),
-                    unit=choose([1, 1000, 10**6, 10**9] if crowd else [1, 1000]),
+                    unit=choose(
+                        [1, MICROSECOND, MILLISECOND, SECOND] if crowd else [1, MICROSECOND]
+                    ),
                 )
             elif move < 0.85:
-                self.poll(whole=self.random.random() < 0.2)
+                self.poll(whole=self.random.random() < 0.2, consume=self.random.random() < 0.8)
             elif move < 0.9:
+                self.consume(self.random.randrange(40))
                 self.restart()
             self.wait(choose([0.0, 0.5, 1.0, 20.0]))
         self.end()
 
     def expected(self) -> Counter[Line]:
-        """All lines, as a server without quirks would give them."""
-        plain = ModelServer(Behaviour(), lines=self.server.lines)
-        return Counter(map(identity, plain.ask(Query(None, None, 10**9), self.now)))
+        """All lines, as they are shown."""
+        return Counter((self.server.shown_at(it[0]), it[3]) for it in self.server.lines)
 
     def surplus(self) -> Counter[Line]:
         """Lines that came though there are none, or too often."""
@@ -139,6 +195,6 @@ class History:
             for line in self.missing()
             if not any(
                 (low is None or low <= line[0]) and (high is None or line[0] <= high)
-                for low, high in self.gaps
+                for low, high in self.told_gaps
             )
         ]

@@ -1,36 +1,55 @@
-"""A model of a server's log: every behaviour that a walk must cope with, without a network."""
+"""A model of a server's log: every behaviour that a scan must cope with, without a network."""
 
 import datetime as dt
-import json
 import random
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
-
-import msgspec
+from typing import NamedTuple
 
 from aioservices.api.models import TailedEntry
-from aioservices.tail.bounds import MILLISECOND, SECOND, floor
-from aioservices.tail.plan import Query
+from aioservices.tail.scan import PageRequest
 
 BASE = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
-_decoder = msgspec.json.Decoder(list[TailedEntry])
+MICROSECOND, MILLISECOND, SECOND = 10**3, 10**6, 10**9  # in nanoseconds, as all times here
+
+
+class Rounding(NamedTuple):
+    """To which multiple of a unit a time is rounded, and how: down, up or to the nearest."""
+
+    unit: int
+    mode: str = "down"
+
+    def __call__(self, time: int) -> int:
+        add = {"down": 0, "up": self.unit - 1, "half": self.unit // 2}[self.mode]
+        return (time + add) // self.unit * self.unit
+
+
+EXACT = Rounding(1)
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What is not documented of a server."""
+    """What is not documented of a server.
+
+    A3 holds for all of them: whole-second bounds let in all that they should, and perhaps more.
+    """
 
     keeps: str = "oldest"  # of a full page: oldest, newest or any
     order: str = "asc"  # asc, desc or unsorted
-    start_unit: dt.timedelta | None = None  # to which bounds are cut, ...
-    end_unit: dt.timedelta | None = None
-    compares_cut: bool = False  # ... and line times too, before they are compared with the end, ...
-    cuts_lines: bool = False  # ... or line times in place of the start
-    cap: int | None = None
+    # How each bound is rounded, and the times of lines before they are compared with it.
+    start: Rounding = EXACT
+    start_lines: Rounding = EXACT
+    end: Rounding = EXACT
+    end_lines: Rounding = EXACT
+    shown: Rounding = EXACT  # how times are shown that are kept in nanoseconds
+    cap: int | None = None  # lines of a page, whatever is asked for, without a word
+    largest: int | None = None  # a limit above it is refused
     ignores_end: bool = False
 
 
-UNITS = (None, MILLISECOND, SECOND)
+class LimitRefusedError(Exception):
+    """The server takes no limit as large as that."""
 
 
 @dataclass
@@ -39,36 +58,30 @@ class ModelServer:
 
     behaviour: Behaviour
     seed: int = 0
-    lines: list[tuple[int, dt.datetime, str]] = field(default_factory=list)  # ns, visible, text
-    queries: int = 0
+    lines: list[tuple[int, int, dt.datetime, str]] = field(default_factory=list)
+    requests: list[PageRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
 
     def write(self, nanoseconds: int, text: str, visible: dt.datetime = BASE) -> None:
-        self.lines.append((nanoseconds, visible, text))
+        insort(self.lines, (nanoseconds, len(self.lines), visible, text))
 
-    def ask(self, query: Query, now: dt.datetime) -> list[TailedEntry]:
-        """Answer, through real JSON, so that times are rounded as they really are."""
-        self.queries += 1
+    def ask(self, request: PageRequest, now: dt.datetime) -> list[TailedEntry]:
+        """Answer a request."""
+        self.requests.append(request)
         behaviour = self.behaviour
-        start = query.start
-        if not behaviour.cuts_lines:
-            start = _cut(start, behaviour.start_unit)
-        end = None if behaviour.ignores_end else _cut(query.end, behaviour.end_unit)
-        low = None if start is None else _nanoseconds(start)
-        high = None if end is None else _nanoseconds(end)
-        unit = behaviour.end_unit if behaviour.compares_cut else None
-        start_unit = behaviour.start_unit if behaviour.cuts_lines else None
-        found = [
-            (at, text)
-            for at, visible, text in self.lines
-            if visible <= now
-            and (low is None or _cut_nanoseconds(at, start_unit) >= low)
-            and (high is None or _cut_nanoseconds(at, unit) <= high)
-        ]
-        found.sort(key=lambda line: line[0])
-        limit = min(query.limit, behaviour.cap or query.limit)
+        if behaviour.largest is not None and request.limit > behaviour.largest:
+            raise LimitRefusedError
+        first, last = 0, len(self.lines)
+        if request.start is not None:
+            low = behaviour.start(nanoseconds(request.start))
+            first = bisect_left(self.lines, low, key=lambda it: behaviour.start_lines(it[0]))
+        if request.end is not None and not behaviour.ignores_end:
+            high = behaviour.end(nanoseconds(request.end))
+            last = bisect_right(self.lines, high, key=lambda it: behaviour.end_lines(it[0]))
+        found = [line for line in self.lines[first:last] if line[2] <= now]
+        limit = min(request.limit, behaviour.cap or request.limit)
         if len(found) > limit:
             if behaviour.keeps == "oldest":
                 found = found[:limit]
@@ -80,27 +93,13 @@ class ModelServer:
             found.reverse()
         elif behaviour.order == "unsorted":
             self._random.shuffle(found)
-        return _decoder.decode(
-            json.dumps([{"message": text, "createdAt": _stamp(at)} for at, text in found])
-        )
+        return [TailedEntry(message=it[3], created_at=self.shown_at(it[0])) for it in found]
+
+    def shown_at(self, at: int) -> dt.datetime:
+        """Return what a reader sees of a time: decoding rounds to the nearest microsecond."""
+        micros = (self.behaviour.shown(at) + 500) // 1000
+        return BASE + dt.timedelta(microseconds=micros)
 
 
-def _cut(time: dt.datetime | None, unit: dt.timedelta | None) -> dt.datetime | None:
-    return time if time is None or unit is None else floor(time, unit)
-
-
-def _cut_nanoseconds(at: int, unit: dt.timedelta | None) -> int:
-    if unit is None:
-        return at
-    step = int(unit.total_seconds() * 10**9)
-    return at // step * step
-
-
-def _nanoseconds(time: dt.datetime) -> int:
+def nanoseconds(time: dt.datetime) -> int:
     return (time - BASE) // dt.timedelta(microseconds=1) * 1000
-
-
-def _stamp(nanoseconds: int) -> str:
-    seconds, rest = divmod(nanoseconds, 10**9)
-    time = BASE + dt.timedelta(seconds=seconds)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{rest:09}Z"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioservices import LogCursor, TailedEntry
-from aioservices.tail.cursor import Position, position
-from aioservices.tail.window import Window
+from aioservices.tail.cursor import Position
+from aioservices.tail.dedup import DeliveredLines
 
 NO_CURSOR = r"\Athis is no cursor of a log: "
 START = datetime(2026, 11, 23, 12, 34, 56, 789012, tzinfo=UTC)
@@ -31,9 +31,16 @@ entries = st.builds(
 
 @st.composite
 def positions(draw: st.DrawFn) -> Position:
-    window = Window(draw(st.none() | times))
-    window.count(draw(st.lists(entries, max_size=5)))
-    return position(draw(identifiers), window)
+    watermark = draw(st.none() | times)
+    lines = draw(st.lists(entries, max_size=5))
+    return position(draw(identifiers), watermark, *lines)
+
+
+def position(deployment_id: int, watermark: datetime | None, *lines: TailedEntry) -> Position:
+    """Where a tail stands that has delivered some lines above its watermark."""
+    delivered = DeliveredLines(watermark)
+    delivered.record(sorted(lines, key=lambda entry: entry.created_at))
+    return Position(deployment_id=deployment_id, watermark=watermark, lines=delivered.pack())
 
 
 cursors = st.builds(
@@ -47,10 +54,9 @@ cursors = st.builds(
 
 
 def sample() -> LogCursor:
-    window = Window(START)
-    window.count([TailedEntry(message="a", stream="stdout", created_at=START, copy=1)])
+    line = TailedEntry(message="a", stream="stdout", created_at=START, copy=1)
     return LogCursor(
-        service_id=42, positions=(position(1001, window),), latest_id=1001, latest_at=START
+        service_id=42, positions=(position(1001, START, line),), latest_id=1001, latest_at=START
     )
 
 
@@ -63,9 +69,9 @@ def test_a_cursor_is_read_back_as_it_was_written(cursor: LogCursor) -> None:
 
 
 @given(cursors)
-def test_a_window_is_read_back_with_every_count(cursor: LogCursor) -> None:
+def test_delivered_lines_are_read_back_with_every_count(cursor: LogCursor) -> None:
     for place in LogCursor.from_json(cursor.to_json()).positions:
-        assert position(place.deployment_id, place.window()) == place
+        assert place.delivered().pack() == place.lines
 
 
 def test_a_cursor_may_be_kept_as_a_json_object_among_others() -> None:
@@ -134,17 +140,16 @@ def test_what_is_no_text_is_no_cursor() -> None:
 
 
 @pytest.mark.parametrize("lines", ["AAA=", "!", "/" * 28])
-def test_lines_that_no_window_could_have_written_are_refused(lines: str) -> None:
-    place = Position(deployment_id=1001, floor=START, lines=lines)
+def test_lines_that_no_cursor_could_have_written_are_refused(lines: str) -> None:
+    place = Position(deployment_id=1001, watermark=START, lines=lines)
     text = LogCursor(service_id=42, positions=(place,)).to_json()
     with pytest.raises(ValueError, match=NO_CURSOR):
         LogCursor.from_json(text)
 
 
 def test_a_cursor_holds_no_text_of_a_line() -> None:
-    window = Window(START)
-    window.count([TailedEntry(message="password=hunter2", stream="stdout", created_at=START)])
-    cursor = LogCursor(service_id=42, positions=(position(1001, window),))
+    line = TailedEntry(message="password=hunter2", stream="stdout", created_at=START)
+    cursor = LogCursor(service_id=42, positions=(position(1001, START, line),))
     assert "hunter2" not in cursor.to_json() + repr(cursor)
 
 
@@ -153,3 +158,14 @@ def test_a_cursor_does_not_change() -> None:
     with pytest.raises(AttributeError):
         cursor.service_id = 43
     assert msgspec.structs.replace(cursor, service_id=43) != cursor
+
+
+def test_a_cursor_of_the_first_release_is_read_and_written_the_same() -> None:
+    text = (
+        '{"version":1,"check":"72315602402ea8ab","cursor":{"service_id":42,"positions":'
+        '[{"deployment_id":1001,"floor":"2026-11-23T12:34:56.789012Z",'
+        '"lines":"FKZK0vBgBgCYa8nUK1IJDAIAAAA="}],"latest_id":1001,'
+        '"latest_at":"2026-11-23T12:34:56.789012Z"}}'
+    )
+    assert LogCursor.from_json(text) == sample()
+    assert sample().to_json() == text

@@ -13,7 +13,7 @@ from aioservices.emulator import Emulator
 from tests.servers.deployments import Deployed, DeploymentsServer, ago
 from tests.servers.hostile import hostile
 
-from .conftest import PATIENCE, QUICK, collecting, drain, take, until, write
+from .conftest import PATIENCE, QUICK, collecting, drain, take, until, write, write_spread
 
 
 @asynccontextmanager
@@ -257,7 +257,7 @@ async def test_a_tail_that_is_finished_reads_what_there_is_however_slow_its_read
     emulator: Emulator, services: Services
 ) -> None:
     service_id = emulator.add_service("web", deployed=True)
-    written = write(emulator, service_id, *range(500))
+    written = write_spread(emulator, service_id, 500)
     messages: list[str] = []
     async with services.tail_logs(service_id, **QUICK | {"limit": 20}) as tail:
         with anyio.fail_after(PATIENCE):

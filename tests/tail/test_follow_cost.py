@@ -10,7 +10,7 @@ import pytest
 from aioservices import Services
 from aioservices.emulator import Emulator
 from aioservices.tail.poller import jittered
-from aioservices.tail.schedule import Pace
+from aioservices.tail.schedule import PollInterval
 from tests.servers.hostile import hostile
 
 from .conftest import QUICK, collecting, looks, queries, session, take, until, write, write_spread
@@ -140,7 +140,7 @@ async def test_forty_tails_and_ordinary_calls_share_one_rate_limit(*, slides: bo
 
 def test_polls_of_many_tails_are_spread() -> None:
     random.seed(0)
-    pace = [Pace(1.0, 45.0) for _ in range(200)]
+    pace = [PollInterval(1.0, 45.0) for _ in range(200)]
     at = [0.0] * 200
     for index in range(200):
         while at[index] < 600.0:
