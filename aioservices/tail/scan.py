@@ -354,7 +354,8 @@ class RangeScan:
         self._known = NO_LINES  # what pages showed and no closed range has
         self._anchor: dt.datetime | None = None  # the time of the last line of a closed range
         self._fill = _FIRST_FILL
-        self._attempts = 0  # pages since the last progress
+        self._attempts = 0  # pages since the last progress, ...
+        self._full_pages = 0  # ... and how many of them were full
         self._full_oldest: dt.datetime | None = None  # the oldest line of the last full page
         self._stops = 0  # gaps since the last range that was complete
         self._ignores_end = False
@@ -668,7 +669,8 @@ class RangeScan:
             each.unanchored = []
         if lines.times:
             self._anchor = lines.times[-1]
-        self._attempts, self._full_oldest = 0, None
+        self._attempts = self._full_pages = 0
+        self._full_oldest = None
         self._move_on(end)
         return ScannedRange(low, end, lines, asked_at, is_complete, is_proven)
 
@@ -764,13 +766,14 @@ class RangeScan:
         if each.is_predicted:
             self._fill = max(_LEAST_FILL, self._fill - 0.06)
         low, each.too_long = each.low, each.high or LATEST
+        self._full_pages += 1
         self._full_oldest = next(iter(page.between(low, None).times), None)
         recheck = self._recheck
         if recheck is not None:
             known = self._known.between(low, recheck.high)
             if recheck.due + recheck.due_among(known) > len(recheck.page.times):
                 recheck.due = len(recheck.page.times) + 1
-                self._attempts = 1
+                self._attempts = self._full_pages = 1
                 self._end_recheck(recheck)
         if each.resumes_at is not None:
             return self._resume_later(each)
@@ -861,17 +864,19 @@ class RangeScan:
         places.append(add(times[0], -SECOND))
         if self._recheck is not None:
             return places
-        scale = 2 ** max(0, self._attempts - 1)
+        scale = 2 ** max(0, self._full_pages - 1)
         target = int(self._fill * size / scale)
         by_count = times[min(target, len(times) - 1)]
-        if self._profile.keeps_oldest and self._attempts == 1:
+        if self._profile.keeps_oldest and self._full_pages == 1:
             return [by_count, *places]
         span = max(newest - oldest, MICROSECOND)
         if low is None:
             return [add(oldest, -scale * span), *places]
         if oldest - low > span / 4:  # those that were left out may be older, and as dense
             likely = math.sqrt(span / (oldest - low)) / max(1, scale // 2)
-            return [add(low, (oldest - low) * min(1.0, likely)), *places]
+            guess = floor(add(low, (oldest - low) * min(1.0, likely)), SECOND)
+            if guess > low:  # an end within a second proves nothing where there are no lines
+                return [guess, *places]
         return [by_count, *places]
 
     def _judge_probe(self, length: int) -> None:
