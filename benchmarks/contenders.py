@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 from typing import Protocol
 
@@ -15,7 +16,7 @@ import aiohttp
 import civis
 import msgspec
 
-from aioservices import Deployment, LogEntry, Service, Services, ServiceSummary
+from aioservices import Services
 from benchmarks.payloads import LOG_LINES, PAGE_SIZE
 from benchmarks.race import OURS
 
@@ -197,11 +198,38 @@ def _with_json() -> Decoding:
     )
 
 
+class LeanService(msgspec.Struct, rename="camel"):
+    """The fields of a service that a program of its own would declare."""
+
+    id: int
+    name: str | None = None
+    status: str | None = None
+    updated_at: datetime | None = None
+
+
+class LeanDeployment(msgspec.Struct, rename="camel"):
+    """The fields of a deployment that a program of its own would declare."""
+
+    deployment_id: int
+    service_id: int
+    state: str | None = None
+    created_at: datetime | None = None
+
+
+class LeanEntry(msgspec.Struct, rename="camel"):
+    """All fields of a line."""
+
+    created_at: datetime
+    message: str | None = None
+    stream: str | None = None
+    source: str | None = None
+
+
 def _with_msgspec() -> Decoding:
-    service = msgspec.json.Decoder(Service)
-    deployment = msgspec.json.Decoder(Deployment)
-    summaries = msgspec.json.Decoder(list[ServiceSummary])
-    entries = msgspec.json.Decoder(list[LogEntry])
+    service = msgspec.json.Decoder(LeanService)
+    deployment = msgspec.json.Decoder(LeanDeployment)
+    summaries = msgspec.json.Decoder(list[LeanService])
+    entries = msgspec.json.Decoder(list[LeanEntry])
 
     def logs(content: bytes) -> Lines:
         page = entries.decode(content)

@@ -21,7 +21,7 @@ async def run(*, quick: bool) -> Report:
     return Report(
         f"Sequential gets ({calls} a round)",
         result.rows(),
-        [result.at_least(0.95, than=MSGSPEC)],
+        [result.at_least(1.0, than=MSGSPEC)],
     )
 
 

@@ -1,4 +1,4 @@
-"""Import time: `import aioservices` beside the `import aiohttp` that it contains."""
+"""Import time: that of the session beside the `import aiohttp` that it contains."""
 
 import os
 import subprocess
@@ -13,10 +13,12 @@ from benchmarks.race import OURS, Contender, Lap, race
 from benchmarks.report import Report, Verdict
 
 AIOHTTP = "aiohttp"
+# The package alone imports nothing until a public name is asked for.
+_STATEMENTS = {AIOHTTP: "import aiohttp", OURS: "from aioservices import Services"}
 _CODE = """
 from time import perf_counter
 start = perf_counter()
-import {module}
+{statement}
 print(perf_counter() - start)
 """
 
@@ -31,17 +33,18 @@ async def run(*, quick: bool) -> Report:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         contenders: dict[str, Contender] = {
-            module: partial(_import, module, environment) for module in (AIOHTTP, OURS)
+            name: partial(_import, statement, environment)
+            for name, statement in _STATEMENTS.items()
         }
         result = await race(contenders, unit="imports", rounds=2 if quick else 21)
     time = 1 / result.times_as_fast(than=AIOHTTP)
-    claim = f"import {OURS} takes at most 1.25 times as long as import {AIOHTTP}"
-    verdict = Verdict(claim, time, at_most=1.25)
+    claim = f"importing {OURS} takes at most 1.08 times as long as {AIOHTTP}"
+    verdict = Verdict(claim, time, at_most=1.08)
     return Report("Import in a fresh interpreter", result.rows(), [verdict])
 
 
-async def _import(module: str, environment: Mapping[str, str]) -> Lap:
-    command = [sys.executable, "-c", _CODE.format(module=module)]
+async def _import(statement: str, environment: Mapping[str, str]) -> Lap:
+    command = [sys.executable, "-c", _CODE.format(statement=statement)]
     process = await anyio.run_process(
         command, stdin=subprocess.DEVNULL, stderr=None, env=environment
     )
