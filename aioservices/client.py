@@ -39,8 +39,11 @@ from aioservices.http.retry import RetryPolicy
 from aioservices.http.secret import Hidden, SecretStr
 from aioservices.http.transport import Transport
 from aioservices.http.url import QueryValue, validate_path
+from aioservices.tail.budget import LineBudget
+from aioservices.tail.fetcher import Look
 from aioservices.tail.options import TailOptions, validate_options
 from aioservices.tail.scan import ServerProfile
+from aioservices.tail.turns import TurnQueue
 from aioservices.validation import parse_timestamp, validate_int, validate_ints, validate_type
 
 from .concurrency import BackgroundTasks
@@ -132,6 +135,8 @@ class Services(Endpoints):
         super().__init__(transport, options)
         self._tasks = BackgroundTasks()
         self._log_profile = ServerProfile()
+        self._log_turns = TurnQueue()
+        self._log_budget = LineBudget()
         self._raw: RawServices | None = None
 
     async def __aenter__(self) -> Self:
@@ -310,12 +315,31 @@ class Services(Endpoints):
             on_event=on_event,
         )
         options = validate_options(options, resume)
-        return LogTail(self._log_source, self._tasks, options, self._log_profile, resume)
+        return self._open_log_tail(options, resume)
+
+    def _open_log_tail(
+        self, options: TailOptions, resume: LogCursor | None, look: Look | None = None
+    ) -> LogTail:
+        """Open a tail; `look` gets its service in another way than by a request of its own."""
+        return LogTail(
+            self._log_source,
+            self._tasks,
+            options,
+            self._log_profile,
+            self._log_turns,
+            self._log_budget,
+            resume,
+            look=look,
+        )
 
     @cached_property
     def _log_source(self) -> Services:
         """What tails make their calls with: they give way to others, and repeat on their own."""
-        return self.with_options(background=True, retry=RetryPolicy(max_attempts=1))
+        return self.with_options(
+            background=True,
+            retry=RetryPolicy(max_attempts=1),
+            on_attempt=self._log_turns.observe,
+        )
 
     async def request(
         self,

@@ -447,8 +447,12 @@ class TailedEntry(LogEntry, frozen=True, kw_only=True, rename="camel", gc=False)
 
         A sink that keeps one row an identifier needs no other protection against repetition.
         """
-        at = self.created_at.astimezone(UTC).isoformat(timespec="microseconds")
-        place = f"{self.service_id}/{self.deployment_id}/{at}/{self.copy}"
+        try:
+            at = self.created_at.astimezone(UTC)
+        except OverflowError:  # before the first year, or after the last one
+            at = self.created_at
+        time = at.isoformat(timespec="microseconds")
+        place = f"{self.service_id}/{self.deployment_id}/{time}/{self.copy}"
         text = f"{place}\0{self.stream}\0{self.source}\0{self.message}"
         return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 

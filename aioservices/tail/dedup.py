@@ -261,8 +261,6 @@ class DeliveredLines:
             delivered._restored[key] = max(delivered._restored.get(key, 0), count)
             newest = at if newest is None else max(newest, at)
         if newest is not None:
-            if not _micros(EARLIEST) <= newest <= _micros(LATEST):
-                raise ValueError("a time is out of range")
             delivered.newest = _from_micros(newest)
         return delivered
 

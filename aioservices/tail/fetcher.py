@@ -15,16 +15,23 @@ in it can be in the way.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import anyio
 import msgspec
 
-from aioservices.api.models import TailedEntry, Timestamp, reading_log
+from aioservices.api.models import (
+    Service,
+    ServiceSummary,
+    TailedEntry,
+    Timestamp,
+    reading_log,
+)
 from aioservices.api.pagination import total_pages
 from aioservices.errors import (
     APIError,
@@ -41,11 +48,13 @@ from aioservices.http.response import RawResponse, decode, decode_lenient
 from aioservices.http.retry import backoff_delays
 
 from .clock import ServerClock
-from .salvage import legible, salvaged
+from .malformed import decode_lenient as decode_lenient_lines
+from .malformed import decode_lossy
 from .scan import PageRequest
 from .status import TailMetrics
+from .turns import TurnQueue, Urgency
 
-__all__ = ["DeploymentSnapshot", "LogFetcher", "LogSource", "Patience", "is_too_large"]
+__all__ = ["DeploymentSnapshot", "LogFetcher", "LogSource", "Look", "Patience", "is_too_large"]
 
 log = logging.getLogger("aioservices.tail")
 
@@ -53,10 +62,8 @@ T = TypeVar("T")
 
 # How often in a row a refusal must come before it is believed ...
 _CONFIRMATIONS = 3
-# ... for how many seconds what was never seen may be on its way to where it is read ...
+# ... and for how many seconds what was never seen may be on its way to where it is read.
 _READ_LAG = 5.0
-# ... and for how many a new deployment may be without a log.
-_SLOW_START = 60.0
 _DEPLOYMENTS_PER_PAGE = 50
 
 
@@ -103,6 +110,10 @@ class LogSource(Protocol):
     def raw(self) -> RawSource:
         """The endpoints with their answers as they came."""
         ...
+
+
+# Gets the service in another way than by a request of the tail's own.
+Look: TypeAlias = Callable[[], Awaitable[Service | ServiceSummary]]
 
 
 class DeploymentSnapshot(NamedTuple):
@@ -171,6 +182,11 @@ class Patience:
         self._began: float | None = None
         self._refusals = 0
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the call failed when it was made last."""
+        return self._began is not None
+
     async def wait(self, error: RequestError, *, doubted_until: float = 0.0) -> None:
         """Wait until the call may be repeated.
 
@@ -232,10 +248,14 @@ class LogFetcher:
         Its calls should not be repeated by itself.
     service_id : int
     metrics : TailMetrics
+    turns : TurnQueue
+        In which the session's tails make their requests.
     shortest, longest : float
         Seconds to wait after a failure, at first and at most.
     max_outage : float, optional
         Seconds after which an outage is an error.
+    look : callable, optional
+        Gets the service, in place of a request of the tail's own.
 
     Attributes
     ----------
@@ -247,12 +267,17 @@ class LogFetcher:
         source: LogSource,
         service_id: int,
         metrics: TailMetrics,
+        turns: TurnQueue,
         *,
         shortest: float,
         longest: float,
         max_outage: float | None = None,
+        look: Look | None = None,
     ) -> None:
         self.clock = ServerClock()
+        self._turns = turns
+        self._look = look
+        self._urgency = Urgency(shortest, longest, time.monotonic())
         self._source = source
         self._service_id = service_id
         self._metrics = metrics
@@ -275,9 +300,21 @@ class LogFetcher:
 
     async def current_deployment(self) -> DeploymentSnapshot | None:
         """Get the service's current deployment, if it has one."""
-        service = await self._get(None, lambda: self._source.raw.get(self._service_id), _Service)
-        current = service.current_deployment
-        return None if current is None else _snapshot(current)
+        if self._look is not None:
+            service = await self._repeat(self._look, doubted_until=self._doubted_until(None))
+            self._seen.add(None)
+            current = service.current_deployment
+            if current is None:
+                return None
+            return DeploymentSnapshot(
+                current.deployment_id,
+                current.state,
+                current.state_message,
+                _plausible(current.created_at),
+                _plausible(current.updated_at),
+            )
+        told = await self._get(None, lambda: self._source.raw.get(self._service_id), _Service)
+        return None if told.current_deployment is None else _snapshot(told.current_deployment)
 
     async def deployment(self, deployment_id: int) -> DeploymentSnapshot:
         """Get a deployment."""
@@ -325,21 +362,31 @@ class LogFetcher:
         RequestError
             If there is none.
         """
-        response = await self._source.raw.list_deployments_logs(
-            self._service_id,
-            deployment_id,
-            start_at=request.start,
-            end_at=request.end,
-            limit=request.limit,
+        return await self._send(
+            lambda: self._source.raw.list_deployments_logs(
+                self._service_id,
+                deployment_id,
+                start_at=request.start,
+                end_at=request.end,
+                limit=request.limit,
+            )
         )
-        self.clock.observe(response.headers)
-        return response
 
-    def lines(self, deployment_id: int, response: RawResponse) -> list[TailedEntry]:
+    def record_news(self) -> None:
+        """Record that a page had new lines: such logs are asked for more often."""
+        self._urgency.record_news(time.monotonic())
+
+    def lines(self, deployment_id: int, response: RawResponse) -> tuple[list[TailedEntry], int]:
         """Read a page of a log.
 
-        Lines that are not as promised are taken as well as can be, but not at once: what a proxy
-        cuts or garbles is whole the next time.
+        Malformed lines are taken as well as can be, but not at once: what a proxy cuts or garbles
+        is whole the next time.
+
+        Returns
+        -------
+        list of TailedEntry
+        int
+            How many of them, at the beginning, have no time of their own.
 
         Raises
         ------
@@ -347,19 +394,23 @@ class LogFetcher:
             If it has to be asked for again.
         """
         with reading_log(self._service_id, deployment_id):
+            unanchored = 0
             try:
                 lines = decode(response, list[TailedEntry])
             except ResponseDecodeError as exc:
-                read = legible(response.content)
-                lines = self._malformed_lines(response, exc) if read is None else read
+                lossy = decode_lossy(response.content)
+                if lossy is None:
+                    lines, unanchored = self._malformed_lines(response, exc)
+                else:
+                    lines = lossy
         if self._malformed_pages < _CONFIRMATIONS:
             self._malformed_pages = 0
-        return lines
+        return lines, unanchored
 
     def _malformed_lines(
         self, response: RawResponse, error: ResponseDecodeError
-    ) -> list[TailedEntry]:
-        lines = salvaged(response.content)
+    ) -> tuple[list[TailedEntry], int]:
+        lines = decode_lenient_lines(response.content)
         if lines is None:
             raise error
         self._malformed_pages += 1
@@ -372,33 +423,26 @@ class LogFetcher:
     async def _get(
         self, deployment_id: int | None, call: Callable[[], Awaitable[RawResponse]], type_: type[T]
     ) -> T:
-        """Get the service, or a deployment; until it was seen once a 403 or 404 is doubted."""
-        doubted_until = 0.0
-        if deployment_id not in self._seen:
-            asked_at = self._asked_at.setdefault(deployment_id, time.monotonic())
-            doubted_until = asked_at + _READ_LAG
+        """Get the service, or a deployment."""
 
         async def get() -> T:
-            response = await call()
-            self.clock.observe(response.headers)
-            return decode(response, type_)
+            return decode(await self._send(call), type_)
 
-        value = await self._repeat(get, doubted_until=doubted_until)
+        value = await self._repeat(get, doubted_until=self._doubted_until(deployment_id))
         self._seen.add(deployment_id)
         return value
+
+    def _doubted_until(self, deployment_id: int | None) -> float:
+        """Until when a 403 or 404 of the service, or of a deployment, is not believed."""
+        if deployment_id in self._seen:
+            return 0.0
+        return self._asked_at.setdefault(deployment_id, time.monotonic()) + _READ_LAG
 
     async def _listed(self) -> AsyncIterator[DeploymentSnapshot]:
         """Give each deployment that is listed, asked for from the newest to the oldest."""
         met: set[int] = set()
         for page_num in itertools.count(1):
-            response = await self._source.raw.list_deployments(
-                self._service_id,
-                limit=_DEPLOYMENTS_PER_PAGE,
-                page_num=page_num,
-                order="created_at",
-                order_dir="desc",
-            )
-            self.clock.observe(response.headers)
+            response = await self._send(functools.partial(self._listing_page, page_num))
             entries, malformed = decode_lenient(response, _Deployment)
             for problem in malformed:
                 log.warning("%s", problem)
@@ -411,6 +455,25 @@ class LogFetcher:
             is_last = page_num >= pages if pages is not None else not new
             if is_last or not entries:
                 return
+
+    def _listing_page(self, page_num: int) -> Awaitable[RawResponse]:
+        return self._source.raw.list_deployments(
+            self._service_id,
+            limit=_DEPLOYMENTS_PER_PAGE,
+            page_num=page_num,
+            order="created_at",
+            order_dir="desc",
+        )
+
+    async def _send(self, call: Callable[[], Awaitable[RawResponse]]) -> RawResponse:
+        """Make a call when it is this tail's turn."""
+        turn = await self._turns.take(self._urgency)
+        try:
+            response = await call()
+        finally:
+            self._turns.end(turn)
+        self.clock.observe(response.headers)
+        return response
 
     async def _repeat(self, call: Callable[[], Awaitable[T]], *, doubted_until: float = 0.0) -> T:
         """Repeat a call until it is answered, or until its refusal is believed."""
@@ -437,11 +500,6 @@ def is_too_large(error: RequestError) -> bool:
     if isinstance(error, ConnectionFailedError):
         return error.sent
     return isinstance(error, ResponseDecodeError)
-
-
-def slow_start_end() -> float:
-    """Until when, by the monotonic clock, a deployment found now may be without a log."""
-    return time.monotonic() + _SLOW_START
 
 
 def _is_refusal(error: RequestError) -> bool:
@@ -486,8 +544,12 @@ def _time(value: object) -> dt.datetime | None:
         time = msgspec.convert(value, Timestamp)
     except msgspec.ValidationError:
         return None
-    # The zero times of languages and databases stand for no time.
-    return time if 1970 < time.year < 9999 else None
+    return _plausible(time)
+
+
+def _plausible(time: dt.datetime | None) -> dt.datetime | None:
+    """Leave out the zero times of languages and databases, which stand for no time."""
+    return time if time is not None and 1970 < time.year < 9999 else None
 
 
 def _age(deployment: DeploymentSnapshot) -> tuple[bool, float, int]:

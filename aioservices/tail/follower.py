@@ -23,15 +23,17 @@ import anyio
 from aioservices.api.states import UnknownStates, is_final
 from aioservices.errors import NotFoundError, PermissionDeniedError
 
+from .budget import LineAccount
 from .cursor import NO_DEPLOYMENT, Batch, LatestDeployment, Position
 from .dedup import DeliveredLines
-from .fetcher import DeploymentSnapshot, LogFetcher, LogSource
+from .fetcher import DeploymentSnapshot, LogFetcher, LogSource, Look
 from .options import TailOptions
 from .outlet import Outlet
 from .poller import CHECK_EVERY, Poller, jittered
 from .scan import ServerProfile
 from .schedule import PollInterval
 from .status import DeploymentStarted, TailMetrics, UnknownState
+from .turns import TurnQueue
 
 __all__ = ["Follower"]
 
@@ -54,11 +56,17 @@ class Follower:
     source : LogSource
     options : TailOptions
     profile : ServerProfile
+    turns : TurnQueue
+        In which the session's tails make their requests.
+    account : LineAccount
+        The tail's share of the lines that may wait in memory.
     metrics : TailMetrics
     positions : sequence of Position
         Where to go on.
     latest : LatestDeployment, optional
         The newest deployment that is known from before.
+    look : Look, optional
+        Gets the service, in place of a request of the tail's own.
 
     Attributes
     ----------
@@ -71,22 +79,29 @@ class Follower:
         source: LogSource,
         options: TailOptions,
         profile: ServerProfile,
+        turns: TurnQueue,
+        account: LineAccount,
         metrics: TailMetrics,
         positions: tuple[Position, ...] = (),
         latest: LatestDeployment | None = None,
+        *,
+        look: Look | None = None,
     ) -> None:
         self.before: LatestDeployment | None = None
         self._options = options
         self._profile = profile
+        self._account = account
         self._metrics = metrics
         self._positions = positions
         self._fetcher = LogFetcher(
             source,
             options.service_id,
             metrics,
+            turns,
             shortest=options.poll_interval,
             longest=options.max_poll_interval,
             max_outage=options.max_outage,
+            look=look,
         )
         self._pollers: dict[int, Poller] = {}
         self._newest = latest  # deployment that was started
@@ -298,6 +313,7 @@ class Follower:
             DeliveredLines(self._options.start_at) if delivered is None else delivered,
             fetcher=self._fetcher,
             outlet=self._outlet,
+            account=self._account,
             options=self._options,
             profile=self._profile,
             metrics=self._metrics,

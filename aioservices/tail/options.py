@@ -69,6 +69,8 @@ def validate_options(options: TailOptions, resume: LogCursor | None) -> TailOpti
     start_at, end_at = options.start_at, options.end_at
     if start_at is not None and end_at is not None and end_at < start_at:
         raise ValueError("end_at must not be before start_at")
+    if end_at is not None and end_at.year == dt.MAXYEAR:
+        options = msgspec.structs.replace(options, end_at=None)  # it never comes
     if resume is None:
         return options
     if start_at is not None:

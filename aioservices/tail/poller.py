@@ -5,18 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
+from collections.abc import Callable
 
 import anyio
 
-from aioservices.api.models import TailedEntry
 from aioservices.api.states import SLEEPING, is_final
-from aioservices.errors import APIError, RequestError, ResponseTooLargeError
 
+from .budget import LineAccount
 from .dedup import DeliveredLines
-from .fetcher import DeploymentSnapshot, LogFetcher, is_too_large, slow_start_end
+from .fetcher import DeploymentSnapshot, LogFetcher
 from .options import TailOptions
 from .outlet import Outlet
-from .page_size import PageSize
+from .pages import LogPages, Page, Replan
+from .pipeline import read_ahead
 from .reader import LogReader, PollSummary
 from .scan import PageRequest, ServerProfile
 from .schedule import PollInterval
@@ -29,12 +30,11 @@ __all__ = ["CHECK_EVERY", "Poller", "jittered"]
 CHECK_EVERY = 2
 _SHARE = (CHECK_EVERY + 1) / CHECK_EVERY
 _JITTER = 0.25
-# How a server may say that it takes no limit as large as that.
-_REFUSALS = frozenset({400, 413, 422})
-# How often in a row a page must fail as large ones do before less is asked for.
-_TRIES = 2
-_ENLARGED_TRIES = 3
-_SMALL_PAGE = 200  # lines, of which a crowded instant may have more
+# Pages that may be under way while another one is decoded: more save time only where the way is
+# long, and cost requests, of which the API allows few.
+_AHEAD = 1
+# New lines that a page of a quiet log may have.
+_FEW_LINES = 64
 
 
 class Poller:
@@ -47,6 +47,8 @@ class Poller:
         What was delivered of it before.
     fetcher : LogFetcher
     outlet : Outlet
+    account : LineAccount
+        The tail's share of the lines that may wait in memory.
     options : TailOptions
     profile : ServerProfile
     metrics : TailMetrics
@@ -55,8 +57,6 @@ class Poller:
     ----------
     is_replaced : bool
         Whether another deployment took this one's place.
-    requests : int
-        Pages that were asked for, answered or not.
     """
 
     def __init__(
@@ -66,17 +66,20 @@ class Poller:
         *,
         fetcher: LogFetcher,
         outlet: Outlet,
+        account: LineAccount,
         options: TailOptions,
         profile: ServerProfile,
         metrics: TailMetrics,
     ) -> None:
         self.deployment_id = deployment.deployment_id
         self.is_replaced = False
-        self.requests = 0
         self._created_at = deployment.created_at
         self._fetcher = fetcher
-        self._patience = fetcher.patience(self.deployment_id)
+        self._pages = LogPages(fetcher, self.deployment_id, options.limit)
         self._outlet = outlet
+        self._account = account
+        self._expected = options.limit  # new lines of the next page, at most
+        self._allowed, self._announced = options.limit, 0
         self._options = options
         self._metrics = metrics
         self._reader = LogReader(
@@ -88,21 +91,24 @@ class Poller:
             limit=options.limit,
             end_at=options.end_at,
         )
-        self._page_size = PageSize(options.limit)
         self._interval = PollInterval(options.poll_interval, options.max_poll_interval * _SHARE)
         self._is_asleep = False
-        self._slow_start_end = slow_start_end()
         self._last_alive: dt.datetime | None = None  # by the server's clock, as the next one
         self._ended: dt.datetime | None = None
         self._unreported_end: DeploymentEnded | None = None
         self._wake = anyio.Event()  # set when the deployment ends, while the poller waits
         self._over = anyio.Event()
-        self._requested = anyio.Event()  # set at each request, and when the log is over
+        self._first_asked_at: dt.datetime | None = None  # in the poll that is under way
 
     @property
     def interval(self) -> float:
         """Seconds between two polls, at present."""
         return self._interval.interval
+
+    @property
+    def requests(self) -> int:
+        """Pages that were asked for, answered or not."""
+        return self._pages.requests
 
     @property
     def is_over(self) -> bool:
@@ -115,9 +121,8 @@ class Poller:
 
     async def requested(self, count: int) -> None:
         """Wait until so many pages were asked for, or the log is over."""
-        while self.requests < count and not self.is_over:
-            self._requested = anyio.Event()
-            await self._requested.wait()
+        while self._pages.requests < count and not self.is_over:
+            await self._pages.requested()
 
     # What becomes known of the deployment
 
@@ -147,7 +152,7 @@ class Poller:
 
     def record_gone(self) -> None:
         """Record that the server does not show the deployment any more."""
-        self._slow_start_end = 0.0  # a 404 is no surprise now
+        self._pages.doubt_no_more()
         self.record_replaced()
 
     def _record_end(self, at: dt.datetime) -> None:
@@ -174,13 +179,13 @@ class Poller:
         try:
             await self._poll_until_over()
         finally:
-            self._patience.close()
+            self._pages.close()
             self._metrics.due.pop(self.deployment_id, None)
 
     async def finalize(self) -> None:
         """Tell the consumer that the log is over."""
         self._over.set()
-        self._requested.set()
+        self._pages.release()
         await self._outlet.put(self._reader.ended())
 
     def resume(self) -> None:
@@ -228,105 +233,85 @@ class Poller:
     async def _poll(self, *, whole: bool) -> tuple[dt.datetime, PollSummary]:
         """Read what is there now; gives the server's time when it was first asked, too."""
         reader, metrics = self._reader, self._metrics
-        failures = self._patience.failures
-        began_at = self._fetcher.clock.now()
-        reader.begin(began_at, page_size=self._page_size.current, whole=whole)
-        first_asked_at: dt.datetime | None = None
-        while (request := reader.next_request()) is not None:
-            page = await self._page(request)
-            if page is None:
-                continue
-            lines, asked_at = page
-            first_asked_at = first_asked_at or asked_at
-            for batch in reader.feed(request, lines, asked_at=asked_at):
-                for gap in batch.gaps:
-                    metrics.record_gap(gap)
-                await self._outlet.put(batch)
-            reader.resize_pages(self._page_size.current)
+        failures = self._pages.failures
+        await self._announce()
+        began_at = self._begin(whole=whole)
+        if (request := reader.next_request()) is not None:  # mostly all there is
+            page = await self._get(request)
+            if page is not None:
+                await self._take(request, page)
+        if not reader.is_complete:
+            await read_ahead(self._next_request, self._get, self._take)
+        self._account.hold(-self._announced)
         summary = reader.finish()
-        if self._patience.failures > failures:
+        if self._pages.failures > failures:
             reader.look_back_whole()
         metrics.polls += 1
         metrics.lines += summary.lines
         metrics.late_lines += summary.late
         metrics.sheds += summary.evictions
         metrics.last_poll = time.time()
-        return first_asked_at or began_at, summary
+        if summary.lines:
+            self._fetcher.record_news()
+        return self._first_asked_at or began_at, summary
 
-    async def _page(
-        self, request: PageRequest
-    ) -> tuple[list[TailedEntry], dt.datetime | None] | None:
-        """Get a page of the log; None if it has to be asked for in another way."""
-        tries = 0  # in a row that failed as pages do that are too large
-        while True:
-            try:
-                return await self._ask(request)
-            except RequestError as exc:
-                error = exc
-            tries = tries + 1 if is_too_large(error) else 0
-            if request.enlarged:
-                if not await self._may_repeat_enlarged(request, error, tries):
-                    self._reader.refuse_enlargement(request)
-                    return None
-            elif tries and self._has_to_shrink(request, error, tries):
-                self._reader.resize_pages(self._page_size.current)
-                self._reader.retry(request)
-                if not _is_certainly_too_large(error):
-                    await self._patience.wait(error)
-                return None
-            else:
-                await self._patience.wait(error, doubted_until=self._slow_start_end)
+    def _begin(self, *, whole: bool) -> dt.datetime:
+        """Begin a poll; gives the server's time."""
+        began_at = self._fetcher.clock.now()
+        self._reader.begin(began_at, page_size=self._page_size, whole=whole)
+        self._first_asked_at = None
+        return began_at
 
-    async def _ask(self, request: PageRequest) -> tuple[list[TailedEntry], dt.datetime | None]:
-        """Ask for a page once."""
-        asked_at = time.monotonic()
-        try:
-            response = await self._fetcher.page(self.deployment_id, request)
-        finally:
-            self.requests += 1
-            self._requested.set()
-        lines = self._fetcher.lines(self.deployment_id, response)
-        self._patience.served()
-        self._page_size.served(len(lines))
-        clock = self._fetcher.clock
-        return lines, clock.at(asked_at) if clock.known else None
+    async def _announce(self) -> None:
+        """Wait until another page may be held in memory."""
+        self._allowed, self._announced = await self._account.announce(
+            self._pages.size, self._expected
+        )
 
-    def _has_to_shrink(self, request: PageRequest, error: RequestError, tries: int) -> bool:
-        """Whether to ask for less, as a retry that changes nothing cannot succeed."""
-        size = self._page_size
-        if _is_certainly_too_large(error):
-            return size.failed(request.limit)
-        if request.limit <= _SMALL_PAGE:
-            return False
-        return (size.is_failing or size.is_trial or tries >= _TRIES) and size.failed(request.limit)
+    @property
+    def _page_size(self) -> int:
+        return min(self._pages.size, self._allowed)
 
-    async def _may_repeat_enlarged(
-        self, request: PageRequest, error: RequestError, tries: int
-    ) -> bool:
-        """Whether to ask again for more lines than usual, which a crowded instant takes.
+    def _next_request(self, outstanding: int) -> PageRequest | None:
+        """Return the next page to ask for, while others are outstanding."""
+        # A consumer that is slower than the server gains nothing by pages that wait for it.
+        is_slow = self._outlet.is_blocked or self._account.budget.is_tight
+        ahead = 0 if is_slow or self._pages.is_failing else _AHEAD
+        return self._reader.next_request(ahead=ahead) if outstanding <= ahead else None
 
-        To do without them loses lines, so an outage must not look like a refusal: between two
-        tries a page of the usual size is read, which waits until the server serves again.
-        """
-        if isinstance(error, ResponseTooLargeError):
-            return False
-        try:
-            await self._patience.wait(error, doubted_until=self._slow_start_end)
-        except APIError as refusal:
-            if refusal.status in _REFUSALS:
-                return False
-            raise
-        if tries:
-            await self._page(request._replace(limit=self._page_size.current))
-        return tries < _ENLARGED_TRIES
+    async def _get(
+        self, request: PageRequest, on_answer: Callable[[], bool] | None = None
+    ) -> Page | None:
+        """Get a page; None if it has been planned again."""
+        page = await self._pages.get(request, on_answer)
+        if isinstance(page, Page):
+            return page
+        self._reader.resize_pages(self._page_size)
+        if page is Replan.SMALLER:
+            self._reader.retry(request)
+        else:
+            self._reader.refuse_enlargement(request)
+        return None
+
+    async def _take(self, request: PageRequest, page: Page) -> None:
+        """Hand on what is new in a page."""
+        self._first_asked_at = self._first_asked_at or page.asked_at
+        batches = self._reader.feed(
+            request, page.lines, asked_at=page.asked_at, unanchored=page.unanchored
+        )
+        new = sum(len(batch.entries) for batch in batches)
+        self._expected = max(_FEW_LINES, 2 * new)
+        self._account.hold(new - self._announced)
+        self._announced = 0
+        for batch in batches:
+            for gap in batch.gaps:
+                self._metrics.record_gap(gap)
+            await self._outlet.put(batch)
+        if not self._reader.is_complete:
+            await self._announce()
+            self._reader.resize_pages(self._page_size)
 
 
 def jittered(seconds: float) -> float:
     """Spread the requests of many tails, which would otherwise go in step."""
     return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
-
-
-def _is_certainly_too_large(error: RequestError) -> bool:
-    return isinstance(error, ResponseTooLargeError) or (
-        isinstance(error, APIError) and error.status == 413
-    )

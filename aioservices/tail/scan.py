@@ -517,6 +517,9 @@ class RangeScan:
         end = floor(aim, SECOND if is_long else MILLISECOND)
         if end <= begin:
             end = next_second(begin)
+        first = self._known.between(each.low, None).times[:1]
+        if first and end <= first[0]:  # nothing known would be left in it
+            end = ceil(add(first[0], MICROSECOND), MILLISECOND)
         if aim < next_second(begin) <= until and self._is_enlarging(each):
             end = next_second(begin)
         if end < until:
@@ -693,7 +696,9 @@ class RangeScan:
             return self._stop(each)
         low, high, start = each.low, each.high, request.start
         if not missing and low is not None and high is not None:  # nothing came for a while
-            self.density = 1 / max(2 * (high - low).total_seconds(), 1e-3)
+            # However few lines a page has, the next range is several times as long.
+            lines = min(1.0, self._fill * self._profile.page_size(self._page_size) / 2)
+            self.density = lines / max(2 * (high - low).total_seconds(), 1e-3)
             if each.too_long is None:
                 self._absorb_next(each)
                 each.is_sized = False

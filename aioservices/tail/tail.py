@@ -12,12 +12,14 @@ import anyio
 from aioservices.api.models import TailedEntry
 from aioservices.concurrency import BackgroundTasks, Stream
 
+from .budget import LineAccount, LineBudget
 from .cursor import Batch, CursorTracker, Delivery, LogCursor
-from .fetcher import LogSource
+from .fetcher import LogSource, Look
 from .follower import Follower
 from .options import TailOptions
 from .scan import ServerProfile
 from .status import TailMetrics, TailStatus
+from .turns import TurnQueue
 
 __all__ = ["LogTail"]
 
@@ -39,9 +41,14 @@ class LogTail:
         tasks: BackgroundTasks,
         options: TailOptions,
         profile: ServerProfile,
+        turns: TurnQueue,
+        budget: LineBudget,
         resume: LogCursor | None = None,
+        *,
+        look: Look | None = None,
     ) -> None:
         self._metrics = TailMetrics(options.service_id, options.on_event)
+        self._account = LineAccount(budget)  # from the reading of lines until they were given
         self._tracker = CursorTracker(
             options.service_id, options.deployment_id, resume, start_at=options.start_at
         )
@@ -49,13 +56,17 @@ class LogTail:
             source,
             options,
             profile,
+            turns,
+            self._account,
             self._metrics,
             () if resume is None else resume.positions,
             self._tracker.latest,
+            look=look,
         )
         # One part waits while the caller is busy with the last, and another one is fetched.
         self._batches = Stream(tasks, self._follower.run, buffer=1)
         self._batch: Delivery | None = None  # from which lines are given one by one
+        self._taken = 0  # lines of the last batch
         self._delivered = 0
         # Tasks may share a tail: each line is given to one of them.
         self._turn = anyio.Lock(fast_acquire=True)
@@ -115,6 +126,7 @@ class LogTail:
     async def aclose(self) -> None:
         """End the tail, and wait until nothing of it runs any more."""
         await self._batches.aclose()
+        self._account.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -154,7 +166,10 @@ class LogTail:
 
     async def _next_batch(self, *, stacklevel: int) -> Delivery:
         while self._batch is None or self._batch.is_given:
+            self._account.hold(-self._taken)  # who asks for more has done with these
+            self._taken = 0
             batch: Batch = await anext(self._batches)
+            self._taken = len(batch.entries)
             self._batch = self._tracker.take(batch)
             for gap in batch.gaps:
                 warnings.warn(gap, stacklevel=stacklevel)

@@ -8,12 +8,13 @@ from typing import Any
 import anyio
 import pytest
 
-from aioservices import LogTail, NotFoundError, Services, TailedEntry
+from aioservices import LogTail, NotFoundError, Services, ServiceSummary, TailedEntry
 from aioservices.emulator import Emulator
+from aioservices.tail.options import TailOptions
 from tests.servers.deployments import Deployed, DeploymentsServer, ago
 from tests.servers.hostile import hostile
 
-from .conftest import PATIENCE, QUICK, collecting, drain, take, until, write, write_spread
+from .conftest import PATIENCE, QUICK, collecting, drain, looks, take, until, write, write_spread
 
 
 @asynccontextmanager
@@ -208,8 +209,6 @@ async def test_late_lines_come_though_the_service_had_told_of_no_deployment_for_
 
 
 def test_late_lines_are_awaited_for_the_overlap_unless_told_otherwise() -> None:
-    from aioservices.tail.options import TailOptions
-
     def drain(overlap: float, grace: float | None) -> float:
         return TailOptions(
             service_id=1,
@@ -333,3 +332,29 @@ async def test_a_tail_that_is_finished_ends_in_good_order_with_a_service_that_is
         emulator.remove_service(service_id)
         tail.finish()
         assert await drain(tail) == []
+
+
+async def test_the_service_may_be_looked_up_in_another_way(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    written = write(emulator, service_id, 1)
+    options = TailOptions(
+        service_id=service_id,
+        deployment_id=None,
+        start_at=None,
+        end_at=None,
+        follow=True,
+        limit=1000,
+        max_outage=None,
+        **QUICK,
+    )
+
+    async def look() -> ServiceSummary:
+        return (await services.list())[0]
+
+    async with services._open_log_tail(options, None, look) as tail:
+        assert await take(tail, 1) == written
+        written = write(emulator, service_id, 2, deployment_id=emulator.deploy(service_id))
+        assert await take(tail, 1) == written
+    assert looks(emulator, service_id) == 0

@@ -261,7 +261,7 @@ async def test_a_named_deployment_that_is_deleted_ends_the_tail(
 async def test_a_deployment_that_is_deleted_does_not_end_the_tail_of_its_service(
     emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioservices.tail.fetcher._SLOW_START", 0.0)
+    monkeypatch.setattr("aioservices.tail.pages._SLOW_START", 0.0)
     service_id = emulator.add_service("web", deployed=True)
     async with services.tail_logs(service_id, **QUICK) as tail, anyio.create_task_group() as group:
         written = write(emulator, service_id, *range(10))

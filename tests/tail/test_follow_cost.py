@@ -2,7 +2,10 @@
 
 import random
 import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -136,6 +139,52 @@ async def test_forty_tails_and_ordinary_calls_share_one_rate_limit(*, slides: bo
         group.cancel_scope.cancel()
     assert sorted(overtaken)[-2] <= 3  # those that were on their way
     assert emulator.statuses[429] < 0.02 * emulator.statuses.total()
+
+
+@asynccontextmanager
+async def crowd_of_tails(count: int, **options: Any) -> AsyncIterator[Emulator]:
+    """Follow many services with a rate limit that is far too small for them."""
+    async with (
+        Emulator(count, deployed=True, rate_limit=100, rate_window=1.0) as emulator,
+        session(emulator) as services,
+        anyio.create_task_group() as group,
+    ):
+
+        async def follow(service_id: int) -> None:
+            async for _ in services.tail_logs(service_id, **QUICK | options):
+                pass
+
+        for service_id in emulator.service_ids:
+            group.start_soon(follow, service_id)
+        await until(lambda: len(emulator.requests) > 2 * count)  # each has begun
+        emulator.requests.clear()
+        yield emulator
+        group.cancel_scope.cancel()
+
+
+async def test_services_are_checked_once_for_every_two_polls_however_small_the_limit() -> None:
+    async with crowd_of_tails(60) as emulator:
+        await until(lambda: len(emulator.requests) > 240)
+        checks = sum(looks(emulator, service_id) for service_id in emulator.service_ids)
+        # Some are on their way at each end of the count.
+        assert checks <= (len(emulator.requests) + 60) / 3
+
+
+async def test_busy_logs_are_polled_more_often_than_idle_ones_where_the_limit_is_small() -> None:
+    async with crowd_of_tails(60, max_poll_interval=0.5) as emulator:
+        busy = emulator.service_ids[:5]
+
+        def polls(service_ids: Sequence[int]) -> float:
+            """How many a log had, on average."""
+            paths = [f"/services/{each}/deployments/" for each in service_ids]
+            found = sum(request.path.startswith(tuple(paths)) for request in emulator.requests)
+            return found / len(service_ids)
+
+        while len(emulator.requests) < 400:
+            for service_id in busy:
+                write(emulator, service_id, 1)
+            await anyio.sleep(0.02)
+        assert polls(busy) > 1.4 * polls(emulator.service_ids[5:])
 
 
 def test_polls_of_many_tails_are_spread() -> None:

@@ -26,6 +26,7 @@ from .conftest import (
     take,
     until,
     write,
+    write_spread,
 )
 
 LOGS = "/services/*/deployments/*/logs"
@@ -313,7 +314,7 @@ async def test_two_tasks_that_share_a_tail_get_every_line_once(
     emulator: Emulator, services: Services, kind: str
 ) -> None:
     service_id = emulator.add_service("web", deployed=True)
-    written = write(emulator, service_id, *range(300))
+    written = write_spread(emulator, service_id, 300)
     messages: list[str] = []
     async with services.tail_logs(service_id, follow=False, limit=30) as tail:
 

@@ -74,7 +74,7 @@ async def test_pages_grow_again_when_the_server_is_quick_again() -> None:
     async with (
         hostile(server.behave) as listener,
         Services("key", base_url=listener.url) as services,
-        services.tail_logs(1, **QUICK | {"limit": 1000}) as tail,
+        services.tail_logs(1, **QUICK | {"limit": 1000, "overlap": 60.0}) as tail,
     ):
         assert await take(tail, 2000) == written
         server.page = lambda _: None
@@ -82,7 +82,7 @@ async def test_pages_grow_again_when_the_server_is_quick_again() -> None:
             deployment = server.deployments[0]
             for _ in range(40):
                 count = len(messages)
-                begin = deployment.lines[-1][0]
+                begin = max(deployment.lines[-1][0], ago(0.4))
                 for number in range(400):
                     at = begin + timedelta(milliseconds=number + 1)
                     deployment.write("more", at=at)
@@ -101,3 +101,80 @@ async def test_an_outage_of_large_pages_is_one_outage() -> None:
     ):
         await take(tail, len(written[:100]))
         assert tail.status.outages == 1
+
+
+@pytest.mark.parametrize(("largest", "apart"), [(1, 1500), (5, 100), (20, 5)])
+async def test_less_is_asked_for_down_to(largest: int, apart: int) -> None:
+    server = DeploymentsServer()
+    deployment = server.deploy()
+    written = [
+        message
+        for number in range(20)
+        for message in deployment.write(
+            f"line {number}", at=ago(40.0) + timedelta(milliseconds=apart * number)
+        )
+    ]
+    server.page = lambda lines: FAILURES["504"] if len(lines) > largest else None
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url) as services,
+        services.tail_logs(1, **QUICK) as tail,
+    ):
+        assert await take(tail, 20) == written
+
+
+async def test_an_outage_in_which_pages_became_small_costs_no_line_of_a_crowded_instant() -> None:
+    server = DeploymentsServer()
+    instant = ago(1.0)
+    written = server.deploy().write(*(f"line {number}" for number in range(60)), at=instant)
+    failing = [FAILURES["504"]] * 20
+
+    def page(lines: list[Any]) -> Behaviour | None:
+        return failing.pop() if failing else None
+
+    server.page = page
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url) as services,
+        services.tail_logs(1, **QUICK) as tail,
+    ):
+        assert sorted(await take(tail, 60)) == sorted(written)
+        assert tail.status.gap_count == 0
+
+
+async def test_a_larger_limit_than_usual_is_tried_again_after_an_outage() -> None:
+    server = DeploymentsServer()
+    instant = ago(1.0)
+    written = server.deploy().write(*(f"line {number}" for number in range(60)), at=instant)
+    failing = [FAILURES["504"], FAILURES["504"]]
+
+    def page(lines: list[Any]) -> Behaviour | None:
+        is_enlarged = int(server.queries[-1][2]) > 20
+        return failing.pop() if failing and is_enlarged else None
+
+    server.page = page
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url) as services,
+        services.tail_logs(1, **QUICK | {"limit": 20}) as tail,
+    ):
+        assert sorted(await take(tail, 60)) == sorted(written)
+        assert (tail.status.gap_count, failing) == (0, [])
+
+
+@pytest.mark.filterwarnings("ignore::aioservices.LogGap")
+async def test_a_larger_limit_that_never_succeeds_leaves_a_gap_and_the_rest_is_read() -> None:
+    server = DeploymentsServer()
+    deployment = server.deploy()
+    deployment.write(*(f"line {number}" for number in range(60)), at=ago(5.0))
+    deployment.write("after", at=ago(1.0))
+    server.page = lambda _: FAILURES["504"] if int(server.queries[-1][2]) > 20 else None
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url) as services,
+        services.tail_logs(1, **QUICK | {"limit": 20}) as tail,
+        collecting(tail) as messages,
+    ):
+        await until(lambda: "after" in messages)
+        assert tail.status.gap_count > 0
+        assert len(messages) == len(set(messages))

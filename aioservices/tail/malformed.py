@@ -1,7 +1,7 @@
 """Pages of a log that are not as promised, taken as well as can be.
 
-Pure. One line that a program wrote as no valid text, or that the server tells
-in an odd way, must not keep all others from being read.
+Pure. One line that a program wrote as invalid text, or that the server shows in an odd way, must
+not keep all others from being read.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+from typing import cast
 
 import msgspec
 
 from aioservices.api.models import TailedEntry
 
-__all__ = ["legible", "salvaged"]
+__all__ = ["decode_lenient", "decode_lossy"]
 
 _TEXTS = ("message", "stream", "source")
 
 
-def legible(page: bytes) -> list[TailedEntry] | None:
-    """Read a page of which nothing but some text is invalid.
+def decode_lossy(page: bytes) -> list[TailedEntry] | None:
+    """Decode a page of which nothing but some text is invalid.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def legible(page: bytes) -> list[TailedEntry] | None:
     Returns
     -------
     list of TailedEntry or None
-        With U+FFFD in place of what cannot be read. None if more is wrong than that.
+        With U+FFFD in place of what cannot be decoded. None if more is wrong than that.
     """
     try:
         return msgspec.convert(_parsed(page), list[TailedEntry])
@@ -38,8 +39,8 @@ def legible(page: bytes) -> list[TailedEntry] | None:
         return None
 
 
-def salvaged(page: bytes) -> list[TailedEntry] | None:
-    """Make lines of a page.
+def decode_lenient(page: bytes) -> tuple[list[TailedEntry], int] | None:
+    """Decode a page whose entries are malformed.
 
     Parameters
     ----------
@@ -48,31 +49,34 @@ def salvaged(page: bytes) -> list[TailedEntry] | None:
 
     Returns
     -------
-    list of TailedEntry or None
-        As many as the page has, so that its length still tells whether it was cut. A text that
-        is none is shown as JSON. A line without a time has that of the one before it, or of the
-        one after it. None if that makes no page of a log.
+    list of TailedEntry
+        As many as the page has, so that its length still tells whether it was cut. A text that is
+        not a string is shown as JSON. A line without a time has that of the one before it; ...
+    int
+        ... so many lines at the beginning, which have none before them, have that of the next one.
+        The result is None if this is not a page of a log.
     """
     try:
         lines = msgspec.convert(_parsed(page), list[dict[str, object]])
     except (ValueError, RecursionError):
         return None
     times = [_time(line.get("createdAt")) for line in lines]
-    known = next(filter(None, times), None)
-    if known is None:
+    first = next((place for place, time in enumerate(times) if time is not None), None)
+    if first is None:
         return None
+    known = cast("dt.datetime", times[first])
     entries: list[TailedEntry] = []
     for line, time in zip(lines, times, strict=True):
         known = time or known
         message, stream, source = (_text(line.get(name)) for name in _TEXTS)
         entries.append(TailedEntry(created_at=known, message=message, stream=stream, source=source))
-    return entries
+    return entries, first
 
 
 def _parsed(page: bytes) -> object:
-    told = json.loads(page.decode("utf-8-sig", errors="replace"), strict=False)
-    # What JSON can escape, and no text can hold: halves of a character.
-    text = json.dumps(told, ensure_ascii=False)
+    parsed = json.loads(page.decode("utf-8-sig", errors="replace"), strict=False)
+    # JSON can escape halves of a character, which no text can hold.
+    text = json.dumps(parsed, ensure_ascii=False)
     return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 

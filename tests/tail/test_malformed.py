@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aioservices import Services
 from aioservices.api.models import reading_log
 from aioservices.emulator import Emulator, Respond
-from aioservices.tail.salvage import legible, salvaged
+from aioservices.tail.malformed import decode_lenient, decode_lossy
 from tests.servers.hostile import hostile
 
 from .conftest import QUICK, collecting, take, until, write
@@ -30,21 +30,23 @@ def test_a_page_with_any_time_keeps_its_length(
     before: list[dict[str, Any]], line: dict[str, Any], after: list[dict[str, Any]]
 ) -> None:
     page = [*before, line | {"createdAt": AT}, *after]
-    entries = salvaged(json.dumps(page).encode())
-    assert entries is not None
+    decoded = decode_lenient(json.dumps(page).encode())
+    assert decoded is not None
+    entries, unanchored = decoded
+    assert unanchored <= len(before)
     assert len(entries) == len(page)
     assert entries[len(before)].created_at == TIME
 
 
 @given(st.binary() | st.recursive(values, st.lists).map(lambda it: json.dumps(it).encode()))
 def test_what_is_no_page_is_not_made_one(page: bytes) -> None:
-    assert salvaged(page) in (None, [])
+    assert decode_lenient(page) is None
 
 
 def test_a_text_that_is_none_is_shown_as_json() -> None:
     page = [{"message": {"a": [1, None]}, "stream": 1, "source": None, "createdAt": AT}]
     with reading_log(1, 7):
-        [entry] = salvaged(json.dumps(page).encode()) or []
+        [entry], _ = decode_lenient(json.dumps(page).encode()) or ([], 0)
     assert (entry.message, entry.stream, entry.source) == ('{"a": [1, null]}', "1", None)
     assert (entry.service_id, entry.deployment_id) == (1, 7)
 
@@ -62,22 +64,25 @@ def test_a_text_that_is_none_is_shown_as_json() -> None:
 )
 def test_a_time_is_understood_or_that_of_a_neighbour(text: object, time: datetime) -> None:
     page = [{"message": "a", "createdAt": text}, {"createdAt": "2026-11-23T12:34:57Z"}]
-    entries = salvaged(json.dumps(page).encode()) or []
+    entries, unanchored = decode_lenient(json.dumps(page).encode()) or ([], 0)
     assert [entry.created_at for entry in entries] == [time, TIME + timedelta(seconds=1)]
+    assert unanchored == (time == entries[1].created_at)
 
 
 def test_bytes_that_no_json_has_do_no_harm() -> None:
     page = b'\xef\xbb\xbf[{"message": "a\x00\xff", "createdAt": "%s"}]' % AT.encode()
-    [entry] = salvaged(page) or []
+    [entry], _ = decode_lenient(page) or ([], 0)
     assert entry.message == "a\x00\N{REPLACEMENT CHARACTER}"
 
 
 def test_a_text_that_is_no_unicode_is_replaced_and_all_else_stays_strict() -> None:
     for written in (b"a\xff", b"a\\ud800"):
-        [entry] = legible(b'[{"message": "%s", "createdAt": "%s"}]' % (written, AT.encode())) or []
+        [entry] = (
+            decode_lossy(b'[{"message": "%s", "createdAt": "%s"}]' % (written, AT.encode())) or []
+        )
         assert entry.message == "a\N{REPLACEMENT CHARACTER}"
-    assert legible(b'[{"message": 12, "createdAt": "%s"}]' % AT.encode()) is None
-    assert legible(b'[{"message": "a\xff"') is None
+    assert decode_lossy(b'[{"message": 12, "createdAt": "%s"}]' % AT.encode()) is None
+    assert decode_lossy(b'[{"message": "a\xff"') is None
 
 
 class OddServer(PlainServer):

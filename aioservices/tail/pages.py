@@ -1,0 +1,206 @@
+"""Pages of one log: asked for again while they fail, and for less where they are too large."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import anyio
+
+from aioservices.api.models import TailedEntry
+from aioservices.errors import APIError, RequestError, ResponseTooLargeError
+
+from .fetcher import LogFetcher, is_too_large
+from .page_size import PageSize
+from .scan import PageRequest
+
+__all__ = ["LogPages", "Page", "Replan"]
+
+# For how many seconds a new deployment may be without a log.
+_SLOW_START = 60.0
+# How a server may say that it takes no limit as large as that.
+_REFUSALS = frozenset({400, 413, 422})
+# How often in a row a page must fail as large ones do before less is asked for, ...
+_TRIES = 2
+# ... and before it is believed that a larger limit than usual is too much.
+_ENLARGED_TRIES = 3
+
+
+class Page(NamedTuple):
+    """A page of a log.
+
+    Attributes
+    ----------
+    lines : list of TailedEntry
+        As they came.
+    asked_at : datetime or None
+        The server's time when it was asked for, or a little earlier; None if that is not known.
+    unanchored : int
+        How many lines at the beginning have no time of their own.
+    """
+
+    lines: list[TailedEntry]
+    asked_at: dt.datetime | None
+    unanchored: int
+
+
+class Replan(enum.Enum):
+    """What to do in place of a request that cannot succeed."""
+
+    SMALLER = enum.auto()  # ask for less
+    NOT_ENLARGED = enum.auto()  # do without a limit that is larger than usual
+
+
+class LogPages:
+    """Gets the pages of one deployment's log.
+
+    Parameters
+    ----------
+    fetcher : LogFetcher
+    deployment_id : int
+    limit : int
+        Lines that a page may have.
+
+    Attributes
+    ----------
+    requests : int
+        Pages that were asked for, answered or not.
+    """
+
+    def __init__(self, fetcher: LogFetcher, deployment_id: int, limit: int) -> None:
+        self.requests = 0
+        self._fetcher = fetcher
+        self._deployment_id = deployment_id
+        self._patience = fetcher.patience(deployment_id)
+        self._size = PageSize(limit)
+        self._doubted_until = time.monotonic() + _SLOW_START
+        self._requested = anyio.Event()
+
+    @property
+    def size(self) -> int:
+        """How many lines to ask for at once."""
+        return self._size.current
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last request failed."""
+        return self._patience.is_failing
+
+    @property
+    def failures(self) -> int:
+        """How many requests have failed."""
+        return self._patience.failures
+
+    async def requested(self) -> None:
+        """Wait until a page was asked for, or `release` was called."""
+        await self._requested.wait()
+
+    def release(self) -> None:
+        """End the waiting of `requested`."""
+        self._requested.set()
+        self._requested = anyio.Event()
+
+    def doubt_no_more(self) -> None:
+        """Believe a 404 as soon as it is confirmed, however young the log is."""
+        self._doubted_until = 0.0
+
+    def close(self) -> None:
+        """Note that no page is asked for at present."""
+        self._patience.close()
+
+    async def get(
+        self, request: PageRequest, on_answer: Callable[[], bool] | None = None
+    ) -> Page | Replan:
+        """Get a page, however often that takes.
+
+        Parameters
+        ----------
+        request : PageRequest
+        on_answer : callable, optional
+            Is called between the answer and its decoding; it may make further requests, and
+            returns whether it did.
+
+        Returns
+        -------
+        Page or Replan
+            What to do in its place, if it will never be there.
+
+        Raises
+        ------
+        RequestError
+            If no page of the log will.
+        """
+        tries = 0  # in a row that failed as pages do that are too large
+        while True:
+            try:
+                return await self._ask(request, on_answer)
+            except RequestError as exc:
+                error = exc
+            tries = tries + 1 if is_too_large(error) else 0
+            if request.enlarged:
+                if not await self._may_repeat_enlarged(request, error, tries):
+                    return Replan.NOT_ENLARGED
+            elif tries and self._shrinks(request, error, tries):
+                if not _is_certainly_too_large(error):
+                    await self._patience.wait(error)
+                return Replan.SMALLER
+            else:
+                await self._patience.wait(error, doubted_until=self._doubted_until)
+
+    async def _ask(self, request: PageRequest, on_answer: Callable[[], bool] | None) -> Page:
+        """Ask for a page once."""
+        fetcher = self._fetcher
+        sent_at = time.monotonic()  # or a little later
+        try:
+            response = await fetcher.page(self._deployment_id, request)
+        finally:
+            self.requests += 1
+            self.release()
+        asked_at = fetcher.clock.at(sent_at) if fetcher.clock.known else None
+        if on_answer is not None and on_answer():
+            await anyio.lowlevel.checkpoint()  # lets it send them
+        lines, unanchored = fetcher.lines(self._deployment_id, response)
+        self._patience.served()
+        self._size.served(len(lines))
+        return Page(lines, asked_at, unanchored)
+
+    def _shrinks(self, request: PageRequest, error: RequestError, tries: int) -> bool:
+        """Ask for less from now on, if a retry that changes nothing cannot be expected to succeed.
+
+        Returns
+        -------
+        bool
+            False if that is not so, or if the page had a single line.
+        """
+        is_known = _is_certainly_too_large(error) or self._size.is_failing or self._size.is_trial
+        return (is_known or tries >= _TRIES) and self._size.failed(request.limit)
+
+    async def _may_repeat_enlarged(
+        self, request: PageRequest, error: RequestError, tries: int
+    ) -> bool:
+        """Wait, and tell whether to ask again for more lines than usual.
+
+        To do without them loses lines, so an outage must not look like a refusal: between two
+        tries a page of the usual size is read, which waits until the server serves again.
+        """
+        if isinstance(error, ResponseTooLargeError):
+            return False
+        try:
+            await self._patience.wait(error, doubted_until=self._doubted_until)
+        except APIError as refusal:
+            if refusal.status in _REFUSALS:
+                return False
+            raise
+        usual = request._replace(limit=self.size, enlarged=False)
+        while tries and await self.get(usual) is Replan.SMALLER:
+            usual = usual._replace(limit=self.size)
+        return tries < _ENLARGED_TRIES
+
+
+def _is_certainly_too_large(error: RequestError) -> bool:
+    return isinstance(error, ResponseTooLargeError) or (
+        isinstance(error, APIError) and error.status == 413
+    )

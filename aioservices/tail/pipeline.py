@@ -1,0 +1,87 @@
+"""Asking for pages ahead, while those before them are on their way or are being worked on.
+
+The time of a page is that of its way and that of decoding it. When an answer comes, the next page
+is asked for before the answer is decoded, so that the server works meanwhile; where the way takes
+longer than the decoding, one more page is under way. Pages are taken by one task, in the order in
+which they come.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+__all__ = ["read_ahead"]
+
+RequestT = TypeVar("RequestT")
+PageT = TypeVar("PageT")
+
+
+async def read_ahead(
+    next_request: Callable[[int], RequestT | None],
+    fetch: Callable[[RequestT, Callable[[], bool]], Awaitable[PageT | None]],
+    take: Callable[[RequestT, PageT], Awaitable[None]],
+) -> None:
+    """Fetch and take pages until there is nothing left to ask for.
+
+    Parameters
+    ----------
+    next_request : callable
+        Given how many requests are outstanding (asked for and not taken yet), it returns the next
+        one to make; None if there is none at present.
+    fetch : callable
+        Fetches a page; None if there is none. It is given a function that makes further requests,
+        to be called when the answer has come, which returns whether it made any.
+    take : callable
+        Takes a page.
+
+    Raises
+    ------
+    Exception
+        The first one that `fetch` or `take` raised, as it is.
+    """
+    arrived: deque[tuple[RequestT, PageT | None]] = deque()
+    arrival = anyio.Event()
+    outstanding = 0
+    failure: Exception | None = None
+
+    async with anyio.create_task_group() as group:
+
+        def ask() -> bool:
+            nonlocal outstanding
+            before = outstanding
+            while (request := next_request(outstanding)) is not None:
+                outstanding += 1
+                group.start_soon(run, request)
+            return outstanding > before
+
+        def fail(error: Exception) -> None:
+            nonlocal failure
+            failure = failure or error
+            group.cancel_scope.cancel()
+
+        async def run(request: RequestT) -> None:
+            try:
+                arrived.append((request, await fetch(request, ask)))
+            except Exception as exc:
+                fail(exc)
+            arrival.set()
+
+        try:
+            ask()
+            while outstanding:
+                while not arrived:
+                    arrival = anyio.Event()
+                    await arrival.wait()
+                request, page = arrived.popleft()
+                if page is not None:
+                    await take(request, page)
+                outstanding -= 1
+                ask()
+        except Exception as exc:
+            fail(exc)
+    if failure is not None:
+        raise failure

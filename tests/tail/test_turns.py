@@ -1,0 +1,113 @@
+"""Whose request is sent next."""
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioservices.tail.turns import TurnQueue, Urgency
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def counts(tails: int, busy: int, turns: int) -> list[int]:
+    """How many requests each tail gets of a server that serves one a second."""
+    urgencies = [Urgency(1.0, 30.0, 0.0) for _ in range(tails)]
+    got = [0] * tails
+    for second in range(1, turns + 1):
+        first = max(range(tails), key=lambda tail: urgencies[tail].at(second))
+        urgencies[first].record_request(second)
+        if first < busy:
+            urgencies[first].record_news(second)
+        got[first] += 1
+    return got
+
+
+@given(st.integers(1, 3), st.integers(1, 15))
+def test_a_busy_tail_gets_more_requests_than_an_idle_one(busy: int, idle: int) -> None:
+    got = counts(busy + idle, busy, 40 * (busy + idle))
+    assert min(got[:busy]) > 2 * max(got[busy:])
+
+
+@given(st.integers(1, 3), st.integers(1, 15))
+def test_no_tail_is_starved(busy: int, idle: int) -> None:
+    assert min(counts(busy + idle, busy, 40 * (busy + idle))) > 0
+
+
+@given(st.integers(1, 20))
+def test_tails_that_are_alike_get_as_many(tails: int) -> None:
+    got = counts(tails, 0, 10 * tails)
+    assert max(got) - min(got) <= 1
+
+
+async def test_a_turn_is_had_at_once_where_nobody_waits() -> None:
+    queue = TurnQueue()
+    for _ in range(3):
+        queue.end(await queue.take(Urgency(1.0, 30.0, 0.0)))
+
+
+async def test_the_most_urgent_is_next() -> None:
+    clock = Clock()
+    queue = TurnQueue(clock)
+    served: list[str] = []
+    first = await queue.take(Urgency(1.0, 30.0, 0.0))
+    async with anyio.create_task_group() as group:
+
+        async def request(name: str, urgency: Urgency) -> None:
+            turn = await queue.take(urgency)
+            served.append(name)
+            queue.end(turn)
+
+        clock.now = 100.0
+        idle, busy = Urgency(1.0, 30.0, 0.0), Urgency(1.0, 30.0, 0.0)
+        for tail in (busy, idle):
+            tail.record_request(99.0)
+        busy.record_news(99.0)
+        group.start_soon(request, "idle", idle)
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(request, "busy", busy)
+        await anyio.wait_all_tasks_blocked()
+        queue.end(first)
+    assert served == ["busy", "idle"]
+
+
+async def test_a_turn_ends_once() -> None:
+    queue = TurnQueue()
+    urgency = Urgency(1.0, 30.0, 0.0)
+    first = await queue.take(urgency)
+    queue.end_present()
+    second = await queue.take(urgency)
+    queue.end(first)  # which has ended: it is not the second one's that ends
+    with anyio.move_on_after(0) as scope:
+        await queue.take(urgency)
+    assert scope.cancelled_caught
+    queue.end(second)
+
+
+@pytest.mark.parametrize("has_come", [False, True])
+async def test_one_that_is_cancelled_leaves_its_turn_to_the_next(*, has_come: bool) -> None:
+    queue = TurnQueue()
+    urgency = Urgency(1.0, 30.0, 0.0)
+    first = await queue.take(urgency)
+    async with anyio.create_task_group() as group:
+        scope = anyio.CancelScope()
+
+        async def give_up() -> None:
+            with scope:
+                queue.end(await queue.take(urgency))
+
+        group.start_soon(give_up)
+        await anyio.wait_all_tasks_blocked()
+        if has_come:
+            queue.end(first)
+        scope.cancel()
+    if not has_come:
+        queue.end(first)
+    with anyio.fail_after(5):
+        await queue.take(urgency)
