@@ -1,7 +1,8 @@
 """The code blocks of the documentation, and how they are run.
 
-A page is read from top to bottom, by one reader in one folder: what a block with a title says is
-saved there under that name, and a later command may run it. Python blocks are whole programs.
+A section, or a whole page where files are saved, is read from top to bottom by one reader in one
+folder: what a block with a title says is saved there under that name, and a later command may run
+it. Python blocks are whole programs.
 """
 
 import ast
@@ -27,6 +28,7 @@ from tests.servers.waiting import PATIENCE, until
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _FENCE = re.compile(r"^( *)```(\S*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 # Commands of other programs, which are not ours to test.
 _OTHERS = ("cat", "cd", "docker", "eval", "export", "git", "make", "pip", "source", "sudo")
 _SETUP = re.compile(r"\.venv/bin/pip|python3? -m (pip|venv) |_AIOSERVICES_COMPLETE")
@@ -36,9 +38,10 @@ _ENDLESS = re.compile(r"logs .*-f\b|aioservices watch|emulator|collect |demo")
 
 @dataclass(frozen=True)
 class Block:
-    """A code block: its language, its title if it has one, and its text."""
+    """A code block: where it stands, its language, its title if it has one, and its text."""
 
     page: Path
+    section: str
     line: int
     language: str
     title: str | None
@@ -57,8 +60,22 @@ def blocks(page: Path) -> list[Block]:
         indent, language, info, text = match.groups()
         title = re.search(r'title="([^"]+)"', info)
         text = re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)
-        line = source.count("\n", 0, match.start()) + 1
-        found.append(Block(page, line, language, title and title[1], text))
+        before = source[: match.start()]
+        section = (_HEADING.findall(before) or ["top"])[-1]
+        line = before.count("\n") + 1
+        found.append(Block(page, section, line, language, title and title[1], text))
+    return found
+
+
+def readings() -> dict[str, list[Block]]:
+    """Give what is read at one go: a section, or a page that saves files or asks for it."""
+    found: dict[str, list[Block]] = {}
+    for page in PAGES:
+        asks = "<!-- tests: one reading -->" in page.read_text(encoding="utf-8")
+        whole = asks or any(block.title for block in blocks(page))
+        for block in blocks(page):
+            name = str(page.relative_to(ROOT)) + ("" if whole else f" ({block.section})")
+            found.setdefault(name, []).append(block)
     return found
 
 

@@ -18,7 +18,7 @@ import aioservices.stores
 from aioservices import Services
 from aioservices.api.endpoints import Endpoints
 from aioservices.emulator import Emulator
-from tests.pages import PAGES, ROOT, Reader, blocks, is_endless
+from tests.pages import PAGES, ROOT, Block, Reader, blocks, is_endless, readings
 from tests.servers.waiting import PATIENCE
 
 # A docstring's example that never ends by itself may run for so long.
@@ -94,24 +94,20 @@ def test_every_endpoint_has_an_example() -> None:
     assert {name for name in endpoints if not name.startswith("_")} <= shown
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if blocks(page)], ids=lambda page: str(page.relative_to(ROOT))
-)
+@pytest.mark.parametrize("reading", readings().values(), ids=readings().keys())
 async def test_every_code_block_of_a_page_runs(
-    page: Path, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reading: list[Block], emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     reader = Reader(tmp_path, dict(os.environ), emulator)
-    commands = "\n".join(block.text for block in blocks(page) if block.language == "console")
-    for block in blocks(page):
+    commands = "\n".join(block.text for block in reading if block.language == "console")
+    for block in reading:
         try:
             await reader.read(block)
         except Exception as error:
             raise AssertionError(f"{block.place} does not run: {error}") from error
         if block.title and block.language == "python":
-            assert block.title in commands or block.title.startswith("test_"), (
-                f"{block.place}: no command runs {block.title}"
-            )
+            assert block.title in commands, f"{block.place}: no command runs {block.title}"
 
 
 def test_every_program_of_a_page_has_right_types(tmp_path: Path) -> None:
