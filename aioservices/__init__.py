@@ -20,6 +20,9 @@ else:
 
         if name.startswith("_") and name != "__all__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "Services":  # all that most programs import; the others' modules take longer
+            globals()[name] = importlib.import_module("aioservices.client").Services
+            return globals()[name]
         public = importlib.import_module("aioservices._public")
         globals().update({each: getattr(public, each) for each in ("__all__", *public.__all__)})
         if name in globals():

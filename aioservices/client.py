@@ -20,10 +20,6 @@ from aioservices.api.params import encode
 from aioservices.api.raw import RawServices
 from aioservices.api.search import ServiceSearch
 from aioservices.api.states import ArchivalStatus, StatusFilter
-from aioservices.fleet.deploy import DeployRun
-from aioservices.fleet.wait import wait_until_running
-from aioservices.fleet.watch import LogWatch
-from aioservices.fleet.watcher import Sink, WatchOptions, validate_sink
 from aioservices.http.options import (
     Attempt,
     AttemptHook,
@@ -51,7 +47,11 @@ from .errors import SessionClosedError
 from .tail import EventHook, LogCursor, LogTail
 from .validation import validate_seconds
 
+# What is for many services is imported when it is asked for: single calls do without it.
 if TYPE_CHECKING:
+    from aioservices.fleet.deploy import DeployRun
+    from aioservices.fleet.watch import LogWatch
+    from aioservices.fleet.watcher import Sink
     from aioservices.stores import Retention, Store
     from aioservices.stores.forward import Forwarder
 
@@ -608,6 +608,8 @@ class Services(Endpoints):
             deployment = await services.post_deployments(42)
             await services.wait_until_running(42, deployment.deployment_id)
         """
+        from aioservices.fleet.wait import wait_until_running
+
         return await wait_until_running(
             self,
             id,
@@ -678,6 +680,8 @@ class Services(Endpoints):
             async for outcome in services.deploy_many([1, 2, 3]):
                 print(outcome.service_id, outcome.error or "runs")
         """
+        from aioservices.fleet.deploy import DeployRun
+
         return DeployRun(
             self._tasks,
             self,
@@ -768,6 +772,9 @@ class Services(Endpoints):
                 async for line in watch:
                     print(line.service_name, line.entry.message)
         """
+        from aioservices.fleet.watch import LogWatch
+        from aioservices.fleet.watcher import WatchOptions, validate_sink
+
         begin = None if start_at is None else parse_timestamp(start_at, "start_at")
         options = WatchOptions(
             ids=None if ids is None else tuple(dict.fromkeys(validate_ints(ids, "ids"))),

@@ -20,6 +20,11 @@ def test_importing_the_client_loads_neither_the_command_line_nor_the_emulator() 
     assert not loaded & {"aioservices.cli", "aioservices.emulator", "click", "rich"}
 
 
+def test_importing_the_client_loads_nothing_that_a_single_call_does_without() -> None:
+    loaded = loaded_by("from aioservices import Services")
+    assert not loaded & {"aioservices.fleet", "aioservices.stores", "backoff"}
+
+
 def test_importing_the_package_alone_loads_nothing_that_takes_time() -> None:
     assert not loaded_by("import aioservices") & {"aioservices.client", "aiohttp", "asyncio"}
 
