@@ -33,13 +33,11 @@ _NAMES = {
 }
 
 # "[ERROR] ...", "WARNING: ...", "INFO - ...", also behind a date and a time. A word in lower case
-# counts only with a bracket or a colon: "error handling was improved" is no error.
-_WORDS = "|".join(sorted(_NAMES, key=len, reverse=True))
+# counts only with a bracket or a colon: "error handling was improved" is no error. Nothing in the
+# pattern is given back once it has matched (``++``): every line goes through it.
 _LEADING = re.compile(
-    r"\s*(?:\[?\d[\d:.,/TZ+-]*\]?[ T]?){0,2}\s*(?:"
-    rf"[\[<(](?P<bracketed>(?i:{_WORDS}))[\])>]"
-    rf"|(?P<labelled>(?i:{_WORDS}))\s*[:=|]"
-    rf"|(?P<upper>{_WORDS.upper()})\b)"
+    r"\s*+(?:\[?+\d[\d:.,/TZ+-]*+\]?+\s?+){0,3}+\s*+"
+    r"(?P<open>[\[<(]?+)(?P<word>[A-Za-z]++)(?:(?P<close>[\])>])|\s*(?P<label>[:=|])|(?P<end>\b))?"
 )
 _LONGEST_JSON = 65_536
 _LEADING_PART = 80
@@ -73,8 +71,13 @@ def severity_of(message: str) -> int | None:
     """
     if message.startswith("{"):
         return _from_json(message)
-    found = _LEADING.match(message[:_LEADING_PART])
-    return _NAMES[(found[found.lastgroup or 0]).lower()] if found else None
+    found = _LEADING.match(message, 0, _LEADING_PART)
+    if found is None or (number := _NAMES.get(found["word"].lower())) is None:
+        return None
+    if found["open"]:
+        return number if found["close"] else None
+    says_so = found["label"] or (found["word"].isupper() and found["end"] is not None)
+    return number if says_so else None
 
 
 def _from_json(message: str) -> int | None:

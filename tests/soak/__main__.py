@@ -30,7 +30,7 @@ def _run(name: str, directory: Path) -> dict[str, object]:
             sqlite_history(directory / "logs.db", services=20, lines=50_000, kills=100, seed=1)
         )
     if name == "failover":
-        return asyncio.run(postgres_failover(directory, services=12, lines=20_000, seed=3))
+        return asyncio.run(postgres_failover(directory, services=12, lines=12_000, seed=3))
     if name != "postgres":
         raise SystemExit(f"there is no history {name}: sqlite, postgres or failover")
     if (server := running_server()) is not None:

@@ -175,8 +175,9 @@ async def postgres_failover(
             acknowledged = await _count(f"{primary.url}/logs")
             await asyncio.to_thread(primary.stop)
             standby.execute("SELECT pg_wal_replay_resume()")
-            await asyncio.to_thread(standby.promote)
+            await asyncio.sleep(0.5)
             remembered = await _count(f"{standby.url}/logs")
+            await asyncio.to_thread(standby.promote)
             await _drain(url, written)
             for daemon in daemons:
                 await daemon.kill()
