@@ -259,6 +259,20 @@ def test_background_calls_without_a_rate_limit_are_not_paced() -> None:
         limiter.observe_answer(now, now, None)
 
 
+def test_a_background_call_leaves_to_others_their_part_of_what_is_spare() -> None:
+    def delay(sharers: int) -> float:
+        limiter = RateLimiter(10)
+        limiter.sharers = sharers
+        for now, left in ((0, 1000), (100, 500), (300, 100), (301, 999), (601, 999), (602, 700)):
+            limiter.record_sent(now, background=True)
+            limiter.record_end()
+            limiter.observe_answer(now, now, RateLimit(1000, left))
+        return limiter.delay(602, background=True)
+
+    assert delay(1) > 0
+    assert delay(4) == pytest.approx(4 * delay(1), rel=0.05)
+
+
 # -- the queue ----------------------------------------------------------------------------------
 
 

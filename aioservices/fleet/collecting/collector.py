@@ -262,11 +262,20 @@ class Collector:
         kept = {
             each: self._visible[each]
             for each in self._visible.keys() - found.keys()
-            if now - self._missing_since.get(each, now) < self._options.removal_grace
+            if not self._is_read_to_its_end(each, now)
         }
         for service_id in self._missing_since.keys() - kept.keys():
             del self._missing_since[service_id]
         self._visible = found | kept
+
+    def _is_read_to_its_end(self, service_id: int, now: float) -> bool:
+        """Tell whether a service that is not listed any more has been read for long enough."""
+        since = self._missing_since.get(service_id, now)
+        if now - since < self._options.removal_grace:
+            return False
+        reader = self._readers.get(service_id)
+        # While its log cannot be read, or waits for room, its last lines are still to come.
+        return reader is None or reader.has_polled_since(since + self._options.overlap, now)
 
     async def _note_stored(self, found: Collection[int], now: float) -> None:
         """Take up, for a last look, what ended while nobody collected."""

@@ -60,7 +60,7 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def removal_grace(self) -> float:
         """Seconds for which a service is read on that is not listed any more."""
-        return self.overlap + (self.overlap if self.grace is None else self.grace) + 30.0
+        return self.overlap + (self.overlap if self.grace is None else self.grace)
 
 
 class CollectSession(Protocol):

@@ -95,6 +95,11 @@ class ServiceReader:
             error=error,
         )
 
+    def has_polled_since(self, at: float, now: float) -> bool:
+        """Tell whether the log was read successfully after a time."""
+        lag = None if self.tail is None else self.tail.status.lag
+        return lag is not None and now - lag >= at
+
     def end(self) -> None:
         """Stop reading, have kept what was read, and give the lease back."""
         self._is_ending = True

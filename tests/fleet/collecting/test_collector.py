@@ -170,6 +170,21 @@ async def test_the_last_lines_of_a_service_that_stops_are_kept(
         await until(lambda: 1 not in {each.service_id for each in collector.status.services})
 
 
+async def test_the_last_lines_of_a_service_are_awaited_while_its_log_cannot_be_read(
+    emulator: Emulator, services: Services, path: Path
+) -> None:
+    async with SQLiteStore(path) as store, collecting(store, services) as collector:
+        emulator.log(1, "running")
+        await wait_for(store, 1)
+        with emulator.fault(Respond(503), path="/services/1/**"):
+            emulator.log(1, "last words")
+            emulator.set_state(1, "terminated")
+            await anyio.sleep(1.5)  # longer than a service is read on that is not listed any more
+            assert 1 in {each.service_id for each in collector.status.services}
+        await wait_for(store, 2)
+        await until(lambda: 1 not in {each.service_id for each in collector.status.services})
+
+
 async def test_what_ended_while_nobody_collected_is_read_to_its_end(
     emulator: Emulator, services: Services, path: Path
 ) -> None:
