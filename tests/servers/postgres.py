@@ -113,6 +113,13 @@ class PostgresServer:
         if (self.data / "postmaster.pid").exists():
             self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
 
+    def refuse_standbys(self) -> None:
+        """Send no standby anything any more."""
+        # The word "all" does not mean replication.
+        (self.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\n")
+        self.execute("SELECT pg_reload_conf()")
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+
     def promote(self) -> None:
         """Make a standby a primary."""
         self._run("pg_ctl", "-D", str(self.data), "-w", "promote")

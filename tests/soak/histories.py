@@ -168,20 +168,17 @@ async def postgres_failover(
             group.start_soon(written.write, 12.0)
             await asyncio.sleep(4)
             # It hears nothing any more, while the primary goes on to acknowledge commits.
-            standby.execute("SELECT pg_wal_replay_pause()")
-            standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
-            standby.execute("SELECT pg_reload_conf()")
+            primary.refuse_standbys()
             await asyncio.sleep(3)
             acknowledged = await _count(f"{primary.url}/logs")
             await asyncio.to_thread(primary.stop)
-            standby.execute("SELECT pg_wal_replay_resume()")
-            await asyncio.sleep(0.5)
             remembered = await _count(f"{standby.url}/logs")
             await asyncio.to_thread(standby.promote)
             await _drain(url, written)
             for daemon in daemons:
                 await daemon.kill()
             outcome = await _check(url, written)
+        assert acknowledged > remembered
         return outcome | {"forgotten by the failover": acknowledged - remembered}
     finally:
         await asyncio.to_thread(primary.stop)

@@ -275,7 +275,7 @@ class Collector:
             return False
         reader = self._readers.get(service_id)
         # While its log cannot be read, or waits for room, its last lines are still to come.
-        return reader is None or reader.has_polled_since(since + self._options.overlap, now)
+        return reader is None or reader.has_read_beyond(since + self._options.overlap, now)
 
     async def _note_stored(self, found: Collection[int], now: float) -> None:
         """Take up, for a last look, what ended while nobody collected."""

@@ -90,15 +90,19 @@ class ServiceReader:
             state="ending" if self._is_ending else state,
             tail=tail,
             lines=self.slot.lines,
-            lag_seconds=None if tail is None else tail.lag,
+            lag_seconds=tail.lag if tail is not None and tail.deployments else None,
             gaps=self._gaps,
             error=error,
         )
 
-    def has_polled_since(self, at: float, now: float) -> bool:
-        """Tell whether the log was read successfully after a time."""
-        lag = None if self.tail is None else self.tail.status.lag
-        return lag is not None and now - lag >= at
+    def has_read_beyond(self, at: float, now: float) -> bool:
+        """Tell whether the log was read successfully after a time, or to its end."""
+        if self.tail is None:
+            return False
+        status = self.tail.status
+        if not status.deployments and status.polls:
+            return status.error is None  # all of them have ended, and their logs were read
+        return status.lag is not None and now - status.lag >= at
 
     def end(self) -> None:
         """Stop reading, have kept what was read, and give the lease back."""
