@@ -209,7 +209,8 @@ class SharedChecks:
         self._index = index
         self._spacing = spacing
         self._grid = spacing / 4
-        self._next_check = -math.inf
+        self._next_check = -math.inf  # no sooner
+        self._planned = math.inf  # when the next check begins, as far as is known
         self._waiters: defaultdict[int, set[_Waiter]] = defaultdict(set)  # by service
         self._latest: dict[int, ServiceCheck] = {}
         self._busy: set[Hashable] = set()  # groups of services that are being checked
@@ -237,7 +238,8 @@ class SharedChecks:
             due = math.ceil(due / self._grid) * self._grid
         waiter = _Waiter(service_id, now, due)
         self._waiters[service_id].add(waiter)
-        self._changed.set()
+        if max(due, self._next_check) < self._planned:
+            self._changed.set()
         try:
             return await waiter.wait()
         finally:
@@ -254,9 +256,9 @@ class SharedChecks:
                 idle = [each for each in waiters if not self._is_under_way(each)]
                 earliest = min((each.due for each in idle), default=math.inf)
                 now = anyio.current_time()
-                wait = max(earliest, self._next_check) - now
-                if wait > 0:
-                    with anyio.move_on_after(wait):
+                self._planned = max(earliest, self._next_check)
+                if self._planned > now:
+                    with anyio.move_on_after(self._planned - now):
                         await self._changed.wait()
                     continue
                 self._next_check = now + self._spacing
