@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from .schedule import PollInterval
 from .status import DeploymentEnded, TailMetrics
 
 __all__ = ["CHECK_EVERY", "Poller", "jittered"]
+
+log = logging.getLogger("aioservices.tail")
 
 # A following tail asks for this many pages of the log for each time it checks the service. Both
 # together keep the interval that was asked for, on average.
@@ -82,6 +85,8 @@ class Poller:
         self._allowed, self._announced = options.limit, 0
         self._options = options
         self._metrics = metrics
+        self._profile = profile
+        self._has_explained = False
         self._reader = LogReader(
             options.service_id,
             self.deployment_id,
@@ -306,10 +311,22 @@ class Poller:
         for batch in batches:
             for gap in batch.gaps:
                 self._metrics.record_gap(gap)
+                self._explain_gap()
             await self._outlet.put(batch)
         if not self._reader.is_complete:
             await self._announce()
             self._reader.resize_pages(self._page_size)
+
+    def _explain_gap(self) -> None:
+        """Log once why full pages are gaps, where the server is the reason."""
+        if self._profile.ignores_end and not self._has_explained:
+            self._has_explained = True
+            log.warning(
+                "the server ignores end_at, so a full page of the log of deployment %d of service "
+                "%d cannot be read in smaller parts: a larger limit may help",
+                self.deployment_id,
+                self._options.service_id,
+            )
 
 
 def jittered(seconds: float) -> float:

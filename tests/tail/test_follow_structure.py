@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from aioservices import LogGap, Services, SessionClosedError
-from aioservices.emulator import Emulator
+from aioservices.emulator import Emulator, LogBehaviour
 from aioservices.emulator.faults import Respond
 
 from .conftest import (
@@ -231,6 +231,21 @@ async def test_lines_that_cannot_be_had_are_reported_and_the_tail_goes_on(
             await until(lambda: tail.status.polls > polls + 5)
         assert tail.status.gap_count == len(gaps)
     assert sum(record.levelno == logging.WARNING for record in caplog.records) == len(gaps)
+
+
+@pytest.mark.filterwarnings("ignore::aioservices.LogGap")
+async def test_why_full_pages_are_gaps_where_the_server_ignores_end_at_is_logged_once(
+    emulator: Emulator, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    emulator.logs = LogBehaviour(ignores_end_at=True, keeps="newest", max_limit=20)
+    write_spread(emulator, service_id, 200, ago=5.0)
+    async with services.tail_logs(service_id, **QUICK | {"limit": 20}) as tail, collecting(tail):
+        await until(lambda: tail.status.gap_count)
+        polls = tail.status.polls
+        await until(lambda: tail.status.polls > polls + 3)
+    explained = [record for record in caplog.records if "ignores end_at" in record.message]
+    assert len(explained) == 1
 
 
 async def test_a_gap_may_be_made_an_error_after_which_the_next_step_goes_on(
