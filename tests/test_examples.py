@@ -11,9 +11,9 @@ import pytest
 from anyio.abc import Process
 
 from aioservices.emulator import Emulator
+from tests.servers.waiting import PATIENCE
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PATIENCE = 60.0
 # Besides "no error", what the output must have; those that are not here only have to succeed.
 STATUS = {"deploy_fleet": 1}  # two of its services cannot start
 SAYS = {
@@ -28,17 +28,11 @@ def command(name: str, *arguments: str) -> list[str]:
     return [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments]
 
 
-def environment(**more: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("CIVIS_")}
-    return kept | more
-
-
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
 def test_an_example_runs_without_a_key(name: str, tmp_path: Path) -> None:
     result = subprocess.run(
         command(name, "--seconds", SECONDS.get(name, "4")),
         cwd=tmp_path,
-        env=environment(),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -52,9 +46,7 @@ def test_an_example_runs_without_a_key(name: str, tmp_path: Path) -> None:
 async def start(emulator: Emulator, name: str, *arguments: str) -> Process:
     """Start an example with the key of an emulator."""
     known = {"CIVIS_API_KEY": emulator.api_key, "CIVIS_API_ENDPOINT": emulator.url}
-    return await anyio.open_process(
-        command(name, *arguments), env=environment(**known), stderr=None
-    )
+    return await anyio.open_process(command(name, *arguments), env=os.environ | known, stderr=None)
 
 
 async def read_until(process: Process, text: str) -> str:
@@ -107,7 +99,6 @@ def test_a_file_without_checkpoints_is_told_in_one_line(
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     result = subprocess.run(
         command("watch_fleet", "--checkpoints", str(path)),
-        env=environment(),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -123,7 +114,6 @@ def test_the_watch_ends_quietly_when_nobody_reads_it_any_more(tmp_path: Path) ->
     with subprocess.Popen(
         command("watch_fleet"),
         cwd=tmp_path,
-        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -21,6 +21,7 @@ from aioservices import (
 )
 from aioservices.emulator import Emulator, Respond
 from tests.servers.hostile import Request, Writer, answer, hostile
+from tests.servers.waiting import until
 
 ONE_PAGE = {"X-Pagination-Total-Pages": "1"}
 QUICK = {"refresh": 0.05, "poll_interval": 0.01, "max_poll_interval": 0.05, "grace": 0.1}
@@ -42,13 +43,6 @@ async def take(watch: LogWatch, count: int) -> list[WatchedEntry]:
 
 def messages(lines: list[WatchedEntry]) -> list[str | None]:
     return [line.entry.message for line in lines]
-
-
-async def eventually(condition: object) -> None:
-    assert callable(condition)
-    with anyio.fail_after(20):
-        while not condition():
-            await anyio.sleep(0.01)
 
 
 async def test_the_lines_of_all_services_come_with_their_names(
@@ -92,7 +86,7 @@ async def test_a_service_that_goes_is_read_to_its_end_and_let_go(
 
         async with anyio.create_task_group() as group:
             group.start_soon(keep_reading)
-            await eventually(lambda: 1 not in lines.statuses)
+            await until(lambda: 1 not in lines.statuses)
             group.cancel_scope.cancel()
         assert set(lines.statuses) == {2, 3}
 
@@ -133,9 +127,9 @@ async def test_a_service_that_goes_is_written_to_its_end_however_slow_the_sink_i
         anyio.create_task_group() as group,
     ):
         group.start_soon(lines.run)
-        await eventually(lambda: store.lines)
+        await until(lambda: store.lines)
         emulator.set_state(1, "failed")
-        await eventually(lambda: 1 not in lines.statuses)
+        await until(lambda: 1 not in lines.statuses)
         assert lines.delivered == 3000
         group.cancel_scope.cancel()
     assert store.lines == [f"{number}" for number in range(3000)]
@@ -163,7 +157,7 @@ async def test_a_service_that_a_listing_leaves_out_once_is_followed_to_its_next_
         assert messages(await take(lines, 1)) == ["one"]
         fault = emulator.fault(Respond(200, b"[]"), path="/services", times=2)
         reader = asyncio.ensure_future(take(lines, 1))
-        await eventually(lambda: fault.hits == 2)
+        await until(lambda: fault.hits == 2)
         await anyio.sleep(0.1)
         emulator.deploy(1)
         emulator.set_state(1, "running")
@@ -179,7 +173,7 @@ async def test_a_service_that_comes_back_goes_on_where_it_was(
         await take(lines, 1)
         emulator.set_state(1, "stopped")
         reader = asyncio.ensure_future(take(lines, 1))
-        await eventually(lambda: 1 not in lines.statuses)
+        await until(lambda: 1 not in lines.statuses)
         emulator.set_state(1, "running")
         emulator.log(1, "two")
         assert messages(await reader) == ["two"]
@@ -238,7 +232,7 @@ async def test_the_trouble_of_one_log_is_its_own_and_passes(
     async with watch(services, ids=[1, 2]) as lines:
         assert messages(await take(lines, 1)) == ["seen"]
         reader = asyncio.ensure_future(take(lines, 1))
-        await eventually(lambda: 1 in lines.failures)
+        await until(lambda: 1 in lines.failures)
         fault.remove()
         assert messages(await reader) == ["hidden"]
         assert 1 not in lines.failures
@@ -312,7 +306,7 @@ async def test_a_sink_has_each_line_once_though_it_refused_it_and_the_watch_was_
         emulator.log(1, "the end")
         while (await take(lines, 1))[0].entry.message != "the end":
             pass
-        await eventually(lambda: len(store.lines) == 31)
+        await until(lambda: len(store.lines) == 31)
     assert Counter(store.lines) == Counter([*(f"line {n}" for n in range(30)), "the end"])
 
 
@@ -401,7 +395,7 @@ async def test_a_sink_that_refuses_the_lines_of_one_service_has_those_of_the_oth
     emulator.log(1, "refused")
     async with watch(services, sink=store) as lines, anyio.create_task_group() as group:
         group.start_soon(take, lines, 2)
-        await eventually(lambda: store.refusals)
+        await until(lambda: store.refusals)
         for service_id in (2, 3):
             emulator.log(service_id, "kept")
     assert store.lines == ["kept", "kept"]
@@ -505,7 +499,7 @@ async def test_a_line_from_the_future_counts_as_one_of_when_it_came(
     async with watch(services, hold_back=3.0) as lines, anyio.create_task_group() as group:
         emulator.log(3, "future", at=datetime.now(UTC) + timedelta(hours=1))
         group.start_soon(collect)
-        await eventually(lambda: 3 in lines.statuses and lines.statuses[3].lines)
+        await until(lambda: 3 in lines.statuses and lines.statuses[3].lines)
         await anyio.sleep(1.5)  # what the server tells of its time is up to a second off
         emulator.log(1, "written later")
     assert seen == ["future", "written later"]
@@ -526,7 +520,7 @@ async def test_two_tasks_that_iterate_one_watch_share_its_lines(
     async with watch(services, limit=20) as lines, anyio.create_task_group() as group:
         group.start_soon(collect, lines)
         group.start_soon(collect, lines)
-        await eventually(lambda: len(seen) == 600)
+        await until(lambda: len(seen) == 600)
         assert lines.delivered == 600
         group.cancel_scope.cancel()
     assert Counter(seen) == Counter(f"{number}" for number in range(600))
@@ -572,7 +566,7 @@ async def test_a_watch_left_by_break_leaves_no_task(emulator: Emulator, services
 
     async for _ in watch(services):
         break
-    await eventually(lambda: not [task for task in ours() if "emulator" not in repr(task)])
+    await until(lambda: not [task for task in ours() if "emulator" not in repr(task)])
 
 
 async def test_closing_the_session_ends_a_watch(emulator: Emulator, services: Services) -> None:

@@ -16,7 +16,8 @@ from aioservices import (
     SessionLoopError,
 )
 from tests.servers.hostile import Request, Writer, answer, hostile
-from tests.servers.threaded import PATIENCE, in_thread
+from tests.servers.threaded import in_thread
+from tests.servers.waiting import PATIENCE
 
 KEY = "very-secret-key"
 ONCE = RetryPolicy(max_attempts=1)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TypeVar
 
-T = TypeVar("T")
+from tests.servers.waiting import PATIENCE
 
-PATIENCE = 20.0  # seconds; a failure, not a measurement
+T = TypeVar("T")
 
 
 @contextmanager
