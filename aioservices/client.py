@@ -35,25 +35,25 @@ from aioservices.http.retry import RetryPolicy
 from aioservices.http.secret import Hidden, SecretStr
 from aioservices.http.transport import Transport
 from aioservices.http.url import QueryValue, validate_path
-from aioservices.tail.budget import LineBudget
-from aioservices.tail.fetcher import Look
-from aioservices.tail.options import TailOptions, validate_options
-from aioservices.tail.scan import ServerProfile
-from aioservices.tail.turns import TurnQueue
 from aioservices.validation import parse_timestamp, validate_int, validate_ints, validate_type
 
 from .concurrency import BackgroundTasks
 from .errors import SessionClosedError
-from .tail import EventHook, LogCursor, LogTail
 from .validation import validate_seconds
 
-# What is for many services is imported when it is asked for: single calls do without it.
+# Tails and what is for many services are imported when they are asked for: single calls do without.
 if TYPE_CHECKING:
     from aioservices.fleet.deploy import DeployRun
     from aioservices.fleet.watch import LogWatch
     from aioservices.fleet.watcher import Sink
     from aioservices.stores import Retention, Store
     from aioservices.stores.forward import Forwarder
+    from aioservices.tail import EventHook, LogCursor, LogTail
+    from aioservices.tail.budget import LineBudget
+    from aioservices.tail.fetcher import Look
+    from aioservices.tail.options import TailOptions
+    from aioservices.tail.scan import ServerProfile
+    from aioservices.tail.turns import TurnQueue
 
 __all__ = ["Services"]
 
@@ -134,9 +134,7 @@ class Services(Endpoints):
         )
         super().__init__(transport, options)
         self._tasks = BackgroundTasks()
-        self._log_profile = ServerProfile()
-        self._log_turns = TurnQueue()
-        self._log_budget = LineBudget()
+        self._shared_by_tails = _SharedByTails()
         self._raw: RawServices | None = None
 
     async def __aenter__(self) -> Self:
@@ -298,6 +296,8 @@ class Services(Endpoints):
                 async for entry in tail:
                     print(entry.created_at, entry.message)
         """
+        from aioservices.tail.options import TailOptions, validate_options
+
         options = TailOptions(
             service_id=validate_int(id, "id"),
             deployment_id=None
@@ -321,13 +321,15 @@ class Services(Endpoints):
         self, options: TailOptions, resume: LogCursor | None, look: Look | None = None
     ) -> LogTail:
         """Open a tail; `look` gets its service in another way than by a request of its own."""
+        from aioservices.tail import LogTail
+
         return LogTail(
             self._log_source,
             self._tasks,
             options,
-            self._log_profile,
-            self._log_turns,
-            self._log_budget,
+            self._shared_by_tails.profile,
+            self._shared_by_tails.turns,
+            self._shared_by_tails.budget,
             resume,
             look=look,
         )
@@ -338,7 +340,7 @@ class Services(Endpoints):
         return self.with_options(
             background=True,
             retry=RetryPolicy(max_attempts=1),
-            on_attempt=self._log_turns.observe,
+            on_attempt=self._shared_by_tails.turns.observe,
         )
 
     async def request(
@@ -890,3 +892,28 @@ class Services(Endpoints):
             return f"<{type(self).__name__}, not initialized>"
         closed = ", closed" if self.closed else ""
         return f"<{type(self).__name__} {self._transport.base_url}{closed}>"
+
+
+class _SharedByTails:
+    """What all tails of a session share, views included; each is made when a tail needs it."""
+
+    @cached_property
+    def profile(self) -> ServerProfile:
+        """What is known about how the server gives pages of logs."""
+        from aioservices.tail.scan import ServerProfile
+
+        return ServerProfile()
+
+    @cached_property
+    def turns(self) -> TurnQueue:
+        """The order of their requests."""
+        from aioservices.tail.turns import TurnQueue
+
+        return TurnQueue()
+
+    @cached_property
+    def budget(self) -> LineBudget:
+        """How many lines may wait in memory."""
+        from aioservices.tail.budget import LineBudget
+
+        return LineBudget()

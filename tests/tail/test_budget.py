@@ -75,22 +75,22 @@ async def many(emulator: Emulator) -> list[int]:
 async def test_lines_of_many_tails_that_wait_stay_within_the_capacity(
     services: Services, many: list[int]
 ) -> None:
-    services._log_budget.capacity = 3000
+    services._shared_by_tails.budget.capacity = 3000
     tails = [services.tail_logs(each, **QUICK | {"limit": 500}) for each in many]
     for tail in tails:
         assert (await anext(tail)).message == "line 0"
-    held = services._log_budget.used
+    held = services._shared_by_tails.budget.used
     await anyio.sleep(0.2)  # in which they would read on
-    assert max(held, services._log_budget.used) <= 3000 + len(many) * 200
+    assert max(held, services._shared_by_tails.budget.used) <= 3000 + len(many) * 200
     for tail in tails:
         await tail.aclose()
-    assert services._log_budget.used == 0
+    assert services._shared_by_tails.budget.used == 0
 
 
 async def test_every_tail_is_read_to_its_end_though_the_capacity_is_used_up(
     services: Services, many: list[int]
 ) -> None:
-    services._log_budget.capacity = 1000
+    services._shared_by_tails.budget.capacity = 1000
     tails = [services.tail_logs(each, follow=False, limit=500) for each in many]
     for tail in tails[1:]:  # which are not read on for now
         await anext(tail)
@@ -102,11 +102,11 @@ async def test_every_tail_is_read_to_its_end_though_the_capacity_is_used_up(
 async def test_a_tail_that_is_dropped_holds_nothing(services: Services, many: list[int]) -> None:
     tail = services.tail_logs(many[0], **QUICK)
     await anext(tail)
-    assert services._log_budget.used > 0
+    assert services._shared_by_tails.budget.used > 0
     del tail
 
     def holds_nothing() -> bool:
         gc.collect()
-        return services._log_budget.used == 0
+        return services._shared_by_tails.budget.used == 0
 
     await until(holds_nothing)
