@@ -372,7 +372,8 @@ class Services(Endpoints):
         Raises
         ------
         ValueError
-            If the path could lead elsewhere than below the base URL, or the method is none.
+            If the path could lead elsewhere than below the base URL, or `method` is not the name of
+            an HTTP method.
         APIError, ConnectionFailedError, RequestTimeoutError
             As every call.
         """
@@ -814,7 +815,7 @@ class Services(Endpoints):
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """What the server said last of its rate limit, None before its first answer."""
+        """What the server said last about its rate limit; None before its first answer."""
         return self._transport.rate_limit
 
     @property
@@ -839,7 +840,7 @@ class Services(Endpoints):
         Raises
         ------
         TypeError
-            If it is no function, or an asynchronous one, which nobody would wait for.
+            If it is not a function, or is an asynchronous one, which nobody would await.
         """
         validate_hook(observer, "an observer")
 
@@ -851,7 +852,7 @@ class Services(Endpoints):
         return observer
 
     def on_response(self, observer: ResponseObserverT) -> ResponseObserverT:
-        """Have a function called after each attempt of each call, whatever came of it.
+        """Have a function called after each attempt of each call, whatever its result.
 
         Parameters
         ----------
@@ -867,7 +868,7 @@ class Services(Endpoints):
         Raises
         ------
         TypeError
-            If it is no function, or an asynchronous one, which nobody would wait for.
+            If it is not a function, or is an asynchronous one, which nobody would await.
         """
         validate_hook(observer, "an observer")
 

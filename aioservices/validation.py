@@ -208,7 +208,7 @@ def validate_seconds(value: float, name: str, *, zero: bool = False) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    # Not NaN either, for which no comparison holds; nor an integer that is no float.
+    # Not NaN either, for which no comparison holds; nor an integer too large for a float.
     if not (0 <= value <= math.inf) or (value == 0 and not zero):
         bound = "at least 0" if zero else "greater than 0"
         raise ValueError(f"{name} must be {bound} seconds, not {value}")

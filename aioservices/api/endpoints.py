@@ -349,7 +349,7 @@ class Endpoints:
         Returns
         -------
         Transfer
-            What became of everything that the service needs.
+            What happened to everything that the service needs.
 
         Examples
         --------
@@ -534,7 +534,7 @@ class Endpoints:
     async def post_redeploy(
         self, service_id: int, *, deployment_id: UnsetType | int | None = UNSET
     ) -> Deployment:
-        """Deploy a service anew, in place of its current deployment.
+        """Deploy a service again, in place of its current deployment.
 
         ``POST /services/{service_id}/redeploy``
 

@@ -73,7 +73,7 @@ class _Masked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def _mask(value: object) -> object:
-    if isinstance(value, Mapping):  # which variables there are is no secret
+    if isinstance(value, Mapping):  # the names of the variables are not secret
         return dict.fromkeys(cast("Mapping[str, object]", value), "***")
     return None if value is None else "***"
 
@@ -580,7 +580,7 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TransferredDependency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What became of something that a service needs, when the service got a new owner.
+    """Something that a service needs, and what happened to it when the service got a new owner.
 
     Attributes
     ----------
@@ -615,7 +615,7 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes
     ----------
     dependencies
-        What the service needs, with what became of it.
+        What the service needs, with what happened to it.
     """
 
     dependencies: list[TransferredDependency] | None = None

@@ -246,7 +246,7 @@ class _ResetError(aiohttp.ClientError):
 
 
 class _Answer(aiohttp.ClientResponse):
-    """An answer that tells of a broken connection in a way that aiohttp does not act on.
+    """An answer that reports a broken connection in a way that aiohttp does not act on.
 
     It would send some requests again by itself; attempts are counted and paced by us alone.
     """
