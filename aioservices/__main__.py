@@ -18,10 +18,7 @@ Usage: aioservices COMMAND
   emulator  serve the API on this machine, for tests and for trying things out
 
 The other commands (list, get, deploy, logs, watch and many more) need the
-packages of the extra `cli`: click and rich. Install them with the extra, as
-your installation of aioservices was made, for example:
-
-  python -m pip install click rich
+extra [cli]: install aioservices-civis[cli] as you have installed this.
 """
 
 
@@ -50,9 +47,13 @@ def command() -> int:
         The exit status, as `main`.
     """
     try:
-        return _until_interrupted()
+        status = _until_interrupted()
     except KeyboardInterrupt:  # at the very moment in which the handler changes
         return _INTERRUPTED
+    if "_AIOSERVICES_COMPLETE" in os.environ:
+        # All is written. A lookup of a name that hangs would hold up the end, and the shell with it.
+        os._exit(status)
+    return status
 
 
 _INTERRUPTED = 128 + signal.SIGINT

@@ -7,10 +7,12 @@ the line that somebody types.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from aioservices.terminal.sanitize import one_line
 __all__ = ["service_names"]
 
 _DEADLINE = 0.5  # seconds
+_MARGIN = 0.1  # seconds in which what was found by the deadline is handed on
 _KEPT_FOR = 60.0  # seconds
 
 
@@ -42,9 +45,20 @@ def _cached_names() -> list[str]:
             return [str(name) for name in json.loads(path.read_text("utf-8"))]
     except (OSError, ValueError):
         pass
-    names = anyio.run(_names)
-    _keep(path, names)
-    return names
+    found: list[list[str]] = []
+    # In a thread, because the end of an event loop waits for a lookup of a name that hangs.
+
+    def look() -> None:
+        with contextlib.suppress(Exception):  # it would be printed
+            found.append(anyio.run(_names))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(_DEADLINE + _MARGIN)
+    if not found:
+        return []
+    _keep(path, found[0])
+    return found[0]
 
 
 def _cache_path() -> Path:

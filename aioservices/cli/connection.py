@@ -66,7 +66,7 @@ class Connection:
         Raises
         ------
         CommandError
-            If it is no URL, or not a safe one.
+            If it is not a URL, or not a safe one.
         """
         try:
             return validate_base_url(self.url)
@@ -108,7 +108,7 @@ class Connection:
         return Notices(self.base_url, verbose=self.verbose)
 
     async def reach(self, services: Services, call: Callable[[Services], Awaitable[T]]) -> T:
-        """Make the first call of a command: it is told soon if there is no network.
+        """Make the first call of a command; a missing network is reported soon.
 
         Where the server answers at all, everything is tried as patiently as ever.
 

@@ -79,8 +79,13 @@ def _json_documents(text: str) -> list[object] | None:
 
 
 def _yaml_documents(text: str, shown: str) -> list[object]:
-    import yaml  # slow to load, and seldom needed
-
+    try:
+        import yaml  # slow to load, and seldom needed
+    except ModuleNotFoundError:
+        raise CommandError(
+            f"{shown} is not JSON, and YAML needs the package pyyaml: "
+            "install aioservices-civis[cli]"
+        ) from None
     try:
         return [each for each in yaml.safe_load_all(text) if each is not None]
     except (yaml.YAMLError, RecursionError) as exc:

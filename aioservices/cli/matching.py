@@ -53,7 +53,7 @@ def terms_from_lines(lines: Iterable[str]) -> list[str]:
     Raises
     ------
     CommandError
-        If a line begins like JSON, and is no such object.
+        If a line begins like JSON, and is not such an object.
     """
     stripped = (line.strip() for line in lines)
     return [

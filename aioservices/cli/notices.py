@@ -104,7 +104,7 @@ class Notices:
                 )
 
     def outage(self, event: TailEvent) -> None:
-        """Tell of an event of a log that is shown up to now: what became of it is not asked."""
+        """Tell of an event of a log that is shown up to now: of outages, not of deployments."""
         if not isinstance(event, DeploymentEnded | DeploymentStarted):
             self.event(event)
 

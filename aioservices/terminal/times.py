@@ -27,7 +27,7 @@ def parse_duration(text: str) -> float:
     Raises
     ------
     ValueError
-        If it is none.
+        If it is not a duration.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def parse_duration(text: str) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     if not text or _PART.sub("", text).strip():
-        raise ValueError(f"{text!r} is no duration: write it as 90s, 10m, 1h30m or 2d")
+        raise ValueError(f"{text!r} is not a duration: write it as 90s, 10m, 1h30m or 2d")
     return float(sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text)))
 
 
@@ -74,7 +74,7 @@ def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:
         return instant if instant.tzinfo else instant.astimezone()
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text!r} is no instant: write it as 10m (ago), 2026-11-23 or 2026-11-23T12:34"
+            f"{text!r} is not a time: write it as 10m (ago), 2026-11-23 or 2026-11-23T12:34"
         ) from None
 
 

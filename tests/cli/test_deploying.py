@@ -129,7 +129,7 @@ async def test_standard_input_names_services_as_list_shows_them(
 
 
 @pytest.mark.parametrize("columns", [40, 80])
-async def test_a_terminal_shows_a_board_and_keeps_what_is_done(cli: Cli, columns: int) -> None:
+async def test_a_terminal_shows_the_progress_and_keeps_what_is_done(cli: Cli, columns: int) -> None:
     async with Emulator(pending_for=1.5) as emulator:
         cli.emulator = emulator
         emulator.add_service("web-shop")
@@ -176,7 +176,7 @@ async def test_ctrl_c_claims_no_deploy_whose_answer_is_out_and_none_that_was_tol
     )
 
 
-async def test_a_board_leaves_a_line_for_each_service_and_nothing_else(cli: Cli) -> None:
+async def test_the_progress_leaves_a_line_for_each_service_and_nothing_else(cli: Cli) -> None:
     async with Emulator(pending_for=1.0) as emulator:
         cli.emulator = emulator
         for number in range(60):

@@ -124,7 +124,7 @@ async def test_without_the_extra_it_says_how_to_get_it(cli: Cli) -> None:
         assert done.returncode == status
         if status:
             assert done.stderr.decode().count("\n") == 1
-            assert b"click and rich" in done.stderr
+            assert b"install aioservices-civis[cli]" in done.stderr
 
 
 @pytest.mark.parametrize(

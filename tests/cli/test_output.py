@@ -169,7 +169,7 @@ async def test_a_closed_standard_error_is_no_output(cli: Cli) -> None:
     assert (done.returncode, done.stdout.split()[0]) == (0, b"aioservices")
 
 
-async def test_a_board_that_was_drawn_is_taken_away_again(cli: Cli) -> None:
+async def test_the_progress_that_was_drawn_is_taken_away_again(cli: Cli) -> None:
     async with Emulator(pending_for=0.5) as emulator:
         cli.emulator = emulator
         emulator.add_service("web")
