@@ -51,7 +51,7 @@ def command() -> int:
     except KeyboardInterrupt:  # at the very moment in which the handler changes
         return _INTERRUPTED
     if "_AIOSERVICES_COMPLETE" in os.environ:
-        # All is written. A lookup of a name that hangs would hold up the end, and the shell with it.
+        # All is written; a lookup of a name that hangs would hold up the shell.
         os._exit(status)
     return status
 
@@ -116,9 +116,7 @@ def _without_extra(arguments: Sequence[str]) -> int:
             print(f"aioservices {__version__}")
             return 0
         case _:
-            hint = (
-                "this command needs the packages click and rich: python -m pip install click rich"
-            )
+            hint = "this command needs the extra [cli]: install aioservices-civis[cli]"
             print(f"aioservices: {hint}", file=sys.stderr)
             return 2
 
