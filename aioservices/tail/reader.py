@@ -106,7 +106,6 @@ class LogReader:
         self._now = EARLIEST
         self._asked_at: dt.datetime | None = None  # when its last page was asked for
         self._is_whole = True
-        self._is_proven = True
         self._lines = self._late = self._evictions = 0
         self._newest_before = self._newest
 
@@ -137,7 +136,6 @@ class LogReader:
                     start, self._is_whole = recent, False
         else:
             self._lookback.reset(now)
-        self._is_proven = True
         self._lines = self._late = self._evictions = 0
         self._newest_before = self._newest
         self._scan = RangeScan(
@@ -289,7 +287,6 @@ class LogReader:
             last = entries[-1].created_at
             self._newest = last if self._newest is None else max(self._newest, last)
         self._is_first = False
-        self._is_proven = self._is_proven and scanned.is_proven
         delivered.advance_watermark(self._final_below(scanned))
         counted = delivered.record(entries)
         gaps: list[LogGap] = []
@@ -339,7 +336,7 @@ class LogReader:
     def _final_below(self, scanned: ScannedRange) -> dt.datetime | None:
         """Return the time below which every line has been read, and no other can turn up."""
         clock = self._clock(scanned)
-        if not self._is_whole or not self._is_proven or clock is None or self._newest is None:
+        if not self._is_whole or not scanned.is_proven or clock is None or self._newest is None:
             return None
         # The next line is newer than the last, also if the server's clock is ahead of those that
         # write.

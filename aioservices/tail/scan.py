@@ -364,6 +364,7 @@ class RangeScan:
         self._probe: PageRequest | None = None  # whether larger limits are honoured
         self._is_probe_out = False
         self._recheck: _Recheck | None = None
+        self._is_unproven = False  # whether there was a page that a cap may have cut
 
     # Requests
 
@@ -616,11 +617,10 @@ class RangeScan:
             return self._narrow(each, request, page)
         if each.resumes_at is not None:
             return self._resume(each, request, page)
-        return self._close(each, request, page, is_proven=not is_suspect)
+        self._is_unproven = self._is_unproven or is_suspect
+        return self._close(each, request, page)
 
-    def _close(
-        self, each: _Range, request: PageRequest, page: Lines, *, is_proven: bool
-    ) -> list[ScannedRange]:
+    def _close(self, each: _Range, request: PageRequest, page: Lines) -> list[ScannedRange]:
         """Close a range whose page is short, as far as the page proves it complete."""
         low, claim = each.low, _claim(request, page)
         has_progress = claim is None or low is None or claim > low
@@ -628,17 +628,14 @@ class RangeScan:
         missing = missing_from_range(page, self._known.between(low, until))
         if missing or not has_progress:
             return self._coarsen_bounds(each, request, page, missing)
-        return [self._complete(each, claim, page, is_proven=is_proven)]
+        return [self._complete(each, claim, page)]
 
-    def _complete(
-        self, each: _Range, claim: dt.datetime | None, page: Lines, *, is_proven: bool
-    ) -> ScannedRange:
+    def _complete(self, each: _Range, claim: dt.datetime | None, page: Lines) -> ScannedRange:
         """Close a range at a time up to which its page has all lines."""
         low, lines = each.low, page.between(each.low, claim)
         recheck = self._recheck
         self._stops = 0
         if recheck is not None:
-            is_proven = False
             recheck.count += len(lines.times)
             recheck.due += recheck.due_among(lines)
         elif self._full_oldest is not None and lines.times:
@@ -649,9 +646,12 @@ class RangeScan:
             self._known = merge_max(self._known.between(claim, None), page.between(claim, None))
             self._learn_density(lines, low, claim)
         self._fill = min(_MOST_FILL, self._fill + 0.02)
-        scanned = self._emit(each, claim, lines, is_proven=is_proven)
+        again = None
         if recheck is not None and (claim is None or _is_at_most(recheck.high, claim)):
-            self._end_recheck(recheck)
+            again = self._end_recheck(recheck)
+        scanned = self._emit(each, claim, lines)
+        if again is not None:
+            self._ranges.appendleft(again)
         return scanned
 
     def _emit(
@@ -661,7 +661,6 @@ class RangeScan:
         lines: Lines,
         *,
         is_complete: bool = True,
-        is_proven: bool = True,
     ) -> ScannedRange:
         """Hand on the first range up to a time, and go on from there."""
         low, asked_at = each.low, each.asked_at
@@ -675,6 +674,7 @@ class RangeScan:
         self._attempts = self._full_pages = 0
         self._full_oldest = None
         self._move_on(end)
+        is_proven = self._recheck is None and not self._is_unproven
         return ScannedRange(low, end, lines, asked_at, is_complete, is_proven)
 
     def _anchored(self, entries: list[TailedEntry], lines: Lines) -> Lines:
@@ -734,26 +734,42 @@ class RangeScan:
     def _is_suspect(self, page: Lines) -> bool:
         """Tell whether a short page is as long as the longest: a cap may have cut it."""
         length = len(page.times)
-        return length >= max(self._profile.longest, _SMALLEST_CAP) and self.cleared != _sketch(page)
+        return length >= max(self._profile.longest, _SMALLEST_CAP)
 
     def _is_to_be_rechecked(self, page: Lines) -> bool:
         """Tell whether much hangs on it: most such pages are those of a log that grows."""
         length, longest = len(page.times), self._profile.longest
         is_old = self._settled is None or page.times[0] < self._settled
-        return is_old or length == longest or length > _SURGE * longest
+        is_repeated = length == longest and self.cleared != _sketch(page)
+        return is_old or is_repeated or length > _SURGE * longest
 
-    def _end_recheck(self, recheck: _Recheck) -> None:
-        """See from the parts of a range whether the page of the whole had all lines."""
+    def _end_recheck(self, recheck: _Recheck) -> _Range | None:
+        """See from the parts of a range whether the page of the whole had all lines.
+
+        Returns
+        -------
+        _Range or None
+            What must be read once more, now that a cap is known.
+        """
         self._recheck = None
         length = len(recheck.page.times)
-        if recheck.count <= length:
-            self.cleared = _sketch(recheck.page)
         if recheck.due <= length:
-            return  # if there are more lines, they may have come in the meantime
+            if recheck.count <= length:
+                self.cleared = _sketch(recheck.page)
+            else:  # some may have come in the meantime
+                self._is_unproven = True
+            return None
         self._profile.cap = length
-        if recheck.is_doubtful:  # now it is known that it was cut
-            ranges = self._ranges
-            ranges.appendleft(_Range(recheck.low, ranges[0].low if ranges else recheck.high))
+        if not recheck.is_doubtful:
+            return None
+        self._is_unproven = True
+        return _Range(recheck.low, recheck.high)
+
+    def _read_again(self, each: _Range) -> list[ScannedRange]:
+        """Begin the first range earlier than it was begun."""
+        head = self._ranges[0]
+        self._ranges[0] = _Range(each.low, head.high)
+        return []
 
     # Full pages
 
@@ -772,6 +788,8 @@ class RangeScan:
             self._fill = max(_LEAST_FILL, self._fill - 0.06)
         low, each.too_long = each.low, each.high or LATEST
         self._full_pages += 1
+        if self._full_pages > 2:
+            self._profile.keeps_oldest = False  # else it would have been narrowed enough
         self._full_oldest = next(iter(page.between(low, None).times), None)
         recheck = self._recheck
         if recheck is not None:
@@ -779,7 +797,9 @@ class RangeScan:
             if recheck.due + recheck.due_among(known) > len(recheck.page.times):
                 recheck.due = len(recheck.page.times) + 1
                 self._attempts = self._full_pages = 1
-                self._end_recheck(recheck)
+                again = self._end_recheck(recheck)
+                if again is not None:
+                    return self._read_again(again)
         if each.resumes_at is not None:
             return self._resume_later(each)
         gap = self._gap_ahead(each)
@@ -803,7 +823,7 @@ class RangeScan:
         if self._recheck is not None and not is_by_limit:
             # Nothing can show whether a cap cut it.
             self._recheck.is_doubtful = True
-            return self._close(each, request, page, is_proven=False)
+            return self._close(each, request, page)
         if self._enlarge(each):
             return []
         if each.level == 2 and not self._honours_larger and not self._refuses_larger:
@@ -846,6 +866,8 @@ class RangeScan:
         low, high = each.low, each.high
         if self._attempts > _MOST_ATTEMPTS or (each.is_coarse and self._is_within_second(each)):
             return None
+        if self._limit == 1 and self._full_pages > 3:  # such pages prove nothing but silence
+            return None
         for time in self._places(each, page, self._profile.page_size(limit)):
             whole = floor(time, SECOND)
             ends = [ceil(time, MILLISECOND), time]
@@ -879,8 +901,11 @@ class RangeScan:
             return [add(oldest, -scale * span), *places]
         if oldest - low > span / 4:  # those that were left out may be older, and as dense
             likely = math.sqrt(span / (oldest - low)) / max(1, scale // 2)
-            guess = floor(add(low, (oldest - low) * min(1.0, likely)), SECOND)
-            if guess > low:  # an end within a second proves nothing where there are no lines
+            guess = add(low, (oldest - low) * min(1.0, likely))
+            whole = floor(guess, SECOND)
+            if whole > low:  # an end within a second proves nothing where there are no lines
+                return [whole, *places]
+            if not self._profile.keeps_oldest and oldest - low < SECOND:
                 return [guess, *places]
         return [by_count, *places]
 
@@ -952,7 +977,7 @@ class RangeScan:
             head = self._ranges[0]
             if head.request is None and head.low == begin:
                 head.asked_at = asked_at
-                scanned.append(self._complete(head, claim, page, is_proven=True))
+                scanned.append(self._complete(head, claim, page))
         return scanned
 
     def _leave_gap(self, each: _Range, end: dt.datetime | None) -> ScannedRange:
