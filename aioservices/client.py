@@ -777,6 +777,7 @@ class Services(Endpoints):
         """
         from aioservices.fleet.watch import LogWatch
         from aioservices.fleet.watcher import WatchOptions, validate_sink
+        from aioservices.tail.options import TailOptions, validate_options
 
         begin = None if start_at is None else parse_timestamp(start_at, "start_at")
         options = WatchOptions(
@@ -788,20 +789,31 @@ class Services(Endpoints):
             hold_back=None
             if hold_back is None
             else validate_seconds(hold_back, "hold_back", zero=True),
+            poll_interval=validate_seconds(poll_interval, "poll_interval"),
         )
 
-        def open_tail(id: int, cursor: LogCursor | None) -> LogTail:
-            return self.tail_logs(
-                id,
-                start_at=begin if cursor is None else None,
-                resume=cursor,
-                poll_interval=poll_interval,
-                max_poll_interval=max_poll_interval,
-                overlap=overlap,
-                grace=grace,
-                limit=limit,
-                on_event=on_event,
-            )
+        tail_options = TailOptions(
+            service_id=0,
+            deployment_id=None,
+            start_at=begin,
+            end_at=None,
+            follow=True,
+            poll_interval=poll_interval,
+            max_poll_interval=max_poll_interval,
+            overlap=overlap,
+            grace=grace,
+            limit=validate_int(limit, "limit"),
+            max_outage=None,
+            on_event=on_event,
+        )
+
+        def options_of(id: int, cursor: LogCursor | None) -> TailOptions:
+            start_at = begin if cursor is None else None
+            of_service = msgspec.structs.replace(tail_options, service_id=id, start_at=start_at)
+            return validate_options(of_service, cursor)
+
+        def open_tail(id: int, cursor: LogCursor | None, look: Look) -> LogTail:
+            return self._open_log_tail(options_of(id, cursor), cursor, look)
 
         # What makes no sense is refused here and now.
         validate_type(resume, Mapping | None, "resume")
@@ -810,7 +822,7 @@ class Services(Endpoints):
             for each, cursor in (resume or {}).items()
         }
         for each, cursor in {0: None, **cursors}.items():
-            open_tail(each, cursor)
+            options_of(each, cursor)
         return LogWatch(self._tasks, self, open_tail, options, cursors)
 
     @property

@@ -11,6 +11,7 @@ import anyio
 
 from aioservices.concurrency import BackgroundTasks, Stream
 from aioservices.tail import LogCursor, LogTail, TailStatus
+from aioservices.tail.fetcher import Look
 
 from .merge import LatestTime, ReorderBuffer
 from .session import Session
@@ -33,7 +34,7 @@ class LogWatch:
         self,
         tasks: BackgroundTasks,
         session: Session,
-        open_tail: Callable[[int, LogCursor | None], LogTail],
+        open_tail: Callable[[int, LogCursor | None, Look], LogTail],
         options: WatchOptions,
         resume: Mapping[int, LogCursor],
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,11 +27,13 @@ from aioservices.errors import (
 )
 from aioservices.http.retry import backoff_delays
 from aioservices.tail import Delivery, LogCursor, LogGap, LogTail
+from aioservices.tail.fetcher import Look
 
-from .discovery import ServiceIndex, ServiceSnapshot
+from .discovery import ServiceIndex, ServiceSnapshot, SharedChecks
 from .failure import as_services_error
 from .merge import ReorderBuffer
 from .session import Session
+from .wait import ONE_ATTEMPT
 
 __all__ = ["Sink", "Turn", "WatchOptions", "WatchedEntry", "Watcher", "validate_sink"]
 
@@ -98,6 +101,7 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     sink: Sink | None
     refresh: float
     hold_back: float | None
+    poll_interval: float
 
 
 class Turn:
@@ -155,7 +159,7 @@ class Watcher:
     session : Session
         Finds the services.
     open_tail : callable
-        Opens the tail of a service at a cursor.
+        Opens the tail of a service at a cursor, with the way to fetch that service.
     options : WatchOptions
     cursors : dict of int to LogCursor
         By service where to go on.
@@ -166,7 +170,7 @@ class Watcher:
     def __init__(
         self,
         session: Session,
-        open_tail: Callable[[int, LogCursor | None], LogTail],
+        open_tail: Callable[[int, LogCursor | None, Look], LogTail],
         options: WatchOptions,
         cursors: dict[int, LogCursor],
         held: ReorderBuffer[Turn] | None = None,
@@ -174,7 +178,9 @@ class Watcher:
         self.tails: dict[int, LogTail] = {}
         self.failures: dict[int, ServicesError] = {}
         self._session = session.with_options(background=True)
-        self._index = ServiceIndex(session)
+        # The tails' checks of their services share pages of the listing.
+        self._index = ServiceIndex(self._session.with_options(retry=ONE_ATTEMPT))
+        self._checks = SharedChecks(self._index, spacing=options.poll_interval / 2)
         self._open_tail = open_tail
         self._options = options
         self._cursors = cursors  # of services that are not read now; with a sink, of all
@@ -206,6 +212,7 @@ class Watcher:
     async def run(self, send: Callable[[Turn], Awaitable[None]]) -> None:
         """Watch until cancelled, or until no service can be watched any more."""
         async with anyio.create_task_group() as group:
+            group.start_soon(self._checks.run)
             while not self._broken.is_set():
                 try:
                     self._update(group, await self._find(), send)
@@ -296,10 +303,31 @@ class Watcher:
     def _begin(
         self, group: TaskGroup, service_id: int, send: Callable[[Turn], Awaitable[None]]
     ) -> None:
-        self.tails[service_id] = self._open_tail(service_id, self._cursors.get(service_id))
+        cursor = self._cursors.get(service_id)
+        self.tails[service_id] = self._open_tail(service_id, cursor, self._look_at(service_id))
         if self._held is not None:
             self._held.open(service_id, time.monotonic())
         group.start_soon(self._read, service_id, send)
+
+    def _look_at(self, service_id: int) -> Look:
+        """Make the way in which a tail fetches its service.
+
+        What another tail was shown will do, if that is not too long ago: half the time since this
+        one looked last. So a tail that looks often is told of a change as soon as ever, and one
+        that looks rarely costs next to nothing.
+        """
+        looked_at = math.inf
+
+        async def look() -> ServiceSnapshot:
+            nonlocal looked_at
+            now = anyio.current_time()
+            max_age, looked_at = max(0.0, now - looked_at) / 2, now
+            check = await self._checks.check(service_id, due=now, max_age=max_age)
+            if isinstance(check.snapshot, ServicesError):
+                raise check.snapshot
+            return check.snapshot
+
+        return look
 
     async def _read(self, service_id: int, send: Callable[[Turn], Awaitable[None]]) -> None:
         tail = self.tails[service_id]

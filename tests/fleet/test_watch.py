@@ -505,6 +505,22 @@ async def test_a_line_from_the_future_counts_as_one_of_when_it_came(
     assert seen == ["future", "written later"]
 
 
+async def test_the_tails_of_many_services_look_at_them_by_the_page() -> None:
+    async with (
+        Emulator(services=20, deployed=True) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+        watch(services, max_poll_interval=0.2, poll_interval=0.1) as lines,
+    ):
+        reader = asyncio.ensure_future(take(lines, 1))
+        await until(lambda: len(emulator.requests) > 200)
+        single = [each for each in emulator.requests if each.path.count("/") == 2]
+        assert not single
+        emulator.deploy(20)
+        emulator.set_state(20, "running")
+        emulator.log(20, "of the next deployment")
+        assert messages(await reader) == ["of the next deployment"]
+
+
 async def test_two_tasks_that_iterate_one_watch_share_its_lines(
     emulator: Emulator, services: Services
 ) -> None:
