@@ -17,7 +17,6 @@ from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 import anyio
-import anyio.lowlevel
 
 from aioservices.api.models import Service, ServiceSummary
 from aioservices.api.pagination import DEFAULT_PAGE_SIZE, Page, PagePlan, read_page
