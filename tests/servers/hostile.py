@@ -63,6 +63,8 @@ async def hostile(*script: Behaviour, host: str = "127.0.0.1") -> AsyncIterator[
         yield server
     finally:
         listener.close()
+        for _ in range(3):  # in which a connection that was accepted just now gets its task
+            await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks)
