@@ -6,13 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 import anyio
 
 from .errors import SessionClosedError
 
-__all__ = ["BackgroundTasks", "Stream", "for_each"]
+__all__ = ["BackgroundTasks", "Stream", "first_error", "for_each"]
 
 T = TypeVar("T")
 
@@ -205,3 +205,16 @@ class _Channel(Generic[T]):
     def wake(self, _: object) -> None:
         """End the waiting: there will be no more items."""
         self._filled.set()
+
+
+def first_error(error: BaseException) -> BaseException:
+    """Give the first error of a group, or the error itself.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised, as by a task group.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import re
 import ssl
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
+from aioservices.concurrency import first_error
 from aioservices.errors import (
     APIError,
     AuthenticationError,
@@ -32,7 +33,6 @@ __all__ = [
     "CommandError",
     "Explanation",
     "explain",
-    "first_of",
     "is_output_error",
 ]
 
@@ -88,7 +88,7 @@ def explain(error: BaseException, *, url: str) -> Explanation:
     -------
     Explanation
     """
-    error = first_of(error)
+    error = first_error(error)
     status = error.status if isinstance(error, CommandError) else FAILED
     if isinstance(error, MissingAPIKeyError | CursorFileError):
         status = MISUSED
@@ -98,17 +98,10 @@ def explain(error: BaseException, *, url: str) -> Explanation:
 
 def is_output_error(error: BaseException) -> bool:
     """Tell whether the output cannot be written: whoever owns the output tells it."""
-    error = first_of(error)
+    error = first_error(error)
     return isinstance(error, BrokenPipeError) or (
         isinstance(error, OSError) and not error.filename and error.errno in _WRITING
     )
-
-
-def first_of(error: BaseException) -> BaseException:
-    """Give the first error of a group, or the error itself."""
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-    return error
 
 
 def _explained(error: BaseException, url: str) -> tuple[str, str]:

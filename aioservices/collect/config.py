@@ -45,8 +45,8 @@ LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 Status: TypeAlias = Literal["running", "idle", "any"]
 
-_SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-_SIZES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_DECIMAL = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_SIZES = _DECIMAL | {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
 class Mistake(NamedTuple):
@@ -218,6 +218,10 @@ def _seconds(value: object, *, zero: bool = False) -> float:
     return seconds
 
 
+def _seconds_or_zero(value: object) -> float:
+    return _seconds(value, zero=True)
+
+
 def _bytes(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         size: float = value
@@ -305,9 +309,9 @@ SETTINGS: Mapping[str, Setting[object]] = {
     "lease": Setting(_seconds),
     "poll_interval": Setting(_seconds),
     "max_poll_interval": Setting(_seconds),
-    "overlap": Setting(lambda value: _seconds(value, zero=True)),
+    "overlap": Setting(_seconds_or_zero),
     "refresh": Setting(_seconds),
-    "grace": Setting(lambda value: _seconds(value, zero=True)),
+    "grace": Setting(_seconds_or_zero),
     "max_waiting_lines": Setting(_count),
     "log_format": Setting(_one_of(*get_args(LogFormat))),
     "log_level": Setting(_one_of(*get_args(LogLevel))),

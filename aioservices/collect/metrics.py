@@ -124,7 +124,7 @@ class Metrics(MetricsSource):
             f"{_PREFIX}rate_limit_remaining", "Calls left, by API key in order.", labels=["key"]
         )
         for number, session in enumerate(status.sessions, 1):
-            if session.rate_limit is not None and session.rate_limit.remaining is not None:
+            if session.rate_limit is not None:
                 remaining.add_metric([str(number)], session.rate_limit.remaining)
         return remaining
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import anyio
 
+from aioservices.concurrency import first_error
 from aioservices.fleet.collecting import CollectOptions, Collector
 from aioservices.stores import open_store
 
@@ -208,9 +209,5 @@ async def _one_error() -> AsyncGenerator[None, None]:
     try:
         yield
     except BaseExceptionGroup as group:
-        errors = group.exceptions
-        while len(errors) == 1 and isinstance(errors[0], BaseExceptionGroup):
-            errors = errors[0].exceptions
-        if len(errors) == 1:
-            raise errors[0] from errors[0].__cause__
-        raise
+        error = first_error(group)
+        raise error from error.__cause__

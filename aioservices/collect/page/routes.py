@@ -241,7 +241,7 @@ def _instant(time: dt.datetime) -> str:
 
 
 def _file(name: str, content_type: str) -> web.Response:
-    text = (resources.files(__package__) / "assets" / name).read_text("utf-8")
+    text = (resources.files("aioservices.collect.page") / "assets" / name).read_text("utf-8")
     return web.Response(text=text, content_type=content_type, headers=_HEADERS)
 
 
