@@ -128,12 +128,15 @@ def test_an_aiohttp_session_of_another_event_loop_says_so() -> None:
             with pytest.raises(ServicesError):
                 await services.get(42)
 
-    with in_thread(hostile(LAST)) as server:
-        first = asyncio.new_event_loop()
-        http = first.run_until_complete(opened())
+    async def close(http: aiohttp.ClientSession) -> None:
+        await asyncio.sleep(0.05)  # in which what was begun on this loop goes on
+        await http.close()
+        await asyncio.sleep(0.05)
+
+    with in_thread(hostile(LAST)) as server, asyncio.Runner() as first:
+        http = first.run(opened())
         asyncio.run(use(http, server.url))
-        first.run_until_complete(http.close())
-        first.close()
+        first.run(close(http))
 
 
 def test_a_session_whose_loop_still_runs_is_not_closed_from_another_one() -> None:
