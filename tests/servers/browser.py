@@ -59,6 +59,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
                 color_scheme="dark" if dark else "light",
                 reduced_motion="reduce",
             )
+            context.set_default_timeout(120_000)  # milliseconds; a failure, not a measurement
             stack.push_async_callback(context.close)
             page = await context.new_page()
             page.on("pageerror", lambda error: faults.append(f"raises: {error}"))
