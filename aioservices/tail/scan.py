@@ -73,6 +73,8 @@ __all__ = ["Gap", "PageRequest", "RangeScan", "ScannedRange", "ServerProfile", "
 _ENLARGEMENT = 10
 # No smaller limit is asked for, unless the server refuses it.
 _SMALLEST_LIMIT = 10
+# How much larger it is for a range that was sized for a page, but may have more lines.
+_HEADROOM = 2
 # Pages shorter than this are not suspected of being cut by a silent cap.
 _SMALLEST_CAP = 10
 # A page that is so many times as long as the longest before it did not just grow.
@@ -171,6 +173,9 @@ class ServerProfile:
         Lines of a page at most, where the server gave fewer than it was asked for.
     takes_larger_limits : bool
         False once it refused a limit above the ordinary one.
+    takes_headroom : bool
+        Whether a range may be asked for with twice the limit, in case that it has more lines than
+        was expected.
     keeps_oldest : bool
         Whether full pages seem to keep the oldest lines.
     rounds_ends : bool
@@ -183,6 +188,7 @@ class ServerProfile:
         self.longest = 0
         self.cap: int | None = None
         self.takes_larger_limits = True
+        self.takes_headroom = True
         self.keeps_oldest = True
         self.rounds_ends = False
         self.ignores_end = False
@@ -466,13 +472,16 @@ class RangeScan:
 
     def refuse_enlargement(self, request: PageRequest) -> None:
         """Plan a request again whose limit is larger than the server takes."""
-        if request.limit > self._wanted_limit:
+        if request.limit == self._limit * _HEADROOM:
+            self._profile.takes_headroom = False
+        elif request.limit > self._wanted_limit:
             self._profile.takes_larger_limits = False
             self.resize_pages(self._wanted_size)
         if request is self._probe:
             self._judge_probe(0)
         elif (each := self._range_of(request)) is not None:
-            each.request, each.level, each.is_refused = None, 0, True
+            each.is_refused = request.limit != self._limit * _HEADROOM
+            each.request, each.level = None, 0
 
     def _range_of(self, request: PageRequest) -> _Range | None:
         for each in self._ranges:
@@ -488,6 +497,8 @@ class RangeScan:
             start = floor(start, TIME_UNITS[max(each.unit, 0)])
             start = add(start, -SECOND) if each.unit < 0 else start
         limit = (self._page_size, self._limit, self._limit * _ENLARGEMENT)[each.level]
+        if each.is_predicted and not each.level and self._page_size == self._limit:
+            limit = self._limit * (_HEADROOM if self._profile.takes_headroom else 1)
         return PageRequest(
             start and to_utc(start), high and to_utc(high), limit, limit > self._wanted_size
         )
@@ -525,7 +536,8 @@ class RangeScan:
             end = next_second(begin)
         if end < until:
             self._cut(each, end)
-            each.is_predicted = not self._known.between(each.low, end).times
+            behind = each.low and add(each.low, MICROSECOND)
+            each.is_predicted = not self._known.between(behind, end).times
 
     def _is_enlarging(self, each: _Range) -> bool:
         """Ask for a second that will be overfull with more lines, if that is known to help."""
