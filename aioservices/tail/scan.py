@@ -59,7 +59,6 @@ from .times import (
     MICROSECOND,
     MILLISECOND,
     SECOND,
-    TIME_UNITS,
     add,
     ceil,
     floor,
@@ -91,6 +90,15 @@ _MOST_KNOWN = 2_000
 _LEAST_FILL, _FIRST_FILL, _MOST_FILL = 0.5, 0.85, 0.92
 # Ranges at least this long end at whole seconds.
 _LONG = dt.timedelta(seconds=20)
+# How a start is rounded down, and how much earlier it is, from what no rounding can do harm to. (A
+# time that is rounded to the nearest when it is shown may have been earlier in truth.)
+_STARTS = (
+    (SECOND, SECOND),
+    (SECOND, dt.timedelta(0)),
+    (MILLISECOND, MILLISECOND),
+    (MILLISECOND, dt.timedelta(0)),
+    (MICROSECOND, dt.timedelta(0)),
+)
 # A server that gives lines so much later than a whole-second end ignores it.
 _IGNORED = dt.timedelta(seconds=2)
 
@@ -210,10 +218,10 @@ class _Range:
 
     Attributes
     ----------
-    unit : int
-        Index in `TIME_UNITS` of what the start is rounded down to; -1: a second before that.
+    precision : int
+        Index in `_STARTS` of how far before `low` it is asked from.
     finest : int
-        The largest `unit` that does no harm, as far as is known.
+        The largest `precision` that does no harm, as far as is known.
     level : int
         0: asked for with pages of the ordinary size, 1: with the limit, 2: with more.
     is_sized : bool
@@ -235,8 +243,8 @@ class _Range:
 
     low: dt.datetime | None
     high: dt.datetime | None
-    unit: int = 1
-    finest: int = len(TIME_UNITS) - 1
+    precision: int = 3
+    finest: int = 4
     level: int = 0
     repeats: int = 0
     is_sized: bool = False
@@ -494,8 +502,7 @@ class RangeScan:
         if each.resumes_at is not None:
             start = each.resumes_at
         elif start is not None:
-            start = floor(start, TIME_UNITS[max(each.unit, 0)])
-            start = add(start, -SECOND) if each.unit < 0 else start
+            start = _start_before(start, each.precision)
         limit = (self._page_size, self._limit, self._limit * _ENLARGEMENT)[each.level]
         if each.is_predicted and not each.level and self._page_size == self._limit:
             limit = self._limit * (_HEADROOM if self._profile.takes_headroom else 1)
@@ -711,21 +718,22 @@ class RangeScan:
             # However few lines a page has, the next range is several times as long.
             lines = min(1.0, self._fill * self._profile.page_size(self._page_size) / 2)
             self.density = lines / max(2 * (high - low).total_seconds(), 1e-3)
+            known = self._known.between(add(high, MICROSECOND), each.too_long).times
             if each.too_long is None:
                 self._absorb_next(each)
                 each.is_sized = False
+            elif known:
+                self._lengthen(each, known[0])
             else:
                 later = next_second(high)
                 each.is_coarse = each.is_coarse or later >= each.too_long
                 self._lengthen(each, later)
             return []
         begins_late = not page.times or (bool(missing) and missing[0].created_at <= page.times[0])
-        if begins_late and low is not None and start is not None and each.unit >= 0:
-            while each.unit > 0 and floor(low, TIME_UNITS[each.unit]) == start:
-                each.unit -= 1
-            if floor(low, TIME_UNITS[each.unit]) == start:
-                each.unit = -1
-            each.finest = each.unit
+        if begins_late and low is not None and start is not None and each.precision:
+            while each.precision and _start_before(low, each.precision) >= start:
+                each.precision -= 1
+            each.finest = each.precision
             if page.times or high is None or not high.microsecond or start.microsecond:
                 return []
         if high is not None and high.microsecond:  # the end is at fault
@@ -825,8 +833,9 @@ class RangeScan:
             return [] if self._enlarge(each) else [self._leave_gap(each, page.times[-1])]
         if is_by_limit and self._page_size == self._limit and self._ask_for_second(each, page):
             return []
-        if low is not None and each.unit < each.finest and page.times[len(page.times) // 4] < low:
-            each.unit += 1  # too much of the page was read before
+        is_reread = low is not None and page.times[len(page.times) // 4] < low
+        if is_reread and each.precision < each.finest:
+            each.precision += 1  # too much of the page was read before
             return []
         end = None if self._ignores_end else self._shorter_end(each, page, request.limit)
         if end is not None:
@@ -1016,6 +1025,12 @@ def _claim(request: PageRequest, page: Lines) -> dt.datetime | None:
         return None
     whole = floor(end, SECOND)
     return max(whole, page.times[-1]) if page.times else whole
+
+
+def _start_before(time: dt.datetime, precision: int) -> dt.datetime:
+    """Return the start from which lines of a time on are asked for."""
+    unit, earlier = _STARTS[precision]
+    return add(floor(time, unit), -earlier)
 
 
 def _sketch(page: Lines) -> Sketch:
