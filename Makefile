@@ -40,7 +40,7 @@ demo: $(VENV)/.run
 	@$(BIN)/aioservices demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup -m 'not slow' \
+	$(BIN)/python -m pytest --numprocesses 4 -m 'not slow' \
 		--durations 0 --durations-min 10  # none should be listed
 
 test-slow: $(VENV)/.dev

@@ -44,8 +44,6 @@ def tests(session: nox.Session) -> None:
         "pytest",
         "--numprocesses",
         "4",
-        "--dist",
-        "loadgroup",
         "-m",
         "not slow",
     ]

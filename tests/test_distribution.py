@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from aioservices import __version__
+from tests.servers.sharing import make_once
 
-pytestmark = pytest.mark.xdist_group("distribution")
 ROOT = Path(__file__).parent.parent
 NAME = f"aioservices_civis-{__version__}"
 
@@ -22,11 +22,13 @@ NAME = f"aioservices_civis-{__version__}"
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a source distribution, and a wheel from that."""
-    folder = tmp_path_factory.mktemp("dist")
+    return make_once(tmp_path_factory, "dist", build)
+
+
+def build(folder: Path) -> None:
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
 
 
 @pytest.fixture(scope="module")

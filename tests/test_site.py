@@ -14,22 +14,23 @@ import aioservices.emulator
 import aioservices.stores
 from tests.pages import ROOT
 from tests.servers.browser import OpenPage
+from tests.servers.sharing import make_once
 
 PAGES = ["index.html", "concepts/tail.html", "reference/endpoints.html", "how-to/upgrade.html"]
 PAGES += ["reference/services.html"]
-# Each process of a run that is shared out would build the site for itself.
-pytestmark = pytest.mark.xdist_group("site")
 PACKAGES = [aioservices, aioservices.emulator, aioservices.stores]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site; a warning, as of a link that leads nowhere, is an error."""
-    folder = tmp_path_factory.mktemp("site")
+    return make_once(tmp_path_factory, "site", build)
+
+
+def build(folder: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-# One process asks each type checker once.
-pytestmark = pytest.mark.xdist_group("typing")
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parents[1]
 FILES = {name: FOLDER / f"{name}.py" for name in ("accepted", "refused")}
