@@ -621,7 +621,7 @@ class RangeScan:
         length = len(page.times)
         if request.end is not None and length and page.times[-1] > add(request.end, _IGNORED):
             self._ignores_end = self._profile.ignores_end = True
-        self._honours_larger = self._honours_larger or length > self._limit
+        self._honours_larger = self._honours_larger or length > self._wanted_limit
         is_full = self._is_full(request, length)
         is_suspect = not is_full and self._is_suspect(page)
         if is_suspect and (self._recheck is not None or self._is_to_be_rechecked(page)):
@@ -797,7 +797,7 @@ class RangeScan:
         if length >= request.limit or length == self._profile.cap:
             return True
         # One as long as usual, where a larger one was asked for, shows that there is none.
-        return request.limit > self._limit == length and not self._honours_larger
+        return request.limit > self._wanted_limit == length and not self._honours_larger
 
     def _narrow(self, each: _Range, request: PageRequest, page: Lines) -> list[ScannedRange]:
         """Shorten a range whose page was full, or ask for more lines where that is not possible."""
@@ -933,7 +933,7 @@ class RangeScan:
     def _judge_probe(self, length: int) -> None:
         self._probe = None
         self._profile.record(length)
-        self._honours_larger = length > self._limit
+        self._honours_larger = length > self._wanted_limit
         self._refuses_larger = not self._honours_larger
 
     # What cannot be read
@@ -965,11 +965,9 @@ class RangeScan:
     def _resume_at(self, each: _Range, start: dt.datetime) -> list[ScannedRange]:
         """Ask from a bound on that lies behind what cannot be read."""
         each.resumes_at, each.level, each.is_sized = start, 0, True
-        while _is_at_most(each.high, start):
-            if len(self._ranges) == 1 or self._ranges[1].request is not None:
-                return [self._leave_gap(each, each.high)]
-            self._absorb_next(each)
-        return []
+        while len(self._ranges) > 1 and self._ranges[1].request is None:
+            self._absorb_next(each)  # the farther it reads, the sooner it shows a line
+        return [self._leave_gap(each, each.high)] if _is_at_most(each.high, start) else []
 
     def _resume_later(self, each: _Range) -> list[ScannedRange]:
         """See from a full page where lines can be read again, or try the next bound."""
