@@ -11,7 +11,18 @@ from typing import Protocol, cast
 
 from benchmarks.report import Report, render
 
-SUITES = ("gets", "deploys", "listing", "logs", "drain", "idle", "delay", "fleet", "importing")
+SUITES = (
+    "gets",
+    "deploys",
+    "listing",
+    "logs",
+    "drain",
+    "idle",
+    "delay",
+    "fleet",
+    "stores",
+    "importing",
+)
 """Modules beside this one; each has a coroutine `run(*, quick)` that returns a Report."""
 
 

@@ -165,10 +165,16 @@ def _logs(_: re.Match[bytes]) -> bytes:
     return _log_page()
 
 
+def _export(_: re.Match[bytes]) -> bytes:
+    """Take records by OTLP: an empty answer says that all of them are taken."""
+    return response(b"200 OK", b"")
+
+
 _CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)\r\n")
 _PAGE_NUM = re.compile(rb"[?&]page_num=(\d+)")
 _ROUTES: list[tuple[re.Pattern[bytes], Callable[[re.Match[bytes]], bytes]]] = [
     (re.compile(rb"GET /services/(\d+) "), _get),
+    (re.compile(rb"POST /v1/logs "), _export),
     (re.compile(rb"POST /services/(\d+)/deployments "), _deploy),
     (re.compile(rb"GET /services/?(?:\?\S*)? "), _list),
     (re.compile(rb"GET /services/\d+/deployments/\d+/logs"), _logs),
