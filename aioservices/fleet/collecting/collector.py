@@ -8,7 +8,9 @@ in the store; the writer keeps the lines of all of them, a transaction at a time
 commit is fenced is somebody else's, or stands where a failover has put it: its task ends, and the
 next round takes it up again, or not.
 
-A log is given up only when its service is not listed any more for a while. A key that is refused,
+The log of a service that is not listed any more is read until its deployments have ended, however
+long that takes; then the service is forgotten. With several collectors each that has seen it has a
+last look, so that nothing is lost if the one that reads it dies meanwhile. A key that is refused,
 a service that cannot be read, a store without room: the tail is closed and opened again later, at
 the cursor behind the last line that it gave.
 """
@@ -94,7 +96,7 @@ class Collector:
         self._writer.on_kept += [worker.wake for worker in self._workers]
         self._visible: dict[int, Source] = {}
         self._names: dict[int, str | None] = {}
-        self._missing_since: dict[int, float] = {}
+        self._missing: set[int] = set()  # of the visible ones, those that are not listed any more
         self._readers: dict[int, ServiceReader] = {}
         self._wake = anyio.Event()
         self._look = anyio.Event()
@@ -250,34 +252,20 @@ class Collector:
         await self._note_missing({each: found[each] for each in wanted}, complete=complete)
 
     async def _note_missing(self, found: dict[int, Source], *, complete: bool) -> None:
-        """Read on for a while what is not listed any more: its last lines are still to come."""
-        now = anyio.current_time()
+        """Have what is not listed any more read to its end: its last lines are still to come."""
         if not self._visible and found:
-            await self._note_stored(found, now)
-        for service_id in found:
-            self._missing_since.pop(service_id, None)
+            await self._note_stored(found)
         if complete:
-            for service_id in self._visible.keys() - found.keys():
-                self._missing_since.setdefault(service_id, now)
-        kept = {
-            each: self._visible[each]
-            for each in self._visible.keys() - found.keys()
-            if not self._is_read_to_its_end(each, now)
-        }
-        for service_id in self._missing_since.keys() - kept.keys():
-            del self._missing_since[service_id]
-        self._visible = found | kept
+            self._missing |= self._visible.keys()
+        self._missing -= found.keys()
+        self._visible |= found
+        for service_id, reader in self._readers.items():
+            if service_id in self._missing:
+                reader.finish()
+            else:
+                reader.keep_following()
 
-    def _is_read_to_its_end(self, service_id: int, now: float) -> bool:
-        """Tell whether a service that is not listed any more has been read for long enough."""
-        since = self._missing_since.get(service_id, now)
-        if now - since < self._options.removal_grace:
-            return False
-        reader = self._readers.get(service_id)
-        # While its log cannot be read, or waits for room, its last lines are still to come.
-        return reader is None or reader.has_read_beyond(since + self._options.overlap, now)
-
-    async def _note_stored(self, found: Collection[int], now: float) -> None:
+    async def _note_stored(self, found: Collection[int]) -> None:
         """Take up, for a last look, what ended while nobody collected."""
         if self._options.ids is not None:
             return
@@ -295,12 +283,10 @@ class Collector:
             if recent and each.service_id in wanted and each.service_id not in found:
                 self._visible[each.service_id] = self._sources[0]
                 self._names[each.service_id] = each.service_name
-                self._missing_since[each.service_id] = now
+                self._missing.add(each.service_id)
 
     async def _lease(self, group: TaskGroup) -> None:
         """Say that this collector lives, and take the services that are free."""
-        for service_id in self._readers.keys() - self._visible.keys():
-            self._readers[service_id].end()
         salt = self._store.salt
         keys = {source.session.key_id(salt): source for source in self._sources}
         daemons = await self._store.heartbeat(
@@ -320,6 +306,8 @@ class Collector:
             if lease.service_id not in self._readers:
                 reader = ServiceReader(self, lease)
                 self._readers[lease.service_id] = reader
+                if lease.service_id in self._missing:
+                    reader.finish()
                 group.start_soon(reader.run)
         for service_id in sorted(result.held)[: result.excess]:
             self._readers[service_id].end()
@@ -352,6 +340,9 @@ class Collector:
         self._writer.close(reader.slot)
         if self._readers.get(reader.service_id) is reader:
             del self._readers[reader.service_id]
+        if reader.is_finished and reader.service_id in self._missing:
+            self._missing.remove(reader.service_id)
+            del self._visible[reader.service_id]
         if is_fenced:
             self._wake.set()  # to take it up where the store says
 

@@ -57,11 +57,6 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting: int = 200_000
     commit_interval: float = 1.0
 
-    @property
-    def removal_grace(self) -> float:
-        """Seconds for which a service is read on that is not listed any more."""
-        return self.overlap + (self.overlap if self.grace is None else self.grace)
-
 
 class CollectSession(Protocol):
     """What a collector needs of a session; `Services` has it."""

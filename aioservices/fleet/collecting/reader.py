@@ -71,6 +71,9 @@ class ServiceReader:
         self._cursor = lease.cursor
         self._error: str | None = None
         self._gaps = 0
+        self.is_finished = False  # the log was read to its end, and all of it is kept
+        self._is_finishing = False
+        self._has_ended = False  # the tail, by itself, while it was to finish
         self._is_ending = False
         self._is_fenced = False
         self._tail_scope: anyio.CancelScope | None = None
@@ -87,7 +90,7 @@ class ServiceReader:
         return ServiceStatus(
             service_id=self.service_id,
             service_name=self.slot.name,
-            state="ending" if self._is_ending else state,
+            state="ending" if self._is_ending or self._is_finishing else state,
             tail=tail,
             lines=self.slot.lines,
             lag_seconds=tail.lag if tail is not None and tail.deployments else None,
@@ -95,14 +98,18 @@ class ServiceReader:
             error=error,
         )
 
-    def has_read_beyond(self, at: float, now: float) -> bool:
-        """Tell whether the log was read successfully after a time, or to its end."""
-        if self.tail is None:
-            return False
-        status = self.tail.status
-        if not status.deployments and status.polls:
-            return status.error is None  # all of them have ended, and their logs were read
-        return status.lag is not None and now - status.lag >= at
+    def finish(self) -> None:
+        """Read the log until its deployments have ended, and no new one."""
+        self._is_finishing = True
+        if self.tail is not None:
+            self.tail.finish()
+
+    def keep_following(self) -> None:
+        """Undo `finish`, unless the log has been read to its end meanwhile."""
+        if self._is_finishing:
+            self._is_finishing = False
+            if self.tail is not None:
+                self.tail.keep_following()
 
     def end(self) -> None:
         """Stop reading, have kept what was read, and give the lease back."""
@@ -130,6 +137,7 @@ class ServiceReader:
                     with anyio.CancelScope() as self._tail_scope:
                         await self._read()
                 await self._host.writer.flush(self.slot)
+                self.is_finished = self._is_finishing and self._has_ended
                 await self._release()
         finally:
             self._host.ended(self, is_fenced=self._is_fenced)
@@ -170,7 +178,10 @@ class ServiceReader:
             self._error = str(exc)
             await anyio.sleep(options.refresh)
         else:
-            await anyio.sleep(options.refresh)  # it has ended: there may be another one later
+            if self._is_finishing:
+                self._is_ending = self._has_ended = True
+            else:
+                await anyio.sleep(options.refresh)  # there may be another deployment later
 
     async def _follow(self, tail: LogTail) -> None:
         writer, slot = self._host.writer, self.slot
@@ -178,6 +189,8 @@ class ServiceReader:
         try:
             async with tail:
                 self.tail = tail
+                if self._is_finishing:
+                    tail.finish()
                 slot.cursor = lambda: tail.cursor
                 batches = aiter(tail.batches())
                 while True:

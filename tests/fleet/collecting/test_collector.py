@@ -185,6 +185,63 @@ async def test_the_last_lines_of_a_service_are_awaited_while_its_log_cannot_be_r
         await until(lambda: 1 not in {each.service_id for each in collector.status.services})
 
 
+async def test_a_service_that_is_not_listed_any_more_is_read_until_its_deployment_ends(
+    emulator: Emulator, services: Services, path: Path
+) -> None:
+    async with (
+        SQLiteStore(path) as store,
+        collecting(store, services, patterns=("service-1",)) as collector,
+    ):
+        emulator.log(1, "listed")
+        await wait_for(store, 1)
+        await services.patch(1, name="renamed")
+        await until(lambda: [each.state for each in collector.status.services] == ["ending"])
+        await anyio.sleep(1.0)  # longer than its late lines are waited for
+        emulator.log(1, "still running")
+        await wait_for(store, 2)
+        emulator.set_state(1, "terminated")
+        emulator.log(1, "last words", visible_after=0.2)
+        await wait_for(store, 3)
+        await until(lambda: not collector.status.services)
+
+
+async def test_a_service_that_is_listed_again_is_followed_to_its_next_deployment(
+    emulator: Emulator, services: Services, path: Path
+) -> None:
+    async with (
+        SQLiteStore(path) as store,
+        collecting(store, services, patterns=("service-1",)) as collector,
+    ):
+        emulator.log(1, "listed")
+        await wait_for(store, 1)
+        await services.patch(1, name="renamed")
+        await until(lambda: [each.state for each in collector.status.services] == ["ending"])
+        await services.patch(1, name="service-1")
+        await until(lambda: [each.state for each in collector.status.services] == ["reading"])
+        await services.post_deployments(1)
+        emulator.log(1, "the next deployment")
+        await wait_for(store, 2)
+
+
+async def test_a_service_that_went_is_read_to_its_end_however_slow_the_store(
+    emulator: Emulator, services: Services, path: Path
+) -> None:
+    store = Unreliable(path)
+    async with store, collecting(store, services, max_waiting=10, limit=5) as collector:
+        emulator.log(1, "first")
+        await wait_for(store, 1)
+        store.error = StoreUnavailableError("no room")
+        for number in range(100):
+            emulator.log(1, f"line {number}")
+        emulator.set_state(1, "terminated")
+        await anyio.sleep(1.5)  # far longer than late lines are waited for
+        assert 1 in {each.service_id for each in collector.status.services}
+        store.error = None
+        await wait_for(store, 101)
+        await until(lambda: 1 not in {each.service_id for each in collector.status.services})
+        assert await messages(store) == ["first", *(f"line {number}" for number in range(100))]
+
+
 async def test_what_ended_while_nobody_collected_is_read_to_its_end(
     emulator: Emulator, services: Services, path: Path
 ) -> None:
