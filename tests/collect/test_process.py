@@ -83,6 +83,13 @@ async def test_a_wrong_configuration_ends_it_with_78_and_touches_nothing(
     assert not (daemons.folder / "logs.db").exists()
 
 
+async def test_a_store_in_no_directory_is_a_wrong_configuration_too(daemons: Daemons) -> None:
+    with daemons.start("--store", "sqlite:nowhere/logs.db") as daemon:
+        assert await anyio.to_thread.run_sync(daemon.process.wait, PATIENCE) == 78
+        assert "there is no directory" in daemon.errors
+        assert "Traceback" not in daemon.errors
+
+
 async def test_check_only_checks(daemons: Daemons) -> None:
     with daemons.start(*STORE, "--check") as daemon:
         assert await anyio.to_thread.run_sync(daemon.process.wait, PATIENCE) == 0

@@ -102,6 +102,7 @@ def collect(*, file: Path | None, check: bool, **options: object) -> int:
         from aioservices.collect.config import ConfigError, read_config
         from aioservices.collect.logging import start_logging
         from aioservices.collect.process import run_daemon
+        from aioservices.stores import StoreConfigError
     except ModuleNotFoundError as exc:
         raise CommandError(
             f"collect needs the package {exc.name}: install aioservices-civis[collect]"
@@ -126,6 +127,9 @@ def collect(*, file: Path | None, check: bool, **options: object) -> int:
 
     try:
         anyio.run(main)
+    except StoreConfigError as exc:
+        note(one_line(str(exc)))
+        return _MISCONFIGURED
     finally:
         screen.footer(())
     return 0

@@ -6,6 +6,7 @@ import logging
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 
 from aioservices.errors import AuthenticationError, ServicesError, SessionClosedError
 from aioservices.stores import Lease, Store, StoredGap, StoreError
@@ -203,6 +204,8 @@ class ServiceReader:
                     # Nothing may be awaited between these two lines: see the writer's theory.
                     writer.add(slot, entries)
                     self._error = None
+                    if not writer.has_room:
+                        await anyio.lowlevel.checkpoint()  # here the tail is closed: no line more
         finally:
             self.tail = None
             self._cursor = tail.cursor

@@ -312,9 +312,10 @@ async def test_one_cap_holds_for_the_waiting_lines_of_all_services(
     emulator: Emulator, services: Services, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aioservices.fleet.collecting.writer._DELAYS", (0.05, 0.1))
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=10)
     for service_id in (1, 2, 3):
-        for number in range(2000):
-            emulator.log(service_id, f"line {number}")
+        for number in range(2000):  # at times of their own: a page of one instant may be larger
+            emulator.log(service_id, f"line {number}", at=start + dt.timedelta(milliseconds=number))
     most = 0
     async with Unreliable(path) as store:
         store.error = StoreUnavailableError("down")
