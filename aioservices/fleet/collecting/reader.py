@@ -6,7 +6,6 @@ import logging
 from typing import Protocol
 
 import anyio
-import anyio.lowlevel
 
 from aioservices.errors import AuthenticationError, ServicesError, SessionClosedError
 from aioservices.stores import Lease, Store, StoredGap, StoreError
@@ -193,19 +192,22 @@ class ServiceReader:
                 if self._is_finishing:
                     tail.finish()
                 slot.cursor = lambda: tail.cursor
-                batches = aiter(tail.batches())
                 while True:
                     try:
-                        entries = await anext(batches)
+                        delivery = await tail.take()
                     except StopAsyncIteration:
                         return
                     except LogGap:
                         continue  # where warnings are errors; the event has told of it
-                    # Nothing may be awaited between these two lines: see the writer's theory.
+                    # Nothing may be awaited between the next two steps: see the writer's theory.
+                    # What there is no room for is not given: the cursor stays before it.
+                    entries = delivery.rest[: writer.room]
+                    delivery.give(len(entries))
                     writer.add(slot, entries)
                     self._error = None
-                    if not writer.has_room:
-                        await anyio.lowlevel.checkpoint()  # here the tail is closed: no line more
+                    if not delivery.is_given:
+                        # The cap has closed all tails, this one too.
+                        await anyio.sleep_forever()
         finally:
             self.tail = None
             self._cursor = tail.cursor

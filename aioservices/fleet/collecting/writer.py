@@ -158,9 +158,9 @@ class StoreWriter:
             self._news.set()
 
     @property
-    def has_room(self) -> bool:
-        """Whether logs may be read."""
-        return self._room.is_set()
+    def room(self) -> int:
+        """How many lines more may wait."""
+        return max(0, self._max_waiting - self.waiting) if self._room.is_set() else 0
 
     async def wait_for_room(self) -> None:
         """Wait until logs may be read."""
