@@ -6,18 +6,43 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from html import unescape
+from importlib import import_module
 from pathlib import Path
 
+import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from aioservices import RetryPolicy
 from aioservices.api.endpoints import Endpoints
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("aioservices", "aioservices.stores", "aioservices.emulator")
+
+
+class WrittenDefaults(griffe.Extension):
+    """Show a default that the code takes from a private constant as the value that it has."""
+
+    def on_function(self, *, func: griffe.Function, **_: object) -> None:
+        """Replace such defaults of a function."""
+        for each in func.parameters:
+            if str(each.default).startswith("_"):
+                owner, _, name = func.path.removeprefix(f"{func.module.path}.").rpartition(".")
+                holder: object = import_module(func.module.path)
+                for part in filter(None, [*owner.split("."), name]):
+                    holder = getattr(holder, part)
+                value = inspect.signature(holder).parameters[each.name].default  # type: ignore[arg-type]
+                each.default = _written(value)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, RetryPolicy) and value == RetryPolicy():
+        return "RetryPolicy()"
+    return repr(value)
+
 
 _PLAIN = r"\s*<div class=\"[^\"]*\"><pre><span></span><code>(.*?)</code></pre></div>"
 

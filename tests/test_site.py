@@ -1,8 +1,10 @@
 """The documentation as people see it: built, and opened in a browser."""
 
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -55,10 +57,21 @@ async def test_a_page_fits_its_window_and_asks_no_other_machine(
         assert scheme == ("slate" if dark else "default")
 
 
-async def test_the_search_finds_a_call(address: str, open_page: OpenPage) -> None:
-    page = await open_page(address + "index.html")
+@pytest.mark.parametrize("from_disk", [False, True], ids=["served", "from disk"])
+async def test_the_search_finds_a_call(
+    site: Path, address: str, open_page: OpenPage, from_disk: bool
+) -> None:
+    page = await open_page(f"{site.as_uri()}/index.html" if from_disk else f"{address}index.html")
     await page.get_by_role("textbox", name="Search").fill("deploy_many")
     await page.locator(".md-search-result__link", has_text="deploy_many").first.wait_for()
+
+
+def test_the_reference_shows_defaults_by_their_values(site: Path) -> None:
+    text = unescape(
+        re.sub("<[^>]+>", "", (site / "reference" / "services.html").read_text("utf-8"))
+    )
+    assert "retry: RetryPolicy = RetryPolicy()," in text
+    assert "max_body_size: int = 268435456," in text
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)

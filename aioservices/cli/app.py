@@ -84,8 +84,8 @@ class _Commands(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
-        "aioservices demo                  (needs no key)",
-        "aioservices help start            (the first ten minutes)",
+        "aioservices demo          (needs no key)",
+        "aioservices help start    (the first ten minutes)",
         "export CIVIS_API_KEY=...",
         "aioservices list",
         "aioservices deploy web-shop 'batch-*'",

@@ -200,9 +200,7 @@ def line_options(*, named: bool) -> Callable[[CommandT], CommandT]:
                 multiple=True,
                 help="No lines that match; may be repeated.",
             ),
-            click.option(
-                "-i", "--ignore-case", is_flag=True, help="Match capitals as small letters."
-            ),
+            click.option("-i", "--ignore-case", is_flag=True, help="Ignore the case of letters."),
             click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line."),
             click.option(
                 "--template",

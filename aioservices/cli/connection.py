@@ -52,7 +52,7 @@ class Connection:
     timeout : float
         Seconds for an attempt of a request.
     verbose : bool
-        Whether every attempt is told on standard error.
+        Whether every attempt is reported on standard error.
     """
 
     url: str | None = None

@@ -1,4 +1,4 @@
-"""Which services a command is told of, by terms that are checked; pure."""
+"""Which services the terms of a command mean, each checked; pure."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _unknown(term: str) -> str:
     if matching.is_id(term):
         return f"there is no service {term}, or the API key may not see it"
     if matching.is_pattern(term):
-        return f"no service has a name that fits {term!r}"
+        return f"no service has a name that matches {term!r}"
     return f"no service is called {term!r}"
 
 

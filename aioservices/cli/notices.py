@@ -42,12 +42,12 @@ class Notices:
     url : str
         The base URL of the API.
     verbose : bool
-        Whether every attempt is told.
+        Whether every attempt is reported.
 
     Attributes
     ----------
     names : dict of int to str
-        Names of services, which go before what is told of them; by those who know them.
+        Names of services, put before each notice about them; filled in by the commands.
     """
 
     def __init__(self, url: str, *, verbose: bool = False) -> None:

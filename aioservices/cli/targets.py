@@ -1,4 +1,4 @@
-"""Finding the services that a command is told of."""
+"""Find the services that the arguments of a command name."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def only(found: Sequence[Target], term: str) -> None:
         names = ", ".join(f"{one_line(each.name or '') or '-'} ({each.id})" for each in found[:5])
         more = " and others" if len(found) > 5 else ""
         raise CommandError(
-            f"{len(found)} services have a name that fits {term!r}: {names}{more}; name one",
+            f"{len(found)} services have a name that matches {term!r}: {names}{more}; name one",
             status=MISUSED,
         )
 

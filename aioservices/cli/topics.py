@@ -56,7 +56,7 @@ It is shown once. Then, for example:
 
   read -rs CIVIS_API_KEY && export CIVIS_API_KEY
 
-Which key is used, who it belongs to and what it may do is told by
+To see which key is used, who it belongs to and what it may do:
 
   aioservices doctor
 
@@ -82,7 +82,7 @@ address, connection, certificate, key, clock, rate limit.
 
 An attempt of a request may take --timeout (60s). What fails for a moment is tried
 again where that is safe; -v reports every attempt. The rate limit of the platform
-(1000 requests in 5 minutes) is kept, and waiting for it is told.
+(1000 requests in 5 minutes) is kept, and a wait for it is reported.
 """,
     ),
     "names": Topic(
@@ -92,7 +92,7 @@ Naming services
 
   42              the service with this id: digits are always an id
   web-shop        the service of this name; capitals do not matter
-  'web-*'         all whose names fit: * is any text, ? any character, [abc] one of these
+  'web-*'         all whose names match: * is any text, ? any character, [abc] one of these
   -               read them from standard input, one a line, or lines of list --json
 
 Patterns go in quotes, or the shell takes them for files. Several services with the

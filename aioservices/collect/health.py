@@ -73,7 +73,7 @@ async def serve(
     Raises
     ------
     ListenError
-        If another program has the address, or it is none of this machine.
+        If another program has the address, or it does not belong to this machine.
     """
     application = web.Application()
     application.add_routes(routes)

@@ -1,4 +1,4 @@
-"""What systemd is told of the daemon, if it started it."""
+"""Report the state of the daemon to systemd, if systemd started it."""
 
 from __future__ import annotations
 

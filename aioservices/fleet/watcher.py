@@ -185,7 +185,7 @@ class Watcher:
         self._options = options
         self._cursors = cursors  # of services that are not read now; with a sink, of all
         self._names: dict[int, str | None] = {}
-        self._malformed: set[str] = set()  # what was told of entries of the listing
+        self._malformed: set[str] = set()  # entries of the listing already reported
         self._held = held
         self._room: dict[int, anyio.Event] = {}  # for logs of which too much is held
         self._sink_turn = anyio.Lock()

@@ -54,10 +54,12 @@ async def test_json_and_templates_are_for_machines(cli: Cli, emulator: Emulator)
         assert "a\\x1b[2J" in await terminal.until("\n")
 
 
-async def test_it_says_that_it_waits_for_a_service_that_fits(cli: Cli, emulator: Emulator) -> None:
+async def test_it_says_that_it_waits_for_a_service_that_matches(
+    cli: Cli, emulator: Emulator
+) -> None:
     emulator.add_service("web", deployed=True)
     with cli.terminal("watch", "job-*", "--refresh", "0.2", NO_COLOR="1") as terminal:
-        await terminal.until("no running service fits 'job-*' yet: waiting for one")
+        await terminal.until("no running service matches 'job-*' yet: waiting for one")
         emulator.log(emulator.add_service("job-1", deployed=True), "here")
         await terminal.until("job-1 | here")
 

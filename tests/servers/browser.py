@@ -48,7 +48,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
 
     def note(request: Request) -> None:
         url = urlsplit(request.url)
-        if url.scheme not in {"data", "blob", "about"} and url.hostname != "127.0.0.1":
+        if url.scheme not in {"data", "blob", "about", "file"} and url.hostname != "127.0.0.1":
             faults.append(f"asks another machine: {request.url}")
 
     async with AsyncExitStack() as stack:

@@ -81,7 +81,9 @@ _MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start
 @click.option("--max-poll-interval", metavar="S", help="The same of a quiet log (30s).")
 @click.option("--overlap", metavar="S", help="How late a line may turn up (60s).")
 @click.option("--refresh", metavar="S", help="Time between two looks for new services (30s).")
-@click.option("--grace", metavar="S", help="Time that late lines of an ended log have.")
+@click.option(
+    "--grace", metavar="S", help="How long to wait for late lines of a log that has ended."
+)
 @click.option(
     "--max-waiting-lines", metavar="N", help="Lines that may wait in memory in all (200000)."
 )
@@ -105,7 +107,7 @@ def collect(*, file: Path | None, check: bool, **options: object) -> int:
         from aioservices.stores import StoreConfigError
     except ModuleNotFoundError as exc:
         raise CommandError(
-            f"collect needs the package {exc.name}: install aioservices-civis[collect]"
+            f"collect needs the package {exc.name}: pip install 'aioservices-civis[collect]'"
         ) from None
     try:
         config = read_config(options, file=file)

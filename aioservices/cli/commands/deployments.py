@@ -95,7 +95,7 @@ def deployments(
 ) -> int:
     """List the deployments of a service, the newest first.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
 
     async def main() -> int:

@@ -183,8 +183,8 @@ def update(
 ) -> int:
     """Change attributes of a service, and say what changes.
 
-    SERVICE is an id, a name, or a pattern that fits one name; without it, the
-    file says by its id. What is not named stays as it is. In a file, *** stands
+    SERVICE is an id, a name, or a pattern that matches one name; without it, the
+    id in the file says which. What is not named stays as it is. In a file, *** stands
     for a secret that stays. It takes effect with the next deployment: see
     aioservices redeploy.
     """
@@ -258,7 +258,7 @@ def clone(
 ) -> int:
     """Create a copy of a service, which is not deployed.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
     [target] = look_up(connection, [service], one=True)
     if dry_run:

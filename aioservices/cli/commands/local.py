@@ -24,9 +24,9 @@ def emulator(arguments: tuple[str, ...]) -> int:
     return main(list(arguments), prog="aioservices emulator")
 
 
-@click.command("demo", short_help="Show what this can do, on this machine; it needs no key.")
+@click.command("demo", short_help="Show what aioservices can do, on this machine, without a key.")
 def demo() -> int:
-    """Show what this can do, with a fleet of real programs on this machine.
+    """Show what aioservices can do, with a fleet of real programs on this machine.
 
     It takes some ten seconds, and needs neither a key nor a network.
     """

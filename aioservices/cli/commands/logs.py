@@ -92,7 +92,7 @@ def logs(
 ) -> int:
     """Show the log of a service; with -f, go on with what it writes.
 
-    SERVICE is an id, a name, or a pattern that fits one name. With -f the log
+    SERVICE is an id, a name, or a pattern that matches one name. With -f the log
     of each new deployment follows that of the one before. What is written on
     standard error is red. The times of --timestamps are UTC.
     """

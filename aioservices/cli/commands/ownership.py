@@ -66,7 +66,7 @@ def dependencies(
 ) -> int:
     """List what a service needs: scripts, credentials, tables and the like.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
 
     async def main() -> int:
@@ -118,7 +118,7 @@ def transfer(
 ) -> int:
     """Give a service to another owner.
 
-    SERVICE is an id, a name, or a pattern that fits one name; USER_ID is the
+    SERVICE is an id, a name, or a pattern that matches one name; USER_ID is the
     new owner.
     """
     [target] = look_up(connection, [service], one=True)

@@ -47,7 +47,7 @@ def projects() -> None:
 def list_projects(connection: Connection, *, service: str, hidden: bool, as_json: bool) -> int:
     """List the projects that a service belongs to.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
 
     async def main() -> int:
@@ -79,7 +79,7 @@ def add_projects(
 ) -> int:
     """Add a service to projects.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
     return _change(connection, service, project_ids, adds=True, dry_run=dry_run)
 
@@ -98,7 +98,7 @@ def remove_projects(
 ) -> int:
     """Take a service out of projects.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
     return _change(connection, service, project_ids, adds=False, dry_run=dry_run)
 

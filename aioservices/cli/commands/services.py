@@ -135,7 +135,7 @@ def list_services(
     as_csv: bool,
     as_json: bool,
 ) -> int:
-    """List services: all of them, or those that a PATTERN fits.
+    """List services: all of them, or those that match a PATTERN.
 
     PATTERN is a name, an id, or a pattern such as 'web-*'. A terminal shows as
     many columns as fit; a pipe gets all of them, in full.
@@ -255,7 +255,7 @@ def without_secrets(service: Service) -> dict[str, JSON]:
 def open_service(connection: Connection, *, service: str, print_only: bool) -> int:
     """Open a service in the browser; in a pipe, or without a screen, print its URL.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
 
     async def main() -> int:

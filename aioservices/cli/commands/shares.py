@@ -71,7 +71,7 @@ def _holders(command: Callable[..., Any]) -> Callable[..., Any]:
 def list_shares(connection: Connection, *, service: str, as_json: bool) -> int:
     """List the users and groups that a service is shared with.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
 
     async def main() -> int:
@@ -125,7 +125,7 @@ def add_shares(
 ) -> int:
     """Share a service with users and groups, or change what they may do with it.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
     holders = _named(user_ids, group_ids)
     [target] = look_up(connection, [service], one=True)
@@ -176,7 +176,7 @@ def remove_shares(
 ) -> int:
     """Stop sharing a service with users and groups.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
     holders = _named(user_ids, group_ids)
     [target] = look_up(connection, [service], one=True)

@@ -212,7 +212,9 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: set[in
 )
 @click.argument("store_url", metavar="STORE")
 @click.argument("terms", metavar="[SERVICE]...", nargs=-1)
-@click.option("--parquet", type=click.Path(path_type=Path), metavar="FILE", help="Needs pyarrow.")
+@click.option(
+    "--parquet", type=click.Path(path_type=Path), metavar="FILE", help="As Parquet; needs pyarrow."
+)
 @click.option("--jsonl", type=click.Path(path_type=Path), metavar="FILE", help="JSON, a line each.")
 @click.option("--since", type=INSTANT, help="Only lines from then on: 10m (ago), or a date.")
 @click.option("--until", type=INSTANT, help="Only lines until then.")
@@ -246,7 +248,8 @@ def export(
                 count = await write(store, list(services), path, start_at=begin, end_at=end)
             except ModuleNotFoundError as exc:
                 raise CommandError(
-                    f"--parquet needs the package {exc.name}: install aioservices-civis[parquet]"
+                    f"--parquet needs the package {exc.name}: "
+                    "pip install 'aioservices-civis[parquet]'"
                 ) from None
             except OSError as exc:
                 raise CommandError(f"{path}: {exc.strerror or exc}") from exc

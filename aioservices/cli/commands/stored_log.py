@@ -61,7 +61,7 @@ class StoredLog:
             found = await stored_services(store, [self.service])
             if len(found) > 1:
                 raise CommandError(
-                    f"{len(found)} services have a name that fits {self.service!r}: "
+                    f"{len(found)} services have a name that matches {self.service!r}: "
                     "name one of them",
                     status=MISUSED,
                 )

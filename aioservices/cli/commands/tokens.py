@@ -64,7 +64,7 @@ def tokens() -> None:
 def list_tokens(connection: Connection, *, service: str, as_json: bool) -> int:
     """List the tokens of a service. The platform shows their values only once.
 
-    SERVICE is an id, a name, or a pattern that fits one name.
+    SERVICE is an id, a name, or a pattern that matches one name.
     """
 
     async def main() -> int:
@@ -114,7 +114,7 @@ def create_token(
 
     Its value is printed once, alone on standard output, and cannot be shown
     again: send it to where it is kept. SERVICE is an id, a name, or a pattern
-    that fits one name.
+    that matches one name.
     """
     [target] = look_up(connection, [service], one=True)
     if dry_run:
@@ -157,7 +157,7 @@ def revoke_tokens(
 ) -> int:
     """Revoke tokens of a service: what uses them is turned away from then on.
 
-    SERVICE is an id, a name, or a pattern that fits one name; TOKEN_ID as
+    SERVICE is an id, a name, or a pattern that matches one name; TOKEN_ID as
     aioservices tokens list shows it.
     """
     [target] = look_up(connection, [service], one=True)

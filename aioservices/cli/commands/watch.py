@@ -85,10 +85,10 @@ _Lines: TypeAlias = tuple[Sequence[TailedEntry], LogCursor]
     type=DURATION,
     default="30s",
     show_default=True,
-    help="How often to look which services there are.",
+    help="How often to look for new services.",
 )
 @click.option(
-    "--no-wait", is_flag=True, help="Fail if no service that fits is running, and do not wait."
+    "--no-wait", is_flag=True, help="Fail if no service that matches is running, and do not wait."
 )
 @line_options(named=True)
 @connected()
@@ -135,10 +135,10 @@ def watch(
         else:
             targets = await connection.reach(services, lambda view: _running(view, name))
             if not targets:
-                fits = f" fits {name!r}" if name else " is there"
+                matches = f" matches {name!r}" if name else " is there"
                 if no_wait:
-                    raise CommandError(f"no running service{fits}", status=FAILED)
-                note(f"no running service{fits} yet: waiting for one")
+                    raise CommandError(f"no running service{matches}", status=FAILED)
+                note(f"no running service{matches} yet: waiting for one")
         notices.names.update({each.id: one_line(each.name or "") for each in targets})
         shown.expect({each.id: each.name for each in targets})
         if last is not None:

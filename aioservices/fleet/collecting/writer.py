@@ -250,7 +250,7 @@ class StoreWriter:
         self._go_on_fetching()
 
     async def _keep(self, batches: Sequence[PendingBatch]) -> KeepResult:
-        """Offer batches to the store until it says what became of them."""
+        """Offer batches to the store until it says whether it stored them."""
         delays = backoff_delays(*_DELAYS)
         failing_since: float | None = None
         while True:
