@@ -102,6 +102,7 @@ class ForwardWorker:
         self._needs_attention = False
         self._retry_at: float | None = None
         self._must_resume = True
+        self._is_known = False  # to the store
         self._wake = anyio.Event()
 
     @property
@@ -156,6 +157,11 @@ class ForwardWorker:
             await self._resume()
         positions = await self._store.forward_positions(self.name)
         self._behind = sum(each.behind for each in positions)
+        if positions and not self._is_known:
+            # The store can tell how far behind it is, though it may never have sent a line.
+            here = {each.service_id: (each.seq, each.seq) for each in positions}
+            await self._mark(here, (), None)
+            self._is_known = True
         lines = await self._take(positions)
         if not lines:
             self._clear_error()
