@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http
+import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -10,6 +12,7 @@ from typing import Any, cast
 import msgspec
 
 __all__ = [
+    "SESSION_WIDE",
     "APIError",
     "AuthenticationError",
     "BadRequestError",
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 _LONGEST_TEXT = 1000
+_LONGEST_INTEGER = 19  # digits that fit into 64 bits
 _CONTENT_TYPES = frozenset(
     {
         "application/octet-stream",
@@ -290,6 +294,10 @@ class AuthenticationError(APIError):
     """401: the API key is missing, wrong or expired."""
 
 
+# No other call of the session fares better, and to repeat one changes nothing.
+SESSION_WIDE = (AuthenticationError, SessionClosedError, SessionLoopError)
+
+
 class PermissionDeniedError(APIError):
     """403: the key's owner may not do this."""
 
@@ -428,9 +436,36 @@ def api_error(
 def _read_error_body(body: bytes) -> dict[str, object] | None:
     """Read the members of an error's body; None if it is not a JSON object."""
     try:
-        return msgspec.json.decode(body, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        try:
+            return msgspec.json.decode(body, type=dict[str, object])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return msgspec.json.decode(_mend_json(body), type=dict[str, object])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+def _mend_json(body: bytes) -> str:
+    """Replace what is not quite JSON, as one such member must not cost the rest of an explanation.
+
+    These are bytes and surrogates that are no text, and numbers that are out of range.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON even so.
+    """
+
+    def integer(text: str) -> int | str:
+        return int(text) if len(text) < _LONGEST_INTEGER else text
+
+    def number(text: str) -> float | str:
+        return value if math.isfinite(value := float(text)) else text
+
+    said: object = json.loads(
+        body.decode(errors="replace"), parse_int=integer, parse_float=number, parse_constant=str
+    )
+    text = json.dumps(said, ensure_ascii=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _text(value: object, secrets: tuple[str, ...]) -> str | None:

@@ -123,6 +123,30 @@ def test_an_odd_member_of_an_error_body_costs_none_of_the_others(
     assert type(made.code) is type(code)
 
 
+@pytest.mark.parametrize(
+    "member",
+    [
+        b"1e400",
+        b"-1e400",
+        b"NaN",
+        b"Infinity",
+        b"1" * 5000,
+        b'"\\ud800"',
+        b'["\\udc00x"]',
+        b'"\xff"',
+    ],
+)
+@pytest.mark.parametrize("name", [b"code", b"other", b"error"])
+def test_a_member_that_is_not_quite_json_costs_none_of_the_others(
+    name: bytes, member: bytes
+) -> None:
+    made = make(422, b'{"errorDescription": "too large", "%s": %s}' % (name, member))
+    assert made.description == "too large"
+    assert "too large" in str(made)
+    assert str(made).encode()  # and it can be printed
+    assert f"{made.error}{made.code}".encode()
+
+
 @given(
     st.sampled_from([True, False]), st.sampled_from(["s3cr3t", 'with"quote', "zwölf", "31415926"])
 )

@@ -114,7 +114,7 @@ def _first_hop(url: str) -> tuple[str, str]:
     if proxy is None:
         return url, "none is used"
     parts = urllib.parse.urlsplit(str(proxy.url))
-    return str(proxy.url), f"{parts.hostname}:{parts.port or 80}, which {proxy.variable} names"
+    return str(proxy.url), f"{parts.hostname}:{parts.port or 80} (from {proxy.variable})"
 
 
 async def _connect(url: str, through: str) -> Finding:

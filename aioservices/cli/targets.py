@@ -111,12 +111,16 @@ def decoded(data: bytes) -> str:
     UnicodeDecodeError
         If it is not text.
     """
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16")
-    text = data.decode("utf-8-sig")
+    encoding = "utf-8-sig"
+    # The mark of UTF-32 begins with that of UTF-16, so it comes first.
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        encoding = "utf-32"
+    elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    text = data.decode(encoding)
     if "\0" in text:
         # UTF-16 without its mark, or no text at all: no name of a service holds a null.
-        raise UnicodeDecodeError("utf-8", data, 0, len(data), "it holds null characters")
+        raise UnicodeDecodeError(encoding, data, 0, len(data), "it holds null characters")
     return text
 
 

@@ -41,6 +41,7 @@ from aioservices.api.models import Deployment, DeploymentSummary
 from aioservices.api.states import is_final
 from aioservices.concurrency import BackgroundTasks, Stream, for_each
 from aioservices.errors import (
+    SESSION_WIDE,
     APIError,
     AuthenticationError,
     ConnectionFailedError,
@@ -49,7 +50,6 @@ from aioservices.errors import (
     RateLimitedError,
     RequestError,
     ServicesError,
-    SessionClosedError,
 )
 from aioservices.http.options import Attempt
 from aioservices.http.retry import RetryPolicy, may_repeat
@@ -321,7 +321,7 @@ class _Deploys:
 
     def _patience_with(self, error: ServicesError, attempts: int) -> float:
         """Seconds for which to repeat a request because of an error."""
-        if isinstance(error, AuthenticationError | PermissionDeniedError | SessionClosedError):
+        if isinstance(error, (PermissionDeniedError, *SESSION_WIDE)):
             return 0.0
         longest = self._retry.max_elapsed
         if isinstance(error, RateLimitedError) and (error.retry_after or 0.0) > longest:

@@ -25,12 +25,11 @@ import msgspec
 from aioservices.api.models import Deployment, DeploymentSummary
 from aioservices.api.states import is_final, is_running
 from aioservices.errors import (
-    AuthenticationError,
+    SESSION_WIDE,
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
     ServicesError,
-    SessionClosedError,
 )
 
 __all__ = ["READ_LAG", "Observation", "Outcome", "Progress", "complete", "is_newer", "newest_since"]
@@ -42,7 +41,7 @@ _GROWTH = 1.5
 _SLOWEST = 10  # times the first interval
 _ROUNDING = 1e-6  # seconds
 _LONGEST_LIMIT = 600.0  # seconds for which a rate limit may refuse everything
-_FINAL = (AuthenticationError, PermissionDeniedError, SessionClosedError)
+_FINAL = (PermissionDeniedError, *SESSION_WIDE)
 
 
 class Observation(NamedTuple):
@@ -196,8 +195,11 @@ class Progress:
         if self._limited_since is None:
             self._limited_since = observation.begun_at
         self._unseen_since = None
-        if now - self._limited_since > max(self._timeout, _LONGEST_LIMIT):
+        longest = max(self._timeout, _LONGEST_LIMIT)
+        if now - self._limited_since > longest:
             return Outcome("unseen", error=error)
+        if (error.retry_after or 0.0) > longest:  # to wait is of no use
+            return Outcome("refused", error=error)
         self.due = now + self._interval
         return None
 

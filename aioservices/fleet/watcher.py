@@ -20,11 +20,7 @@ from aioservices.api.matching import matches
 from aioservices.api.models import ServiceSummary, TailedEntry
 from aioservices.api.pagination import DEFAULT_PAGE_SIZE, Page, Paginator, read_page
 from aioservices.api.states import StatusFilter
-from aioservices.errors import (
-    AuthenticationError,
-    ServicesError,
-    SessionClosedError,
-)
+from aioservices.errors import SESSION_WIDE, ServicesError
 from aioservices.http.retry import backoff_delays
 from aioservices.tail import Delivery, LogCursor, LogGap, LogTail
 from aioservices.tail.fetcher import Look
@@ -216,7 +212,7 @@ class Watcher:
             while not self._broken.is_set():
                 try:
                     self._update(group, await self._find(), send)
-                except (AuthenticationError, SessionClosedError) as exc:
+                except SESSION_WIDE as exc:
                     self._break(exc)
                 except Exception as exc:  # whatever it is, the logs that are read go on
                     log.warning("the services could not be listed: %s", as_services_error(exc))
@@ -362,7 +358,7 @@ class Watcher:
                     except LogGap:
                         continue  # where warnings are errors; the tail's status has it
                     await self._hand_on(service_id, tail, batch, send, turns)
-        except (AuthenticationError, SessionClosedError) as exc:
+        except SESSION_WIDE as exc:
             self._break(exc)  # no other log will fare better
         except Exception as exc:  # whatever it is, it is the failure of this log alone
             self.failures[service_id] = error = as_services_error(exc)

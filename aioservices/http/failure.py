@@ -52,7 +52,7 @@ class ProxyAddress:
         self.port = port
 
     def __str__(self) -> str:
-        return f"the proxy {self.host}:{self.port}, which {self.variable} names"
+        return f"the proxy {self.host}:{self.port} (from {self.variable})"
 
 
 def timeout_error(call: Call) -> RequestTimeoutError:
@@ -111,14 +111,14 @@ def _explain(problem: Exception, proxy: ProxyAddress | None) -> tuple[str, bool]
     match problem:
         case aiohttp.ClientHttpProxyError():
             refused = 400 <= problem.status < 500
-            return f"{proxy or 'the proxy'}, refused with status {problem.status}", refused
+            return f"{proxy or 'the proxy'} refused with status {problem.status}", refused
         case aiohttp.InvalidURL() | UnicodeError():
             return "the URL cannot be used: its host is not a name that can be looked up", True
         case aiohttp.ClientConnectorCertificateError():
             return f"the certificate of {problem.host} is refused: {_said(problem)}", True
         case aiohttp.ClientConnectorError():
             host = problem.host if ":" not in problem.host else f"[{problem.host}]"
-            where = f"{proxy}," if proxy else f"{host}:{problem.port}"
+            where = str(proxy) if proxy else f"{host}:{problem.port}"
             return f"cannot connect to {where}: {_said(problem)}", isinstance(
                 problem, aiohttp.ClientSSLError
             )
@@ -143,7 +143,8 @@ def _said(problem: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertifi
     inner = _bare_cause(problem)
     if isinstance(inner, ssl.SSLCertVerificationError):
         return inner.verify_message
-    return str(getattr(inner, "strerror", None) or inner or problem)
+    said = str(getattr(inner, "strerror", None) or inner or problem)
+    return said.strip() or type(inner or problem).__name__
 
 
 def _is_proxys(problem: Exception, proxy: ProxyAddress | None) -> bool:

@@ -251,7 +251,10 @@ async def test_only_an_id_is_taken_for_one(cli: Cli, emulator: Emulator, line: s
     assert emulator.deploys == {}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-with-mark"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-with-mark", "utf-32", "utf-32-be-with-mark"],
+)
 async def test_standard_input_may_be_in_any_unicode_encoding(
     cli: Cli, emulator: Emulator, encoding: str
 ) -> None:
@@ -262,7 +265,10 @@ async def test_standard_input_may_be_in_any_unicode_encoding(
     assert (ended.status, ended.output) == (0, "would deploy größe (1), now not deployed\n"), ended
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"\x80abc", "web".encode("utf-16-le"), b"\x00"])
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff\xfe\x00", b"\x80abc", "web".encode("utf-16-le"), b"\x00", b"\xff\xfea\x00\x00\x00"],
+)
 async def test_standard_input_that_is_not_text_is_refused(
     cli: Cli, emulator: Emulator, data: bytes
 ) -> None:

@@ -12,6 +12,7 @@ from aioservices import (
     DeploymentFailedError,
     DeploymentTimeoutError,
     NotFoundError,
+    RateLimitedError,
     RetryPolicy,
     Services,
 )
@@ -178,6 +179,15 @@ async def test_a_wrong_key_says_so_at_once(slow: Emulator) -> None:
     async with Services("wrong", base_url=slow.url) as services:
         with pytest.raises(AuthenticationError):
             await services.wait_until_running(1, slow.deploy(1), **QUICK)
+
+
+async def test_a_rate_limit_that_outlasts_every_wait_says_so_at_once(slow: Emulator) -> None:
+    number = slow.deploy(1)
+    slow.fault(Respond(429, retry_after=3600))
+    async with Services(slow.api_key, base_url=slow.url) as services:
+        with pytest.raises(RateLimitedError) as caught, anyio.fail_after(PATIENCE):
+            await services.wait_until_running(1, number)
+    assert caught.value.retry_after == 3600
 
 
 async def test_one_that_does_not_run_in_time_says_in_which_state_it_is(

@@ -92,10 +92,25 @@ async def read_listing(services: Services) -> object:
     return [each async for each in services.list()]
 
 
+async def watch(services: Services) -> object:
+    return [line async for line in services.watch_logs([42])]
+
+
+async def deploy(services: Services) -> object:
+    async for outcome in services.deploy_many([42], settle=1e6):
+        assert outcome.error is not None
+        raise outcome.error
+    return None
+
+
+async def wait(services: Services) -> object:
+    return await services.wait_until_running(42, 1, timeout=1e6)
+
+
 uses = pytest.mark.parametrize(
     "use",
-    [lambda services: services.get(42), read_listing, read_tail],
-    ids=["call", "listing", "tail"],
+    [lambda services: services.get(42), read_listing, read_tail, watch, deploy, wait],
+    ids=["call", "listing", "tail", "watch", "deploy", "wait"],
 )
 
 

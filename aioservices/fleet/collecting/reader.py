@@ -7,7 +7,7 @@ from typing import Protocol
 
 import anyio
 
-from aioservices.errors import AuthenticationError, ServicesError, SessionClosedError
+from aioservices.errors import SESSION_WIDE, ServicesError
 from aioservices.stores import Lease, Store, StoredGap, StoreError
 from aioservices.tail import GapFound, LogGap, LogTail, TailEvent
 
@@ -169,7 +169,7 @@ class ServiceReader:
                 on_event=self._on_event,
             )
             await self._follow(tail)
-        except (AuthenticationError, SessionClosedError) as exc:
+        except SESSION_WIDE as exc:
             if session is source.session:
                 source.refuse(exc)
         except ServicesError as exc:

@@ -7,7 +7,7 @@ import logging
 import anyio
 
 from aioservices.api.states import StatusFilter
-from aioservices.errors import AuthenticationError, ServicesError, SessionClosedError
+from aioservices.errors import SESSION_WIDE, ServicesError
 
 from .options import CollectSession
 
@@ -47,7 +47,7 @@ class Source:
         session = self.session
         try:
             services = {each.id: each.name async for each in session.list(status=status)}
-        except (AuthenticationError, SessionClosedError) as exc:
+        except SESSION_WIDE as exc:
             if session is self.session:
                 self.refuse(exc)
             raise
