@@ -284,6 +284,7 @@ class LogFetcher:
         self._shortest = shortest
         self._longest = longest
         self._max_outage = max_outage
+        self._newest_first = False  # whether a page has its lines from new to old
         self._malformed_pages = 0  # in a row, until such pages are taken as they are
         self._seen: set[int | None] = set()  # deployments that were found; None is the service
         self._asked_at: dict[int | None, float] = {}  # when one was asked for first
@@ -376,17 +377,18 @@ class LogFetcher:
         """Record that a page had new lines: such logs are asked for more often."""
         self._urgency.record_news(time.monotonic())
 
-    def lines(self, deployment_id: int, response: RawResponse) -> tuple[list[TailedEntry], int]:
+    def lines(
+        self, deployment_id: int, response: RawResponse, request: PageRequest
+    ) -> list[TailedEntry]:
         """Read a page of a log.
 
         Malformed lines are taken as well as can be, but not at once: what a proxy cuts or garbles
         is whole the next time.
 
-        Returns
-        -------
-        list of TailedEntry
-        int
-            How many of them, at the beginning, have no time of their own.
+        Parameters
+        ----------
+        deployment_id : int
+        response : RawResponse
 
         Raises
         ------
@@ -394,23 +396,23 @@ class LogFetcher:
             If it has to be asked for again.
         """
         with reading_log(self._service_id, deployment_id):
-            unanchored = 0
             try:
                 lines = decode(response, list[TailedEntry])
             except ResponseDecodeError as exc:
                 lossy = decode_lossy(response.content)
-                if lossy is None:
-                    lines, unanchored = self._malformed_lines(response, exc)
-                else:
-                    lines = lossy
+                lines = self._malformed_lines(response, request, exc) if lossy is None else lossy
         if self._malformed_pages < _CONFIRMATIONS:
             self._malformed_pages = 0
-        return lines, unanchored
+        if lines and lines[0].created_at != lines[-1].created_at:
+            self._newest_first = lines[-1].created_at < lines[0].created_at
+        return lines
 
     def _malformed_lines(
-        self, response: RawResponse, error: ResponseDecodeError
-    ) -> tuple[list[TailedEntry], int]:
-        lines = decode_lenient_lines(response.content)
+        self, response: RawResponse, request: PageRequest, error: ResponseDecodeError
+    ) -> list[TailedEntry]:
+        lines = decode_lenient_lines(
+            response.content, near=request.start, newest_first=self._newest_first
+        )
         if lines is None:
             raise error
         self._malformed_pages += 1

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-from typing import cast
 
 import msgspec
 
 from aioservices.api.models import TailedEntry
+
+from .times import MICROSECOND, add
+from .untimed import UntimedEntry
 
 __all__ = ["decode_lenient", "decode_lossy"]
 
@@ -39,38 +41,62 @@ def decode_lossy(page: bytes) -> list[TailedEntry] | None:
         return None
 
 
-def decode_lenient(page: bytes) -> tuple[list[TailedEntry], int] | None:
+def decode_lenient(
+    page: bytes, *, near: dt.datetime | None = None, newest_first: bool = False
+) -> list[TailedEntry] | None:
     """Decode a page whose entries are malformed.
 
     Parameters
     ----------
     page : bytes
         Its JSON.
+    near : datetime, optional
+        A time for lines none of which has one.
+    newest_first : bool
+        Whether lines come from new to old, where their times do not tell.
 
     Returns
     -------
-    list of TailedEntry
+    list of TailedEntry or None
         As many as the page has, so that its length still tells whether it was cut. A text that is
-        not a string is shown as JSON. A line without a time has that of the one before it; ...
-    int
-        ... so many lines at the beginning, which have none before them, have that of the next one.
-        The result is None if this is not a page of a log.
+        not a string is shown as JSON. A line without a time is an `UntimedEntry`, a microsecond
+        after the line before it, or before the first that has a time. The result is None if this
+        is not a page of a log, or if no time is known.
     """
     try:
         lines = msgspec.convert(_parsed(page), list[dict[str, object]])
     except (ValueError, RecursionError):
         return None
     times = [_time(line.get("createdAt")) for line in lines]
-    first = next((place for place, time in enumerate(times) if time is not None), None)
-    if first is None:
+    told = [time for time in times if time is not None] or ([] if near is None else [near])
+    if not told or not lines:
         return None
-    known = cast("dt.datetime", times[first])
+    if told[0] != told[-1]:
+        newest_first = told[-1] < told[0]
+    if newest_first:  # what was written before a line comes after it
+        lines.reverse()
+        times.reverse()
+        told.reverse()
+    before = next((place for place, time in enumerate(times) if time is not None), 0)
+    at = add(told[0], -(before + 1) * MICROSECOND)
+    is_anchored = False
     entries: list[TailedEntry] = []
     for line, time in zip(lines, times, strict=True):
-        known = time or known
         message, stream, source = (_text(line.get(name)) for name in _TEXTS)
-        entries.append(TailedEntry(created_at=known, message=message, stream=stream, source=source))
-    return entries, first
+        if time is not None:
+            at, is_anchored = time, True
+            entry = TailedEntry(created_at=at, message=message, stream=stream, source=source)
+        else:
+            at = add(at, MICROSECOND)
+            entry = UntimedEntry(
+                created_at=at,
+                message=message,
+                stream=stream,
+                source=source,
+                is_anchored=is_anchored,
+            )
+        entries.append(entry)
+    return entries[::-1] if newest_first else entries
 
 
 def _parsed(page: bytes) -> object:

@@ -38,13 +38,10 @@ class Page(NamedTuple):
         As they came.
     asked_at : datetime or None
         The server's time when it was asked for, or a little earlier; None if that is not known.
-    unanchored : int
-        How many lines at the beginning have no time of their own.
     """
 
     lines: list[TailedEntry]
     asked_at: dt.datetime | None
-    unanchored: int
 
 
 class Replan(enum.Enum):
@@ -162,10 +159,10 @@ class LogPages:
         asked_at = fetcher.clock.at(sent_at) if fetcher.clock.known else None
         if on_answer is not None and on_answer():
             await anyio.lowlevel.checkpoint()  # lets it send them
-        lines, unanchored = fetcher.lines(self._deployment_id, response)
+        lines = fetcher.lines(self._deployment_id, response, request)
         self._patience.served()
         self._size.served(len(lines))
-        return Page(lines, asked_at, unanchored)
+        return Page(lines, asked_at)
 
     def _shrinks(self, request: PageRequest, error: RequestError, tries: int) -> bool:
         """Ask for less from now on, if a retry that changes nothing cannot be expected to succeed.

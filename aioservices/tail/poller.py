@@ -301,9 +301,7 @@ class Poller:
     async def _take(self, request: PageRequest, page: Page) -> None:
         """Hand on what is new in a page."""
         self._first_asked_at = self._first_asked_at or page.asked_at
-        batches = self._reader.feed(
-            request, page.lines, asked_at=page.asked_at, unanchored=page.unanchored
-        )
+        batches = self._reader.feed(request, page.lines, asked_at=page.asked_at)
         new = sum(len(batch.entries) for batch in batches)
         self._expected = max(_FEW_LINES, 2 * new)
         self._account.hold(new - self._announced)

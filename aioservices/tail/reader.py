@@ -21,6 +21,7 @@ from .scan import Gap, PageRequest, RangeScan, ScannedRange, ServerProfile, Sket
 from .schedule import Lookback
 from .status import LogGap
 from .times import EARLIEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor
+from .untimed import UntimedLines, has_untimed
 
 __all__ = ["LogReader", "PollSummary"]
 
@@ -99,7 +100,7 @@ class LogReader:
         self._density: float | None = None
         self._cleared: Sketch | None = None
         self._gaps: list[Gap] = []
-        self._is_first = delivered.watermark is None
+        self._untimed = UntimedLines(is_resumed=delivered.watermark is not None)
         self._scan: RangeScan | None = None
         # Of the poll that is under way, or was last:
         self._size = limit
@@ -138,6 +139,7 @@ class LogReader:
             self._lookback.reset(now)
         self._lines = self._late = self._evictions = 0
         self._newest_before = self._newest
+        self._untimed.begin(start)
         self._scan = RangeScan(
             start,
             self._end_at,
@@ -150,7 +152,6 @@ class LogReader:
             gaps=self._gaps,
             settled=None if whole else add(now, -2 * self._overlap),
             cleared=self._cleared,
-            is_first=self._is_first,
         )
 
     def next_request(self, *, ahead: int = 0) -> PageRequest | None:
@@ -174,7 +175,6 @@ class LogReader:
         page: list[TailedEntry],
         *,
         asked_at: dt.datetime | None = None,
-        unanchored: int = 0,
     ) -> list[Batch]:
         """Take in an answer.
 
@@ -187,8 +187,6 @@ class LogReader:
         asked_at : datetime or None
             The server's time when it was asked, or a little earlier. Without it the newest line
             tells the time, unless it lies ahead of our own.
-        unanchored : int
-            How many lines at the beginning of the page have no time of their own.
 
         Returns
         -------
@@ -200,7 +198,7 @@ class LogReader:
             return []
         if asked_at is not None:
             self._asked_at = asked_at if self._asked_at is None else max(asked_at, self._asked_at)
-        scanned = scan.feed(request, page, asked_at=asked_at, unanchored=unanchored)
+        scanned = scan.feed(request, page, asked_at=asked_at)
         batches = [batch for each in scanned if (batch := self._take(each)) is not None]
         if not self._is_whole and scan.requests >= _MOST_REQUESTS and not scan.is_complete:
             self._end_early(scan)
@@ -233,6 +231,7 @@ class LogReader:
         behind = scan is None or not scan.is_complete
         if scan is not None and scan.is_complete:
             self._record_end(scan)
+            self._untimed.finish(is_whole=self._is_whole)
         self._scan = None
         self.delivered.forget()
         watermark = self.delivered.watermark
@@ -279,14 +278,16 @@ class LogReader:
     def _take(self, scanned: ScannedRange) -> Batch | None:
         """Make a batch of what is new in a range."""
         delivered = self.delivered
-        entries = delivered.filter_new(scanned.lines)
+        lines = scanned.lines
+        if has_untimed(lines.entries):
+            lines = self._untimed.filter_new(lines, delivered.watermark)
+        entries = delivered.filter_new(lines)
         if entries:
             self._lines += len(entries)
             if self._newest_before is not None:
                 self._late += bisect_left(entries, self._newest_before, key=_created_at)
             last = entries[-1].created_at
             self._newest = last if self._newest is None else max(self._newest, last)
-        self._is_first = False
         delivered.advance_watermark(self._final_below(scanned))
         counted = delivered.record(entries)
         gaps: list[LogGap] = []

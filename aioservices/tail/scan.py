@@ -46,10 +46,8 @@ import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
-
-import msgspec
 
 from aioservices.api.models import TailedEntry
 
@@ -65,11 +63,13 @@ from .times import (
     next_second,
     to_utc,
 )
+from .untimed import UntimedEntry, has_untimed, with_anchor, without_untimed
 
 __all__ = ["Gap", "PageRequest", "RangeScan", "ScannedRange", "ServerProfile", "Sketch"]
 
-# How much larger the limit is with which an overfull range is asked for.
+# How much larger the limit is with which an overfull range is asked for, and how large at least.
 _ENLARGEMENT = 10
+_LEAST_ENLARGED = 10_000
 # No smaller limit is asked for, unless the server refuses it.
 _SMALLEST_LIMIT = 10
 # How much larger it is for a range that was sized for a page, but may have more lines.
@@ -255,7 +255,6 @@ class _Range:
     resumes_at: dt.datetime | None = None
     request: PageRequest | None = None
     page: Lines | None = None
-    unanchored: list[TailedEntry] = field(default_factory=list[TailedEntry])
     asked_at: dt.datetime | None = None
 
 
@@ -321,8 +320,6 @@ class RangeScan:
         None: in any case.
     cleared : Sketch, optional
         `cleared` of an earlier scan.
-    is_first : bool
-        Whether nothing of this log was read before.
 
     Attributes
     ----------
@@ -348,7 +345,6 @@ class RangeScan:
         gaps: Sequence[Gap] = (),
         settled: dt.datetime | None = None,
         cleared: Sketch | None = None,
-        is_first: bool = True,
     ) -> None:
         self.density = density
         self.cleared = cleared
@@ -361,12 +357,12 @@ class RangeScan:
         self._overlap = overlap
         self._gaps = gaps
         self._settled = settled
-        self._is_first = is_first
         if start is not None:  # a time that is rounded when it is shown was earlier in truth
             start = floor(add(to_utc(start), -MILLISECOND), SECOND)
         self._ranges = deque([_Range(start, end and next_second(to_utc(end)))])
         self._known = NO_LINES  # what pages showed and no closed range has
         self._anchor: dt.datetime | None = None  # the time of the last line of a closed range
+        self._has_untimed = False  # whether lines came that have no time of their own
         self._fill = _FIRST_FILL
         self._attempts = 0  # pages since the last progress, ...
         self._full_pages = 0  # ... and how many of them were full
@@ -423,7 +419,6 @@ class RangeScan:
         page: list[TailedEntry],
         *,
         asked_at: dt.datetime | None = None,
-        unanchored: int = 0,
     ) -> list[ScannedRange]:
         """Take in an answer.
 
@@ -435,9 +430,6 @@ class RangeScan:
             In any order.
         asked_at : datetime or None
             The server's time when it was asked, or a little earlier; None: not known.
-        unanchored : int
-            How many lines at the beginning of the page have no time of their own, but that of
-            the first which has one.
 
         Returns
         -------
@@ -453,8 +445,9 @@ class RangeScan:
             each = self._range_of(request)
             if each is None:
                 return []  # what it was asked for has turned out not to be needed
-            each.unanchored, each.asked_at = page[:unanchored], asked_at
-            each.page = lines = sort_lines(page[unanchored:] if unanchored else page)
+            each.asked_at = asked_at
+            each.page = lines = sort_lines(page)
+            self._has_untimed = self._has_untimed or has_untimed(page)
             if each is not self._ranges[0]:
                 self._note_known(lines.between(self._ranges[0].low, each.low))
         scanned: list[ScannedRange] = []
@@ -503,12 +496,16 @@ class RangeScan:
             start = each.resumes_at
         elif start is not None:
             start = _start_before(start, each.precision)
-        limit = (self._page_size, self._limit, self._limit * _ENLARGEMENT)[each.level]
+        limit = (self._page_size, self._limit, self._enlarged_limit)[each.level]
         if each.is_predicted and not each.level and self._page_size == self._limit:
             limit = self._limit * (_HEADROOM if self._profile.takes_headroom else 1)
         return PageRequest(
             start and to_utc(start), high and to_utc(high), limit, limit > self._wanted_size
         )
+
+    @property
+    def _enlarged_limit(self) -> int:
+        return max(self._limit * _ENLARGEMENT, _LEAST_ENLARGED)
 
     def _may_ask_ahead(self, each: _Range) -> bool:
         low = each.low
@@ -618,6 +615,8 @@ class RangeScan:
         if page is None or request is None:
             return []
         each.page = each.request = None
+        if self._has_untimed:
+            page = with_anchor(page, self._anchor, each.low)
         length = len(page.times)
         if request.end is not None and length and page.times[-1] > add(request.end, _IGNORED):
             self._ignores_end = self._profile.ignores_end = True
@@ -662,7 +661,8 @@ class RangeScan:
         if claim is None:
             self._known = NO_LINES
         else:
-            self._known = merge_max(self._known.between(claim, None), page.between(claim, None))
+            rest = self._provable(page.between(claim, None))
+            self._known = merge_max(self._known.between(claim, None), rest)
             self._learn_density(lines, low, claim)
         self._fill = min(_MOST_FILL, self._fill + 0.02)
         again = None
@@ -685,9 +685,6 @@ class RangeScan:
         low, asked_at = each.low, each.asked_at
         if self._goal is not None:
             lines = lines.between(None, add(self._goal, MICROSECOND))
-        if each.unanchored:
-            lines = self._anchored(each.unanchored, lines)
-            each.unanchored = []
         if lines.times:
             self._anchor = lines.times[-1]
         self._attempts = self._full_pages = 0
@@ -695,15 +692,6 @@ class RangeScan:
         self._move_on(end)
         is_proven = self._recheck is None and not self._is_unproven
         return ScannedRange(low, end, lines, asked_at, is_complete, is_proven)
-
-    def _anchored(self, entries: list[TailedEntry], lines: Lines) -> Lines:
-        """Give lines without a time that of the line before them, whichever page that is in."""
-        anchor = self._anchor
-        if anchor is not None:
-            entries = [msgspec.structs.replace(entry, created_at=anchor) for entry in entries]
-        elif not self._is_first:
-            return lines  # they were given with the line before them
-        return sort_lines(entries + lines.entries)
 
     def _coarsen_bounds(
         self, each: _Range, request: PageRequest, page: Lines, missing: list[TailedEntry]
@@ -850,7 +838,7 @@ class RangeScan:
         if each.level == 2 and not self._honours_larger and not self._refuses_larger:
             # Before a gap is left: does the server give larger pages at all?
             each.request, each.page = request, page
-            self._probe = PageRequest(None, None, self._limit * _ENLARGEMENT, True)
+            self._probe = PageRequest(None, None, self._enlarged_limit, True)
             self._is_probe_out = False
             return []
         return self._stop(each)
@@ -1012,8 +1000,13 @@ class RangeScan:
 
     def _note_known(self, page: Lines) -> None:
         """Remember what a page showed: it must be in the page that closes its range."""
-        known = merge_max(self._known, page.between(self._ranges[0].low, None))
+        lines = self._provable(page.between(self._ranges[0].low, None))
+        known = merge_max(self._known, lines)
         self._known = known.cut(0, max(4 * self._limit, _MOST_KNOWN))
+
+    def _provable(self, lines: Lines) -> Lines:
+        """Leave out lines whose time depends on what else their page has."""
+        return without_untimed(lines) if self._has_untimed else lines
 
 
 def _claim(request: PageRequest, page: Lines) -> dt.datetime | None:
@@ -1022,7 +1015,12 @@ def _claim(request: PageRequest, page: Lines) -> dt.datetime | None:
     if end is None:
         return None
     whole = floor(end, SECOND)
-    return max(whole, page.times[-1]) if page.times else whole
+    if not page.times:
+        return whole
+    newest = page.times[-1]
+    if isinstance(page.entries[-1], UntimedEntry):
+        return newest  # whether it is older than the end is seen where a later line is beside it
+    return max(whole, newest)
 
 
 def _start_before(time: dt.datetime, precision: int) -> dt.datetime:

@@ -228,6 +228,37 @@ def test_lines_shown_coarsely_come_where_a_larger_page_is_given(unit: int, count
     assert not history.gaps
 
 
+@pytest.mark.parametrize("limit", [1, 10, 30])
+def test_an_instant_of_many_small_pages_comes_where_a_page_of_the_usual_size_is_given(
+    limit: int,
+) -> None:
+    history = History(Behaviour(shown=Rounding(SECOND), largest=10_000), 0, limit)
+    for number in range(2000):
+        history.server.write(10 * SECOND + number * MICROSECOND, f"{number}")
+    history.server.write(12 * SECOND, "behind")
+    history.wait(300)
+    history.poll()
+    assert not history.missing()
+    assert not history.gaps
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize("unit", [MICROSECOND, SECOND])
+@pytest.mark.parametrize("keeps", ["oldest", "newest"])
+def test_tiny_pages_that_are_the_largest_end_with_each_line_or_its_gap(
+    keeps: str, unit: int, limit: int
+) -> None:
+    behaviour = Behaviour(keeps=keeps, largest=limit, end=Rounding(unit, "down"))
+    history = History(behaviour, 0, limit)
+    for number in range(40):
+        history.server.write((10 + number // 4) * SECOND + number * MILLISECOND, f"{number}")
+    history.wait(300)
+    history.poll()  # fails if there is no end of requests
+    assert not history.surplus()
+    assert not history.unreported()
+    assert history.requests <= 40 * len(history.server.lines)
+
+
 @pytest.mark.parametrize("mode", ["down", "half", "up"])
 @pytest.mark.parametrize("unit", [MILLISECOND, SECOND])
 def test_an_end_that_is_rounded_loses_nothing(unit: int, mode: str) -> None:

@@ -13,9 +13,10 @@ from aioservices import Services
 from aioservices.api.models import reading_log
 from aioservices.emulator import Emulator, Respond
 from aioservices.tail.malformed import decode_lenient, decode_lossy
+from aioservices.tail.untimed import UntimedEntry
 from tests.servers.hostile import hostile
 
-from .conftest import QUICK, collecting, take, until, write
+from .conftest import QUICK, arrival, collecting, take, until, write
 from .plain import PlainServer
 
 AT = "2026-11-23T12:34:56.000Z"
@@ -30,12 +31,10 @@ def test_a_page_with_any_time_keeps_its_length(
     before: list[dict[str, Any]], line: dict[str, Any], after: list[dict[str, Any]]
 ) -> None:
     page = [*before, line | {"createdAt": AT}, *after]
-    decoded = decode_lenient(json.dumps(page).encode())
-    assert decoded is not None
-    entries, unanchored = decoded
-    assert unanchored <= len(before)
+    entries = decode_lenient(json.dumps(page).encode())
+    assert entries is not None
     assert len(entries) == len(page)
-    assert entries[len(before)].created_at == TIME
+    assert TIME in {entry.created_at for entry in entries if not isinstance(entry, UntimedEntry)}
 
 
 @given(st.binary() | st.recursive(values, st.lists).map(lambda it: json.dumps(it).encode()))
@@ -46,7 +45,7 @@ def test_what_is_no_page_is_not_made_one(page: bytes) -> None:
 def test_a_text_that_is_none_is_shown_as_json() -> None:
     page = [{"message": {"a": [1, None]}, "stream": 1, "source": None, "createdAt": AT}]
     with reading_log(1, 7):
-        [entry], _ = decode_lenient(json.dumps(page).encode()) or ([], 0)
+        [entry] = decode_lenient(json.dumps(page).encode()) or []
     assert (entry.message, entry.stream, entry.source) == ('{"a": [1, null]}', "1", None)
     assert (entry.service_id, entry.deployment_id) == (1, 7)
 
@@ -57,21 +56,32 @@ def test_a_text_that_is_none_is_shown_as_json() -> None:
         ("2026-11-23T12:34:56", TIME),
         ("2026-11-23 12:34:56", TIME),
         ("2026-11-23 14:34:56+02:00", TIME.astimezone(timezone(timedelta(hours=2)))),
-        ("soon", TIME + timedelta(seconds=1)),
-        (None, TIME + timedelta(seconds=1)),
-        (5, TIME + timedelta(seconds=1)),
+        ("soon", TIME + timedelta(microseconds=999_999)),
+        (None, TIME + timedelta(microseconds=999_999)),
+        (5, TIME + timedelta(microseconds=999_999)),
     ],
 )
-def test_a_time_is_understood_or_that_of_a_neighbour(text: object, time: datetime) -> None:
+def test_a_time_is_understood_or_that_before_a_neighbour(text: object, time: datetime) -> None:
     page = [{"message": "a", "createdAt": text}, {"createdAt": "2026-11-23T12:34:57Z"}]
-    entries, unanchored = decode_lenient(json.dumps(page).encode()) or ([], 0)
+    entries = decode_lenient(json.dumps(page).encode()) or []
     assert [entry.created_at for entry in entries] == [time, TIME + timedelta(seconds=1)]
-    assert unanchored == (time == entries[1].created_at)
+    assert isinstance(entries[0], UntimedEntry) == (time.microsecond != 0)
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_line_without_a_time_stands_behind_the_older_of_its_neighbours(step: int) -> None:
+    page = [{"createdAt": AT}, {"createdAt": "soon"}, {"createdAt": "2026-11-23T12:34:57Z"}]
+    entries = (decode_lenient(json.dumps(page[::step]).encode()) or [])[::step]
+    assert [entry.created_at - TIME for entry in entries] == [
+        timedelta(0),
+        timedelta(microseconds=1),
+        timedelta(seconds=1),
+    ]
 
 
 def test_bytes_that_no_json_has_do_no_harm() -> None:
     page = b'\xef\xbb\xbf[{"message": "a\x00\xff", "createdAt": "%s"}]' % AT.encode()
-    [entry], _ = decode_lenient(page) or ([], 0)
+    [entry] = decode_lenient(page) or []
     assert entry.message == "a\x00\N{REPLACEMENT CHARACTER}"
 
 
@@ -131,3 +141,46 @@ async def test_an_odd_line_does_not_hold_up_its_log(caplog: pytest.LogCaptureFix
     odd_ones = [record for record in caplog.records if "as well as can be" in record.message]
     assert len(odd_ones) == 1
     assert "createdAt" in odd_ones[0].message
+
+
+class UntimedServer(PlainServer):
+    """Shows no time of lines whose message begins with a question mark."""
+
+    def __init__(self, *, newest_first: bool) -> None:
+        super().__init__()
+        self._newest_first = newest_first
+
+    def _page(self, asked: dict[str, str]) -> list[dict[str, Any]]:
+        page: list[dict[str, Any]] = [*super()._page(asked)]
+        for line in page:
+            if line["message"].startswith("?"):
+                line["createdAt"] = "soon"
+        return page[::-1] if self._newest_first else page
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("limit", [2, 3, 10, 1000])
+async def test_a_line_without_a_time_comes_once_whatever_pages_it_is_on(
+    limit: int, newest_first: bool
+) -> None:
+    server = UntimedServer(newest_first=newest_first)
+    now = datetime.now(UTC)
+    written: list[str] = []
+    for number in range(60):  # a backlog of many pages, the first and the last line without a time
+        text = f"? {number}" if number % 3 == 0 or number > 56 else f"{number}"
+        written += server.write(text, at=now - timedelta(seconds=60 - number / 4))
+    async with (
+        hostile(server.behave) as running,
+        Services("key", base_url=running.url) as services,
+        services.tail_logs(1, **QUICK, limit=limit) as tail,
+        collecting(tail) as messages,
+    ):
+        await arrival(messages, len(written))
+        # Long after the line before them, then between lines, then the same text again.
+        for text in ("? late", "a", "? b", "c", "? b", "d", "? b"):
+            written += server.write(text)
+            await arrival(messages, len(written))
+        pages = len(server.pages)
+        await until(lambda: len(server.pages) > pages + 20)
+        assert sorted(messages) == sorted(written)
+        assert not tail.status.gaps
