@@ -323,7 +323,7 @@ async def test_one_cap_holds_for_the_waiting_lines_of_all_services(
             for _ in range(100):
                 most = max(most, collector.status.waiting)
                 await anyio.sleep(0.005)
-            assert all(each.tail is None for each in collector.status.services)
+            await until(lambda: all(each.tail is None for each in collector.status.services))
             store.error = None
             await wait_for(store, 6000)
         assert most == 500
