@@ -25,8 +25,8 @@ _SLOW_START = 60.0
 _REFUSALS = frozenset({400, 413, 422})
 # How often in a row a page must fail as large ones do before less is asked for, ...
 _TRIES = 2
-# ... and before it is believed that a larger limit than usual is too much.
-_ENLARGED_TRIES = 3
+# ... and, while usual pages are served, before a larger limit than usual is taken for too much.
+_ENLARGED_TRIES = 5
 
 
 class Page(NamedTuple):
@@ -131,6 +131,7 @@ class LogPages:
             If no page of the log will.
         """
         tries = 0  # in a row that failed as pages do that are too large
+        refusals = 0  # of these, while smaller pages were served
         while True:
             try:
                 return await self._ask(request, on_answer)
@@ -138,7 +139,11 @@ class LogPages:
                 error = exc
             tries = tries + 1 if is_too_large(error) else 0
             if request.enlarged:
-                if not await self._may_repeat_enlarged(request, error, tries):
+                if await self._is_refused(request, error):
+                    return Replan.NOT_ENLARGED
+                if tries:
+                    refusals = refusals + 1 if await self._serves_usual(request) else 0
+                if refusals >= _ENLARGED_TRIES:
                     return Replan.NOT_ENLARGED
             elif tries and self._shrinks(request, error, tries):
                 if not _is_certainly_too_large(error):
@@ -175,26 +180,29 @@ class LogPages:
         is_known = _is_certainly_too_large(error) or self._size.is_failing or self._size.is_trial
         return (is_known or tries >= _TRIES) and self._size.failed(request.limit)
 
-    async def _may_repeat_enlarged(
-        self, request: PageRequest, error: RequestError, tries: int
-    ) -> bool:
-        """Wait, and tell whether to ask again for more lines than usual.
-
-        To do without them loses lines, so an outage must not look like a refusal: between two
-        tries a page of the usual size is read, which waits until the server serves again.
-        """
+    async def _is_refused(self, request: PageRequest, error: RequestError) -> bool:
+        """Wait, and tell whether a limit that is larger than usual is refused for certain."""
         if isinstance(error, ResponseTooLargeError):
-            return False
+            return True
         try:
             await self._patience.wait(error, doubted_until=self._doubted_until)
         except APIError as refusal:
             if refusal.status in _REFUSALS:
-                return False
+                return True
             raise
+        return False
+
+    async def _serves_usual(self, request: PageRequest) -> bool:
+        """Get a page of the usual size, and tell whether it was served at the first try.
+
+        To do without a larger limit loses lines, so an outage must not look like a refusal: only
+        while pages of the usual size are served does it count that a larger one is not.
+        """
+        failures = self.failures
         usual = request._replace(limit=self.size, enlarged=False)
-        while tries and await self.get(usual) is Replan.SMALLER:
+        while await self.get(usual) is Replan.SMALLER:
             usual = usual._replace(limit=self.size)
-        return tries < _ENLARGED_TRIES
+        return self.failures == failures
 
 
 def _is_certainly_too_large(error: RequestError) -> bool:
