@@ -5,10 +5,9 @@ asked for: a program such as ``python -m aioservices`` imports this package befo
 own runs, and until then could not decide what Ctrl-C does.
 """
 
-from typing import TYPE_CHECKING
-
 from ._version import __version__ as __version__
 
+TYPE_CHECKING = False  # what type checkers know by its name; `typing` takes time to import
 if TYPE_CHECKING:
     from ._public import *  # noqa: F403  # its `__all__` says what
     from ._public import __all__ as __all__

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
+# Nothing that takes time: until `command` has its own handler, Ctrl-C would end in a traceback.
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from types import FrameType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
 
 __all__ = ["command", "main"]
 
@@ -89,6 +92,8 @@ def _loaded() -> Callable[[Sequence[str]], int]:
 
 
 def _command_line() -> Callable[[Sequence[str]], int]:
+    import importlib.util
+
     if all(map(importlib.util.find_spec, ("click", "rich"))):
         from aioservices.cli.app import main as command_line
 

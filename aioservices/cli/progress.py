@@ -18,7 +18,8 @@ from aioservices.api.models import Deployment
 from aioservices.terminal.output import stdout
 from aioservices.terminal.times import in_words
 
-from .console import has_cursor, rendered, state_style
+from .console import encodable, has_cursor, rendered, state_style
+from .labels import Labels
 from .outcome import Outcome
 
 __all__ = ["DeployProgress"]
@@ -101,7 +102,9 @@ class DeployProgress:
         longest = max(map(len, times.values()), default=0)
         room = width - _STATE_WIDTH - longest - 2 * _GAP
         table = Table.grid(padding=(0, _GAP))
-        # Only the name gives way where not everything fits.
+        # Only the name gives way where not everything fits, in its middle.
+        labels = Labels(widest=max(4, room), ellipsis=encodable("…"))
+        labels.expect({each: self._names[each] for each in shown})
         table.add_column(no_wrap=True, width=_STATE_WIDTH)
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(1, room))
         table.add_column(no_wrap=True, justify="right", min_width=longest)
@@ -110,7 +113,7 @@ class DeployProgress:
             state = (deployment.state if deployment else None) or "asked for"
             table.add_row(
                 Text(state, style=state_style(state) or "dim"),
-                Text(self._names[each]),
+                Text(labels.label(each, self._names[each])),
                 Text(times[each], style="dim"),
             )
         failed = sum(not outcome.is_good for outcome in self._done)

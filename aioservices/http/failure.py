@@ -144,7 +144,7 @@ def _said(problem: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertifi
     if isinstance(inner, ssl.SSLCertVerificationError):
         return inner.verify_message
     said = str(getattr(inner, "strerror", None) or inner or problem)
-    return said.strip() or type(inner or problem).__name__
+    return said.strip() or str((inner or problem).__class__.__name__)
 
 
 def _is_proxys(problem: Exception, proxy: ProxyAddress | None) -> bool:

@@ -60,7 +60,6 @@ def test_an_account_that_is_closed_or_dropped_holds_nothing(pages: list[int]) ->
         dropped.hold(lines)
     closed.close()
     del dropped
-    gc.collect()
     assert budget.used == 0
 
 
