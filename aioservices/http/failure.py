@@ -144,7 +144,11 @@ def _said(problem: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertifi
     if isinstance(inner, ssl.SSLCertVerificationError):
         return inner.verify_message
     said = str(getattr(inner, "strerror", None) or inner or problem)
-    return said.strip() or str((inner or problem).__class__.__name__)
+    return said.strip() or _kind(inner or problem)
+
+
+def _kind(error: BaseException) -> str:
+    return type(error).__name__
 
 
 def _is_proxys(problem: Exception, proxy: ProxyAddress | None) -> bool:
