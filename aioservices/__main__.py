@@ -110,8 +110,9 @@ def _without_extra(arguments: Sequence[str]) -> int:
             return demo()
         case ["emulator", *rest]:
             from aioservices.emulator.__main__ import main as emulator
+            from aioservices.terminal.output import write_through
 
-            return emulator(rest)
+            return emulator(rest, prog="aioservices emulator", write=write_through)
         case [] | ["--help" | "-h", *_] | ["demo", "--help" | "-h"]:
             print(_HELP, end="")
             return 0

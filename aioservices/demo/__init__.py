@@ -27,4 +27,4 @@ def main() -> int:
 
     # A warning of the library's would be news to its user, and noise to a stranger.
     logging.getLogger("aioservices").addHandler(logging.NullHandler())
-    return run(Story(Screen(sys.stdout)).play, ends_unread=True)
+    return run(Story(Screen(sys.stdout)).play, ends_with_output=True)

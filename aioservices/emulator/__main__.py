@@ -6,8 +6,9 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from typing import NoReturn
 
+from aioservices.emulator.arguments import check_api_key
 from aioservices.emulator.emulator import UNLIMITED
-from aioservices.emulator.serve import ServeError, parse_program, serve
+from aioservices.emulator.serve import ServeError, Write, parse_program, print_text, serve
 
 
 class _Parser(ArgumentParser):
@@ -15,7 +16,11 @@ class _Parser(ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def main(argv: Sequence[str] | None = None, prog: str = "python -m aioservices.emulator") -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    prog: str = "python -m aioservices.emulator",
+    write: Write = print_text,
+) -> int:
     """Run the emulator with the arguments of a command line.
 
     Parameters
@@ -24,25 +29,35 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m aioservices.e
         The arguments. None: those of this process.
     prog
         The name of the program, for its help and its error messages.
+    write
+        Writes what the emulator prints while it runs. Default: `print`.
 
     Returns
     -------
     int
         The exit status.
     """
-    options = _parser(prog).parse_args(argv)
+    parser = _parser(prog)
+    options = parser.parse_args(argv)
+    api_key: str | None = options.api_key
+    if api_key is None and (from_environment := os.environ.get("CIVIS_API_KEY")):
+        try:
+            api_key = check_api_key(from_environment, "CIVIS_API_KEY")
+        except ValueError as error:
+            parser.error(str(error))
     try:
         serve(
             port=options.port,
             services=options.services,
-            api_key=options.api_key or os.environ.get("CIVIS_API_KEY") or None,
+            api_key=api_key,
             programs=dict(options.run),
             rate_limit=options.rate_limit,
             latency=options.latency / 1000,
             state_file=options.state,
+            write=write,
         )
     except ServeError as error:
-        print(error, file=sys.stderr)
+        print(f"{prog}: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -59,6 +74,7 @@ def _parser(prog: str) -> ArgumentParser:
     add("--services", type=_count, default=3, help="services that run from the start (default: 3)")
     add(
         "--api-key",
+        type=_api_key,
         metavar="KEY",
         help="the key that is accepted (default: the value of CIVIS_API_KEY, otherwise a new one). "
         "Every user of this machine can read it in the list of processes; an environment "
@@ -92,6 +108,13 @@ def _parser(prog: str) -> ArgumentParser:
 def _program(text: str) -> tuple[str, list[str]]:
     try:
         return parse_program(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def _api_key(text: str) -> str:
+    try:
+        return check_api_key(text, "the key")
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
 

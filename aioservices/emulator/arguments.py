@@ -3,7 +3,7 @@
 from types import UnionType
 from typing import TypeVar, cast, get_args
 
-__all__ = ["check_choice", "check_kind", "check_seconds", "check_text"]
+__all__ = ["check_api_key", "check_choice", "check_kind", "check_seconds", "check_text"]
 
 _Value = TypeVar("_Value")
 
@@ -29,6 +29,22 @@ def check_text(value: str, name: str) -> str:
     except UnicodeEncodeError as error:
         lone = value[error.start]
         raise ValueError(f"{name} must be Unicode text, without {lone!r} on its own") from None
+    return value
+
+
+def check_api_key(value: str, name: str) -> str:
+    """Refuse a key that no client can send.
+
+    A client sends it in a header, as the user name of HTTP basic authentication: that ends at a
+    colon. The message does not repeat the key.
+    """
+    if not check_kind(value, str, name):
+        raise ValueError(f"{name} must not be empty")
+    if not (value.isascii() and value.isprintable()) or ":" in value or " " in value:
+        raise ValueError(
+            f"{name} cannot be sent by a client: it holds a space, a colon, a line break or "
+            "another character that is not printable ASCII"
+        )
     return value
 
 

@@ -20,7 +20,13 @@ import msgspec
 from aiohttp import web
 
 from aioservices.emulator import instants
-from aioservices.emulator.arguments import check_choice, check_kind, check_seconds, check_text
+from aioservices.emulator.arguments import (
+    check_api_key,
+    check_choice,
+    check_kind,
+    check_seconds,
+    check_text,
+)
 from aioservices.emulator.deployments import Deployment, Lifecycle
 from aioservices.emulator.faults import Effect, Fault, Faults
 from aioservices.emulator.limits import FixedWindow, SlidingWindow
@@ -162,7 +168,7 @@ class Emulator:
         ):
             check_seconds(seconds, name)
         if api_key is not None:
-            check_text(api_key, "api_key")
+            check_api_key(api_key, "api_key")
         check_choice(shares_as, _Shares, "shares_as")
         check_choice(credentials_as, _Credentials, "credentials_as")
         self._clock = clock
@@ -275,7 +281,7 @@ class Emulator:
 
     @api_key.setter
     def api_key(self, key: str) -> None:
-        self._app.api_key = check_text(key, "api_key")
+        self._app.api_key = check_api_key(key, "api_key")
 
     @property
     def logs(self) -> LogBehaviour:

@@ -5,14 +5,17 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 from aioservices.emulator.emulator import UNLIMITED, Emulator
 from aioservices.emulator.state_file import StateFileError
 
-__all__ = ["ServeError", "parse_program", "serve"]
+__all__ = ["ServeError", "Write", "parse_program", "print_text", "serve"]
+
+Write: TypeAlias = Callable[[str, TextIO], Awaitable[None]]
+"""Writes a text to `sys.stdout` or `sys.stderr`; returns or raises when that is done."""
 
 
 class ServeError(Exception):
@@ -37,6 +40,23 @@ def parse_program(text: str) -> tuple[str, list[str]]:
     return name, words
 
 
+async def print_text(text: str, stream: TextIO) -> None:
+    """Write a text to a standard stream.
+
+    Raises
+    ------
+    ServeError
+        It cannot be written.
+    """
+    try:
+        print(text, end="", file=stream, flush=True)
+    except OSError as error:
+        # What could not be written must not be tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        reason = error.strerror or str(error)
+        raise ServeError(f"the output cannot be written: {reason}") from error
+
+
 def serve(
     *,
     port: int = 0,
@@ -46,6 +66,7 @@ def serve(
     rate_limit: int = UNLIMITED,
     latency: float = 0.0,
     state_file: str | None = None,
+    write: Write = print_text,
 ) -> None:
     """Run the emulator until SIGINT, SIGTERM or SIGHUP.
 
@@ -69,11 +90,15 @@ def serve(
         Seconds by which each answer is late.
     state_file
         Keeps the state from one start to the next.
+    write
+        Writes what is printed. Default: `print_text`.
 
     Raises
     ------
     ServeError
         The port is in use, the state file cannot be used, or the output cannot be written.
+    OSError
+        From `write`, except for a `BrokenPipeError`.
     """
     try:
         emulator = Emulator(
@@ -88,12 +113,14 @@ def serve(
         )
         for name, command in (programs or {}).items():
             emulator.add_service(name, command=command)
-        asyncio.run(_serve(emulator, port, tell_key=api_key is None))
+        asyncio.run(_serve(emulator, port, write, tell_key=api_key is None))
+    except BrokenPipeError as error:
+        raise ServeError(f"the output cannot be written: {error.strerror}") from error
     except StateFileError as error:
         raise ServeError(str(error)) from error
 
 
-async def _serve(emulator: Emulator, port: int, *, tell_key: bool) -> None:
+async def _serve(emulator: Emulator, port: int, write: Write, *, tell_key: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -102,20 +129,10 @@ async def _serve(emulator: Emulator, port: int, *, tell_key: bool) -> None:
             await running.enter_async_context(emulator)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise ServeError(f"Cannot listen on port {port}: {reason}") from error
-        _tell(f"Emulator listening on {emulator.url}", sys.stdout)
+            raise ServeError(f"cannot listen on port {port}: {reason}") from error
+        await write(f"Emulator listening on {emulator.url}\n", sys.stdout)
         settings = f"CIVIS_API_ENDPOINT={emulator.url}"
         if tell_key:
             settings += f" CIVIS_API_KEY={emulator.api_key}"
-        _tell(f"Its page is at {emulator.page_url}\nexport {settings}", sys.stderr)
+        await write(f"Its page is at {emulator.page_url}\nexport {settings}\n", sys.stderr)
         await stop.wait()
-
-
-def _tell(text: str, stream: TextIO) -> None:
-    try:
-        print(text, file=stream, flush=True)
-    except OSError as error:
-        # What could not be written must not be tried again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        reason = error.strerror or str(error)
-        raise ServeError(f"The output cannot be written: {reason}") from error

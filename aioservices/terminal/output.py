@@ -17,11 +17,14 @@ place: then their lines stay in order, and notes appear above the footer.
 A stream that cannot be written to any more (its reader has gone, the disk is full) is remembered
 as `error`, and what comes later is dropped: whether that ends the program is for the program to
 say. A character that the stream's encoding lacks is written as an escape sequence, as ``\xe9``.
+All text of a stream passes one encoder, in the order in which it is written: an encoding such as
+UTF-16 puts a mark before the first character, and before that one only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import io
 import os
@@ -38,11 +41,11 @@ import anyio
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Output", "standard_streams", "stderr", "stdout"]
+__all__ = ["Output", "standard_streams", "stderr", "stdout", "write_through"]
 
 _FULL = 256 * 1024  # bytes that may wait before `write` does
 _PIECE = 64 * 1024  # bytes for one call of the operating system
-_READER_CHECKED_EVERY = 0.2  # seconds
+_CHECKED_EVERY = 0.2  # seconds
 
 
 class Output:
@@ -58,12 +61,14 @@ class Output:
         self.encoding = stream.encoding or "utf-8"
         self.is_terminal = stream.isatty()
         self._descriptor = stream.fileno()
+        self._encoder = codecs.getincrementalencoder(self.encoding)("backslashreplace")
         self._changed = threading.Condition()
         self._posted: list[bytes] = []
         self._size = 0  # bytes that wait, or are being written
         self._footer: Sequence[str] = ()
         self._drawn: Sequence[str] = ()  # the footer that the terminal shows
-        self._at_line_start = True
+        self._at_line_start = True  # the next character that is written begins a line
+        self._posted_whole_line = True  # whether what was posted last ends with a line feed
         self._writing = False
         self._error: OSError | None = None
         self._thread: threading.Thread | None = None
@@ -86,10 +91,11 @@ class Output:
 
     def post(self, text: str | bytes) -> None:
         """Have a text written behind everything that waits; never waits and never fails."""
-        data = text if isinstance(text, bytes) else self._encoded(text)
         with self._changed:
-            if data and self._error is None:
+            if text and self._error is None:
+                data = text if isinstance(text, bytes) else self._encoder.encode(text)
                 self._posted.append(data)
+                self._posted_whole_line = text[-1:] in ("\n", b"\n")
                 self._size += len(data)
                 self._start()
 
@@ -127,15 +133,19 @@ class Output:
         """
         await self._until(self._is_idle)
 
-    async def until_unread(self) -> None:
-        """Wait until the reader of a pipe has gone; for ever, if this is not a pipe."""
+    async def until_unwritable(self) -> None:
+        """Wait until nothing can be written any more: a write failed, or a pipe's reader has gone.
+
+        That a reader has gone is noticed although nothing is written.
+        """
         mode = os.fstat(self._descriptor).st_mode
-        if not hasattr(select, "poll") or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-            await anyio.sleep_forever()
-        poll = select.poll()
-        poll.register(self._descriptor, 0)  # what has gone wrong is told in any case
-        while not poll.poll(0):  # noqa: ASYNC110  # nothing tells when it happens
-            await anyio.sleep(_READER_CHECKED_EVERY)
+        poll = None
+        if hasattr(select, "poll") and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            poll = select.poll()
+            poll.register(self._descriptor, 0)  # what has gone wrong is told in any case
+        # Nothing tells when it happens.
+        while self._error is None and not (poll and poll.poll(0)):  # noqa: ASYNC110
+            await anyio.sleep(_CHECKED_EVERY)
 
     def finish(self, patience: float | None = None) -> None:
         """Wait until all is written, without an event loop.
@@ -213,16 +223,15 @@ class Output:
         self._posted.clear()
         erased = "\r\x1b[2K" + "\x1b[1A\x1b[2K" * (len(self._drawn) - 1) if self._drawn else ""
         if text:
-            self._at_line_start = text.endswith(b"\n")
+            self._at_line_start = self._posted_whole_line
         self._drawn = self._footer
         # A line that is not at its end yet would be taken away together with the footer.
         new_line = "" if self._at_line_start or not self._drawn else "\n"
         self._at_line_start = self._at_line_start or bool(new_line)
         drawn = new_line + "\n".join(self._drawn)
-        return self._encoded(erased) + text + self._encoded(drawn), len(text)
-
-    def _encoded(self, text: str) -> bytes:
-        return text.encode(self.encoding, "backslashreplace")
+        # No mark of the encoding comes before an empty text.
+        encoded = [self._encoder.encode(each) if each else b"" for each in (erased, drawn)]
+        return encoded[0] + text + encoded[1], len(text)
 
     def _put(self, data: bytes) -> None:
         left = memoryview(data)
@@ -319,6 +328,19 @@ def stdout() -> Output:
 def stderr() -> Output:
     """Give standard error, inside `standard_streams`."""
     return _output_of(sys.stderr)
+
+
+async def write_through(text: str, stream: TextIO) -> None:
+    """Write a text to `sys.stdout` or `sys.stderr`, inside `standard_streams`, and see it written.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; a `BrokenPipeError` if nobody reads it.
+    """
+    output = _output_of(stream)
+    await output.write(text)
+    await output.flush()
 
 
 def _output_of(stream: TextIO) -> Output:

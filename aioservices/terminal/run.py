@@ -42,6 +42,10 @@ def program(work: Callable[[], int]) -> int:
             status = _INTERRUPTED
         except SystemExit as exc:  # of a parser of arguments
             status = _status(exc.code)
+        except OSError:
+            if out.error is None and err.error is None:
+                raise
+            status = _FAILED  # the reason is told below
         try:
             out.finish(_PATIENCE if status >= 128 else None)
             if out.error is not None and not isinstance(out.error, BrokenPipeError):
@@ -53,7 +57,7 @@ def program(work: Callable[[], int]) -> int:
     return status
 
 
-def run(main: Callable[[], Awaitable[int]], *, ends_unread: bool = False) -> int:
+def run(main: Callable[[], Awaitable[int]], *, ends_with_output: bool = False) -> int:
     """Run a coroutine until it ends, or a signal or a closed pipe ends it.
 
     Parameters
@@ -61,9 +65,9 @@ def run(main: Callable[[], Awaitable[int]], *, ends_unread: bool = False) -> int
     main : callable
         Gives a coroutine that returns an exit status. It is cancelled by Ctrl-C, SIGTERM and
         SIGHUP.
-    ends_unread : bool, default False
-        Whether it is cancelled, too, as soon as nobody reads the standard output any more, even
-        if nothing is written: for programs that do nothing but write.
+    ends_with_output : bool, default False
+        Whether it is cancelled, too, as soon as standard output cannot be written any more, or
+        nobody reads it, even if nothing is written: for programs that do nothing but write.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def run(main: Callable[[], Awaitable[int]], *, ends_unread: bool = False) -> int
         output has read enough.
     """
     try:
-        return anyio.run(_run, main, ends_unread)
+        return anyio.run(_run, main, ends_with_output)
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -85,14 +89,14 @@ def _status(code: str | int | None) -> int:
     return code or 0
 
 
-async def _run(main: Callable[[], Awaitable[int]], ends_unread: bool) -> int:
+async def _run(main: Callable[[], Awaitable[int]], ends_with_output: bool) -> int:
     status = 0
     signals = _Signals()
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(signals.honour, group.cancel_scope)
-            if ends_unread:
-                group.start_soon(_cancel_unread, group.cancel_scope)
+            if ends_with_output:
+                group.start_soon(_cancel_without_output, group.cancel_scope)
             status = await main()
             group.cancel_scope.cancel()
     except* BrokenPipeError:
@@ -100,8 +104,8 @@ async def _run(main: Callable[[], Awaitable[int]], ends_unread: bool) -> int:
     return status if signals.received is None else 128 + signals.received
 
 
-async def _cancel_unread(scope: anyio.CancelScope) -> None:
-    await stdout().until_unread()
+async def _cancel_without_output(scope: anyio.CancelScope) -> None:
+    await stdout().until_unwritable()
     scope.cancel()
 
 

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -66,6 +67,17 @@ async def test_characters_that_the_output_lacks_are_escaped(
         assert (await terminal.end()).status == 0
 
 
+async def test_an_encoding_with_a_mark_has_it_once(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("日本-ü", deployed=True)
+    for number in range(3):
+        emulator.log(1, f"line {number} €")
+    for arguments in (["logs", "1"], ["deploy", "1"], ["list"], ["--help"]):
+        ended = await cli.run(*arguments, PYTHONIOENCODING="utf-16")
+        assert ended.status == 0, ended
+        assert ended.output, ended
+        assert "\ufeff" not in ended.output
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -99,25 +111,37 @@ async def test_a_full_disk_is_told_in_one_line(
     assert emulator.deploys.total() == (arguments == ["deploy", "1"])
 
 
-async def test_a_full_disk_is_told_by_what_runs_until_a_signal(cli: Cli) -> None:
-    process = subprocess.Popen(
-        ["sh", "-c", 'exec "$@" >/dev/full', "sh", *PROGRAM, "emulator", "--services", "0"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=cli.environment(),
+WITHOUT_EXTRA = [
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['click'] = None; sys.argv[0] = 'aioservices'\n"
+    "from importlib import util; find = util.find_spec\n"
+    "util.find_spec = lambda name, package=None: None if name == 'click' else find(name, package)\n"
+    "from aioservices.__main__ import command; sys.exit(command())",
+]
+
+
+@pytest.mark.parametrize("program", [PROGRAM, WITHOUT_EXTRA], ids=["whole", "without click"])
+@pytest.mark.parametrize("command", [["emulator", "--services", "0"], ["demo"]])
+async def test_a_full_disk_ends_what_runs_until_a_signal(
+    cli: Cli, program: list[str], command: list[str]
+) -> None:
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            ["sh", "-c", '"$@" >/dev/full', "sh", *program, *command],
+            check=False,
+            env=cli.environment(),
+        )
+    assert done.stderr.decode() == (
+        "aioservices: the output cannot be written: No space left on device\n"
     )
-    assert process.stderr is not None
-    try:
-        # What it tells on standard error, up to the key that it made up: from then on it serves.
-        while not (await anyio.to_thread.run_sync(process.stderr.readline)).startswith("export "):
-            assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        _, errors = await anyio.to_thread.run_sync(process.communicate)
-    finally:
-        process.kill()
-        process.wait()
-    last = errors.splitlines()[-1]
-    assert last == "aioservices: the output cannot be written: No space left on device"
+    assert done.returncode == 1
+
+
+async def test_an_emulator_whose_url_nobody_reads_ends(cli: Cli) -> None:
+    ended = await cli.run_unread("emulator", "--services", "0")
+    assert ended.status == 1
+    assert ended.errors == ("aioservices emulator: the output cannot be written: Broken pipe\n")
 
 
 async def until_it_follows(emulator: Emulator, process: "subprocess.Popen[str]") -> None:

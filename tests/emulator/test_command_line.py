@@ -81,19 +81,19 @@ async def test_a_key_that_was_made_up_is_told_apart_from_the_output(
 async def test_a_key_is_taken_from_the_environment(
     session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CIVIS_API_KEY", "from the environment")
+    monkeypatch.setenv("CIVIS_API_KEY", "from-the-environment")
     async with emulator_program() as (process, url):
-        assert await get(session, f"{url}/services", "from the environment")
+        assert await get(session, f"{url}/services", "from-the-environment")
         process.terminate()
         _, errors, _ = await rest_of(process)
     assert f"export CIVIS_API_ENDPOINT={url}\n" in errors
-    assert "from the environment" not in errors
+    assert "from-the-environment" not in errors
 
 
 async def test_a_key_that_is_given_comes_before_that_of_the_environment(
     session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CIVIS_API_KEY", "from the environment")
+    monkeypatch.setenv("CIVIS_API_KEY", "from-the-environment")
     async with emulator_program("--api-key", "mine") as (_, url):
         assert await get(session, f"{url}/services", "mine")
 
@@ -161,7 +161,7 @@ def test_a_state_in_a_folder_that_does_not_exist_is_told_in_one_line(
     output, errors = capsys.readouterr()
     assert (output, errors) == (
         "",
-        f"{path} cannot be written: No such file or directory\n",
+        f"python -m aioservices.emulator: {path} cannot be written: No such file or directory\n",
     )
 
 
@@ -190,6 +190,10 @@ async def test_its_services_write_lines_and_its_programs_are_there(
         (["--latency", "nan"], "nan"),
         (["--run", "x"], "NAME=COMMAND"),
         (["--unknown"], "--unknown"),
+        (["--api-key", ""], "--api-key: the key must not be empty"),
+        (["--api-key", "a b"], "--api-key: the key cannot be sent"),
+        (["--api-key", "a:b"], "--api-key: the key cannot be sent"),
+        (["--api-key", "schlüssel"], "--api-key: the key cannot be sent"),
     ],
 )
 def test_wrong_arguments_are_told_in_one_line(
@@ -201,6 +205,19 @@ def test_wrong_arguments_are_told_in_one_line(
     assert (ended.value.code, output) == (2, "")
     assert errors.count("\n") == 1
     assert reason in errors
+
+
+@pytest.mark.parametrize("key", ["two words", "a:b", "schlüssel", "line\nbreak"])
+def test_a_key_of_the_environment_that_no_client_can_send_is_refused_by_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("CIVIS_API_KEY", key)
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    output, errors = capsys.readouterr()
+    assert (ended.value.code, output, errors.count("\n")) == (2, "", 1)
+    assert "CIVIS_API_KEY cannot be sent by a client" in errors
+    assert key not in errors
 
 
 def test_a_port_that_is_taken_is_told_in_one_line() -> None:
@@ -223,7 +240,9 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line() -> None:
             COMMAND, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
         )
     assert ended.returncode == 1
-    assert ended.stderr == "The output cannot be written: No space left on device\n"
+    assert ended.stderr == (
+        "python -m aioservices.emulator: the output cannot be written: No space left on device\n"
+    )
 
 
 def test_the_help_says_who_can_read_the_key(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ async def test_a_reader_that_has_gone_is_an_error_once_something_is_written() ->
         output = Output(stream)
         os.close(ours)
         with anyio.fail_after(30):
-            await output.until_unread()  # noticed although nothing is written
+            await output.until_unwritable()  # noticed although nothing is written
             with pytest.raises(BrokenPipeError):
                 await write_on(output)
         output.post("nobody is told")
@@ -65,6 +65,37 @@ async def test_a_character_that_the_encoding_lacks_is_escaped(pipe: tuple[int, O
     await output.write("ü \ud800 日")
     await output.flush()
     assert os.read(ours, 100) == rb"\xfc \ud800 \u65e5"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "utf-16-be"])
+async def test_the_mark_of_an_encoding_comes_once_before_everything(encoding: str) -> None:
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "w", encoding=encoding) as stream:
+        output = Output(stream)
+        output.post("")
+        output.footer(["first footer"])
+        await output.flush()
+        for text in ("one\n", "two\n"):
+            await output.write(text)
+            await output.flush()
+        output.footer(())
+        await output.flush()
+    received = os.read(ours, 10_000).decode(encoding)
+    os.close(ours)
+    assert "\ufeff" not in received
+    assert shown_on(received, rows=24) == ["one", "two"]
+    # A footer goes below a whole line, without an empty one in between.
+    assert "two\nfirst footer" in received
+
+
+async def test_an_output_that_fails_is_noticed_although_nothing_waits_for_it() -> None:
+    with open("/dev/full", "w") as stream:  # noqa: PTH123
+        output = Output(stream)
+        output.post("text")
+        with anyio.fail_after(30):
+            await output.until_unwritable()
+        assert output.error is not None
+        assert output.error.errno == errno.ENOSPC
 
 
 async def test_every_writer_of_many_threads_is_heard(pipe: tuple[int, Output]) -> None:

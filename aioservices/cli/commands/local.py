@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from aioservices.terminal.output import write_through
+
 __all__ = ["demo", "emulator"]
 
 
@@ -21,7 +23,7 @@ def emulator(arguments: tuple[str, ...]) -> int:
     """
     from aioservices.emulator.__main__ import main
 
-    return main(list(arguments), prog="aioservices emulator")
+    return main(list(arguments), prog="aioservices emulator", write=write_through)
 
 
 @click.command("demo", short_help="Show what aioservices can do, on this machine, without a key.")

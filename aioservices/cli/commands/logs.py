@@ -115,7 +115,7 @@ def logs(
             chosen=chosen,
             shown=shown,
         )
-        return run(log.show, ends_unread=True)
+        return run(log.show, ends_with_output=True)
     place = None if cursor_path is None else CursorFile(cursor_path)
     if place is not None:
         place.check()
@@ -160,7 +160,7 @@ def logs(
             await log.show(resume, begin, follow=follow)
         return 0
 
-    return run(main, ends_unread=True)
+    return run(main, ends_with_output=True)
 
 
 async def _previous(services: Services, service_id: int) -> int:

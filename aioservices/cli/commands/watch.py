@@ -170,7 +170,7 @@ def watch(
                     await keep.now()
         return 0
 
-    return run(main, ends_unread=True)
+    return run(main, ends_with_output=True)
 
 
 class _Keeper:
