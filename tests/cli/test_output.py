@@ -114,10 +114,12 @@ async def test_a_full_disk_is_told_in_one_line(
 WITHOUT_EXTRA = [
     sys.executable,
     "-c",
-    "import sys; sys.modules['click'] = None; sys.argv[0] = 'aioservices'\n"
-    "from importlib import util; find = util.find_spec\n"
-    "util.find_spec = lambda name, package=None: None if name == 'click' else find(name, package)\n"
-    "from aioservices.__main__ import command; sys.exit(command())",
+    (
+        "import sys; sys.modules['click'] = None; sys.argv[0] = 'aioservices'\n"
+        "from importlib import util; find = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'click' else find(name, *rest)\n"
+        "from aioservices.__main__ import command; sys.exit(command())"
+    ),
 ]
 
 
