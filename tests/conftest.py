@@ -1,11 +1,9 @@
 """Fixtures that every test may use."""
 
-import os
-
 import pytest
-from hypothesis import settings
 
 from tests.environment import isolate, leave
+from tests.profiles import load_profile
 from tests.servers.browser import browser, open_page
 from tests.servers.emulated import emulator, emulator_options, services
 
@@ -19,12 +17,7 @@ __all__ = [
 ]
 
 HOME = isolate()
-
-# A busy machine is not a bug; and who changes one thing should not meet the fault of another.
-settings.register_profile("patient", deadline=None, derandomize=True)
-settings.register_profile("quick", deadline=None, derandomize=True, max_examples=15)
-settings.register_profile("thorough", deadline=None, max_examples=2_000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
+load_profile()
 
 
 def pytest_unconfigure() -> None:

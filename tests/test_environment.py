@@ -1,10 +1,15 @@
 """The suite sees nothing of the machine that it runs on."""
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.environment import clean
 
@@ -48,6 +53,29 @@ def test_a_program_that_a_test_starts_can_be_interrupted() -> None:
     code = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+def examples() -> list[object]:
+    """Give the numbers and texts that hypothesis tries, as it does in any test of the suite."""
+    found: list[object] = []
+
+    @given(st.integers(), st.text())
+    def try_each(number: int, text: str) -> None:
+        found.extend((number, text))
+
+    try_each()
+    return found
+
+
+def test_what_is_imported_changes_no_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = examples()
+    numbers = ", ".join(str(1_000_003 * each) for each in range(1, 200))
+    (tmp_path / "odd_constants.py").write_text(f"NUMBERS = [{numbers}]\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("odd_constants")
+    assert examples() == before
 
 
 def test_the_suite_is_the_same_on_a_machine_that_sets_everything_and_ignores_signals() -> None:

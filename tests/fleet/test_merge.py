@@ -13,12 +13,14 @@ from aioservices.fleet.merge import LatestTime, ReorderBuffer
 BASE = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 SHARE = 5
 
+pytestmark = pytest.mark.usefixtures("shares")
 
-@pytest.fixture(autouse=True, scope="module")
-def small_shares() -> object:
+
+@pytest.fixture(scope="module", params=[SHARE])
+def shares(request: pytest.FixtureRequest) -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merge, "_MOST", SHARE)
-        patch.setattr(merge, "_LEAST_SHARE", SHARE)
+        patch.setattr(merge, "_MOST", request.param)
+        patch.setattr(merge, "_LEAST_SHARE", request.param)
         yield
 
 
@@ -151,6 +153,7 @@ def test_an_older_line_that_comes_later_makes_none_wait_for_longer() -> None:
     assert [held.pop(), held.pop()] == ["old", "new"]
 
 
+@pytest.mark.parametrize("shares", [1_000], indirect=True)  # from a full one, lines go sooner
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.sampled_from([0, 400, 900])), min_size=20),
     st.sampled_from([-3600, 0, 2, 4, 3600]),
