@@ -35,11 +35,17 @@ from aioservices.http.retry import RetryPolicy
 from aioservices.http.secret import Hidden, SecretStr
 from aioservices.http.transport import Transport
 from aioservices.http.url import QueryValue, validate_path
-from aioservices.validation import parse_timestamp, validate_int, validate_ints, validate_type
 
 from .concurrency import BackgroundTasks
 from .errors import SessionClosedError
-from .validation import validate_seconds
+from .validation import (
+    parse_timestamp,
+    validate_int,
+    validate_ints,
+    validate_optional_seconds,
+    validate_seconds,
+    validate_type,
+)
 
 # Tails and what is for many services are imported when they are asked for: single calls do without.
 if TYPE_CHECKING:
@@ -299,10 +305,8 @@ class Services(Endpoints):
         from aioservices.tail.options import TailOptions, validate_options
 
         options = TailOptions(
-            service_id=validate_int(id, "id"),
-            deployment_id=None
-            if deployment_id is None
-            else validate_int(deployment_id, "deployment_id"),
+            service_id=id,
+            deployment_id=deployment_id,
             start_at=None if start_at is None else parse_timestamp(start_at, "start_at"),
             end_at=None if end_at is None else parse_timestamp(end_at, "end_at"),
             follow=follow,
@@ -310,7 +314,7 @@ class Services(Endpoints):
             max_poll_interval=max_poll_interval,
             overlap=overlap,
             grace=grace,
-            limit=validate_int(limit, "limit"),
+            limit=limit,
             max_outage=max_outage,
             on_event=on_event,
         )
@@ -509,23 +513,13 @@ class Services(Endpoints):
             patterns=() if name is None else (name,),
             status=status,
             start_at=start_at,
-            refresh=validate_seconds(refresh, "refresh"),
+            refresh=refresh,
             poll_interval=poll_interval,
             max_poll_interval=max_poll_interval,
             overlap=overlap,
             grace=grace,
             limit=limit,
-            max_waiting=validate_int(max_waiting, "max_waiting", least=1),
-        )
-        # It is not used: what is wrong with the options of all tails is said now.
-        self.tail_logs(
-            1,
-            start_at=start_at,
-            poll_interval=poll_interval,
-            max_poll_interval=max_poll_interval,
-            overlap=overlap,
-            grace=grace,
-            limit=limit,
+            max_waiting=max_waiting,
         )
         collector = Collector(
             store, [self], options, forwarders=tuple(forward), retention=retention
@@ -786,9 +780,7 @@ class Services(Endpoints):
             name=validate_type(name, str | None, "name"),
             sink=validate_sink(sink),
             refresh=validate_seconds(refresh, "refresh"),
-            hold_back=None
-            if hold_back is None
-            else validate_seconds(hold_back, "hold_back", zero=True),
+            hold_back=validate_optional_seconds(hold_back, "hold_back", zero=True),
             poll_interval=validate_seconds(poll_interval, "poll_interval"),
         )
 
@@ -802,7 +794,7 @@ class Services(Endpoints):
             max_poll_interval=max_poll_interval,
             overlap=overlap,
             grace=grace,
-            limit=validate_int(limit, "limit"),
+            limit=limit,
             max_outage=None,
             on_event=on_event,
         )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import MINYEAR, UTC, datetime
 from types import NoneType, UnionType
 from typing import Literal, TypeVar, cast, get_args
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 __all__ = [
     "expected",
@@ -19,15 +18,22 @@ __all__ = [
     "validate_int",
     "validate_ints",
     "validate_number",
+    "validate_optional_int",
+    "validate_optional_seconds",
     "validate_seconds",
     "validate_type",
 ]
 
 T = TypeVar("T")
+OptionalIntT = TypeVar("OptionalIntT", int | None, UnsetType | int | None)
+
+_LARGEST = 2**63 - 1  # what databases, servers and other clients take for an integer
+_LONGEST = 1e9  # seconds: more than 30 years
+_MOST_DIGITS = 30  # of a number that a message repeats
 
 
 def validate_type(value: T, kind: type | UnionType, name: str) -> T:
-    """Refuse anything that is not of a kind.
+    """Refuse anything that is not of a kind; numbers have checks of their own.
 
     Parameters
     ----------
@@ -54,14 +60,11 @@ def validate_type(value: T, kind: type | UnionType, name: str) -> T:
     kinds: tuple[object, ...] = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if bool in kinds and isinstance(value, bool):
         return value
-    number = validate_number(value, kinds, name)
-    if number is None:
-        raise TypeError(f"{name} must be {expected(kinds)}, not {type(value).__name__}")
-    return cast("T", number)
+    raise TypeError(f"{name} must be {expected(kinds)}, not {type(value).__name__}")
 
 
-def validate_int(value: int, name: str, *, least: int = 0) -> int:
-    """Refuse anything but an integer that is not too small.
+def validate_int(value: int, name: str, *, least: int = 0, most: int = _LARGEST) -> int:
+    """Refuse anything but an integer within bounds.
 
     Parameters
     ----------
@@ -71,6 +74,8 @@ def validate_int(value: int, name: str, *, least: int = 0) -> int:
         Name of the parameter, for the message.
     least : int, default 0
         The least number to take.
+    most : int, default 9223372036854775807
+        The largest number to take.
 
     Returns
     -------
@@ -82,16 +87,27 @@ def validate_int(value: int, name: str, *, least: int = 0) -> int:
     TypeError
         If it is not an integer. A boolean is not one.
     ValueError
-        If it is too small.
+        If it is too small or too large.
     """
-    if type(value) is int and value >= least:
+    if type(value) is int and least <= value <= most:
         return value
     number = _integer(value)
     if number is None:
         raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
     if number < least:
-        raise ValueError(f"{name} must be {least} or more, not {number}")
+        raise ValueError(f"{name} must be {least} or more, not {_shown(number)}")
+    if number > most:
+        raise ValueError(f"{name} must be {most} or less, not {_shown(number)}")
     return number
+
+
+def validate_optional_int(value: OptionalIntT, name: str, *, least: int = 0) -> OptionalIntT:
+    """Do as `validate_int`, unless the value is None, or `UNSET` for one that was not given."""
+    if value is None or value is UNSET:
+        return value
+    if _integer(value) is None:
+        raise TypeError(f"{name} must be an integer or None, not {type(value).__name__}")
+    return cast("OptionalIntT", validate_int(value, name, least=least))
 
 
 def validate_ints(values: Iterable[int], name: str) -> list[int]:
@@ -182,17 +198,31 @@ def format_timestamp(value: datetime | str, name: str) -> str:
     return f"{_in_utc(time).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
-def validate_seconds(value: float, name: str, *, zero: bool = False) -> float:
-    """Refuse anything but a number of seconds.
+def validate_seconds(
+    value: float,
+    name: str,
+    *,
+    zero: bool = False,
+    least: float = 0.0,
+    unbounded: bool = False,
+    otherwise: str = "",
+) -> float:
+    """Refuse anything but a number of seconds that can be waited for.
 
     Parameters
     ----------
     value : float
-        The seconds.
+        The seconds, at most 1,000,000,000.
     name : str
         Name of the parameter, for the message.
     zero : bool, default False
         Whether 0 is allowed.
+    least : float, default 0.0
+        The least number to take.
+    unbounded : bool, default False
+        Whether `math.inf` is allowed.
+    otherwise : str, optional
+        What else can be given, for the message.
 
     Returns
     -------
@@ -204,21 +234,40 @@ def validate_seconds(value: float, name: str, *, zero: bool = False) -> float:
     TypeError
         If it is not a number.
     ValueError
-        If it is negative, or not a number that can be waited for.
+        If it is too small, too large or not a number at all, as NaN.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    # Not NaN either, for which no comparison holds; nor an integer too large for a float.
-    if not (0 <= value <= math.inf) or (value == 0 and not zero):
-        bound = "at least 0" if zero else "greater than 0"
-        raise ValueError(f"{name} must be {bound} seconds, not {value}")
-    return min(value, sys.float_info.max) if isinstance(value, int) else value
+    if unbounded and value == math.inf:
+        return value
+    if least <= value <= _LONGEST and (value > 0 or zero):  # no comparison holds for NaN
+        return value
+    lower = f"at least {least:g}" if zero or least > 0 else "greater than 0"
+    upper = f"at most {_LONGEST:,.0f} seconds"
+    if unbounded:
+        otherwise = "math.inf for no bound"
+    others = f", or {otherwise}" if otherwise else ""
+    raise ValueError(f"{name} must be {lower} and {upper}{others}, not {_shown(value)}")
+
+
+def validate_optional_seconds(
+    value: float | None, name: str, *, zero: bool = False
+) -> float | None:
+    """Do as `validate_seconds`, unless the value is None."""
+    return None if value is None else validate_seconds(value, name, zero=zero)
 
 
 def validate_number(value: object, kinds: Sequence[object], name: str) -> int | float | None:
-    """Read a number, where one of the kinds is a number; None if it is not one of them."""
+    """Read a number, where one of the kinds is a number; None if it is not one of them.
+
+    Raises
+    ------
+    ValueError
+        If JSON or the API has no such number.
+    """
     if int in kinds and (number := _integer(value)) is not None:
-        return number
+        # What is only ever an integer is a count or an identifier.
+        return validate_int(number, name, least=-_LARGEST if float in kinds else 0)
     if float in kinds and isinstance(value, float):
         if not math.isfinite(value):  # JSON has no such number: it would be sent as null
             raise ValueError(f"{name} must be a finite number")
@@ -243,6 +292,13 @@ _EXPECTED: Mapping[object, str] = {
     bool: "a boolean",
     NoneType: "None",
 }
+
+
+def _shown(number: float) -> str:
+    """Show a number that is refused; Python refuses to write one of thousands of digits."""
+    if isinstance(number, int) and abs(number) >= 10**_MOST_DIGITS:
+        return f"a number of more than {_MOST_DIGITS} digits"
+    return str(number)
 
 
 def _in_utc(time: datetime) -> datetime:

@@ -14,7 +14,13 @@ from aioservices.http.options import Options
 from aioservices.http.response import decode, decode_lenient, warn_malformed
 from aioservices.http.transport import Transport
 from aioservices.http.url import QueryValue
-from aioservices.validation import format_timestamp, validate_int, validate_ints, validate_type
+from aioservices.validation import (
+    format_timestamp,
+    validate_int,
+    validate_ints,
+    validate_optional_int,
+    validate_type,
+)
 
 from .models import (
     Dependency,
@@ -43,7 +49,6 @@ from .states import ArchivalStatus, StatusFilter
 __all__ = ["Direction", "Endpoints"]
 
 T = TypeVar("T")
-OptionalT = TypeVar("OptionalT", int | None, UnsetType | int | None)
 Direction: TypeAlias = Literal["asc", "desc"]
 
 # The specification says an array, the reference one object.
@@ -392,7 +397,7 @@ class Endpoints:
                 print(dependency.object_type, dependency.name)
         """
         path = f"services/{validate_int(id, 'id')}/dependencies"
-        params = {"user_id": _optional_int(user_id, "user_id")}
+        params = {"user_id": validate_optional_int(user_id, "user_id")}
         return await self._call_list(Dependency, "GET", path, params=params)
 
     # -- deployments ---------------------------------------------------------------------------
@@ -443,7 +448,7 @@ class Endpoints:
         """
         path = f"services/{validate_int(service_id, 'service_id')}/deployments"
         filters: dict[str, QueryValue] = {
-            "deployment_id": _optional_int(deployment_id, "deployment_id"),
+            "deployment_id": validate_optional_int(deployment_id, "deployment_id"),
             "order": validate_type(order, str | None, "order"),
             "order_dir": validate_type(order_dir, str | None, "order_dir"),
         }
@@ -483,7 +488,7 @@ class Endpoints:
             deployment = await services.post_deployments(42)
         """
         path = f"services/{validate_int(service_id, 'service_id')}/deployments"
-        body = encode_body(deploymentId=_optional_int(deployment_id, "deployment_id"))
+        body = encode_body(deploymentId=validate_optional_int(deployment_id, "deployment_id"))
         return await self._call(Deployment, "POST", path, body=body)
 
     async def get_deployments(self, service_id: int, deployment_id: int) -> Deployment:
@@ -557,7 +562,7 @@ class Endpoints:
             deployment = await services.post_redeploy(42)
         """
         path = f"services/{validate_int(service_id, 'service_id')}/redeploy"
-        body = encode_body(deploymentId=_optional_int(deployment_id, "deployment_id"))
+        body = encode_body(deploymentId=validate_optional_int(deployment_id, "deployment_id"))
         return await self._call(Deployment, "POST", path, body=body)
 
     async def list_deployments_logs(
@@ -608,7 +613,7 @@ class Endpoints:
         params = {
             "start_at": None if start_at is None else format_timestamp(start_at, "start_at"),
             "end_at": None if end_at is None else format_timestamp(end_at, "end_at"),
-            "limit": _optional_int(limit, "limit", least=1),
+            "limit": validate_optional_int(limit, "limit", least=1),
         }
         return await self._call_list(LogEntry, "GET", path, params=params)
 
@@ -891,7 +896,7 @@ class Endpoints:
         body = encode_body(
             name=validate_type(name, str, "name"),
             machineToken=validate_type(machine_token, bool | None, "machine_token"),
-            expiresIn=validate_type(expires_in, int | None, "expires_in"),
+            expiresIn=validate_optional_int(expires_in, "expires_in", least=1),
         )
         return await self._call(NewToken, "POST", path, body=body)
 
@@ -988,8 +993,8 @@ class Endpoints:
         """Prepare the calls that are answered by pages of a listing."""
         if validate_type(iterator, bool | None, "iterator"):
             limit = page_num = None
-        limit = _optional_int(limit, "limit", least=1)
-        page_num = _optional_int(page_num, "page_num", least=1)
+        limit = validate_optional_int(limit, "limit", least=1)
+        page_num = validate_optional_int(page_num, "page_num", least=1)
         size = DEFAULT_PAGE_SIZE if limit is None else min(limit, DEFAULT_PAGE_SIZE)
 
         def one() -> Awaitable[builtins.list[T]]:
@@ -1007,10 +1012,3 @@ class Endpoints:
 def _deployment(service_id: int, deployment_id: int, service_name: str = "service_id") -> str:
     service = validate_int(service_id, service_name)
     return f"services/{service}/deployments/{validate_int(deployment_id, 'deployment_id')}"
-
-
-def _optional_int(value: OptionalT, name: str, *, least: int = 0) -> OptionalT:
-    """Check a number, unless it stands for not given or for null."""
-    if value is None or value is UNSET:
-        return value
-    return cast("OptionalT", validate_int(value, name, least=least))

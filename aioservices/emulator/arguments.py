@@ -3,12 +3,22 @@
 from types import UnionType
 from typing import TypeVar, cast, get_args
 
-__all__ = ["check_api_key", "check_choice", "check_kind", "check_seconds", "check_text"]
+__all__ = [
+    "check_api_key",
+    "check_choice",
+    "check_integer",
+    "check_kind",
+    "check_seconds",
+    "check_text",
+    "shown",
+]
 
 _Value = TypeVar("_Value")
 
 # Longer than anybody waits, and short enough for the end to be an instant.
 _CENTURIES = 1e10
+_LARGEST = 2**63 - 1
+_MOST_DIGITS = 30
 
 
 def check_kind(value: _Value, kind: type | UnionType, name: str) -> _Value:
@@ -56,7 +66,22 @@ def check_choice(value: object, choices: object, name: str) -> None:
         raise ValueError(f"{name} must be one of {listed}, not {value!r}")
 
 
-def check_seconds(seconds: float | None, name: str) -> None:
-    """Refuse a duration that is negative or not finite; None is let through."""
-    if seconds is not None and not 0 <= check_kind(seconds, int | float, name) < _CENTURIES:
-        raise ValueError(f"{name} must be 0 or more, not {seconds}")
+def check_integer(value: int, name: str, *, least: int = 0, most: int = _LARGEST) -> int:
+    """Refuse anything but an integer within bounds."""
+    if not least <= check_kind(value, int, name) <= most:
+        bounds = f"{least} or more" if most == _LARGEST else f"from {least} to {most}"
+        raise ValueError(f"{name} must be {bounds}, not {shown(value)}")
+    return value
+
+
+def check_seconds(seconds: float, name: str) -> None:
+    """Refuse a duration that is negative or not finite."""
+    if not 0 <= check_kind(seconds, int | float, name) < _CENTURIES:
+        raise ValueError(f"{name} must be 0 or more, and less than 1e10, not {shown(seconds)}")
+
+
+def shown(number: float) -> str:
+    """Write a number; Python itself refuses to write one of thousands of digits."""
+    if isinstance(number, int) and abs(number) >= 10**_MOST_DIGITS:
+        return f"a number of more than {_MOST_DIGITS} digits"
+    return str(number)

@@ -23,9 +23,11 @@ from aioservices.emulator import instants
 from aioservices.emulator.arguments import (
     check_api_key,
     check_choice,
+    check_integer,
     check_kind,
     check_seconds,
     check_text,
+    shown,
 )
 from aioservices.emulator.deployments import Deployment, Lifecycle
 from aioservices.emulator.faults import Effect, Fault, Faults
@@ -46,6 +48,8 @@ _Credentials = Literal["ids", "objects"]
 
 UNLIMITED = 1_000_000
 """More requests than tests and benchmarks make in a window."""
+
+_MOST_SERVICES = 1_000_000
 
 
 class Emulator:
@@ -148,25 +152,22 @@ class Emulator:
         seed: int = 0,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        for name, number in (("services", services), ("port", port), ("seed", seed)):
-            check_kind(number, int, name)
-        for name, least, number in (
-            ("services", 0, services),
-            ("rate_limit", 1, rate_limit),
-            ("log_retention", 1, log_retention),
-        ):
-            if check_kind(number, int, name) < least:
-                raise ValueError(f"{name} must be {least} or more, not {number}")
+        check_integer(services, "services", most=_MOST_SERVICES)
+        check_integer(port, "port", most=65_535)
+        check_integer(rate_limit, "rate_limit", least=1)
+        check_integer(log_retention, "log_retention", least=1)
+        check_kind(seed, int, "seed")
         for name, seconds in (
             ("rate_window", rate_window),
             ("latency", latency),
             ("null_state_for", null_state_for),
             ("pending_for", pending_for),
-            ("running_for", running_for),
-            ("log_interval", log_interval),
             ("stop_grace", stop_grace),
         ):
             check_seconds(seconds, name)
+        for name, optional in (("running_for", running_for), ("log_interval", log_interval)):
+            if optional is not None:
+                check_seconds(optional, name)
         if api_key is not None:
             check_api_key(api_key, "api_key")
         check_choice(shares_as, _Shares, "shares_as")
@@ -359,6 +360,7 @@ class Emulator:
         """
         for unknown in sorted(attributes.keys() - set(NewAttributes.__struct_fields__)):
             raise TypeError(f"add_service() got an unexpected keyword argument {unknown!r}")
+        check_integer(user_id, "user_id")
         given = _encode({"name": check_text(name, "name"), **attributes})
         program = None if command is None else _program(command, env or {}, cwd)
         with self._change() as now:
@@ -378,6 +380,7 @@ class Emulator:
         LookupError
             There is no such service.
         """
+        check_integer(service_id, "service_id")
         with self._change() as now:
             self._state.remove(now, service_id)
 
@@ -396,6 +399,7 @@ class Emulator:
         ValueError
             It is archived.
         """
+        check_integer(service_id, "service_id")
         with self._change() as now:
             return self._state.deploy(now, self._state.service(service_id)).id
 
@@ -480,7 +484,8 @@ class Emulator:
         with self._change() as now:
             written = instants.from_datetime(at) if isinstance(at, datetime) else at
             if written is not None and not -instants.LIMIT < written < instants.LIMIT:
-                raise ValueError(f"at must lie between the years 1678 and 2261, not {at}")
+                given = at if isinstance(at, datetime) else shown(written)
+                raise ValueError(f"at must lie between the years 1678 and 2261, not {given}")
             self._deployment(service_id, deployment_id, now).log.write(
                 message,
                 now=now,
@@ -572,8 +577,9 @@ class Emulator:
             return dump(self._state, now)
 
     def _deployment(self, service_id: int, deployment_id: int | None, now: int) -> Deployment:
-        service = self._state.service(service_id)
+        service = self._state.service(check_integer(service_id, "service_id"))
         if deployment_id is not None:
+            check_integer(deployment_id, "deployment_id")
             return service.deployment(deployment_id)
         return service.current or self._deploy_running(service, now)
 

@@ -12,7 +12,13 @@ from typing import Self, get_args
 
 import msgspec
 
-from aioservices.emulator.arguments import check_kind, check_seconds, check_text
+from aioservices.emulator.arguments import (
+    check_integer,
+    check_kind,
+    check_seconds,
+    check_text,
+    shown,
+)
 
 __all__ = [
     "Cut",
@@ -92,8 +98,7 @@ class Respond:
     acts: bool = False
 
     def __post_init__(self) -> None:
-        if not 200 <= check_kind(self.status, int, "status") <= 599:
-            raise ValueError(f"status must be from 200 to 599, not {self.status}")
+        check_integer(self.status, "status", least=200, most=599)
         check_kind(self.retry_after, int | float | timedelta | None, "retry_after")
         if isinstance(self.retry_after, int | float):
             check_seconds(self.retry_after, "retry_after")
@@ -213,12 +218,13 @@ class Fault:
             given = effect.__name__ if isinstance(effect, type) else type(effect).__name__
             raise TypeError(f"effect must be an object of {names}; not {given}")
         if not 0 <= check_kind(probability, int | float, "probability") <= 1:
-            raise ValueError(f"probability must be from 0 to 1, not {probability}")
+            raise ValueError(f"probability must be from 0 to 1, not {shown(probability)}")
         check_kind(method, str | None, "method")
         check_kind(path, str | None, "path")
-        for name, number in (("skip", skip), ("times", times)):
-            if number is not None and check_kind(number, int, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, not {number}")
+        check_integer(skip, "skip")
+        if times is not None:
+            check_integer(times, "times")
+        check_kind(seed, int, "seed")
         self.id = next(_ids)
         self.effect = effect
         self.hits = 0

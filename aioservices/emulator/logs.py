@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from aioservices.emulator import instants
-from aioservices.emulator.arguments import check_choice, check_kind, check_seconds
+from aioservices.emulator.arguments import check_choice, check_integer, check_seconds
 from aioservices.emulator.instants import NANOSECONDS, Unit
 from aioservices.emulator.schemas import LogLine, Source, Stream
 
@@ -73,13 +73,10 @@ class LogBehaviour:
             check_choice(getattr(self, f"{bound}_rounding"), Rounding, f"{bound}_rounding")
         check_choice(self.unit, Unit, "unit")
         check_seconds(self.visible_after, "visible_after")
-        if self.max_limit is not None and check_kind(self.max_limit, int, "max_limit") < 1:
-            raise ValueError(f"max_limit must be 1 or more, not {self.max_limit}")
-        if (
-            self.utc_offset is not None
-            and abs(check_kind(self.utc_offset, int, "utc_offset")) >= _DAY
-        ):
-            raise ValueError(f"utc_offset must be less than a day, not {self.utc_offset} minutes")
+        if self.max_limit is not None:
+            check_integer(self.max_limit, "max_limit", least=1)
+        if self.utc_offset is not None:
+            check_integer(self.utc_offset, "utc_offset", least=1 - _DAY, most=_DAY - 1)
 
     def first(self, start_at: int) -> int:
         """Give the earliest instant that `start_at` lets through."""

@@ -122,7 +122,7 @@ class DeployRun(Stream[DeployOutcome]):
     ) -> None:
         self._ids = tuple(dict.fromkeys(validate_ints(ids, "ids")))
         validate_int(concurrency, "concurrency", least=1)
-        validate_seconds(timeout, "timeout")
+        validate_seconds(timeout, "timeout", unbounded=True)
         validate_seconds(stay_up, "stay_up", zero=True)
         validate_seconds(poll_interval, "poll_interval")
         validate_seconds(settle, "settle", zero=True)

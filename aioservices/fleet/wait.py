@@ -17,7 +17,7 @@ from aioservices.errors import (
 )
 from aioservices.http.options import Attempt
 from aioservices.http.retry import RetryPolicy
-from aioservices.validation import validate_seconds
+from aioservices.validation import validate_int, validate_seconds
 
 from .discovery import SharedChecks
 from .failure import as_services_error, failure_of
@@ -42,7 +42,9 @@ async def wait_until_running(
     poll_interval: float,
 ) -> Deployment:
     """Wait until one deployment is up; see `Services.wait_until_running`."""
-    validate_seconds(timeout, "timeout")
+    validate_int(service_id, "id")
+    validate_int(deployment_id, "deployment_id")
+    validate_seconds(timeout, "timeout", unbounded=True)
     validate_seconds(stay_up, "stay_up", zero=True)
     validate_seconds(poll_interval, "poll_interval")
     unknown = UnknownStates()

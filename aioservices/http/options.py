@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
@@ -101,9 +100,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.timeout is not None:
-            validate_seconds(self.timeout, "timeout")
-            if self.timeout > sys.float_info.max:
-                raise ValueError("timeout must be finite, or None for no bound")
+            validate_seconds(self.timeout, "timeout", otherwise="None for no bound")
         if not isinstance(self.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"retry must be a RetryPolicy, not {type(self.retry).__name__}")
         validate_int(self.max_body_size, "max_body_size", least=1)

@@ -30,7 +30,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts : int, default 10
         How many times a request is sent at most; 1 means that it is never repeated.
     max_elapsed : float, default 600.0
-        Seconds since the first attempt after which no other one is begun.
+        Seconds since the first attempt after which no other one is begun; `math.inf` for no bound.
     base_delay : float, default 0.5
         Seconds of the first wait; each one after it is twice as long. The real
         wait is drawn evenly from zero to that ("full jitter").
@@ -45,8 +45,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         validate_int(self.max_attempts, "max_attempts", least=1)
-        for name in ("max_elapsed", "base_delay", "max_delay"):
-            validate_seconds(getattr(self, name), name, zero=True)
+        validate_seconds(self.max_elapsed, "max_elapsed", zero=True, unbounded=True)
+        validate_seconds(self.base_delay, "base_delay", zero=True)
+        validate_seconds(self.max_delay, "max_delay", zero=True)
 
 
 def may_repeat(method: str, *, status: int | None = None, sent: bool = True) -> bool:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import yarl
 
-from aioservices.validation import validate_type
+from aioservices.validation import validate_number, validate_type
 
 from .secret import SecretStr
 
@@ -254,7 +254,9 @@ def _is_loopback(host: str) -> bool:
 def _text(value: Scalar, name: str) -> str:
     if isinstance(value, str):
         return _encodable(value, name)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(validate_number(value, (int, float), name))
 
 
 def _encodable(text: str, name: str) -> str:

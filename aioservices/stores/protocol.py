@@ -28,6 +28,7 @@ import msgspec
 
 from aioservices.api.models import TailedEntry
 from aioservices.tail import LogCursor
+from aioservices.validation import validate_optional_int
 
 from .record import StoredEntry
 
@@ -183,6 +184,9 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     max_age: dt.timedelta | None = None
     max_bytes: int | None = None
     forwarded_to: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        validate_optional_int(self.max_bytes, "max_bytes", least=1)
 
 
 class RemovedLines(msgspec.Struct, frozen=True, kw_only=True):

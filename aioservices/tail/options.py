@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Protocol
 
 import msgspec
 
-from aioservices.validation import validate_type
+from aioservices.validation import (
+    validate_int,
+    validate_optional_int,
+    validate_optional_seconds,
+    validate_seconds,
+    validate_type,
+)
 
 from .cursor import LogCursor
 from .status import EventHook
 
-__all__ = ["TailOptions", "validate_options"]
+__all__ = ["PollOptions", "TailOptions", "validate_options", "validate_polling"]
 
-_LONGEST = 1e9  # seconds
-_GRACE = 30.0
+_SHORTEST = 0.001  # seconds between two polls
+_GRACE = 30.0  # seconds
 
 
 class TailOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +46,36 @@ class TailOptions(msgspec.Struct, frozen=True, kw_only=True):
         return max(_GRACE, self.overlap) if self.grace is None else self.grace
 
 
+class PollOptions(Protocol):
+    """How often a log is polled and for how much: what one tail and a collector of many share."""
+
+    @property
+    def poll_interval(self) -> float: ...  # noqa: D102
+    @property
+    def max_poll_interval(self) -> float: ...  # noqa: D102
+    @property
+    def overlap(self) -> float: ...  # noqa: D102
+    @property
+    def grace(self) -> float | None: ...  # noqa: D102
+    @property
+    def limit(self) -> int: ...  # noqa: D102
+
+
+def validate_polling(options: PollOptions) -> None:
+    """Refuse intervals and sizes that make no sense.
+
+    Raises
+    ------
+    TypeError, ValueError
+        With the name of the option.
+    """
+    validate_int(options.limit, "limit", least=1)
+    validate_seconds(options.poll_interval, "poll_interval", least=_SHORTEST)
+    validate_seconds(options.max_poll_interval, "max_poll_interval", least=options.poll_interval)
+    validate_seconds(options.overlap, "overlap", zero=True)
+    validate_optional_seconds(options.grace, "grace", zero=True)
+
+
 def validate_options(options: TailOptions, resume: LogCursor | None) -> TailOptions:
     """Give the options back if they make sense.
 
@@ -52,20 +89,10 @@ def validate_options(options: TailOptions, resume: LogCursor | None) -> TailOpti
         raise TypeError(f"resume must be a LogCursor or None, not {type(resume).__name__}")
     if not (options.on_event is None or callable(options.on_event)):
         raise TypeError(f"on_event must be callable, not {type(options.on_event).__name__}")
-    for name, least in (
-        ("poll_interval", 0.001),
-        ("max_poll_interval", options.poll_interval),
-        ("overlap", 0.0),
-        ("grace", 0.0),
-        ("max_outage", 0.0),
-    ):
-        is_optional = name in ("grace", "max_outage")
-        kind = int | float | None if is_optional else int | float
-        value = validate_type(getattr(options, name), kind, name)
-        if value is not None and not least <= value <= _LONGEST:
-            raise ValueError(f"{name} must be {least:g} to {_LONGEST:g} seconds, not {value!r}")
-    if options.limit < 1:
-        raise ValueError(f"limit must be 1 or more lines, not {options.limit!r}")
+    validate_int(options.service_id, "id")
+    validate_optional_int(options.deployment_id, "deployment_id")
+    validate_polling(options)
+    validate_optional_seconds(options.max_outage, "max_outage", zero=True)
     start_at, end_at = options.start_at, options.end_at
     if start_at is not None and end_at is not None and end_at < start_at:
         raise ValueError("end_at must not be before start_at")

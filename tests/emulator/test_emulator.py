@@ -307,7 +307,7 @@ def test_a_duration_that_cannot_be_is_refused(name: str, seconds: float) -> None
 
 @pytest.mark.parametrize("name", ["services", "rate_limit", "log_retention"])
 def test_a_number_that_is_too_small_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"^{name} must be . or more, not -1"):
+    with pytest.raises(ValueError, match=rf"^{name} must be (. or more|from 0 to 1000000), not -1"):
         Emulator(**{name: -1})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=rf"^{name} must be int, not str"):
         Emulator(**{name: "1"})  # type: ignore[arg-type]

@@ -281,14 +281,17 @@ async def test_a_gap_in_batches_warns_where_these_are_asked_for(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"poll_interval": 0}, "poll_interval must be 0.001 to"),
+        ({"poll_interval": 0}, "poll_interval must be at least 0.001"),
         ({"poll_interval": float("nan")}, "poll_interval must be"),
-        ({"poll_interval": 5, "max_poll_interval": 1}, "max_poll_interval must be 5 to"),
-        ({"overlap": -1}, "overlap must be 0 to"),
-        ({"overlap": float("inf")}, "overlap must be 0 to"),
-        ({"grace": -1}, "grace must be 0 to"),
-        ({"max_outage": -1}, "max_outage must be 0 to"),
-        ({"limit": 0}, "limit must be 1 or more lines"),
+        (
+            {"poll_interval": 5, "max_poll_interval": 1},
+            "max_poll_interval must be at least 5",
+        ),
+        ({"overlap": -1}, "overlap must be at least 0"),
+        ({"overlap": float("inf")}, "overlap must be at least 0"),
+        ({"grace": -1}, "grace must be at least 0"),
+        ({"max_outage": -1}, "max_outage must be at least 0"),
+        ({"limit": 0}, "limit must be 1 or more"),
         (
             {"start_at": "2026-11-23T00:00:01Z", "end_at": "2026-11-23T00:00:00Z"},
             "end_at must not be before start_at",

@@ -12,6 +12,8 @@ from aioservices.api.models import ServiceSummary
 from aioservices.api.states import StatusFilter
 from aioservices.http.ratelimit import RateLimit
 from aioservices.tail import EventHook, LogCursor, LogTail
+from aioservices.tail.options import validate_polling
+from aioservices.validation import parse_timestamp, validate_int, validate_ints, validate_seconds
 
 __all__ = ["CollectOptions", "CollectSession"]
 
@@ -56,6 +58,17 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
     lease: float = 30.0
     max_waiting: int = 200_000
     commit_interval: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.ids is not None:
+            validate_ints(self.ids, "ids")
+        if self.start_at is not None:
+            parse_timestamp(self.start_at, "start_at")
+        validate_seconds(self.refresh, "refresh")
+        validate_polling(self)
+        validate_seconds(self.lease, "lease")
+        validate_int(self.max_waiting, "max_waiting", least=1)
+        validate_seconds(self.commit_interval, "commit_interval")
 
 
 class CollectSession(Protocol):

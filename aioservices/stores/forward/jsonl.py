@@ -21,6 +21,7 @@ import msgspec
 
 from aioservices.stores.errors import ForwardError
 from aioservices.stores.record import StoredEntry, to_json_line
+from aioservices.validation import validate_int, validate_optional_int
 
 __all__ = ["JSONLForwarder"]
 
@@ -48,8 +49,8 @@ class JSONLForwarder:
         self, path: str | os.PathLike[str], *, rotate: int = 100 << 20, keep: int | None = None
     ) -> None:
         self._path = Path(path).absolute()
-        self._rotate = rotate
-        self._keep = keep
+        self._rotate = validate_int(rotate, "rotate", least=1)
+        self._keep = validate_optional_int(keep, "keep")
         self._state = _Note()
         self.name = f"jsonl:{self._path}"
 

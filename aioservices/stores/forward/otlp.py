@@ -25,6 +25,7 @@ from aioservices._version import __version__
 from aioservices.http.attempt import retry_after_of
 from aioservices.stores.errors import ForwardError, LinesRefusedError, StoreConfigError
 from aioservices.stores.record import StoredEntry, to_micros
+from aioservices.validation import validate_seconds
 
 from .protocol import PartlyRejected
 
@@ -69,7 +70,7 @@ class OTLPForwarder:
             "Content-Encoding": "gzip",
             "User-Agent": f"aioservices/{__version__}",
         }
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._timeout = aiohttp.ClientTimeout(total=validate_seconds(timeout, "timeout"))
         self._http: aiohttp.ClientSession | None = None
         # A password in the URL is no part of a name that people see.
         self.name = f"otlp:{self._url.with_user(None)}"

@@ -42,6 +42,7 @@ from aioservices.stores.protocol import (
     StoredService,
 )
 from aioservices.stores.record import StoredEntry
+from aioservices.validation import validate_int, validate_optional_int, validate_seconds
 
 from . import reading, writing
 from .partitions import Partitions
@@ -85,7 +86,7 @@ class PostgresStore:
         self._name = describe(dsn)
         self._dsn = dsn
         self._read_only = read_only
-        self._lease = lease
+        self._lease = validate_seconds(lease, "lease")
         self._me = uuid4()
         self._sharing = 1  # daemons that live and use one of our keys, this one included
         self._salt: bytes | None = None
@@ -242,12 +243,13 @@ class PostgresStore:
 
         See `Store.read`.
         """
+        validate_optional_int(last, "last")
         return reading.read(
             self._reader,
-            service_id,
+            validate_int(service_id, "service_id"),
             start_at=start_at,
             end_at=end_at,
-            deployment_id=deployment_id,
+            deployment_id=validate_optional_int(deployment_id, "deployment_id"),
             contains=contains,
             where=where,
             last=last,

@@ -48,6 +48,7 @@ from aioservices.stores.protocol import (
     StoredService,
 )
 from aioservices.stores.record import StoredEntry, to_micros
+from aioservices.validation import validate_int, validate_optional_int
 
 from . import reading
 from .blocks import Query
@@ -202,10 +203,12 @@ class SQLiteStore:
 
         See `Store.read`.
         """
+        validate_int(service_id, "service_id")
+        validate_optional_int(last, "last")
         query = Query(
             start_at=None if start_at is None else to_micros(start_at),
             end_at=None if end_at is None else to_micros(end_at),
-            deployment_id=deployment_id,
+            deployment_id=validate_optional_int(deployment_id, "deployment_id"),
             contains=contains,
         )
         plan = await self._readers.run(reading.plan, service_id, query)
