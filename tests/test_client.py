@@ -126,7 +126,10 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
         lambda s: s.post_tokens(1, "x", expires_in="x"),
         "expires_in must be an integer or None, not str",
     ),
-    (lambda s: s.post_redeploy(1, deployment_id="2"), "deployment_id must be an integer or None, not str"),
+    (
+        lambda s: s.post_redeploy(1, deployment_id="2"),
+        "deployment_id must be an integer or None, not str",
+    ),
     (
         lambda s: s.list_deployments_logs(1, 2, limit=1.5),
         "limit must be an integer or None, not float",

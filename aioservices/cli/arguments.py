@@ -21,8 +21,10 @@ from .filters import FIELDS, Filter, Format, checked_template
 from .labels import Labels
 
 __all__ = [
+    "COUNT",
     "DURATION",
     "INSTANT",
+    "POSITIVE",
     "SERVICE",
     "as_json",
     "changing",
@@ -56,6 +58,9 @@ class _Duration(click.ParamType[float]):
 
 
 DURATION = _Duration()
+_LARGEST = 2**63 - 1
+COUNT = click.IntRange(0, _LARGEST)
+POSITIVE = click.IntRange(1, _LARGEST)
 
 
 class _Instant(click.ParamType[Instant]):

@@ -40,6 +40,8 @@ __all__ = [
 
 PREFIX = "AIOSERVICES_"
 _OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+_SHORTEST = 0.001  # seconds
+_LONGEST = 1e9
 T = TypeVar("T")
 LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -208,14 +210,12 @@ def _path(value: object) -> Path:
 def _seconds(value: object, *, zero: bool = False) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("must be a duration, such as 30s, 10m or 90d")  # noqa: TRY004 - of its text
-    try:
-        seconds = parse_duration(value) if isinstance(value, str) else float(value)
-        dt.timedelta(seconds=seconds)
-    except OverflowError:
-        raise ValueError(f"{value!r} is too long") from None
-    if seconds < 0 or (seconds == 0 and not zero):
-        raise ValueError("must be greater than zero")
-    return seconds
+    seconds = parse_duration(value) if isinstance(value, str) else value
+    if not (seconds >= _SHORTEST or (seconds == 0 and zero)):  # NaN is neither
+        raise ValueError(f"must be greater than zero: {_SHORTEST:g} seconds or more")
+    if seconds > _LONGEST:
+        raise ValueError(f"must be {_LONGEST:.0f} seconds or less")
+    return float(seconds)
 
 
 def _seconds_or_zero(value: object) -> float:
@@ -233,15 +233,16 @@ def _bytes(value: object) -> int:
         except (ValueError, KeyError):
             raise ValueError(f"{value!r} is not a size: write it as 500MB or 20GB") from None
     if not 1_000_000 <= size < 2**63:
-        raise ValueError("must be 1MB or more")
+        raise ValueError("must be 1MB or more, and less than 8 EiB")
     return int(size)
 
 
 def _count(value: object) -> int:
-    text = "" if isinstance(value, bool) else str(value)
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**31):
-        raise ValueError("must be a whole number, 1 or more")
-    return int(text)
+    if isinstance(value, str) and len(value) <= 10 and value.isascii() and value.isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+        raise ValueError(f"must be a whole number, from 1 to {2**31 - 1}")
+    return value
 
 
 def _address(value: object) -> Address:

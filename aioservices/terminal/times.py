@@ -9,6 +9,8 @@ from typing import NamedTuple
 __all__ = ["Instant", "in_words", "parse_duration", "parse_instant"]
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LONGEST = 1e9  # seconds: more than 30 years
+_LONGEST_TEXT = 40
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhdw])")
 
 
@@ -27,19 +29,24 @@ def parse_duration(text: str) -> float:
     Raises
     ------
     ValueError
-        If it is not a duration.
+        If it is not a duration, or longer than anybody waits.
 
     Examples
     --------
     >>> parse_duration("1h30m")
     5400.0
     """
+    shown = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
     text = text.strip().lower()
     if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    if not text or _PART.sub("", text).strip():
-        raise ValueError(f"{text!r} is not a duration: write it as 90s, 10m, 1h30m or 2d")
-    return float(sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text)))
+        seconds = float(text)
+    elif not text or _PART.sub("", text).strip():
+        raise ValueError(f"{shown!r} is not a duration: write it as 90s, 10m, 1h30m or 2d")
+    else:
+        seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    if seconds > _LONGEST:
+        raise ValueError(f"{shown!r} is too long for a duration: the longest is {_LONGEST:.0f}s")
+    return float(seconds)
 
 
 def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:

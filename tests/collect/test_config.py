@@ -1,6 +1,7 @@
 """The daemon's configuration, read from options, environment and a file."""
 
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,11 @@ from aioservices.collect.config import SETTINGS, Address, CollectConfig, ConfigE
 
 KEY = {"CIVIS_API_KEY": "a-secret-key"}
 STORE = {"store": "sqlite:logs.db"}
+NUMERIC = [
+    name
+    for name, kind in CollectConfig.__annotations__.items()
+    if re.search(r"\b(int|float)\b", str(kind))
+]
 
 
 def mistakes(
@@ -96,6 +102,16 @@ def test_a_file_that_is_not_toml_is_named(toml: Path, text: str) -> None:
 
 def test_a_file_that_is_missing_is_named(toml: Path) -> None:
     assert mistakes(STORE, {}, toml) == [f"{toml}: No such file or directory"]
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_a_number_that_makes_no_sense_is_a_mistake_that_is_named(name: str, toml: Path) -> None:
+    option = f"--{name.replace('_', '-')}"
+    for text in ("9" * 400, "9" * 5000, f"{'9' * 400}d", "1e400", "nan", "inf", "-1", "x"):
+        assert mistakes({**STORE, name: text})[0].startswith(f"{option}: "), text
+    for number in ("1e400", "nan", "inf", "-inf", "-1", "9" * 400, "true", "[1]", "{}"):
+        toml.write_text(f"{name} = {number}\n")
+        assert mistakes(STORE, {}, toml)[0].startswith(f"{toml}: {name}: "), number
 
 
 def test_somewhere_the_lines_must_go() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from aioservices.api.models import Service, ServiceSummary
-from aioservices.cli.arguments import DURATION, SERVICE, as_json, connected, examples
+from aioservices.cli.arguments import DURATION, POSITIVE, SERVICE, as_json, connected, examples
 from aioservices.cli.confirm import confirm
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -38,7 +38,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--no-wait", is_flag=True, help="Do not wait until they run."),
         click.option(
             "--concurrency",
-            type=click.IntRange(1),
+            type=POSITIVE,
             default=20,
             show_default=True,
             metavar="N",

@@ -11,7 +11,7 @@ import click
 from aioservices.api.models import DeploymentSummary, to_dict
 from aioservices.api.states import is_final
 from aioservices.cli.actions import Change, change_services
-from aioservices.cli.arguments import SERVICE, as_json, changing, connected, examples
+from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
 from aioservices.cli.tables import Column, age, joined, state_of, table
@@ -81,7 +81,7 @@ _COLUMNS = (
 @click.option(
     "-n",
     "--limit",
-    type=click.IntRange(1),
+    type=POSITIVE,
     default=20,
     show_default=True,
     metavar="N",

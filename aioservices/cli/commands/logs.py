@@ -10,7 +10,15 @@ from dataclasses import dataclass
 import click
 
 from aioservices.api.models import TailedEntry
-from aioservices.cli.arguments import INSTANT, SERVICE, connected, examples, line_options
+from aioservices.cli.arguments import (
+    COUNT,
+    INSTANT,
+    POSITIVE,
+    SERVICE,
+    connected,
+    examples,
+    line_options,
+)
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
 from aioservices.cli.errors import MISUSED, CommandError
@@ -42,15 +50,13 @@ _PATIENCE = 60.0  # seconds of an outage, where the log is not followed
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
-@click.option(
-    "-n", "--lines", "last", type=click.IntRange(0), metavar="N", help="Only the last N lines."
-)
+@click.option("-n", "--lines", "last", type=COUNT, metavar="N", help="Only the last N lines.")
 @click.option("--since", type=INSTANT, help="Only lines since then: 10m (ago), or a date.")
 @click.option("--until", type=INSTANT, help="Only lines until then.")
 @click.option(
     "--deployment",
     "deployment_id",
-    type=click.IntRange(1),
+    type=POSITIVE,
     metavar="ID",
     help="The log of this deployment, in place of the service's current one.",
 )

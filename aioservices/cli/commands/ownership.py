@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from aioservices.api.models import Dependency, Transfer, to_dict
 from aioservices.cli.actions import called, look_up
-from aioservices.cli.arguments import SERVICE, as_json, changing, connected, examples
+from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.confirm import confirm
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -55,7 +55,7 @@ _TRANSFER_COLUMNS = (
 @click.option(
     "--user",
     "user_id",
-    type=click.IntRange(1),
+    type=POSITIVE,
     metavar="ID",
     help="Show what this user may do with each of them.",
 )
@@ -93,7 +93,7 @@ def dependencies(
     ),
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
-@click.argument("user_id", metavar="USER_ID", type=click.IntRange(1))
+@click.argument("user_id", metavar="USER_ID", type=POSITIVE)
 @click.option(
     "--with-dependencies",
     is_flag=True,

@@ -10,7 +10,7 @@ import click
 
 from aioservices.api.models import Project, to_dict
 from aioservices.cli.actions import called, look_up
-from aioservices.cli.arguments import SERVICE, as_json, changing, connected, examples
+from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.confirm import enumerated
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -71,7 +71,7 @@ def list_projects(connection: Connection, *, service: str, hidden: bool, as_json
     epilog=examples("aioservices projects add web-shop 12 13"),
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
-@click.argument("project_ids", metavar="PROJECT_ID...", nargs=-1, required=True, type=int)
+@click.argument("project_ids", metavar="PROJECT_ID...", nargs=-1, required=True, type=POSITIVE)
 @changing()
 @connected()
 def add_projects(
@@ -90,7 +90,7 @@ def add_projects(
     epilog=examples("aioservices projects remove web-shop 12"),
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
-@click.argument("project_ids", metavar="PROJECT_ID...", nargs=-1, required=True, type=int)
+@click.argument("project_ids", metavar="PROJECT_ID...", nargs=-1, required=True, type=POSITIVE)
 @changing()
 @connected()
 def remove_projects(

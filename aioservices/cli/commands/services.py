@@ -17,7 +17,7 @@ from aioservices.api.matching import is_id, matches
 from aioservices.api.models import JSON, Service, ServiceSummary, to_dict
 from aioservices.api.states import StatusFilter
 from aioservices.cli.actions import called
-from aioservices.cli.arguments import SERVICE, as_json, connected, examples
+from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, connected, examples
 from aioservices.cli.attributes import MASK
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -107,7 +107,7 @@ _OTHERS = (
     help="What to sort by.",
 )
 @click.option("--desc", is_flag=True, help="In descending order.")
-@click.option("-n", "--limit", type=click.IntRange(1), metavar="N", help="At most this many.")
+@click.option("-n", "--limit", type=POSITIVE, metavar="N", help="At most this many.")
 @click.option("-q", "--quiet", is_flag=True, help="Only ids, one a line.")
 @click.option(
     "--columns",

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from aioservices.api.models import PermissionLevel, Shares, to_dict
 from aioservices.cli.actions import called, look_up
-from aioservices.cli.arguments import SERVICE, as_json, changing, connected, examples
+from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.confirm import confirm, enumerated
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -46,7 +46,7 @@ def shares() -> None:
 
 def _holders(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that name users and groups."""
-    ids = click.IntRange(1)
+    ids = POSITIVE
     for kind in ("group", "user"):
         option = click.option(
             f"--{kind}",

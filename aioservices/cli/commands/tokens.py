@@ -11,7 +11,15 @@ from msgspec import UNSET
 
 from aioservices.api.models import Token, to_dict
 from aioservices.cli.actions import called, look_up
-from aioservices.cli.arguments import DURATION, SERVICE, as_json, changing, connected, examples
+from aioservices.cli.arguments import (
+    DURATION,
+    POSITIVE,
+    SERVICE,
+    as_json,
+    changing,
+    connected,
+    examples,
+)
 from aioservices.cli.confirm import confirm, enumerated
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -149,7 +157,7 @@ def create_token(
     epilog=examples("aioservices tokens revoke web-shop 11 12"),
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
-@click.argument("token_ids", metavar="TOKEN_ID...", nargs=-1, required=True, type=click.IntRange(1))
+@click.argument("token_ids", metavar="TOKEN_ID...", nargs=-1, required=True, type=POSITIVE)
 @changing(asks="it asks, because a token that is revoked cannot be had back")
 @connected()
 def revoke_tokens(

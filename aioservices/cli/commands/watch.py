@@ -13,6 +13,7 @@ import click
 from aioservices.api.matching import is_pattern, matches
 from aioservices.api.models import TailedEntry
 from aioservices.cli.arguments import (
+    COUNT,
     DURATION,
     INSTANT,
     SERVICE,
@@ -63,7 +64,7 @@ _Lines: TypeAlias = tuple[Sequence[TailedEntry], LogCursor]
     "-n",
     "--lines",
     "last",
-    type=click.IntRange(0),
+    type=COUNT,
     metavar="N",
     help="Begin with the last N lines of each service.",
 )
