@@ -1,16 +1,24 @@
-"""What goes before the lines of each service where many are shown; pure."""
+"""What goes before the lines of each service where many are shown; pure.
+
+A name that is too long is shortened in its middle. Names that would then read the same, as those of
+one program in several regions do, keep the part in which they differ:
+
+    web-production-frontend-eu-central-1    web-pr…eu…tral-1
+    web-production-frontend-us-central-1    web-pr…us…tral-1
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
 from aioservices.terminal.sanitize import one_line
 
-__all__ = ["Labels", "shortened"]
+__all__ = ["Labels", "difference", "shortened"]
 
 _STEP = 4  # cells by which a label grows until it is distinct
+_LEAST = 4  # cells that a name has at least, before an id
 
 
 class Labels:
@@ -28,6 +36,7 @@ class Labels:
         self._widest = widest
         self._ellipsis = ellipsis
         self._owners: dict[str, set[int]] = {}  # by name whose it is
+        self._alike: dict[str, set[str]] = {}  # by shortened name what it may stand for
         self._labels: dict[int, tuple[str | None, str]] = {}  # by service its name and label
         self._used: set[str] = set()
 
@@ -40,6 +49,8 @@ class Labels:
         """Learn of services before their first lines: their labels consider each other."""
         for service_id, name in services.items():
             self._owners.setdefault(_readable(name, service_id), set()).add(service_id)
+        for service_id, name in services.items():
+            self._remember(service_id, _readable(name, service_id))
         for service_id, name in services.items():
             self.label(service_id, name)
 
@@ -55,18 +66,23 @@ class Labels:
         self._used.add(label)
         return label
 
+    def _remember(self, service_id: int, name: str) -> None:
+        self._owners.setdefault(name, set()).add(service_id)
+        if self._widest is not None:
+            self._alike.setdefault(shortened(name, self._widest), set()).add(name)
+
     def _make(self, service_id: int, name: str) -> str:
-        owners = self._owners.setdefault(name, set())
-        owners.add(service_id)
-        if len(owners) > 1:
-            name = f"{name} ({service_id})"
+        self._remember(service_id, name)
+        number = f" ({service_id})" if len(self._owners[name]) > 1 else ""
         if self._widest is None:
-            return self._distinct(service_id, name)
-        for width in range(self._widest, cell_len(name), _STEP):
-            label = shortened(name, width, self._ellipsis)
+            return self._distinct(service_id, name + number)
+        start, end = difference(name, self._alike[shortened(name, self._widest)])
+        for width in range(self._widest, cell_len(name + number), _STEP):
+            room = max(_LEAST, width - len(number))
+            label = shortened(name, room, self._ellipsis, start, end) + number
             if label not in self._used:
                 return label
-        return self._distinct(service_id, name)
+        return self._distinct(service_id, name + number)
 
     def _distinct(self, service_id: int, name: str) -> str:
         """Add the id to a name that reads as another service's label does."""
@@ -75,8 +91,34 @@ class Labels:
         return name
 
 
-def shortened(text: str, width: int, ellipsis: str = "…") -> str:
-    """Shorten a text in its middle.
+def difference(text: str, others: Iterable[str]) -> tuple[int, int]:
+    """Find where a text differs from others: the words that are not the same in all of them.
+
+    Returns
+    -------
+    tuple of int
+        Where that begins and where it ends. Both are the same if nothing differs.
+
+    Examples
+    --------
+    >>> "web-eu-1"[slice(*difference("web-eu-1", ["web-us-1", "web-asia-1"]))]
+    'eu'
+    """
+    texts = [text, *others]
+    start = len(_common_start(texts))
+    # What begins alike does not count as ending alike, too.
+    end = len(text) - len(_common_start([each[start:][::-1] for each in texts]))
+    if start == end:
+        return start, end
+    while start > 0 and text[start - 1].isalnum():
+        start -= 1
+    while end < len(text) and text[end].isalnum():
+        end += 1
+    return start, end
+
+
+def shortened(text: str, width: int, ellipsis: str = "…", start: int = 0, end: int = 0) -> str:
+    """Shorten a text in its middle, or on both sides of a part that is to stay.
 
     Parameters
     ----------
@@ -85,17 +127,46 @@ def shortened(text: str, width: int, ellipsis: str = "…") -> str:
         Cells that it may take.
     ellipsis : str
         What stands where something was left out; one cell wide.
+    start, end : int, optional
+        The part that stays, as far as it fits. Default: none.
 
     Examples
     --------
     >>> shortened("web-frontend-production", 13)
     'web-fr…uction'
+    >>> shortened("web-frontend-production", 13, start=4, end=9)
+    'web-front…ion'
     """
     if cell_len(text) <= width:
         return text
-    head = set_cell_size(text, (width - 1) // 2 + (width - 1) % 2).rstrip()
-    tail = set_cell_size(text[::-1], (width - 1) // 2)[::-1].lstrip()
-    return f"{head}{ellipsis}{tail}"
+    before, kept, after = text[:start], text[start:end], text[end:]
+    room = width - cell_len(kept) - 2  # for the rest, with an ellipsis on both sides
+    if not kept or room < 2:
+        text = kept or text
+        room = width - 1
+        return f"{_head(text, room - room // 2)}{ellipsis}{_tail(text, room // 2)}"
+    tail = min(cell_len(after), room // 2)
+    head = min(cell_len(before), room - tail)
+    tail = room - head
+    shown = before if cell_len(before) <= head + 1 else _head(before, head) + ellipsis
+    left = width - cell_len(shown) - cell_len(kept)
+    return shown + kept + (after if cell_len(after) <= left else ellipsis + _tail(after, left - 1))
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    # What is common to the first and the last in alphabetical order is common to all.
+    first, last = min(texts), max(texts)
+    pairs = enumerate(zip(first, last, strict=False))
+    length = next((place for place, (a, b) in pairs if a != b), len(first))
+    return first[:length]
+
+
+def _head(text: str, width: int) -> str:
+    return set_cell_size(text, width).rstrip()
+
+
+def _tail(text: str, width: int) -> str:
+    return set_cell_size(text[::-1], width)[::-1].lstrip()
 
 
 def _readable(name: str | None, service_id: int) -> str:

@@ -98,8 +98,15 @@ async def test_names_stay_distinct_however_narrow_the_terminal_is(
         with anyio.fail_after(30):
             while terminal.text.count("says") < 4:
                 await terminal.until("\n" * (terminal.text.count("\n") + 1))
-    heads = {line.partition(" | ")[0] for line in terminal.text.splitlines()}
+    heads = {line.partition(" | ")[0] for line in terminal.text.splitlines() if " | " in line}
     assert len(heads) == 4
+    # What they differ in is there to see: the region, and the id of the two in one region.
+    assert {each for head in heads for each in ("eu", "us", "ap") if each in head} == {
+        "eu",
+        "us",
+        "ap",
+    }
+    assert all(cell_len(head) <= max(24, columns // 4) for head in heads)
 
 
 async def test_it_tells_what_happens_to_deployments(cli: Cli, emulator: Emulator) -> None:
