@@ -93,6 +93,8 @@ class Notices:
                 gone = self._ended.pop(event.service_id, None) == old
                 replaced = "it" if gone else f"deployment {old}"
                 self._hold(event.service_id, f"deployment {deployment_id} replaces {replaced}")
+                if gone and len(self._held) == 1:
+                    self.flush()  # no lines of the old one are on their way; those of this come
             case DeploymentStarted():
                 pass  # the one that was asked for
             case GapFound(gap=gap):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -161,8 +162,20 @@ async def test_what_happens_to_a_deployment_is_told_behind_its_last_line(
         said = await terminal.until("-- deployment 1001 has ended: exited with status 3")
         assert said.index("so long") < said.index("-- ")
         emulator.deploy(1)
-        await terminal.until("-- deployment 1002 replaces it")
-        await terminal.until("-- deployment 1002 has ended")
+        said = await terminal.until("-- deployment 1002 has ended")
+    first, second = [at.start() for at in re.finditer("so long", said)]
+    assert first < said.index("-- deployment 1002 replaces it") < second
+
+
+async def test_a_running_deployment_that_is_replaced_is_told(
+    cli: Cli, emulator: Emulator, web: int
+) -> None:
+    with cli.terminal("logs", "web", "-f", NO_COLOR="1") as terminal:
+        await terminal.until("line 9")
+        emulator.deploy(web)
+        emulator.deploy(web)
+        await terminal.until("-- deployment 1002 replaces deployment 1001")
+        await terminal.until("-- deployment 1003 replaces deployment 1002")
 
 
 async def test_the_log_of_the_previous_deployment_is_shown(

@@ -120,7 +120,9 @@ async def test_it_tells_what_happens_to_deployments(cli: Cli, emulator: Emulator
         await terminal.until("-- web: deployment 1002 replaces deployment 1001")
         emulator.deploy(2)
         said = await terminal.until("-- job: deployment 1003 has ended: exited with status 3")
-    assert said.index("so long") < said.index("-- job")
+        assert said.index("so long") < said.index("-- job")
+        emulator.deploy(2)
+        await terminal.until("-- job: deployment 1004 replaces it")
 
 
 async def test_a_cursor_goes_on_where_the_watch_stopped(

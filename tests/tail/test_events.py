@@ -70,6 +70,24 @@ async def test_a_deployment_that_replaces_another_is_reported(
     ]
 
 
+async def test_a_deployment_that_replaces_one_that_failed_is_reported_behind_its_end(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    events = Events()
+    async with followed(services, service_id, events) as tail, collecting(tail):
+        await until(lambda: tail.status.polls)
+        emulator.set_state(service_id, "failed", message="exited with status 1")
+        await until(lambda: events.of(DeploymentEnded))
+        new = emulator.deploy(service_id)
+        await until(lambda: len(events.of(DeploymentStarted)) == 2)
+    told = [each for each in events.all if isinstance(each, DeploymentStarted | DeploymentEnded)]
+    assert [type(each) for each in told] == [DeploymentStarted, DeploymentEnded, DeploymentStarted]
+    assert [each.deployment_id for each in told] == [1001, 1001, new]
+    assert isinstance(told[-1], DeploymentStarted)
+    assert told[-1].replaces == 1001
+
+
 async def test_a_deployment_that_ends_is_reported_with_the_reason_behind_its_last_lines(
     emulator: Emulator, services: Services
 ) -> None:
