@@ -4,8 +4,11 @@ A deploy is a POST that the server does not recognise when it is sent again: rep
 its answer was lost, it deploys twice. So nothing is repeated before it is known that it had no
 effect. The outcome of a lost answer is found like this:
 
-1. Before the POST it is known which deployment the service had last: from the listing, or, if the
-   service shows none, from its own list of deployments, as a deleted one may leave older ones.
+1. Before the POST it is known which deployments the service had: the listing shows the last one.
+   Where it shows none, a deleted one may leave older ones, which must not be taken for ours. What
+   tells them apart is a deployment that this run has made in between, of any service: the older
+   ones came before it, and ours comes after it. Until the run has made one, the service's own list
+   of deployments is asked for.
 2. The error of a POST says whether the server may have acted on it at all. A refusal, such as a 422
    or a 503, and a connection that was never made have had no effect.
 3. Else checks of the service, spread over `settle` seconds, show a newer deployment if there is
@@ -21,8 +24,8 @@ Two checks find the 30 that did, with six pages each; the other 30 cost a list a
 When POST after POST has no effect, not one service is the trouble but all of them: then only a few
 are repeated, until one succeeds (see `CircuitBreaker`).
 
-What is assumed: a server acts on a request within `settle`, or never, and nobody else deploys the
-same services meanwhile.
+What is assumed: a server acts on a request within `settle`, or never, nobody else deploys the same
+services meanwhile, and a later deployment has a higher identifier or a later time.
 """
 
 from __future__ import annotations
@@ -55,10 +58,18 @@ from aioservices.http.options import Attempt
 from aioservices.http.retry import RetryPolicy, may_repeat
 from aioservices.validation import validate_int, validate_ints, validate_seconds
 
-from .discovery import ServiceIndex, ServiceSnapshot, SharedChecks
+from .discovery import ServiceCheck, ServiceIndex, ServiceSnapshot, SharedChecks
 from .failure import as_services_error, failure_of
-from .history import newest_deployment, recent_deployments
-from .outcome import CheckSchedule, CircuitBreaker, has_acted, may_have_acted
+from .history import recent_deployments
+from .outcome import (
+    CheckSchedule,
+    CircuitBreaker,
+    History,
+    Made,
+    has_acted,
+    may_have_acted,
+    newest_after,
+)
 from .progress import READ_LAG, complete, is_newer, newest_since
 from .session import Session
 from .wait import ONE_ATTEMPT, DeploymentWaiter, fetch_deployment
@@ -202,6 +213,7 @@ class _Deploys:
         self._redeploy = redeploy
         self._started = started
         self._begun: dict[int, float] = {}
+        self._last_made: Made | None = None  # by a request that was answered
         self._up: dict[int, DeployOutcome] = {}
         self._slots = anyio.CapacityLimiter(concurrency)
         self._settle = settle
@@ -274,8 +286,8 @@ class _Deploys:
         deployment: Deployment | None = None
         error: ServicesError | None = None
         try:
-            before = await self._find_last(service_id)
-            deployment = await self._deploy(service_id, before)
+            check = await self._check_until_seen(service_id)
+            deployment = await self._deploy(service_id, check)
             if self._waiter is not None:
                 deployment, error = await self._waiter.wait(service_id, deployment)
         except Exception as exc:
@@ -291,18 +303,7 @@ class _Deploys:
             self._up[service_id] = outcome
         await send(outcome)
 
-    async def _find_last(self, service_id: int) -> DeploymentSummary | None:
-        """Find the deployment that a service had last, before anything is deployed.
-
-        Not knowing what there is, a lost answer could not be made good.
-        """
-        snapshot = await self._check_until_seen(service_id)
-        if snapshot.current_deployment is not None:
-            return snapshot.current_deployment
-        # There may be older ones all the same, which must not be taken for ours.
-        return await self._patiently(partial(newest_deployment, self._session, service_id))
-
-    async def _check_until_seen(self, service_id: int) -> ServiceSnapshot:
+    async def _check_until_seen(self, service_id: int) -> ServiceCheck:
         """Check a service until it is seen, as often as a call of the session would be repeated."""
         begun_at = anyio.current_time()
         schedule = CheckSchedule(begun_at, self._settle)
@@ -311,7 +312,7 @@ class _Deploys:
         while True:
             check = await self._checks.check(service_id, due=schedule.due)
             if not isinstance(check.snapshot, ServicesError):
-                return check.snapshot
+                return check
             attempts += 1
             if schedule.is_last(check.begun_at):
                 delay = min(2 * delay, self._retry.max_delay)
@@ -350,30 +351,45 @@ class _Deploys:
                 if is_given_up or is_over:
                     raise
 
-    async def _deploy(self, service_id: int, before: DeploymentSummary | None) -> Deployment:
+    async def _deploy(self, service_id: int, check: ServiceCheck) -> Deployment:
         """Have one deployment made, whatever happens to the answers."""
-        requests = 0
-        while True:
+        history, answer = await self._patiently(partial(self._post_first, service_id, check))
+        requests = 1
+        while isinstance(answer, RequestError):
+            found = await self._find_made(service_id, history, answer)
+            if found is not None:
+                answer = found
+                break
+            self._started.pop(service_id, None)
+            if requests == _REQUESTS or not may_have_acted(answer):
+                raise answer
+            if not await self._may_repeat(service_id):
+                answer.add_note("It was not asked for again: the other deploys fail too.")
+                raise answer
+            log.warning("%s; it had no effect: asking once more", answer)
             requests += 1
-            try:
-                async with self._slots:
-                    self._begun.setdefault(service_id, anyio.current_time())
-                    made = await self._post(service_id)
-            except RequestError as exc:
-                found = await self._find_made(service_id, before, exc)
-                if found is None:
-                    self._started.pop(service_id, None)
-                    if requests == _REQUESTS or not may_have_acted(exc):
-                        raise
-                    if not await self._may_repeat(service_id):
-                        exc.add_note("It was not asked for again: the other deploys fail too.")
-                        raise
-                    log.warning("%s; it had no effect: asking once more", exc)
-                    continue
-                made = found
-            self._change_breaker(self._breaker.succeed)
-            self._started[service_id] = made
-            return made
+            async with self._slots:
+                answer = await self._post(service_id)
+        self._change_breaker(self._breaker.succeed)
+        self._started[service_id] = answer
+        return answer
+
+    async def _post_first(
+        self, service_id: int, check: ServiceCheck
+    ) -> tuple[History, Deployment | RequestError]:
+        """Find out which deployments a service had until now, and ask for a new one."""
+        shown = None
+        if not isinstance(check.snapshot, ServicesError):
+            shown = check.snapshot.current_deployment
+        last_made = self._last_made
+        if shown is not None:
+            history: History = partial(newest_since, shown)
+        elif last_made is not None and last_made.asked_at >= check.begun_at:
+            history = partial(newest_after, last_made.deployment)
+        else:
+            older = await recent_deployments(self._session, service_id)
+            history = partial(newest_since, newest_since(None, older))
+        return history, await self._post(service_id)
 
     async def _may_repeat(self, service_id: int) -> bool:
         """Tell whether to ask for a deploy again; waits while others probe whether that helps."""
@@ -386,11 +402,19 @@ class _Deploys:
         self._breaker_changed.set()
         self._breaker_changed = anyio.Event()
 
-    async def _post(self, service_id: int) -> Deployment:
+    async def _post(self, service_id: int) -> Deployment | RequestError:
         """Ask for a deployment, and record whether there may be one."""
-        record = partial(self._record_attempt, service_id)
-        view = self._session.with_options(on_attempt=record)
-        return await (view.post_redeploy if self._redeploy else view.post_deployments)(service_id)
+        asked_at = anyio.current_time()
+        self._begun.setdefault(service_id, asked_at)
+        view = self._session.with_options(on_attempt=partial(self._record_attempt, service_id))
+        post = view.post_redeploy if self._redeploy else view.post_deployments
+        try:
+            made = await post(service_id)
+        except RequestError as exc:
+            return exc
+        if self._last_made is None or asked_at > self._last_made.asked_at:
+            self._last_made = Made(asked_at, made)
+        return made
 
     def _record_attempt(self, service_id: int, attempt: Attempt) -> None:
         """Record that a request is under way, or that it had no effect."""
@@ -400,7 +424,7 @@ class _Deploys:
             self._started.pop(service_id, None)
 
     async def _find_made(
-        self, service_id: int, before: DeploymentSummary | None, error: RequestError
+        self, service_id: int, history: History, error: RequestError
     ) -> Deployment | None:
         """Find the deployment that a call has made although it failed, if there is one.
 
@@ -412,12 +436,12 @@ class _Deploys:
         if not may_have_acted(error):
             return None
         self._breaker.fail()
-        newest = await self._watch_for_newer(service_id, before)
+        newest = await self._watch_for_newer(service_id, history)
         if newest is None:
             # Where the service itself shows another one or none, its own list has the last word.
             own = partial(recent_deployments, self._session, service_id)
             try:
-                newest = newest_since(before, await self._patiently(own))
+                newest = history(await self._patiently(own))
             except ServicesError as exc:
                 error.add_note(f"Whether the service was deployed is not known: {exc}")
                 raise error from exc
@@ -429,16 +453,14 @@ class _Deploys:
             raise error
         return None
 
-    async def _watch_for_newer(
-        self, service_id: int, before: DeploymentSummary | None
-    ) -> DeploymentSummary | None:
+    async def _watch_for_newer(self, service_id: int, history: History) -> DeploymentSummary | None:
         """Check a service for as long as a new deployment may yet appear."""
         schedule = CheckSchedule(anyio.current_time(), self._settle)
         while True:
             check = await self._checks.check(service_id, due=schedule.due)
             if not isinstance(check.snapshot, ServicesError):
                 shown = check.snapshot.current_deployment
-                newest = newest_since(before, () if shown is None else (shown,))
+                newest = history(() if shown is None else (shown,))
                 if newest is not None:
                     return newest
             if schedule.is_last(check.begun_at):

@@ -9,10 +9,10 @@ from aioservices.api.models import DeploymentSummary
 from aioservices.api.pagination import DEFAULT_PAGE_SIZE, PagePlan, read_page
 from aioservices.http.response import decode
 
-from .progress import is_newer, newest_since
+from .progress import is_newer
 from .session import Session
 
-__all__ = ["newest_deployment", "recent_deployments"]
+__all__ = ["recent_deployments"]
 
 
 async def recent_deployments(session: Session, service_id: int) -> Sequence[DeploymentSummary]:
@@ -46,11 +46,6 @@ async def recent_deployments(session: Session, service_id: int) -> Sequence[Depl
             if is_whole or all(is_newer(newer, older) for newer, older in pairwise(page.items)):
                 return found
     return found
-
-
-async def newest_deployment(session: Session, service_id: int) -> DeploymentSummary | None:
-    """Find the deployment of a service that was made last, None if there is none."""
-    return newest_since(None, await recent_deployments(session, service_id))
 
 
 def _identifier(deployment: DeploymentSummary) -> int:

@@ -5,9 +5,27 @@ What happened is handed in, and so is the time.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeAlias
+
+from aioservices.api.models import Deployment, DeploymentSummary
 from aioservices.errors import APIError, ConnectionFailedError, RequestError, ResponseDecodeError
 
-__all__ = ["CheckSchedule", "CircuitBreaker", "has_acted", "is_refusal", "may_have_acted"]
+from .progress import newest_since
+
+__all__ = [
+    "CheckSchedule",
+    "CircuitBreaker",
+    "History",
+    "Made",
+    "has_acted",
+    "is_refusal",
+    "may_have_acted",
+    "newest_after",
+]
+
+History: TypeAlias = Callable[[Iterable[DeploymentSummary]], DeploymentSummary | None]
+"""Given deployments of a service, finds the newest of those that it has not had before."""
 
 _CHECKS = 5
 _FAILURES = 20
@@ -39,6 +57,46 @@ def is_refusal(status: int) -> bool:
 def has_acted(error: RequestError) -> bool:
     """Tell whether there must be a deployment, although the answer could not be read."""
     return isinstance(error, ResponseDecodeError)
+
+
+class Made(NamedTuple):
+    """A deployment that was made.
+
+    Attributes
+    ----------
+    asked_at : float
+        When it was asked for: it was made after that.
+    deployment : Deployment
+    """
+
+    asked_at: float
+    deployment: Deployment
+
+
+def newest_after(
+    other: DeploymentSummary, listed: Iterable[DeploymentSummary]
+) -> DeploymentSummary | None:
+    """Find the newest of the deployments that were made after one of another service.
+
+    Parameters
+    ----------
+    other : DeploymentSummary
+    listed : iterable of DeploymentSummary
+
+    Returns
+    -------
+    DeploymentSummary or None
+        None if there is none. Where identifier and time contradict each other, as the clocks of two
+        servers may have it, a deployment counts as a later one: it is not asked for again then.
+    """
+
+    def is_later(each: DeploymentSummary) -> bool:
+        if each.deployment_id > other.deployment_id:
+            return True
+        times = each.created_at, other.created_at
+        return times[0] is not None and times[1] is not None and times[0] > times[1]
+
+    return newest_since(None, filter(is_later, listed))
 
 
 class CheckSchedule:

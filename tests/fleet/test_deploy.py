@@ -405,6 +405,25 @@ async def test_a_deployment_of_before_is_never_taken_for_ours(
     assert_once(emulator, [1])
 
 
+@pytest.mark.parametrize("effect", LOST, ids=str)
+async def test_a_deployment_of_before_is_told_apart_by_those_that_the_run_has_made(
+    emulator: Emulator, services: Services, effect: Effect
+) -> None:
+    old = [await leave_an_old_deployment(emulator, services, each) for each in ALL]
+    emulator.requests.clear()
+    fault = emulator.fault(effect, method="POST", path="/services/3/deployments", times=1)
+    impatient = services.with_options(timeout=1.0)
+    outcomes = await deploy(impatient, wait=False, settle=0.5, concurrency=1)
+    assert_well(outcomes)
+    assert outcomes[3].deployment is not None
+    assert outcomes[3].deployment.deployment_id > max(old)
+    assert fault.hits == 1
+    assert_once(emulator)
+    # The first one asked what there was; the second one had no need to.
+    lists = [requests_to(emulator, f"/services/{each}/deployments", "GET") for each in (1, 2)]
+    assert lists == [1, 0]
+
+
 async def test_nothing_is_deployed_while_it_is_not_known_what_there_was(
     emulator: Emulator, once: Services
 ) -> None:
@@ -765,10 +784,12 @@ async def test_a_recheck_of_a_run_that_is_well_is_empty(services: Services) -> N
 # What it costs
 
 
-async def deploy_fleet(effect: Effect, *, times: int | None, size: int = 300) -> Emulator:
-    """Deploy services that were deployed before, some with a lost answer."""
+async def deploy_fleet(
+    effect: Effect, *, times: int | None, size: int = 300, deployed: bool = True
+) -> Emulator:
+    """Deploy services that were deployed before or were not, some with a lost answer."""
     async with (
-        Emulator(services=size, deployed=True, pending_for=0.05) as emulator,
+        Emulator(services=size, deployed=deployed, pending_for=0.05) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
     ):
         emulator.deploys.clear()
@@ -781,12 +802,23 @@ async def deploy_fleet(effect: Effect, *, times: int | None, size: int = 300) ->
     return emulator
 
 
+@pytest.mark.parametrize("deployed", [True, False])
 @pytest.mark.parametrize("effect", [Reset(), Reset(acts=True)], ids=str)
 async def test_a_fleet_of_which_a_fifth_lose_their_answer_costs_few_requests_more(
-    effect: Effect,
+    effect: Effect, deployed: bool
 ) -> None:
-    emulator = await deploy_fleet(effect, times=60)
+    emulator = await deploy_fleet(effect, times=60, deployed=deployed)
     assert len(emulator.requests) <= 550
+
+
+async def test_a_fleet_that_was_never_deployed_costs_few_lists_of_deployments() -> None:
+    emulator = await deploy_fleet(Reset(), times=0, size=100, deployed=False)
+    lists = sum(
+        request.method == "GET" and request.path.endswith("/deployments")
+        for request in emulator.requests
+    )
+    # Those of the services that are asked for at once, before the first answer has come.
+    assert lists <= 20
 
 
 async def test_a_fleet_of_which_all_lose_their_answer_costs_three_requests_a_service() -> None:

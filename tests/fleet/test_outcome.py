@@ -1,11 +1,13 @@
 """Whether a deploy that was not answered may be asked for again."""
 
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioservices.api.models import DeploymentSummary
 from aioservices.errors import (
     ConnectionFailedError,
     RequestError,
@@ -13,7 +15,13 @@ from aioservices.errors import (
     ResponseDecodeError,
     api_error,
 )
-from aioservices.fleet.outcome import CheckSchedule, CircuitBreaker, has_acted, may_have_acted
+from aioservices.fleet.outcome import (
+    CheckSchedule,
+    CircuitBreaker,
+    has_acted,
+    may_have_acted,
+    newest_after,
+)
 
 METHOD, PATH = "POST", "services/1/deployments"
 
@@ -47,6 +55,25 @@ def test_a_success_that_cannot_be_read_has_made_one() -> None:
     error = ResponseDecodeError("cut", method=METHOD, path=PATH, attempts=1, status=201)
     assert may_have_acted(error)
     assert has_acted(error)
+
+
+def made(number: int, hour: int | None) -> DeploymentSummary:
+    created_at = None if hour is None else datetime(2026, 1, 1, hour, tzinfo=UTC)
+    return DeploymentSummary(deployment_id=number, created_at=created_at)
+
+
+@given(st.lists(st.tuples(st.integers(1, 20), st.none() | st.integers(0, 23))))
+def test_what_was_made_after_another_has_a_higher_number_or_a_later_time(
+    listed: list[tuple[int, int | None]],
+) -> None:
+    other = made(10, 12)
+    newest = newest_after(other, [made(*each) for each in listed])
+    later = {(n, hour) for n, hour in listed if n > 10 or (hour is not None and hour > 12)}
+    if newest is None:
+        assert not later
+    else:
+        hour = None if newest.created_at is None else newest.created_at.hour
+        assert (newest.deployment_id, hour) in later
 
 
 @given(st.floats(0, 3600))
