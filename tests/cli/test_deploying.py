@@ -9,9 +9,9 @@ import pytest
 
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Reset, Respond, Stall
+from tests.servers.terminal import shown_on
 
 from .conftest import Cli
-from .screen import shown_on
 
 CRASHING = [
     sys.executable,

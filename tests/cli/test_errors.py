@@ -10,8 +10,10 @@ import pytest
 
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Respond
+from tests.servers.programs import COMMAND, Ended
+from tests.servers.waiting import PATIENCE
 
-from .conftest import PROGRAM, Cli, Ended
+from .conftest import Cli
 
 
 def one_line(ended: Ended, status: int) -> str:
@@ -153,17 +155,19 @@ async def test_trouble_names_its_status_although_the_body_says_something_else(
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--json"]])
 async def test_an_output_that_is_full_or_closed_is_told_plainly(
-    cli: Cli, emulator: Emulator, arguments: list[str]
+    cli: Cli, emulator: Emulator, full_disk: int, arguments: list[str]
 ) -> None:
     emulator.add_service("web")
-    for where, status in ((">/dev/full", 1), (">&-", 2)):
-        with anyio.fail_after(60):
-            done = await anyio.run_process(
-                ["sh", "-c", f'"$@" {where}', "sh", *PROGRAM, *arguments],
-                check=False,
-                env=cli.environment(),
-            )
-        said = one_line(Ended(done.returncode, "", done.stderr.decode()), status)
+    full = await cli.run_into(full_disk, *arguments)
+    with anyio.fail_after(PATIENCE):
+        done = await anyio.run_process(
+            ["sh", "-c", '"$@" >&-', "sh", *COMMAND, *arguments],
+            check=False,
+            env=cli.environment(),
+        )
+    closed = Ended(done.returncode, "", done.stderr.decode())
+    for ended, status in ((full, 1), (closed, 2)):
+        said = one_line(ended, status)
         assert "output" in said
         assert "should not happen" not in said
 
@@ -206,15 +210,8 @@ async def test_ctrl_c_ends_it_although_nobody_reads(
 ) -> None:
     for number in range(100):
         emulator.add_service(f"web-{number}-" + "x" * 2000)
-    process = cli.start(*arguments)
-    try:
-        assert process.stdout is not None
-        await anyio.wait_readable(process.stdout)
-        await anyio.sleep(1)  # the pipe fills up
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        with anyio.fail_after(30):
-            assert await anyio.to_thread.run_sync(process.wait) == 128 + signal.SIGINT
-    finally:
-        process.kill()
-        process.communicate()
+    with cli.start(*arguments) as program:
+        await program.until_full()
+        assert program.poll() is None
+        program.send_signal(signal.SIGINT)
+        assert await program.wait() == 128 + signal.SIGINT

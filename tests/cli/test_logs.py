@@ -13,6 +13,7 @@ import pytest
 
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Respond
+from tests.servers.programs import Ended
 
 from .conftest import Cli
 
@@ -197,17 +198,10 @@ async def test_case_is_ignored_on_demand(cli: Cli, emulator: Emulator, web: int)
 async def test_ctrl_c_ends_it_although_nobody_reads(cli: Cli, emulator: Emulator, web: int) -> None:
     for _ in range(3000):
         emulator.log(web, "x" * 100)
-    process = cli.start("logs", "web")
-    try:
-        assert process.stdout is not None
-        await anyio.wait_readable(process.stdout)
-        await anyio.sleep(0.5)  # the pipe fills up
-        process.send_signal(signal.SIGINT)
-        with anyio.fail_after(30):
-            assert await anyio.to_thread.run_sync(process.wait) == 128 + signal.SIGINT
-    finally:
-        process.kill()
-        process.communicate()
+    with cli.start("logs", "web") as program:
+        await program.until_full()
+        program.send_signal(signal.SIGINT)
+        assert await program.wait() == 128 + signal.SIGINT
 
 
 async def test_a_reader_that_has_enough_ends_it_quietly(
@@ -215,20 +209,10 @@ async def test_a_reader_that_has_enough_ends_it_quietly(
 ) -> None:
     for _ in range(3000):
         emulator.log(web, "x" * 100)
-    process = cli.start("logs", "web")
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        await anyio.wait_readable(process.stdout)
-        os.close(os.dup(process.stdout.fileno()))
-        process.stdout.close()
-        with anyio.fail_after(30):
-            status = await anyio.to_thread.run_sync(process.wait)
-        assert (status, process.stderr.read()) == (0, "")
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
+    with cli.start("logs", "web") as program:
+        await anyio.wait_readable(program.stdout)
+        program.stdout.close()
+        assert await program.end() == Ended(0)
 
 
 async def test_a_cursor_goes_on_where_it_stopped(

@@ -9,9 +9,12 @@ import anyio
 import pytest
 
 from aioservices.emulator import Emulator
+from tests.servers.programs import COMMAND, Ended
+from tests.servers.terminal import shown_on
 
-from .conftest import PROGRAM, Cli, Ended
-from .screen import shown_on
+from .conftest import Cli
+
+FULL_DISK = "aioservices: the output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
@@ -28,8 +31,7 @@ async def test_a_terminal_that_nobody_reads_does_not_stop_the_deploys(
                 await anyio.sleep(0.05)
         assert terminal.process.poll() is None  # the terminal has not taken all of it
         terminal.process.send_signal(signal.SIGINT)
-        with anyio.fail_after(30):
-            status = await anyio.to_thread.run_sync(terminal.process.wait)
+        status = await terminal.wait()
     assert status == 128 + signal.SIGINT
 
 
@@ -44,8 +46,7 @@ async def test_a_signal_ends_a_deploy_although_nobody_reads_its_terminal(cli: Cl
                     await anyio.sleep(0.05)
             await anyio.sleep(1)  # some frames of the progress fill the terminal
             terminal.process.send_signal(signal.SIGTERM)
-            with anyio.fail_after(30):
-                status = await anyio.to_thread.run_sync(terminal.process.wait)
+            status = await terminal.wait()
     assert status == 128 + signal.SIGTERM
 
 
@@ -95,19 +96,11 @@ async def test_an_encoding_with_a_mark_has_it_once(cli: Cli, emulator: Emulator)
 )
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 async def test_a_full_disk_is_told_in_one_line(
-    cli: Cli, emulator: Emulator, arguments: list[str], unbuffered: str
+    cli: Cli, emulator: Emulator, full_disk: int, arguments: list[str], unbuffered: str
 ) -> None:
     emulator.add_service("web")
-    with anyio.fail_after(60):
-        done = await anyio.run_process(
-            ["sh", "-c", '"$@" >/dev/full', "sh", *PROGRAM, *arguments],
-            check=False,
-            env=cli.environment(PYTHONUNBUFFERED=unbuffered),
-        )
-    assert done.stderr.decode() == (
-        "aioservices: the output cannot be written: No space left on device\n"
-    )
-    assert done.returncode == 1
+    ended = await cli.run_into(full_disk, *arguments, PYTHONUNBUFFERED=unbuffered)
+    assert ended == Ended(1, "", FULL_DISK)
     assert emulator.deploys.total() == (arguments == ["deploy", "1"])
 
 
@@ -123,7 +116,7 @@ WITHOUT_EXTRA = [
 ]
 
 
-@pytest.mark.parametrize("program", [PROGRAM, WITHOUT_EXTRA], ids=["whole", "without click"])
+@pytest.mark.parametrize("program", [COMMAND, WITHOUT_EXTRA], ids=["whole", "without click"])
 @pytest.mark.parametrize("command", [["emulator", "--services", "0"], ["demo"]])
 async def test_a_full_disk_ends_what_runs_until_a_signal(
     cli: Cli, program: list[str], command: list[str]
@@ -134,10 +127,7 @@ async def test_a_full_disk_ends_what_runs_until_a_signal(
             check=False,
             env=cli.environment(),
         )
-    assert done.stderr.decode() == (
-        "aioservices: the output cannot be written: No space left on device\n"
-    )
-    assert done.returncode == 1
+    assert (done.returncode, done.stderr.decode()) == (1, FULL_DISK)
 
 
 async def test_an_emulator_whose_url_nobody_reads_ends(cli: Cli) -> None:
@@ -146,30 +136,16 @@ async def test_an_emulator_whose_url_nobody_reads_ends(cli: Cli) -> None:
     assert ended.errors == ("aioservices emulator: the output cannot be written: Broken pipe\n")
 
 
-async def until_it_follows(emulator: Emulator, process: "subprocess.Popen[str]") -> None:
-    assert process.stdout is not None
-    emulator.log(1, "the first")
-    assert "the first" in await anyio.to_thread.run_sync(process.stdout.readline)
-
-
 @pytest.mark.parametrize("command", [["logs", "web", "-f"], ["watch", "web"]])
 async def test_following_ends_with_its_reader_although_no_line_comes(
     cli: Cli, emulator: Emulator, command: list[str]
 ) -> None:
     emulator.add_service("web", deployed=True)
-    process = cli.start(*command)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        await until_it_follows(emulator, process)
-        process.stdout.close()
-        with anyio.fail_after(30):
-            status = await anyio.to_thread.run_sync(process.wait)
-        assert (status, process.stderr.read()) == (0, "")
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
+    with cli.start(*command) as program:
+        emulator.log(1, "the first")
+        assert "the first" in await program.readline()
+        program.stdout.close()
+        assert await program.end() == Ended(0)
 
 
 async def test_notes_stay_in_order_with_lines_that_go_to_the_same_place(
@@ -177,7 +153,7 @@ async def test_notes_stay_in_order_with_lines_that_go_to_the_same_place(
 ) -> None:
     with anyio.fail_after(60):
         done = await anyio.run_process(
-            ["sh", "-c", '"$@" 2>&1', "sh", *PROGRAM, "list", "-v"],
+            ["sh", "-c", '"$@" 2>&1', "sh", *COMMAND, "list", "-v"],
             check=False,
             env=cli.environment(),
         )
@@ -188,7 +164,7 @@ async def test_notes_stay_in_order_with_lines_that_go_to_the_same_place(
 
 async def test_a_closed_standard_error_is_no_output(cli: Cli) -> None:
     done = subprocess.run(
-        ["sh", "-c", '"$@" 2>&-', "sh", *PROGRAM, "--version"],
+        ["sh", "-c", '"$@" 2>&-', "sh", *COMMAND, "--version"],
         stdout=subprocess.PIPE,
         check=False,
         env=cli.environment(),

@@ -13,10 +13,11 @@ from aioservices import Services
 from aioservices.emulator import Emulator
 from aioservices.fleet.collecting import Collector
 from aioservices.stores import open_store
-from tests.cli.conftest import PROGRAM, Ended
 from tests.fleet.collecting.conftest import quick
+from tests.servers import programs
 from tests.servers.emulated import session
-from tests.servers.waiting import PATIENCE, until
+from tests.servers.programs import Ended
+from tests.servers.waiting import until
 
 KEYS = "service_id service_name deployment_id seq created_at kept_at stream source message"
 KEYS += " copy line_id"
@@ -51,12 +52,7 @@ async def store(emulator: Emulator, tmp_path: Path) -> str:
 async def run(*arguments: str, cwd: Path | None = None) -> Ended:
     """Run the program without a key, and without an API."""
     environment = {**os.environ, "CIVIS_API_ENDPOINT": "http://127.0.0.1:9"}
-    environment.pop("CIVIS_API_KEY", None)
-    with anyio.fail_after(PATIENCE):
-        done = await anyio.run_process(
-            [*PROGRAM, *arguments], check=False, env=environment, cwd=cwd
-        )
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return await programs.run(*arguments, environment=environment, folder=cwd)
 
 
 async def messages(*arguments: str) -> list[str]:

@@ -76,13 +76,8 @@ async def test_a_pipe_gets_names_in_full(cli: Cli, emulator: Emulator) -> None:
     names = [f"web-production-frontend-{place}-central-1" for place in ("eu", "us")]
     for name in names:
         emulator.log(emulator.add_service(name, deployed=True), "says")
-    process = cli.start("watch", "-n", "1")
-    assert process.stdout is not None
-    try:
-        lines = [await anyio.to_thread.run_sync(process.stdout.readline) for _ in names]
-    finally:
-        process.kill()
-        process.communicate()
+    with cli.start("watch", "-n", "1") as program:
+        lines = [await program.readline() for _ in names]
     assert lines == [f"{name} | says\n" for name in names]
 
 

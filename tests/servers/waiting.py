@@ -6,7 +6,7 @@ from collections.abc import Callable
 import anyio
 
 # How long anything may take before a test counts as failed; nothing waits for that long.
-PATIENCE = 30.0
+PATIENCE = 60.0
 # Tasks that belong to a test's fixtures and to the server's connections.
 _OTHERS = ("TestRunner", "RequestHandler")
 

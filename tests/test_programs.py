@@ -1,0 +1,55 @@
+"""A program that is copied finds what one finds that is started anew."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.servers.programs import Ended, run, start
+from tests.servers.terminal import on_terminal
+
+PROBE = "tests.servers.probe"
+OWN = {**os.environ, "OF_THE_TEST": "ü", "TZ": "Asia/Kathmandu"}
+ANEW = {**OWN, "PYTHONSAFEPATH": "1"}  # Python's own, so that it is started; it changes no answer
+
+
+def found_by(ended: Ended) -> dict[str, Any]:
+    assert (ended.status, ended.errors) == (7, ""), ended
+    found: dict[str, Any] = json.loads(ended.output)
+    found["environment"].pop("PYTHONSAFEPATH", None)
+    return found
+
+
+async def test_in_pipes() -> None:
+    arguments = ("7", "two words")
+    copied, anew = [
+        found_by(await run(*arguments, module=PROBE, input=b"1\n\xc3\xbc", environment=each))
+        for each in (OWN, ANEW)
+    ]
+    assert copied == anew
+    assert copied["input"] == "1\nü"
+    assert copied["arguments"] == list(arguments)
+    assert copied["environment"] == OWN
+
+
+async def test_on_a_terminal() -> None:
+    found = []
+    for environment in (OWN, ANEW):
+        with on_terminal("7", module=PROBE, environment=environment) as terminal:
+            found.append(found_by(await terminal.end()))
+    assert found[0] == found[1]
+    assert found[0]["leads its session"]
+    assert found[0]["has its terminal"]
+
+
+async def test_in_another_folder(tmp_path: Path) -> None:
+    ended = await run("7", module=PROBE, environment=OWN, folder=tmp_path)
+    assert found_by(ended)["folder"] == str(tmp_path)
+
+
+async def test_it_is_killed_when_its_block_is_left() -> None:
+    for environment in (OWN, ANEW):
+        with start("emulator", "--services", "0", environment=environment) as program:
+            assert "listening" in await program.readline()
+            assert program.poll() is None
+        assert program.poll() == -9
