@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from aioservices.terminal.output import Output
-from tests.cli.screen import shown_on
+from tests.servers.terminal import shown_on
 
 
 @pytest.fixture
