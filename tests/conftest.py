@@ -24,6 +24,6 @@ def pytest_unconfigure() -> None:
     leave(HOME)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

@@ -22,9 +22,9 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 OpenPage = Callable[..., Coroutine[Any, Any, "Page"]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """Start a browser of the test's own."""
+    """Start a browser for the tests of a module, each of which has a profile of its own in it."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
     from playwright.async_api import async_playwright
