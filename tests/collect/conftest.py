@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import anyio.to_thread
 import pytest
 
 from aioservices.emulator import Emulator
+from tests.servers.programs import Process, start
 from tests.servers.waiting import PATIENCE
 
 QUICK = ["--refresh", "0.2", "--poll-interval", "0.05", "--max-poll-interval", "0.2"]
@@ -25,7 +24,7 @@ QUICK += ["--overlap", "1", "--grace", "0.3"]
 class Daemon:
     """A running `aioservices collect`."""
 
-    def __init__(self, process: subprocess.Popen[str], errors: Path) -> None:
+    def __init__(self, process: Process, errors: Path) -> None:
         self.process = process
         self._errors = errors
 
@@ -72,20 +71,16 @@ class Daemons:
         }
         with (
             errors.open("w") as file,
-            subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "aioservices", "collect", *QUICK, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                text=True,
-                cwd=self.folder,
-                env=os.environ | given,
-            ) as process,
+            start(
+                "collect",
+                *QUICK,
+                *arguments,
+                errors=file.fileno(),
+                environment=os.environ | given,
+                folder=self.folder,
+            ) as program,
         ):
-            try:
-                yield Daemon(process, errors)
-            finally:
-                process.kill()
+            yield Daemon(program.process, errors)
 
 
 @pytest.fixture

@@ -2,23 +2,21 @@
 
 import io
 import signal
-import subprocess
 import sys
 
 import pytest
 
 from aioservices.demo.screen import Screen
 from aioservices.demo.summary import NEXT_STEPS
-
-COMMAND = [sys.executable, "-W", "error", "-m", "aioservices", "demo"]
+from tests.servers.programs import Ended, run, start
 
 
 @pytest.fixture(scope="module")
-def shown() -> str:
+async def shown() -> str:
     """Run the demo once, into a pipe."""
-    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stderr) == (0, ""), done
-    return done.stdout
+    ended = await run("demo")
+    assert (ended.status, ended.errors) == (0, ""), ended
+    return ended.output
 
 
 @pytest.mark.slow
@@ -54,40 +52,30 @@ def test_it_ends_with_what_to_try_next(shown: str) -> None:
 
 
 @pytest.mark.parametrize("command", [command for command, _ in NEXT_STEPS])
-def test_what_to_try_next_exists(command: str) -> None:
+async def test_what_to_try_next_exists(command: str) -> None:
     _, name, *_ = command.split()
-    arguments = ["--help"] if name == "--help" else [name, "--help"]
-    called = [*COMMAND[:-1], *arguments]
-    ended = subprocess.run(called, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 0, ended
-    assert all(word in ended.stdout for word in command.split() if word.startswith("--"))
+    ended = await run(*(["--help"] if name == "--help" else [name, "--help"]))
+    assert ended.status == 0, ended
+    assert all(word in ended.output for word in command.split() if word.startswith("--"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes are told apart from files by poll")
-def test_it_ends_when_nobody_reads_it_any_more() -> None:
-    with subprocess.Popen(
-        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == ""
-    assert process.returncode == 0
+async def test_it_ends_when_nobody_reads_it_any_more() -> None:
+    with start("demo") as program:
+        await program.readline()
+        program.stdout.close()
+        assert await program.end() == Ended(0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_quietly(number: signal.Signals) -> None:
-    with subprocess.Popen(
-        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+async def test_a_signal_ends_it_quietly(number: signal.Signals) -> None:
+    with start("demo") as program:
+        while line := await program.readline():
             if "scheduler" in line and "tick" in line:
                 break
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (128 + number, "")
+        program.send_signal(number)
+        ended = await program.end()
+    assert (ended.status, ended.errors) == (128 + number, "")
 
 
 class Terminal(io.StringIO):

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,40 +10,22 @@ from pathlib import Path
 import aiohttp
 import anyio
 import pytest
-from anyio.abc import Process
-from anyio.streams.text import TextReceiveStream
 
 from aioservices.emulator.__main__ import main
 from aioservices.emulator.serve import parse_program
+from tests.servers.programs import Program, run, start
 
-COMMAND = [sys.executable, "-m", "aioservices.emulator"]
+MODULE = "aioservices.emulator"
 
 
 @asynccontextmanager
-async def emulator_program(*arguments: str) -> AsyncIterator[tuple[Process, str]]:
+async def emulator_program(*arguments: str) -> AsyncIterator[tuple[Program, str]]:
     """Run the program: gives it, and the URL it says it listens on."""
-    async with await anyio.open_process([*COMMAND, *arguments]) as process:
-        try:
-            assert process.stdout is not None
-            line = ""
-            with anyio.fail_after(30):
-                while not line.endswith("\n"):
-                    line += (await process.stdout.receive()).decode()
-            match = re.fullmatch(r"Emulator listening on (http://127\.0\.0\.1:\d+)\n", line)
-            assert match, line
-            yield process, match[1]
-        finally:
-            if process.returncode is None:
-                process.kill()
-
-
-async def rest_of(process: Process) -> tuple[str, str, int]:
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with anyio.fail_after(30):
-        output = "".join([text async for text in TextReceiveStream(process.stdout)])
-        errors = "".join([text async for text in TextReceiveStream(process.stderr)])
-        return output, errors, await process.wait()
+    with start(*arguments, module=MODULE) as program:
+        line = await program.readline()
+        match = re.fullmatch(r"Emulator listening on (http://127\.0\.0\.1:\d+)\n", line)
+        assert match, line
+        yield program, match[1]
 
 
 async def get(session: aiohttp.ClientSession, url: str, key: str) -> list[dict[str, object]]:
@@ -62,20 +43,20 @@ async def test_it_serves_until_a_signal_and_ends_quietly(
         services = await get(session, f"{url}/services", "mine")
         assert [service["name"] for service in services] == ["service-2", "service-1"]
         process.send_signal(number)
-        output, errors, status = await rest_of(process)
-        assert (output, status) == ("", 0)
-        assert "mine" not in errors
+        ended = await process.end()
+        assert (ended.output, ended.status) == ("", 0)
+        assert "mine" not in ended.errors
 
 
 async def test_a_key_that_was_made_up_is_told_apart_from_the_output(
     session: aiohttp.ClientSession,
 ) -> None:
     async with emulator_program() as (process, url):
-        process.terminate()
-        output, errors, status = await rest_of(process)
-    assert (output, status) == ("", 0)
-    key = re.search(rf"^export CIVIS_API_ENDPOINT={url} CIVIS_API_KEY=(\w+)$", errors, re.MULTILINE)
-    assert key
+        process.send_signal(signal.SIGTERM)
+        ended = await process.end()
+    assert (ended.output, ended.status) == ("", 0)
+    said = rf"^export CIVIS_API_ENDPOINT={url} CIVIS_API_KEY=\w+$"
+    assert re.search(said, ended.errors, re.MULTILINE)
 
 
 async def test_a_key_is_taken_from_the_environment(
@@ -84,10 +65,10 @@ async def test_a_key_is_taken_from_the_environment(
     monkeypatch.setenv("CIVIS_API_KEY", "from-the-environment")
     async with emulator_program() as (process, url):
         assert await get(session, f"{url}/services", "from-the-environment")
-        process.terminate()
-        _, errors, _ = await rest_of(process)
-    assert f"export CIVIS_API_ENDPOINT={url}\n" in errors
-    assert "from-the-environment" not in errors
+        process.send_signal(signal.SIGTERM)
+        ended = await process.end()
+    assert f"export CIVIS_API_ENDPOINT={url}\n" in ended.errors
+    assert "from-the-environment" not in ended.errors
 
 
 async def test_a_key_that_is_given_comes_before_that_of_the_environment(
@@ -100,13 +81,11 @@ async def test_a_key_that_is_given_comes_before_that_of_the_environment(
 
 async def test_the_address_that_it_prints_opens_its_page(session: aiohttp.ClientSession) -> None:
     async with emulator_program() as (process, url):
-        assert process.stderr is not None
         errors = ""
-        with anyio.fail_after(30):
-            while "export" not in errors:
-                errors += (await process.stderr.receive()).decode()
-        match = re.search(rf"^Its page is at {url}/#token=(\S+)$", errors, re.MULTILINE)
-        assert match
+        while not (
+            match := re.search(rf"^Its page is at {url}/#token=(\S+)$", errors, re.MULTILINE)
+        ):
+            errors += await process.readline(errors=True)
         headers = {"Authorization": f"Bearer {match[1]}"}
         async with session.get(f"{url}/_emulator/overview", headers=headers) as response:
             assert response.status == 200
@@ -122,8 +101,8 @@ async def test_state_is_kept_from_one_start_to_the_next(
     async with emulator_program(*arguments) as (process, url):
         async with session.post(f"{url}/services", headers=headers, json={"name": "web"}) as made:
             assert made.status == 201
-        process.terminate()
-        assert (await rest_of(process))[2] == 0
+        process.send_signal(signal.SIGTERM)
+        assert (await process.end()).status == 0
     async with emulator_program(*arguments) as (_, url):
         names = {service["name"] for service in await get(session, f"{url}/services", "mine")}
     assert names == {"job", "service-1", "web"}
@@ -220,27 +199,23 @@ def test_a_key_of_the_environment_that_no_client_can_send_is_refused_by_name(
     assert key not in errors
 
 
-def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+async def test_a_port_that_is_taken_is_told_in_one_line() -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = subprocess.run(
-            [*COMMAND, "--port", port], capture_output=True, text=True, timeout=60, check=False
-        )
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.count("\n") == 1
-    assert port in ended.stderr
+        ended = await run("--port", port, module=MODULE)
+    assert (ended.status, ended.output) == (1, "")
+    assert ended.errors.count("\n") == 1
+    assert port in ended.errors
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_an_output_that_cannot_be_written_is_told_in_one_line() -> None:
-    with open("/dev/full", "w") as full:  # noqa: PTH123
-        ended = subprocess.run(
-            COMMAND, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
-        )
-    assert ended.returncode == 1
-    assert ended.stderr == (
+async def test_an_output_that_cannot_be_written_is_told_in_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = await run(module=MODULE, output=full.fileno())
+    assert ended.status == 1
+    assert ended.errors == (
         "python -m aioservices.emulator: the output cannot be written: No space left on device\n"
     )
 

@@ -97,10 +97,11 @@ class Program:
         """Send a signal, if it still runs."""
         self.process.send_signal(number)
 
-    async def readline(self) -> str:
-        """Read a line of its output."""
+    async def readline(self, *, errors: bool = False) -> str:
+        """Read a line of its output, or of its standard error."""
         with self._in_time():
-            return await anyio.to_thread.run_sync(self.stdout.readline)
+            stream = self.stderr if errors else self.stdout
+            return await anyio.to_thread.run_sync(stream.readline)
 
     async def until_full(self) -> None:
         """Wait until it cannot write any more, because nobody reads its output."""
