@@ -690,7 +690,6 @@ class Services(Endpoints):
             stay_up=stay_up,
             settle=settle,
             poll_interval=poll_interval,
-            retry=self._options.retry,
         )
 
     def watch_logs(
@@ -821,6 +820,11 @@ class Services(Endpoints):
     def rate_limit(self) -> RateLimit | None:
         """What the server said last about its rate limit; None before its first answer."""
         return self._transport.rate_limit
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """How often, and for how long, a failed call of this view is repeated."""
+        return self._options.retry
 
     @property
     def closed(self) -> bool:

@@ -55,7 +55,7 @@ from aioservices.errors import (
     ServicesError,
 )
 from aioservices.http.options import Attempt
-from aioservices.http.retry import RetryPolicy, may_repeat
+from aioservices.http.retry import may_repeat
 from aioservices.validation import validate_int, validate_ints, validate_seconds
 
 from .discovery import ServiceCheck, ServiceIndex, ServiceSnapshot, SharedChecks
@@ -72,7 +72,7 @@ from .outcome import (
 )
 from .progress import READ_LAG, complete, is_newer, newest_since
 from .session import Session
-from .wait import ONE_ATTEMPT, DeploymentWaiter, fetch_deployment
+from .wait import DeploymentWaiter, fetch_deployment, without_repeating
 
 __all__ = ["DeployOutcome", "DeployRun"]
 
@@ -129,7 +129,6 @@ class DeployRun(Stream[DeployOutcome]):
         stay_up: float,
         settle: float,
         poll_interval: float,
-        retry: RetryPolicy,
     ) -> None:
         self._ids = tuple(dict.fromkeys(validate_ints(ids, "ids")))
         validate_int(concurrency, "concurrency", least=1)
@@ -147,7 +146,6 @@ class DeployRun(Stream[DeployOutcome]):
             stay_up=stay_up,
             settle=settle,
             poll_interval=poll_interval,
-            retry=retry,
         )
         super().__init__(tasks, partial(self._work.run, self._ids), buffer=len(self._ids))
 
@@ -207,7 +205,6 @@ class _Deploys:
         stay_up: float,
         settle: float,
         poll_interval: float,
-        retry: RetryPolicy,
     ) -> None:
         self._session = session
         self._redeploy = redeploy
@@ -217,11 +214,11 @@ class _Deploys:
         self._up: dict[int, DeployOutcome] = {}
         self._slots = anyio.CapacityLimiter(concurrency)
         self._settle = settle
-        self._retry = retry
+        self._retry = session.retry
         self._breaker = CircuitBreaker()
         self._breaker_changed = anyio.Event()
         self._index = ServiceIndex(session)
-        impatient = session.with_options(retry=ONE_ATTEMPT)
+        impatient = without_repeating(session)
         self._checks = SharedChecks(ServiceIndex(impatient), spacing=poll_interval / 2)
         self._waiter: DeploymentWaiter | None = None
         if timeout is not None:

@@ -40,7 +40,6 @@ READ_LAG = 5.0
 _GROWTH = 1.5
 _SLOWEST = 10  # times the first interval
 _ROUNDING = 1e-6  # seconds
-_LONGEST_LIMIT = 600.0  # seconds for which a rate limit may refuse everything
 _FINAL = (PermissionDeniedError, *SESSION_WIDE)
 
 
@@ -96,6 +95,8 @@ class Progress:
         Seconds for which it must stay up after that.
     poll_interval : float
         Seconds between two checks at first. They become ten times as many while nothing changes.
+    longest_block : float
+        Seconds for which a rate limit may refuse everything.
     read_lag : float, optional
         Seconds for which a 404 is not believed. Default: `READ_LAG`.
     deployment : Deployment, optional
@@ -117,6 +118,7 @@ class Progress:
         timeout: float,
         stay_up: float,
         poll_interval: float,
+        longest_block: float,
         read_lag: float | None = None,
         deployment: Deployment | None = None,
     ) -> None:
@@ -127,6 +129,7 @@ class Progress:
         self._timeout = timeout
         self._stay_up = stay_up
         self._poll_interval = self._interval = poll_interval
+        self._longest_block = longest_block
         self._read_lag = READ_LAG if read_lag is None else read_lag
         self._up_since: float | None = None
         self._missing_since: float | None = None
@@ -195,10 +198,9 @@ class Progress:
         if self._limited_since is None:
             self._limited_since = observation.begun_at
         self._unseen_since = None
-        longest = max(self._timeout, _LONGEST_LIMIT)
-        if now - self._limited_since > longest:
+        if now - self._limited_since > self._longest_block:
             return Outcome("unseen", error=error)
-        if (error.retry_after or 0.0) > longest:  # to wait is of no use
+        if (error.retry_after or 0.0) > self._longest_block:  # to wait is of no use
             return Outcome("refused", error=error)
         self.due = now + self._interval
         return None

@@ -50,6 +50,11 @@ class Session(Protocol):
         """The calls with their answers as they came."""
         ...
 
+    @property
+    def retry(self) -> RetryPolicy:
+        """How often, and for how long, a failed call is repeated."""
+        ...
+
     def with_options(
         self,
         *,

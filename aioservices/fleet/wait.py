@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import TypeVar
 
 import anyio
 import msgspec
@@ -16,7 +17,6 @@ from aioservices.errors import (
     ServicesError,
 )
 from aioservices.http.options import Attempt
-from aioservices.http.retry import RetryPolicy
 from aioservices.validation import validate_int, validate_seconds
 
 from .discovery import SharedChecks
@@ -24,12 +24,20 @@ from .failure import as_services_error, failure_of
 from .progress import Observation, Outcome, Progress, is_newer
 from .session import Session
 
-__all__ = ["ONE_ATTEMPT", "DeploymentWaiter", "fetch_deployment", "wait_until_running"]
+__all__ = ["DeploymentWaiter", "fetch_deployment", "wait_until_running", "without_repeating"]
 
 log = logging.getLogger(__name__)
 
-# A check that fails is followed by the next one: to repeat it by itself would only hold that up.
-ONE_ATTEMPT = RetryPolicy(max_attempts=1)
+SessionT = TypeVar("SessionT", bound=Session)
+
+
+def without_repeating(session: SessionT) -> SessionT:
+    """Make a view for checks that are followed by the next one, whatever their result.
+
+    To repeat one by itself would only hold up the next. Its time stays bounded as that of every
+    call of the session.
+    """
+    return session.with_options(retry=msgspec.structs.replace(session.retry, max_attempts=1))
 
 
 async def wait_until_running(
@@ -50,7 +58,12 @@ async def wait_until_running(
     unknown = UnknownStates()
     now = anyio.current_time()
     progress = Progress(
-        now=now, due=now, timeout=timeout, stay_up=stay_up, poll_interval=poll_interval
+        now=now,
+        due=now,
+        timeout=timeout,
+        stay_up=stay_up,
+        poll_interval=poll_interval,
+        longest_block=session.retry.max_elapsed,
     )
     while True:
         observation = await _check_deployment(session, service_id, deployment_id, progress)
@@ -126,6 +139,7 @@ class DeploymentWaiter:
             timeout=self._timeout,
             stay_up=self._stay_up,
             poll_interval=self._poll_interval,
+            longest_block=self._session.retry.max_elapsed,
             read_lag=self._read_lag,
             deployment=deployment,
         )
@@ -191,7 +205,7 @@ async def _check_deployment(
         now, under_way = anyio.current_time(), attempt.state == "sending"
         scope.deadline = now + progress.patience(now) if under_way else math.inf
 
-    view = session.with_options(on_attempt=bound_attempt, retry=ONE_ATTEMPT)
+    view = without_repeating(session).with_options(on_attempt=bound_attempt)
     seen: DeploymentSummary | ServicesError = ServicesError("there was no answer")
     with scope:
         seen = await fetch_deployment(view, service_id, deployment_id, None)

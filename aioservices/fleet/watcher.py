@@ -29,7 +29,7 @@ from .discovery import ServiceIndex, ServiceSnapshot, SharedChecks
 from .failure import as_services_error
 from .merge import ReorderBuffer
 from .session import Session
-from .wait import ONE_ATTEMPT
+from .wait import without_repeating
 
 __all__ = ["Sink", "Turn", "WatchOptions", "WatchedEntry", "Watcher", "validate_sink"]
 
@@ -175,7 +175,7 @@ class Watcher:
         self.failures: dict[int, ServicesError] = {}
         self._session = session.with_options(background=True)
         # The tails' checks of their services share pages of the listing.
-        self._index = ServiceIndex(self._session.with_options(retry=ONE_ATTEMPT))
+        self._index = ServiceIndex(without_repeating(self._session))
         self._checks = SharedChecks(self._index, spacing=options.poll_interval / 2)
         self._open_tail = open_tail
         self._options = options

@@ -43,7 +43,12 @@ class Wait:
     def __init__(self, *, timeout: float = 10.0, stay_up: float = 0.0) -> None:
         self.now = 0.0
         self.progress = Progress(
-            now=0.0, due=0.0, timeout=timeout, stay_up=stay_up, poll_interval=1.0
+            now=0.0,
+            due=0.0,
+            timeout=timeout,
+            stay_up=stay_up,
+            poll_interval=1.0,
+            longest_block=600.0,
         )
 
     def look(
@@ -156,6 +161,7 @@ def test_a_rate_limit_that_refuses_everything_is_given_up_in_the_end() -> None:
     while (outcome := wait.look(error)) is None:
         assert wait.now < 700.0
     assert outcome == Outcome("unseen", error=error)
+    assert wait.now > 600.0
 
 
 def test_looks_become_rarer_while_nothing_changes_and_frequent_when_something_does() -> None:

@@ -23,6 +23,7 @@ from aioservices.emulator.faults import Effect
 from aioservices.fleet.discovery import ServiceIndex, SharedChecks
 from aioservices.fleet.failure import last_lines
 from aioservices.fleet.wait import DeploymentWaiter
+from tests.servers.emulated import session
 from tests.servers.lagging import lagging
 
 from .conftest import PATIENCE, requests_to, running_tasks, until
@@ -181,13 +182,22 @@ async def test_a_wrong_key_says_so_at_once(slow: Emulator) -> None:
             await services.wait_until_running(1, slow.deploy(1), **QUICK)
 
 
-async def test_a_rate_limit_that_outlasts_every_wait_says_so_at_once(slow: Emulator) -> None:
+@pytest.mark.parametrize(("retry_after", "max_elapsed"), [(3600, 600.0), (300, 60.0)])
+async def test_a_rate_limit_that_outlasts_every_call_says_so_at_once(
+    slow: Emulator, retry_after: int, max_elapsed: float
+) -> None:
     number = slow.deploy(1)
-    slow.fault(Respond(429, retry_after=3600))
-    async with Services(slow.api_key, base_url=slow.url) as services:
+    slow.fault(Respond(429, retry_after=retry_after))
+    async with session(slow, retry=RetryPolicy(max_elapsed=max_elapsed)) as services:
         with pytest.raises(RateLimitedError) as caught, anyio.fail_after(PATIENCE):
-            await services.wait_until_running(1, number)
-    assert caught.value.retry_after == 3600
+            await services.wait_until_running(1, number, timeout=7200)
+        assert caught.value.retry_after == retry_after
+        # Also where the session was blocked before the wait began, and in a deploy.
+        with pytest.raises(RateLimitedError), anyio.fail_after(PATIENCE):
+            await services.wait_until_running(1, number, timeout=7200)
+        with anyio.fail_after(PATIENCE):
+            outcomes = [outcome async for outcome in services.deploy_many([1], timeout=7200)]
+        assert isinstance(outcomes[0].error, RateLimitedError)
 
 
 async def test_one_that_does_not_run_in_time_says_in_which_state_it_is(
