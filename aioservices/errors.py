@@ -1,15 +1,11 @@
-"""Every exception of the library, with the pure mapping from a response to one."""
+"""Every exception of the library."""
 
 from __future__ import annotations
 
 import http
-import json
-import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
-
-import msgspec
+from typing import Any
 
 __all__ = [
     "SESSION_WIDE",
@@ -35,25 +31,11 @@ __all__ = [
     "SessionClosedError",
     "SessionLoopError",
     "UnprocessableError",
-    "api_error",
-    "decode_error",
-    "field_of",
     "redact",
     "single_line",
 ]
 
 _LONGEST_TEXT = 1000
-_LONGEST_INTEGER = 19  # digits that fit into 64 bits
-_CONTENT_TYPES = frozenset(
-    {
-        "application/octet-stream",
-        "application/pdf",
-        "application/xml",
-        "text/csv",
-        "text/plain",
-        "text/xml",
-    }
-)
 
 
 class ServicesError(Exception):
@@ -368,175 +350,6 @@ class ResponseTooLargeError(ResponseDecodeError):
     """The body is larger than ``max_body_size``; what was read of it is dropped."""
 
 
-_BY_STATUS: Mapping[int, type[APIError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    422: UnprocessableError,
-    429: RateLimitedError,
-}
-
-
-def api_error(
-    *,
-    status: int,
-    method: str,
-    path: str,
-    attempts: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    retry_after: float | None = None,
-    secrets: Iterable[str] = (),
-) -> APIError:
-    """Make the error that a response stands for.
-
-    Parameters
-    ----------
-    status, method, path, attempts, headers, body
-        The response, and the request that it answers.
-    retry_after : float, optional
-        Seconds until the server is willing again.
-    secrets : iterable of str
-        What must not be repeated, even where the server does.
-
-    Returns
-    -------
-    APIError
-        Of the subclass that belongs to the status.
-    """
-    secrets = tuple(secrets)
-    said = _read_error_body(body)
-    if said is None:
-        text = _describe_body(headers, body)
-        if status < 400:
-            text = "a redirect that is not safe to follow, or one too many: is base_url right?"
-        said = {"errorDescription": text}
-    description = said.get("errorDescription")
-    if description is None:
-        description = said.get("message")  # as a gateway before the API says it
-    cls = _BY_STATUS.get(status, ServerError if status >= 500 else APIError)
-    error = cls(
-        status=status,
-        method=method,
-        path=path,
-        attempts=attempts,
-        code=_code(said.get("code"), secrets),
-        error=_text(said.get("error"), secrets),
-        description=_text(description, secrets),
-        headers=headers,
-        body=body,
-    )
-    if isinstance(error, RateLimitedError):
-        error.retry_after = retry_after
-    return error
-
-
-def _read_error_body(body: bytes) -> dict[str, object] | None:
-    """Read the members of an error's body; None if it is not a JSON object."""
-    try:
-        try:
-            return msgspec.json.decode(body, type=dict[str, object])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return msgspec.json.decode(_mend_json(body), type=dict[str, object])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-
-
-def _mend_json(body: bytes) -> str:
-    """Replace what is not quite JSON, as one such member must not cost the rest of an explanation.
-
-    These are bytes and surrogates that are no text, and numbers that are out of range.
-
-    Raises
-    ------
-    ValueError
-        If it is not JSON even so.
-    """
-
-    def integer(text: str) -> int | str:
-        return int(text) if len(text) < _LONGEST_INTEGER else text
-
-    def number(text: str) -> float | str:
-        return value if math.isfinite(value := float(text)) else text
-
-    said: object = json.loads(
-        body.decode(errors="replace"), parse_int=integer, parse_float=number, parse_constant=str
-    )
-    text = json.dumps(said, ensure_ascii=False)
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _text(value: object, secrets: tuple[str, ...]) -> str | None:
-    """Show a member of an error's body: a text as it is, anything else as JSON."""
-    if value is None or isinstance(value, str):
-        return redact(value, secrets)
-    # First inside, where no quotation mark is escaped; then numbers.
-    shown = msgspec.json.encode(_redact_inside(value, secrets)).decode()
-    return redact(shown, secrets)
-
-
-def _redact_inside(value: object, secrets: tuple[str, ...]) -> object:
-    match value:
-        case str():
-            return redact(value, secrets)
-        case list():
-            return [_redact_inside(each, secrets) for each in cast("list[object]", value)]
-        case dict():
-            members = cast("dict[str, object]", value).items()
-            return {redact(name, secrets): _redact_inside(each, secrets) for name, each in members}
-        case _:
-            return value
-
-
-def _code(value: object, secrets: tuple[str, ...]) -> str | int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and str(value) not in secrets:
-        return value
-    return _text(value, secrets)
-
-
-def decode_error(
-    problem: Exception,
-    *,
-    status: int,
-    method: str,
-    path: str,
-    attempts: int,
-    headers: Mapping[str, str],
-    body: bytes,
-) -> ResponseDecodeError:
-    """Make the error for a successful response whose body could not be decoded."""
-    if isinstance(problem, msgspec.ValidationError):
-        text = f"the body is not as promised: {problem}"
-    else:
-        text = _describe_body(headers, body) or f"the body is not valid JSON: {problem}"
-    return ResponseDecodeError(
-        text,
-        method=method,
-        path=path,
-        attempts=attempts,
-        status=status,
-        field=field_of(problem),
-        headers=headers,
-        body=body,
-    )
-
-
-def field_of(problem: Exception) -> str | None:
-    """Find the place in a body that msgspec complains about, as in ``$[3].createdAt``."""
-    if not isinstance(problem, msgspec.ValidationError):
-        return None
-    said = str(problem)
-    found = re.search(r" - at `(.+)`$", said)
-    place = found[1] if found else "$"
-    if missing := re.match(r"Object missing required field `(.+?)`", said):
-        return f"{place}.{missing[1]}"
-    return place
-
-
 def redact(text: str | None, secrets: Iterable[str]) -> str | None:
     """Replace every secret in a text by ``***``.
 
@@ -563,20 +376,6 @@ def single_line(text: str, most: int = _LONGEST_TEXT) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
-
-
-def _describe_body(headers: Mapping[str, str], body: bytes) -> str | None:
-    """Say what a body is that is not the JSON that was hoped for."""
-    if not body.strip():
-        return "the body is empty"
-    content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if content_type == "text/html" or body.lstrip()[:1] == b"<":
-        return f"the body is an HTML page of {len(body)} bytes"
-    if content_type.endswith("json"):
-        return None
-    if content_type not in _CONTENT_TYPES:  # not quoted: a server may put anything there
-        content_type = "of another type than JSON" if content_type else "of no stated type"
-    return f"the body is {content_type}, {len(body)} bytes"
 
 
 def _status_text(status: int) -> str:

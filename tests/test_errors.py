@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 from http import HTTPStatus
 
 import msgspec
@@ -25,10 +26,9 @@ from aioservices.errors import (
     ServicesError,
     SessionClosedError,
     SessionLoopError,
-    api_error,
-    decode_error,
     redact,
 )
+from aioservices.http.api_error import api_error, decode_error
 
 WHERE = {"method": "GET", "path": "services/42", "attempts": 3}
 
@@ -175,8 +175,57 @@ def test_a_content_type_is_not_quoted_unless_it_is_a_known_one() -> None:
         assert f"the body is {said}, 3 bytes" in str(make(502, b"abc", **{"Content-Type": kind}))
 
 
-def test_a_redirect_that_is_not_followed_says_what_to_look_at() -> None:
-    assert "base_url" in str(make(302))
+@pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b'{"errorDescription": "moved"}'])
+def test_a_redirect_that_is_not_followed_says_where_it_points_and_what_to_look_at(
+    body: bytes,
+) -> None:
+    location = "https://user:word@api.example.org:8443/secret/path?token=1#x"
+    shown = str(make(302, body, Location=location))
+    assert "a redirect to api.example.org that is not followed" in shown
+    assert "base_url" in shown
+    assert not re.search("user|word|8443|secret|token", shown)
+    assert ("moved; " in shown) == (b"moved" in body)
+
+
+@pytest.mark.parametrize("location", ["", "/elsewhere", "http://[::1", "https://"])
+def test_a_redirect_that_points_nowhere_in_particular_says_what_to_look_at(location: str) -> None:
+    assert "a redirect that is not followed" in str(make(302, b"{}", Location=location))
+
+
+@given(
+    st.dictionaries(st.text(), st.recursive(st.text() | st.integers(), st.lists), max_size=3),
+    st.text(min_size=1),
+    st.booleans(),
+    st.data(),
+)
+def test_a_body_that_was_cut_shows_the_beginning_of_its_explanation(
+    others: dict[str, object], said: str, ascii: bool, data: st.DataObject
+) -> None:
+    others.pop("errorDescription", None)
+    body = json.dumps({**others, "errorDescription": said, **others}, ensure_ascii=ascii)
+    body = body.encode(errors="replace").decode()
+    begin = body.index('"errorDescription": "') + len('"errorDescription": "')
+    cut = data.draw(st.integers(begin, len(body) - 1))
+    shown = make(422, body[:cut].encode()).description
+    assert shown is not None
+    assert said.encode(errors="replace").decode().startswith(shown.rstrip("…�"))
+
+
+@given(st.text(), st.data())
+def test_a_cut_in_a_secret_leaves_no_part_of_it(before: str, data: st.DataObject) -> None:
+    secret = "s3cr3t-key"
+    cut = data.draw(st.integers(1, len(secret)))
+    body = json.dumps({"errorDescription": before})[:-2] + secret[:cut]
+    error = api_error(
+        status=422,
+        method="GET",
+        path="services",
+        attempts=1,
+        headers={},
+        body=body.encode(errors="replace"),
+        secrets=[secret],
+    )
+    assert not (error.description or "").removesuffix("…").endswith(secret[:cut]) or cut < 2
 
 
 @given(st.binary(max_size=200), st.integers(300, 599))

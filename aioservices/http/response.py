@@ -11,8 +11,9 @@ from typing import Any, TypeVar, cast
 import msgspec
 from multidict import CIMultiDict, istr
 
-from aioservices.errors import MalformedEntryWarning, decode_error, field_of
+from aioservices.errors import MalformedEntryWarning
 
+from .api_error import decode_error, field_of
 from .ratelimit import RateLimit
 
 __all__ = [

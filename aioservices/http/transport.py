@@ -18,10 +18,10 @@ from aioservices.errors import (
     RequestError,
     SessionClosedError,
     SessionLoopError,
-    api_error,
 )
 from aioservices.validation import validate_int
 
+from .api_error import api_error
 from .attempt import AttemptGuard, Call, retry_after_of
 from .connections import Connections
 from .failure import timeout_error

@@ -203,13 +203,21 @@ def proxy_for(base_url: str) -> Proxy | None:
     host = target.hostname if target else None
     if _is_loopback(parts.hostname or "") and not _is_loopback(host or ""):
         return None
-    variable = f"{name.upper()}_PROXY"
+    variable = _variable_of(name, given)
     if target is None:
         raise ValueError(
             f"{variable} names no http or https proxy, and others are not supported: change it, "
             "name the API's host in NO_PROXY, or say trust_env=False"
         )
     return Proxy(variable, proxy)
+
+
+def _variable_of(name: str, value: str) -> str:
+    """Name the environment variable that holds a proxy, in the case in which it is set."""
+    upper = f"{name}_proxy".upper()
+    found = [each for each in os.environ if each.upper() == upper and os.environ[each] == value]
+    # Where several differ in case only, those in lower case win.
+    return max(found, key=lambda each: each.endswith("_proxy"), default=upper)
 
 
 def _problem_of(base_url: str, *, allow_http: bool) -> str | None:

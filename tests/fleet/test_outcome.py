@@ -13,7 +13,6 @@ from aioservices.errors import (
     RequestError,
     RequestTimeoutError,
     ResponseDecodeError,
-    api_error,
 )
 from aioservices.fleet.outcome import (
     CheckSchedule,
@@ -22,6 +21,7 @@ from aioservices.fleet.outcome import (
     may_have_acted,
     newest_after,
 )
+from aioservices.http.api_error import api_error
 
 METHOD, PATH = "POST", "services/1/deployments"
 

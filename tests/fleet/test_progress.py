@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from aioservices import NotFoundError, PermissionDeniedError, ServicesError
 from aioservices.api.models import Deployment, DeploymentSummary
 from aioservices.api.states import FINAL_STATES
-from aioservices.errors import api_error
 from aioservices.fleet.progress import (
     Observation,
     Outcome,
@@ -18,6 +17,7 @@ from aioservices.fleet.progress import (
     is_newer,
     newest_since,
 )
+from aioservices.http.api_error import api_error
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 FAILURE = ServicesError("no answer")

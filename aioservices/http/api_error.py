@@ -1,0 +1,275 @@
+"""The errors that answers stand for: of a status, and of a body that is not as promised; pure."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
+
+import msgspec
+
+from aioservices.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ResponseDecodeError,
+    ServerError,
+    UnprocessableError,
+    redact,
+)
+
+__all__ = ["api_error", "decode_error", "field_of"]
+
+_LONGEST_INTEGER = 19  # digits that fit into 64 bits
+_CONTENT_TYPES = frozenset(
+    {
+        "application/octet-stream",
+        "application/pdf",
+        "application/xml",
+        "text/csv",
+        "text/plain",
+        "text/xml",
+    }
+)
+_BY_STATUS: Mapping[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableError,
+    429: RateLimitedError,
+}
+
+
+def api_error(
+    *,
+    status: int,
+    method: str,
+    path: str,
+    attempts: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    retry_after: float | None = None,
+    secrets: Iterable[str] = (),
+) -> APIError:
+    """Make the error that a response stands for.
+
+    Parameters
+    ----------
+    status, method, path, attempts, headers, body
+        The response, and the request that it answers.
+    retry_after : float, optional
+        Seconds until the server is willing again.
+    secrets : iterable of str
+        What must not be repeated, even where the server does.
+
+    Returns
+    -------
+    APIError
+        Of the subclass that belongs to the status.
+    """
+    secrets = tuple(secrets)
+    said = _read_error_body(body, secrets)
+    if said is None:
+        said = {} if status < 400 else {"errorDescription": _describe_body(headers, body)}
+    description = said.get("errorDescription")
+    if description is None:
+        description = said.get("message")  # as a gateway before the API says it
+    if status < 400:
+        parts = (_text(description, secrets), _explain_redirect(headers))
+        description = "; ".join(filter(None, parts))
+    cls = _BY_STATUS.get(status, ServerError if status >= 500 else APIError)
+    error = cls(
+        status=status,
+        method=method,
+        path=path,
+        attempts=attempts,
+        code=_code(said.get("code"), secrets),
+        error=_text(said.get("error"), secrets),
+        description=_text(description, secrets),
+        headers=headers,
+        body=body,
+    )
+    if isinstance(error, RateLimitedError):
+        error.retry_after = retry_after
+    return error
+
+
+def _explain_redirect(headers: Mapping[str, str]) -> str:
+    """Say where a redirect points to that was not followed, and what to do."""
+    try:
+        host = urllib.parse.urlsplit(headers.get("Location", "")).hostname
+    except ValueError:
+        host = None
+    where = "a redirect" if host is None else f"a redirect to {host}"
+    return (
+        f"{where} that is not followed, as it is not safe or one too many: "
+        "check base_url or CIVIS_API_ENDPOINT, and set it to the API's new address if it has one"
+    )
+
+
+def _read_error_body(body: bytes, secrets: tuple[str, ...]) -> dict[str, object] | None:
+    """Read the members of an error's body; None if it is not a JSON object."""
+    for reading in _readings(body, secrets):
+        with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
+            return msgspec.json.decode(reading, type=dict[str, object]) or None
+    return None
+
+
+def _readings(body: bytes, secrets: tuple[str, ...]) -> Iterator[bytes | str]:
+    """Give what a body may mean: as it is, then mended, then completed where it was cut."""
+    yield body
+    text = body.decode(errors="replace")
+    if text.lstrip()[:1] != "{":
+        return
+    for reading in (text, *_completions(_without_partial(text, secrets))):
+        with contextlib.suppress(ValueError, RecursionError):
+            yield _mend_json(reading)
+
+
+def _completions(text: str) -> Iterator[str]:
+    """Complete JSON that was cut: where it ends, or else behind its last whole member."""
+    open_brackets: list[str] = []
+    in_string = is_escaped = False
+    escape = len(text)  # where the last one begins
+    last_member = ""
+    for place, character in enumerate(text):
+        if in_string:
+            in_string = is_escaped or character != '"'
+            is_escaped = character == "\\" and not is_escaped
+            escape = place if is_escaped else escape
+        elif character == '"':
+            in_string = True
+        elif character in "{[":
+            open_brackets.append("}" if character == "{" else "]")
+        elif character in "}]":
+            del open_brackets[-1:]
+        elif character == ",":
+            last_member = text[:place] + "".join(reversed(open_brackets))
+    closing = "".join(reversed(open_brackets))
+    if in_string:
+        is_cut = is_escaped or (text[escape + 1 : escape + 2] == "u" and len(text) < escape + 6)
+        yield f'{text[:escape] if is_cut else text}…"{closing}'
+    else:
+        yield text + closing
+    yield last_member
+
+
+def _without_partial(text: str, secrets: tuple[str, ...]) -> str:
+    """Remove the beginning of a secret from the end of a text that was cut."""
+    parts = (secret[:size] for secret in secrets for size in range(len(secret) - 1, 0, -1))
+    return text.removesuffix(max(filter(text.endswith, parts), key=len, default=""))
+
+
+def _mend_json(text: str) -> str:
+    """Replace what is not quite JSON, as one such member must not cost the rest of an explanation.
+
+    These are bytes and surrogates that are no text, and numbers that are out of range.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON even so.
+    """
+
+    def integer(text: str) -> int | str:
+        return int(text) if len(text) < _LONGEST_INTEGER else text
+
+    def number(text: str) -> float | str:
+        return value if math.isfinite(value := float(text)) else text
+
+    said: object = json.loads(text, parse_int=integer, parse_float=number, parse_constant=str)
+    mended = json.dumps(said, ensure_ascii=False)
+    return mended.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _text(value: object, secrets: tuple[str, ...]) -> str | None:
+    """Show a member of an error's body: a text as it is, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return redact(value, secrets)
+    # First inside, where no quotation mark is escaped; then numbers.
+    shown = msgspec.json.encode(_redact_inside(value, secrets)).decode()
+    return redact(shown, secrets)
+
+
+def _redact_inside(value: object, secrets: tuple[str, ...]) -> object:
+    match value:
+        case str():
+            return redact(value, secrets)
+        case list():
+            return [_redact_inside(each, secrets) for each in cast("list[object]", value)]
+        case dict():
+            members = cast("dict[str, object]", value).items()
+            return {redact(name, secrets): _redact_inside(each, secrets) for name, each in members}
+        case _:
+            return value
+
+
+def _code(value: object, secrets: tuple[str, ...]) -> str | int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and str(value) not in secrets:
+        return value
+    return _text(value, secrets)
+
+
+def decode_error(
+    problem: Exception,
+    *,
+    status: int,
+    method: str,
+    path: str,
+    attempts: int,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> ResponseDecodeError:
+    """Make the error for a successful response whose body could not be decoded."""
+    if isinstance(problem, msgspec.ValidationError):
+        text = f"the body is not as promised: {problem}"
+    else:
+        text = _describe_body(headers, body) or f"the body is not valid JSON: {problem}"
+    return ResponseDecodeError(
+        text,
+        method=method,
+        path=path,
+        attempts=attempts,
+        status=status,
+        field=field_of(problem),
+        headers=headers,
+        body=body,
+    )
+
+
+def field_of(problem: Exception) -> str | None:
+    """Find the place in a body that msgspec complains about, as in ``$[3].createdAt``."""
+    if not isinstance(problem, msgspec.ValidationError):
+        return None
+    said = str(problem)
+    found = re.search(r" - at `(.+)`$", said)
+    place = found[1] if found else "$"
+    if missing := re.match(r"Object missing required field `(.+?)`", said):
+        return f"{place}.{missing[1]}"
+    return place
+
+
+def _describe_body(headers: Mapping[str, str], body: bytes) -> str | None:
+    """Say what a body is that is not the JSON that was hoped for."""
+    if not body.strip():
+        return "the body is empty"
+    content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if content_type == "text/html" or body.lstrip()[:1] == b"<":
+        return f"the body is an HTML page of {len(body)} bytes"
+    if content_type.endswith("json"):
+        return None
+    if content_type not in _CONTENT_TYPES:  # not quoted: a server may put anything there
+        content_type = "of another type than JSON" if content_type else "of no stated type"
+    return f"the body is {content_type}, {len(body)} bytes"
