@@ -6,13 +6,20 @@ A page is a slice of the listing as it is when the page is asked for. When an it
 listing meanwhile, all that follow move forward, and some move from a page that is still to be read
 to one that was read already: ``async for s in services.list(status="idle")`` with a deploy in its
 body, which takes each service out of the listing, would miss many. So a pass over the pages is not
-the end. The server tells with each page how many items there are. As long as fewer have been seen
-than the largest such number, and the last pass has brought anything new, the pages are read again
-from the first. What was seen before is not given again.
+the end. The server tells with the first page how many items there are. As long as fewer have been
+seen, and the last pass has brought anything new, the pages are read again from the first. What was
+seen before is not given again.
 
 Example: 230 items on pages of 50, and each that is given leaves the listing. Page 1 holds 50, then
 page 2 of the 180 that are left misses the 50 that are on page 1 now, and so on. The next pass finds
-these. A server that does not tell how many there are is read in one pass.
+these.
+
+What the first page told is the bound, not what later ones tell. Otherwise a loop that adds to the
+listing, as by cloning each service, would be given what it has added, and never end.
+
+Where the server does not tell how many items there are, another pass could not know when to end. So
+such a listing is read to its end before the first item is given, and the loop cannot change what it
+is given. What others change during the few moments of that reading may be missed.
 
 As soon as the number of pages is known, all of them are fetched at once.
 """
@@ -105,7 +112,7 @@ class PagePlan:
         self._first = self._next = first
         self._skipped = (first - 1) * size  # items that are not wanted
         self._end: int | None = None  # number of the last page, if known
-        self._total: int | None = None  # the largest number of items that was told
+        self._total: int | None = None  # how many items the first page told of
         self._seen: set[Hashable] = set()
         self._is_over = False
         self._is_repeated = False  # whether this is not the first pass
@@ -124,6 +131,11 @@ class PagePlan:
         if self._end is not None:
             size = max(1, min(_MOST_AT_ONCE, self._end - self._next + 1))
         return range(self._next, self._next + size)
+
+    @property
+    def is_read_whole(self) -> bool:
+        """Whether all pages are to be read before an item is given, and are not yet."""
+        return self._total is None and not (self._pass_is_over or self._is_over)
 
     def end(self) -> None:
         """Fetch nothing more."""
@@ -155,8 +167,8 @@ class PagePlan:
         self._next = number + 1
         if page.total_pages is not None:
             self._end = page.total_pages
-        if page.total_entries is not None:
-            self._total = max(self._total or 0, page.total_entries)
+        if number == self._first and not self._is_repeated:
+            self._total = page.total_entries
         is_empty = not page.items and not page.malformed
         if is_empty or (self._end is not None and number >= self._end):
             self._pass_is_over = True
@@ -200,10 +212,12 @@ class Paginator(Generic[T]):
 
     ``await`` it for one page as a list; iterate it with ``async for`` for every
     item of every page. Iterating, pages are fetched as they are needed, all at
-    once as soon as their number is known. An item that moves to another page
-    meanwhile is given once: where fewer items were seen than the server told,
-    the pages are read again until nothing new comes. An error is raised where
-    its page would have begun. Each iteration starts from the beginning.
+    once as soon as their number is known. The body of the loop may change the
+    listing: every item that was there in the beginning is given, once. Where fewer
+    were seen than the server's first page told, the pages are read again until
+    nothing new comes; where it did not tell, all pages are read before the first
+    item is given. An error is raised where its page would have begun. Each
+    iteration starts from the beginning.
 
     Parameters
     ----------
@@ -253,37 +267,54 @@ class PageIterator(Generic[T]):
         plan: PagePlan,
         key: Callable[[T], Hashable],
     ) -> None:
-        self._fetch = fetch
+        self._fetch_page = fetch
         self._plan = plan
         self._key = key
         self._pages: deque[tuple[int, Page[T] | Exception]] = deque()
         self._items: deque[T] = deque()
+        self._error: Exception | None = None
 
     def __aiter__(self) -> PageIterator[T]:
         return self
 
     async def __anext__(self) -> T:
-        while not self._items:
+        while self._plan.is_read_whole or not self._items:
             if not self._pages:
-                await self._fetch_batch()
+                numbers = self._plan.next_batch()
+                if not numbers:
+                    break
+                await self._fetch(numbers)
             number, page = self._pages.popleft()
-            if isinstance(page, Exception):
-                self._pages.clear()
-                self._plan.end()
-                raise page
-            warn_malformed(page.malformed)
-            self._items.extend(self._plan.admit(number, page, self._key))
-        return self._items.popleft()
+            if isinstance(page, Page):
+                warn_malformed(page.malformed)
+                self._admit(number, page)
+            else:
+                self._end(page)
+        if self._items:
+            return self._items.popleft()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        raise StopAsyncIteration
 
-    async def _fetch_batch(self) -> None:
-        numbers = self._plan.next_batch()
-        if not numbers:
-            raise StopAsyncIteration
+    def _admit(self, number: int, page: Page[T]) -> None:
+        try:
+            self._items.extend(self._plan.admit(number, page, self._key))
+        except ServicesError as exc:
+            self._end(exc)
+
+    def _end(self, error: Exception) -> None:
+        """Give what was read, then raise an error."""
+        self._error = error
+        self._pages.clear()
+        self._plan.end()
+
+    async def _fetch(self, numbers: range) -> None:
         results: dict[int, Page[T] | Exception] = {}
 
         async def fetch(number: int) -> None:
             try:
-                results[number] = await self._fetch(number)
+                results[number] = await self._fetch_page(number)
             except Exception as exc:  # raised where its page would have begun
                 results[number] = exc
 

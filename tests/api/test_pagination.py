@@ -237,7 +237,9 @@ class Pages:
         self.most = max(self.most, self.now)
         try:
             await asyncio.sleep(0.002)
-            headers = {"X-Pagination-Total-Pages": str(self.count)} if self.counted else {}
+            total = str(self.count)
+            counts = {"X-Pagination-Total-Pages": total, "X-Pagination-Total-Entries": total}
+            headers = counts if self.counted else {}
             items = [{"id": number}] if number <= self.count else []
             behave = self.special.get(f"page{number}", answer(items, headers=headers))
             await behave(request, writer)
@@ -282,9 +284,10 @@ async def test_pages_are_fetched_at_once_when_their_number_is_known() -> None:
             assert [service.id async for service in services.list()] == [1, 2, 3, 4, 5]
 
 
-async def test_a_loop_that_changes_the_listing_gets_every_service() -> None:
+@pytest.mark.parametrize("is_counted", [True, False])
+async def test_a_loop_that_changes_the_listing_gets_every_service(is_counted: bool) -> None:
     async with (
-        Emulator(services=0) as emulator,
+        Emulator(services=0, pagination_headers=is_counted) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
     ):
         ids = {emulator.add_service(f"service {number}") for number in range(230)}
@@ -294,6 +297,33 @@ async def test_a_loop_that_changes_the_listing_gets_every_service() -> None:
             assert service.id not in deployed
             deployed.add(service.id)
         assert deployed == ids
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+async def test_a_loop_that_adds_to_the_listing_comes_to_an_end(is_counted: bool) -> None:
+    async with (
+        Emulator(services=120, pagination_headers=is_counted) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        given: list[int] = []
+        async for service in services.list():
+            given.append(service.id)
+            await services.post_clone(service.id)
+            assert len(given) <= 240  # a new one may be among those of a later page
+        assert set(range(1, 121)) <= set(given)
+        assert len(given) == len(set(given))
+
+
+async def test_a_listing_that_is_not_counted_is_read_whole_before_an_item_is_given() -> None:
+    pages = Pages(3, counted=False, page3=answer(b"", status=404))
+    async with hostile(pages) as server, session(server) as services:
+        iterator = aiter(services.list())
+        assert (await anext(iterator)).id == 1
+        assert len(server.requests) == 3
+        assert (await anext(iterator)).id == 2
+        for expected in (NotFoundError, StopAsyncIteration):
+            with pytest.raises(expected):
+                await anext(iterator)
 
 
 async def test_an_error_is_raised_where_its_page_would_have_begun() -> None:
@@ -334,7 +364,7 @@ async def test_an_iteration_cancelled_among_its_pages_leaves_no_task_and_loses_n
     async def third(request: Request, writer: Writer) -> None:
         stalled.set()
         await let_go.wait()
-        headers = {"X-Pagination-Total-Pages": "10"}
+        headers = {"X-Pagination-Total-Pages": "10", "X-Pagination-Total-Entries": "10"}
         await answer([{"id": 3}], headers=headers)(request, writer)
 
     async with hostile(Pages(10, page3=third)) as server, session(server) as services:

@@ -15,6 +15,7 @@ from aioservices import (
     SessionClosedError,
     SessionLoopError,
 )
+from tests.servers.certificate import contexts
 from tests.servers.hostile import Request, Writer, answer, hostile
 from tests.servers.threaded import in_thread
 from tests.servers.waiting import PATIENCE
@@ -33,27 +34,35 @@ LAST = answer({"id": 42}, headers={"Connection": "close"})  # so that no connect
     ],
     ids=["post", "patch"],
 )
+@pytest.mark.parametrize("is_encrypted", [False, True], ids=["http", "https"])
 def test_what_acts_is_not_sent_on_a_connection_that_was_closed_while_the_loop_was_blocked(
-    call: Callable[[Services], Awaitable[object]],
+    call: Callable[[Services], Awaitable[object]], is_encrypted: bool
 ) -> None:
     may_close, closed = threading.Event(), threading.Event()
+    tls = contexts() if is_encrypted else None
 
     async def answer_then_close(request: Request, writer: Writer) -> None:
         await FINE(request, writer)
         await writer.drain()
         await asyncio.to_thread(may_close.wait, PATIENCE)
         writer.close()
-        await writer.wait_closed()
+        for _ in range(5):  # with TLS, the other end would have to answer until it is closed
+            await asyncio.sleep(0)
         closed.set()
 
     async def act(url: str) -> None:
-        async with Services(KEY, base_url=url, retry=ONCE) as services:
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=tls.client if tls else True)
+            ) as http,
+            Services(KEY, base_url=url, retry=ONCE, http=http) as services,
+        ):
             await services.get(42)
             may_close.set()
             assert closed.wait(PATIENCE)  # which blocks the loop of the session
             await call(services)
 
-    with in_thread(hostile(answer_then_close, FINE)) as server:
+    with in_thread(hostile(answer_then_close, FINE, tls=tls.server if tls else None)) as server:
         asyncio.run(act(server.url))
         assert len(server.requests) == server.connections == 2
 

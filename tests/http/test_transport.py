@@ -600,6 +600,28 @@ async def test_a_location_that_is_no_url_is_not_followed(location: str) -> None:
             await services.get(42)
 
 
+async def test_a_redirect_that_is_not_followed_says_where_it_points() -> None:
+    moved = answer({}, status=302, headers={"Location": "https://new.example.org/services?key=1"})
+    async with hostile(moved) as server, session(server) as services:
+        with pytest.raises(
+            APIError, match=r"a redirect to new\.example\.org that is not"
+        ) as caught:
+            await services.post(name="a")
+        assert "base_url" in str(caught.value)
+        assert "key=1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [10, 1000, 100_000, 3_000_000])
+async def test_an_explanation_of_any_length_is_shown_from_its_beginning(size: int) -> None:
+    said = {"error": "invalid", "errorDescription": "name is bad. " + "x" * size, "code": 422}
+    async with hostile(answer(said, status=422)) as server, session(server) as services:
+        with pytest.raises(UnprocessableError, match=r"name is bad\. xxx") as caught:
+            await services.post(name="a")
+        assert caught.value.error == "invalid"
+        assert caught.value.code == (422 if size < 10_000 else None)  # it is behind the cut
+        assert len(str(caught.value)) < 1200
+
+
 async def test_a_body_is_never_taken_elsewhere_not_even_by_a_get() -> None:
     async with hostile(FINE) as elsewhere, hostile(redirect(elsewhere.url)) as server:
         async with session(server) as services:
@@ -875,16 +897,17 @@ async def test_the_environments_proxy_need_not_be_used(
         assert (await services.get(42)).id == 42
 
 
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("base_url", ["https://api.example.org", "http://api.example.org"])
 async def test_a_dead_proxy_is_named_as_such(
-    no_proxies: pytest.MonkeyPatch, closed_port: int, base_url: str
+    no_proxies: pytest.MonkeyPatch, closed_port: int, base_url: str, variable: str
 ) -> None:
-    no_proxies.setenv("ALL_PROXY", f"http://ada:password@127.0.0.1:{closed_port}")
+    no_proxies.setenv(variable, f"http://ada:password@127.0.0.1:{closed_port}")
     async with Services(KEY, base_url=base_url, allow_http=True, retry=ONCE) as services:
         with pytest.raises(ConnectionFailedError, match="cannot connect to the proxy") as caught:
             await services.post_clone(42)
-    assert f"127.0.0.1:{closed_port} (from ALL_PROXY): " in caught.value.reason
-    assert caught.value.proxy == "ALL_PROXY"
+    assert f"127.0.0.1:{closed_port} (from {variable}): " in caught.value.reason
+    assert caught.value.proxy == variable
     assert not caught.value.sent
     assert "api.example.org" not in str(caught.value)
     assert "password" not in str(caught.value)
@@ -917,9 +940,9 @@ async def test_a_proxy_that_refuses_is_not_asked_again(
     async with hostile(answer(b"", status=status)) as proxy:
         no_proxies.setenv("https_proxy", proxy.url.removeprefix("http://"))
         async with Services(KEY, base_url="https://api.example.org", retry=AT_ONCE) as services:
-            with pytest.raises(ConnectionFailedError, match=f"HTTPS_PROXY.*{status}") as caught:
+            with pytest.raises(ConnectionFailedError, match=f"https_proxy.*{status}") as caught:
                 await services.get(42)
-        assert caught.value.proxy == "HTTPS_PROXY"
+        assert caught.value.proxy == "https_proxy"
         assert caught.value.is_permanent
         assert len(proxy.requests) == 1
 

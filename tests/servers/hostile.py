@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -34,7 +35,9 @@ class HostileServer:
 
 
 @asynccontextmanager
-async def hostile(*script: Behaviour, host: str = "127.0.0.1") -> AsyncIterator[HostileServer]:
+async def hostile(
+    *script: Behaviour, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[HostileServer]:
     """Serve the script, a behaviour a request; the last one goes on for ever."""
     server = HostileServer()
     left = list(script)
@@ -57,8 +60,8 @@ async def hostile(*script: Behaviour, host: str = "127.0.0.1") -> AsyncIterator[
             tasks.discard(task)
             writer.close()
 
-    listener = await asyncio.start_server(serve, host, 0)
-    server.url = f"http://{host}:{listener.sockets[0].getsockname()[1]}"
+    listener = await asyncio.start_server(serve, host, 0, ssl=tls)
+    server.url = f"{'https' if tls else 'http'}://{host}:{listener.sockets[0].getsockname()[1]}"
     try:
         yield server
     finally:
