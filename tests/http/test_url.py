@@ -179,7 +179,7 @@ def test_a_proxy_that_cannot_be_used_is_refused(
     monkeypatch.setenv("https_proxy", proxy)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with pytest.raises(ValueError, match="^https_proxy "):
+    with pytest.raises(ValueError, match=r"^https_proxy "):
         proxy_for(BASE)
 
 
