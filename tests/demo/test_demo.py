@@ -20,7 +20,7 @@ async def shown() -> str:
 
 
 @pytest.mark.slow
-def test_it_shows_a_fleet_and_sums_it_up(shown: str) -> None:
+async def test_it_shows_a_fleet_and_sums_it_up(shown: str) -> None:
     assert "\x1b" not in shown
     end = shown.partition("── What happened\n")[2]
     assert "crashed: exited with status 1" in end
@@ -30,14 +30,14 @@ def test_it_shows_a_fleet_and_sums_it_up(shown: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_crash_is_told_after_its_traceback(shown: str) -> None:
+async def test_a_crash_is_told_after_its_traceback(shown: str) -> None:
     before, _, after = shown.partition("── report has crashed: exited with status 1\n")
     assert "ZeroDivisionError: float division by zero" in before
     assert " report     " not in after.partition("── What happened")[0]
 
 
 @pytest.mark.slow
-def test_an_outage_and_a_lost_answer_are_survived(shown: str) -> None:
+async def test_an_outage_and_a_lost_answer_are_survived(shown: str) -> None:
     lost = shown.index("The answer to the deploy of shop is lost")
     outage = shown.index("── An outage: ")
     back = shown.index("── The API answers again")
@@ -46,7 +46,7 @@ def test_an_outage_and_a_lost_answer_are_survived(shown: str) -> None:
 
 
 @pytest.mark.slow
-def test_it_ends_with_what_to_try_next(shown: str) -> None:
+async def test_it_ends_with_what_to_try_next(shown: str) -> None:
     steps = shown.partition("── What to try next\n")[2].splitlines()
     assert [line.split("  ")[1] for line in steps] == [command for command, _ in NEXT_STEPS]
 

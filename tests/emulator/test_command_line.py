@@ -81,11 +81,9 @@ async def test_a_key_that_is_given_comes_before_that_of_the_environment(
 
 async def test_the_address_that_it_prints_opens_its_page(session: aiohttp.ClientSession) -> None:
     async with emulator_program() as (process, url):
-        errors = ""
-        while not (
-            match := re.search(rf"^Its page is at {url}/#token=(\S+)$", errors, re.MULTILINE)
-        ):
-            errors += await process.readline(errors=True)
+        said = rf"Its page is at {url}/#token=(\S+)\n"
+        while not (match := re.fullmatch(said, line := await process.readline(errors=True))):
+            assert line  # not the end
         headers = {"Authorization": f"Bearer {match[1]}"}
         async with session.get(f"{url}/_emulator/overview", headers=headers) as response:
             assert response.status == 200
