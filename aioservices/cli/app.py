@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Mapping, Sequence
 
 import click
@@ -26,13 +26,18 @@ from aioservices.cli.commands.shares import shares
 from aioservices.cli.commands.stored import export, stored
 from aioservices.cli.commands.tokens import tokens
 from aioservices.cli.commands.watch import watch
+from aioservices.terminal.output import stderr
 from aioservices.terminal.sanitize import one_line
 
 from .arguments import examples
 from .console import note
 from .errors import FAILED, INTERRUPTED, explain, is_output_error
+from .groups import Group
+from .help_text import HelpContext
 
 __all__ = ["cli", "main"]
+
+_SUGGESTION = re.compile(r"\. \(?Did you mean (?:one of: )?(.+?)\?\)?$")
 
 GROUPS: Mapping[str, Sequence[click.Command]] = {
     "Services": (
@@ -53,7 +58,7 @@ GROUPS: Mapping[str, Sequence[click.Command]] = {
 """The commands, as the help groups them."""
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """The commands of `GROUPS`."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -67,16 +72,6 @@ class _Commands(click.Group):
                         for command in commands
                     ]
                 )
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError:
-            close = difflib.get_close_matches(args[0], self.commands, n=1)
-            meant = f": did you mean {close[0]}?" if close else ""
-            raise click.UsageError(f"there is no command {args[0]!r}{meant}", ctx) from None
 
 
 @click.group(
@@ -104,9 +99,20 @@ def cli(context: click.Context) -> None:
         print(context.get_help())
 
 
+def _add(command: click.Command, to: click.Group | None = None) -> None:
+    """Have a command, and those in it, print the same kind of help."""
+    command.context_class = HelpContext
+    if to is not None:
+        to.add_command(command)
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _add(each)
+
+
 for _group in GROUPS.values():
     for _command in _group:
-        cli.add_command(_command)
+        _add(_command, to=cli)
+cli.context_class = HelpContext
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -126,6 +132,9 @@ def main(arguments: Sequence[str]) -> int:
         status = cli.main(list(arguments), prog_name="aioservices", standalone_mode=False)
     except click.Abort:
         return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as exc:  # a group without a command
+        stderr().post(f"{exc.ctx.get_help()}\n")
+        return exc.exit_code
     except click.ClickException as exc:
         return _fail(_complaint(exc), exc.exit_code)
     except Exception as exc:  # whatever it is, a person gets one line
@@ -142,7 +151,11 @@ def _fail(text: str, status: int) -> int:
 
 
 def _complaint(error: click.ClickException) -> str:
+    # click's own messages are sentences; ours are what follows a colon.
     text = one_line(error.format_message()).rstrip(".")
+    text = _SUGGESTION.sub(r": did you mean \1?", text)
+    if text[1:2].islower():
+        text = text[0].lower() + text[1:]
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{text} (see {error.ctx.command_path} --help)"
     return text

@@ -58,9 +58,30 @@ class _Duration(click.ParamType[float]):
 
 
 DURATION = _Duration()
+
+
+class _Integer(click.ParamType[int]):
+    """A whole number from a least one up."""
+
+    name = "integer"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        text = str(value).strip()
+        if not re.fullmatch(r"[+-]?[0-9]{1,30}", text) or int(text) < self._least:
+            self.fail(f"{value!r} is not an integer from {self._least} up", param, ctx)
+        if int(text) > _LARGEST:
+            self.fail(f"{text} is too large", param, ctx)
+        return int(text)
+
+
 _LARGEST = 2**63 - 1
-COUNT = click.IntRange(0, _LARGEST)
-POSITIVE = click.IntRange(1, _LARGEST)
+COUNT = _Integer(0)
+POSITIVE = _Integer(1)
 
 
 class _Instant(click.ParamType[Instant]):

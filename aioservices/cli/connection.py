@@ -20,7 +20,7 @@ from aioservices.errors import (
     RateLimitedError,
 )
 from aioservices.http.response import http_date
-from aioservices.http.retry import RetryPolicy
+from aioservices.http.retry import RetryPolicy, may_repeat
 from aioservices.http.url import validate_base_url
 from aioservices.tail import LogGap
 from aioservices.terminal.sanitize import one_line
@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 _HASTY = RetryPolicy(max_attempts=3, max_elapsed=5.0, base_delay=0.3)
 _HASTY_TIMEOUT = 10.0
 _PATIENT = RetryPolicy()
-_TRANSIENT = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +106,13 @@ class Connection:
         """What tells of attempts and events."""
         return Notices(self.base_url, verbose=self.verbose)
 
-    async def reach(self, services: Services, call: Callable[[Services], Awaitable[T]]) -> T:
+    async def reach(
+        self,
+        services: Services,
+        call: Callable[[Services], Awaitable[T]],
+        *,
+        method: str = "GET",
+    ) -> T:
         """Make the first call of a command; a missing network is reported soon.
 
         Where the server answers at all, everything is tried as patiently as ever.
@@ -116,21 +121,26 @@ class Connection:
         ----------
         services : Services
         call : callable
-            Given a session, makes the call. It may be called twice.
+            Given a session, makes the call. It may be called twice, where that cannot do twice
+            what should be done once.
+        method : str
+            The method of the call's requests, in capitals.
 
         Returns
         -------
         T
             What the call returned.
         """
-        hasty = services.with_options(retry=_HASTY, timeout=min(self.timeout, _HASTY_TIMEOUT))
+        repeatable = may_repeat(method)
+        timeout = min(self.timeout, _HASTY_TIMEOUT) if repeatable else self.timeout
+        hasty = services.with_options(retry=_HASTY, timeout=timeout)
         try:
             return await call(hasty)
         except ConnectionFailedError as exc:
-            if not exc.sent:
+            if not exc.sent or not repeatable:
                 raise
         except APIError as exc:
-            if exc.status not in _TRANSIENT:
+            if not may_repeat(method, status=exc.status):
                 raise
             wait = exc.retry_after if isinstance(exc, RateLimitedError) else None
             if wait is not None and wait > _PATIENT.max_elapsed:

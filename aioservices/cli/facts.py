@@ -29,7 +29,8 @@ def service_shown(service: Service, *, now: dt.datetime) -> str:
     table.add_column(overflow="fold")
     for name, value in facts:
         table.add_row(name, Text(value, style=state_style(value) if name == "state" else ""))
-    return rendered(table, width=out.columns)
+    lines = rendered(table, width=out.columns).splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def facts_of(service: Service, *, now: dt.datetime) -> Sequence[tuple[str, str]]:

@@ -15,7 +15,7 @@ from rich.cells import cell_len, set_cell_size
 
 from aioservices.terminal.sanitize import one_line
 
-__all__ = ["Labels", "difference", "shortened"]
+__all__ = ["Labels", "difference", "shortened", "shortened_apart"]
 
 _STEP = 4  # cells by which a label grows until it is distinct
 _LEAST = 4  # cells that a name has at least, before an id
@@ -151,6 +151,26 @@ def shortened(text: str, width: int, ellipsis: str = "…", start: int = 0, end:
     shown = before if cell_len(before) <= head + 1 else _head(before, head) + ellipsis
     left = width - cell_len(shown) - cell_len(kept)
     return shown + kept + (after if cell_len(after) <= left else ellipsis + _tail(after, left - 1))
+
+
+def shortened_apart(texts: Sequence[str], width: int, ellipsis: str = "…") -> list[str]:
+    """Shorten texts; those that would read the same keep the part in which they differ.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    width : int
+        Cells that each may take.
+    ellipsis : str
+        What stands where something was left out; one cell wide.
+    """
+    alike: dict[str, set[str]] = {}
+    for text in texts:
+        alike.setdefault(shortened(text, width), set()).add(text)
+    return [
+        shortened(text, width, ellipsis, *difference(text, alike[shortened(text, width)]))
+        for text in texts
+    ]
 
 
 def _common_start(texts: Sequence[str]) -> str:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from rich.cells import cell_len
-from rich.table import Table
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from aioservices.api.models import DeploymentSummary
@@ -18,13 +17,25 @@ from aioservices.terminal.output import stdout
 from aioservices.terminal.sanitize import one_line
 from aioservices.terminal.times import in_words
 
-from .console import rendered, state_style
+from .console import encodable, rendered, state_style
+from .labels import shortened_apart
 
-__all__ = ["Column", "age", "aligned", "joined", "named_columns", "state_of", "table", "to_csv"]
+__all__ = [
+    "Column",
+    "age",
+    "aligned",
+    "fitted",
+    "joined",
+    "named_columns",
+    "state_of",
+    "table",
+    "to_csv",
+]
 
 RowT = TypeVar("RowT")
 
 _GAP = 2  # between two columns
+_LEAST = 4  # cells of a column that gives way
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class Column(Generic[RowT]):
         From which width of the terminal on it is shown.
     ratio : int or None
         Its share of what the others leave, where not everything fits; None: it is never cut.
+    prose : bool
+        Whether it is cut at its end, where it is; names and addresses give way in their middle.
     right : bool
         Whether it is aligned to the right.
     """
@@ -48,6 +61,7 @@ class Column(Generic[RowT]):
     value: Callable[[RowT, dt.datetime], object]
     least: int = 0
     ratio: int | None = None
+    prose: bool = False
     right: bool = False
 
     def text(self, row: RowT, now: dt.datetime) -> str:
@@ -100,37 +114,98 @@ def table(
         Whether a narrow terminal shows all columns, too.
     """
     out = stdout()
-    if not out.is_terminal:
-        return aligned(
-            [[column.name.upper() for column in columns], *_cells(columns, rows, now=now)]
-        )
-    if not complete:
+    if out.is_terminal and not complete:
         columns = [column for column in columns if out.columns >= column.least]
-    cells = _cells(columns, rows, now=now)
     heads = [column.name.upper() for column in columns]
-    widths = [max(cell_len(row[place]) for row in [heads, *cells]) for place in range(len(heads))]
-    shown = Table(
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-        # Where not everything fits, the columns with a ratio share what the others leave.
-        expand=sum(widths) + _GAP * (len(heads) - 1) > out.columns,
-    )
-    for column in columns:
-        shown.add_column(
-            column.name.upper(),
-            no_wrap=True,
-            overflow="ellipsis",
-            justify="right" if column.right else "left",
-            ratio=column.ratio,
-        )
+    cells = [[column.text(row, now) for column in columns] for row in rows]
+    widths = [max(map(cell_len, texts)) for texts in zip(heads, *cells, strict=True)]
+    if out.is_terminal:
+        fitting = fitted(widths, [column.ratio for column in columns], out.columns)
+        for place, column in enumerate(columns):
+            if fitting[place] < widths[place]:
+                _shorten(cells, place, column, fitting[place])
+        widths = fitting
+    right = [column.right for column in columns]
+    lines = [Text(_line(heads, widths, right), style="bold")]
     for row in cells:
-        texts = [Text(cell) for cell in row]
-        for column, text in zip(columns, texts, strict=True):
+        lines.append(Text(_line(row, widths, right)))
+        start = 0
+        for column, cell, width in zip(columns, row, widths, strict=True):
             if column.name == "state":
-                text.stylize(state_style(text.plain))
-        shown.add_row(*texts)
-    return rendered(shown, width=out.columns)
+                lines[-1].stylize(state_style(cell), start, start + len(cell))
+            start += width - cell_len(cell) + len(cell) + _GAP
+    return rendered(Text("\n").join(lines))
+
+
+def fitted(widths: Sequence[int], ratios: Sequence[int | None], width: int) -> list[int]:
+    """Make columns as narrow as it takes for all of them to fit.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        What they need, in cells.
+    ratios : sequence of int or None
+        Shares of those that give way. If these alone do not suffice, all columns give way.
+    width : int
+        What there is for them and for what is between them.
+
+    Returns
+    -------
+    list of int
+        None of them is wider than it needs, and as long as one is narrower nothing is left over.
+
+    Examples
+    --------
+    >>> fitted([4, 40, 10, 30], [None, 1, None, 2], 60)
+    [4, 13, 10, 27]
+    """
+    found = list(widths)
+    room = width - _GAP * (len(widths) - 1)
+    giving = {place: ratio for place, ratio in enumerate(ratios) if ratio is not None}
+    fixed = sum(need for place, need in enumerate(widths) if place not in giving)
+    if room < fixed + _LEAST * len(giving):
+        giving = dict.fromkeys(range(len(widths)), 1)
+    left = room - sum(need for place, need in enumerate(widths) if place not in giving)
+    while giving:
+        shares = sum(giving.values())
+        content = [at for at, ratio in giving.items() if widths[at] * shares <= left * ratio]
+        if not content:
+            break
+        for place in content:  # what these do not need is for the others
+            left -= widths[place]
+            del giving[place]
+    for place, ratio in list(giving.items()):
+        found[place] = max(1, left * ratio // sum(giving.values()))
+        left -= found[place]
+        del giving[place]
+    return found
+
+
+def _shorten(cells: Sequence[list[str]], place: int, column: Column[RowT], width: int) -> None:
+    ellipsis = encodable("…")
+    texts = [row[place] for row in cells]
+    if not column.prose:
+        shown = shortened_apart(texts, width, ellipsis)
+    else:
+        shown = [
+            text if cell_len(text) <= width else _padded(text, width - 1).rstrip() + ellipsis
+            for text in texts
+        ]
+    for row, text in zip(cells, shown, strict=True):
+        row[place] = text
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    gap = " " * _GAP
+    parts = zip(cells, widths, right, strict=True)
+    return gap.join(_padded(cell, width, right=right) for cell, width, right in parts).rstrip()
+
+
+def _padded(text: str, width: int, *, right: bool = False) -> str:
+    """Give a text as wide as that, in the cells of a terminal."""
+    if right:
+        return " " * (width - cell_len(text)) + text
+    return set_cell_size(text, width)
 
 
 def to_csv(columns: Sequence[Column[RowT]], rows: Sequence[RowT], *, now: dt.datetime) -> str:
@@ -147,13 +222,8 @@ def to_csv(columns: Sequence[Column[RowT]], rows: Sequence[RowT], *, now: dt.dat
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Give rows whose cells stand below each other."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    lines: list[str] = []
-    for row in rows:
-        cells = (
-            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
-        )
-        lines.append("  ".join(cells).rstrip() + "\n")
-    return "".join(lines)
+    left = [False] * len(widths)
+    return "".join(f"{_line(row, widths, left)}\n" for row in rows)
 
 
 def age(instant: dt.datetime | None, now: dt.datetime) -> str | None:
@@ -171,9 +241,3 @@ def state_of(deployment: DeploymentSummary | None, _: dt.datetime | None = None)
     if deployment is None:
         return "not deployed"
     return deployment.state or "unknown"
-
-
-def _cells(
-    columns: Sequence[Column[RowT]], rows: Sequence[RowT], *, now: dt.datetime
-) -> list[list[str]]:
-    return [[column.text(row, now) for column in columns] for row in rows]

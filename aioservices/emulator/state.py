@@ -73,7 +73,7 @@ class Service:
         return msgspec.structs.replace(
             self.details,
             current_deployment=self.current.view(now),
-            current_url=f"https://service-{self.details.id}.services.example" if alive else None,
+            current_url=f"https://{_host(self.details.id)}" if alive else None,
         )
 
     def summary(self, now: int) -> schemas.ServiceSummary:
@@ -359,13 +359,18 @@ def _values(
     return values
 
 
+def _host(service_id: int) -> str:
+    # The same for all deployments of a service: its address stays, whichever of them answers.
+    return f"service-{service_id}.services.example"
+
+
 def _new_deployment(
     now: int, number: int, service: Service, earlier: schemas.Deployment | None
 ) -> schemas.Deployment:
     source = earlier or service.details
     service_id = service.details.id
     stamp = instants.text(now)
-    host = f"service-{service_id}-{number}.services.example"
+    host = _host(service_id)
     return schemas.Deployment(
         deployment_id=number,
         service_id=service_id,

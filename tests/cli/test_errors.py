@@ -3,13 +3,12 @@
 import signal
 import socket
 import sys
-import time
 
 import anyio
 import pytest
 
 from aioservices.emulator import Emulator
-from aioservices.emulator.faults import Respond
+from aioservices.emulator.faults import Reset, Respond
 from tests.servers.programs import COMMAND, Ended
 from tests.servers.waiting import PATIENCE
 
@@ -47,14 +46,64 @@ async def test_a_name_that_several_have(cli: Cli, emulator: Emulator) -> None:
         assert "(1, 2)" in one_line(await cli.run(command, "web"), 2)
 
 
-@pytest.mark.parametrize("command", ["list", "watch"])
-async def test_no_network_is_told_within_seconds(cli: Cli, command: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list"],
+        ["watch"],
+        ["stop", "1"],
+        ["api", "GET", "services"],
+        ["api", "POST", "services/1/deployments"],
+        ["create", "web"],
+    ],
+)
+async def test_no_network_is_told_soon(cli: Cli, command: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    begun = time.monotonic()
-    said = one_line(await cli.run(command, "--url", f"http://127.0.0.1:{port}"), 1)
+    # One line: it is not tried again and again, each time with a note, for minutes.
+    said = one_line(await cli.run(*command, "--url", f"http://127.0.0.1:{port}"), 1)
     assert f"cannot reach http://127.0.0.1:{port}" in said
-    assert time.monotonic() - begun < 40  # a retry policy's patience is ten minutes
+
+
+@pytest.mark.parametrize("command", [["api", "POST", "services"], ["create", "web"]])
+async def test_what_may_have_been_done_is_not_done_again(
+    cli: Cli, emulator: Emulator, command: list[str]
+) -> None:
+    fault = emulator.fault(Reset(acts=True), method="POST")
+    one_line(await cli.run(*command), 1)
+    assert fault.hits == 1
+    assert len(emulator.service_ids) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["get"], "missing argument 'SERVICE...' (see aioservices get --help)"),
+        (["list", "--foo"], "no such option '--foo'"),
+        (["list", "--jsn"], "no such option '--jsn': did you mean '--csv', '--json'?"),
+        (["lisst"], "there is no command 'lisst': did you mean list?"),
+        (["shares", "lst"], "there is no command 'lst': did you mean list?"),
+        (["logs", "1", "-n", "-3"], "'-3' is not an integer from 0 up"),
+        (["logs", "1", "-n", "1.5"], "'1.5' is not an integer from 0 up"),
+        (["logs", "1", "-n", "9" * 20], f"{'9' * 20} is too large"),
+        (["list", "-n", "0"], "'0' is not an integer from 1 up"),
+        (["list", "--timeout", "x"], "invalid value for '--timeout': 'x' is not a duration"),
+        (["api", "FOO", "services"], "'FOO' is not a method: there are GET, "),
+    ],
+)
+async def test_wrong_usage_is_told_as_all_else_is(
+    cli: Cli, arguments: list[str], message: str
+) -> None:
+    said = one_line(await cli.run(*arguments), 2)
+    assert message in said
+    # Every message begins in lower case, as what follows a colon.
+    assert said.removeprefix("aioservices: ")[0] in "abcdefghijklmnopqrstuvwxyz'"
+
+
+async def test_a_group_without_a_command_shows_its_help(cli: Cli) -> None:
+    ended = await cli.run("shares")
+    assert (ended.status, ended.output) == (2, "")
+    assert ended.errors == (await cli.run("shares", "--help")).output
 
 
 async def test_trouble_that_passes_is_waited_for(cli: Cli, emulator: Emulator) -> None:

@@ -13,6 +13,7 @@ from aioservices import Services
 from aioservices.emulator import Emulator
 from aioservices.fleet.collecting import Collector
 from aioservices.stores import open_store
+from tests.cli.conftest import Cli
 from tests.fleet.collecting.conftest import quick
 from tests.servers import programs
 from tests.servers.emulated import session
@@ -91,6 +92,18 @@ async def test_a_cursor_keeps_the_place_in_a_store(
     refused = await run("logs", "2", *place)
     assert refused.status == 2
     assert "another --cursor" in refused.errors
+
+
+@pytest.mark.parametrize("columns", [50, 80, 200])
+async def test_an_audit_is_no_wider_than_the_terminal(cli: Cli, store: str, columns: int) -> None:
+    with cli.terminal("stored", store, columns=columns, NO_COLOR="1") as terminal:
+        ended = await terminal.end()
+    assert ended.status == 0
+    head, *_, total = ended.lines
+    assert head.split()[:3] == ["ID", "NAME", "LINES"]
+    assert ("FIRST" in head) == (columns > 50)
+    assert total.startswith("11 lines of 2 services in ")
+    assert all(len(line) <= columns for line in ended.lines)
 
 
 async def test_what_is_not_stored_is_named(store: str, tmp_path: Path) -> None:

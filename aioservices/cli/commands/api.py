@@ -22,6 +22,7 @@ from aioservices.terminal.sanitize import one_line, printable
 
 __all__ = ["api"]
 
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _IN_QUERY = _READING | {"DELETE"}
 
@@ -86,6 +87,9 @@ def api(
     case for a body. An answer that is not a success makes the exit status 1.
     """
     method = method.upper()
+    if method not in _METHODS:
+        methods = ", ".join(_METHODS)
+        raise click.UsageError(f"{one_line(method)!r} is not a method: there are {methods}")
     path, _, query = path.partition("?")
     params: dict[str, QueryValue] = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
     fields = _fields(texts, typed)
@@ -108,7 +112,11 @@ def api(
     async def main() -> int:
         async with connection.open() as services:
             try:
-                answer = await services.request(method, path, params=params or None, json=body)
+                answer = await connection.reach(
+                    services,
+                    lambda view: view.request(method, path, params=params or None, json=body),
+                    method=method,
+                )
             except (TypeError, ValueError) as exc:
                 raise CommandError(str(exc), status=MISUSED) from None
         if include:

@@ -210,9 +210,11 @@ def _show_plan(
 def _conclusion(outcomes: Sequence[Outcome], *, seconds: float) -> str:
     """Say again what failed, with the end of its log, then how many came to what."""
     lines: list[str] = []
+    apart = True  # a log stands between empty lines
     for outcome in outcomes:
         if not outcome.is_good and len(outcomes) > 1:
-            lines += ["", outcome.line]
+            lines += [""] * (apart or bool(outcome.logs)) + [outcome.line]
+            apart = bool(outcome.logs)
         elif outcome.logs:
             lines.append("")
         if outcome.logs:

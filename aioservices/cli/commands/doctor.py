@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 
 import click
 from rich.text import Text
@@ -18,6 +19,8 @@ from aioservices.terminal.sanitize import one_line
 
 __all__ = ["doctor"]
 
+_GRADE_WIDTH = 8
+_NAME_WIDTH = 11
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
@@ -48,6 +51,12 @@ def doctor(connection: Connection, *, as_json: bool) -> int:
 def _shown(finding: Finding, *, as_json: bool) -> str:
     if as_json:
         return json.dumps(finding._asdict()) + "\n"
-    line = Text(f"{finding.grade:<8} {finding.name:<11}  {one_line(finding.text)}")
-    line.stylize(_STYLES[finding.grade], 0, len(finding.grade))
-    return rendered(line)
+    out = stdout()
+    head = f"{finding.grade:<{_GRADE_WIDTH}} {finding.name:<{_NAME_WIDTH}}  "
+    text = one_line(finding.text)
+    room = max(10, out.columns - len(head))
+    lines = textwrap.wrap(text, room, break_on_hyphens=False) if out.is_terminal else [text]
+    shown = Text(f"\n{' ' * len(head)}".join(lines or [""]))
+    shown = Text(head).append(shown)
+    shown.stylize(_STYLES[finding.grade], 0, len(finding.grade))
+    return rendered(shown)

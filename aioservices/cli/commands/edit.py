@@ -133,7 +133,9 @@ def create(
 
     async def work() -> int:
         async with connection.open() as services:
-            made = await _refusing(services.post, given)
+            made = await connection.reach(
+                services, lambda view: _refusing(view.post, given), method="POST"
+            )
         if as_json:
             await stdout().write(json.dumps(without_secrets(made)) + "\n")
         elif quiet:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from aioservices.cli.arguments import examples
+from aioservices.cli.help_text import HelpContext, wrapped
 from aioservices.cli.topics import TOPICS
+from aioservices.terminal.output import stdout
 
 __all__ = ["help_command"]
 
@@ -21,13 +23,14 @@ def help_command(context: click.Context, words: tuple[str, ...]) -> int:
     """Explain a command or a topic."""
     root = context.find_root()
     if not words:
-        print(root.get_help())
-        print("\nTopics (aioservices help TOPIC):")
-        for name, topic in TOPICS.items():
-            print(f"  {name:<10} {topic.title}")
+        formatter = root.make_formatter()
+        with formatter.section("Topics (aioservices help TOPIC)"):
+            formatter.write_dl([(name, topic.title) for name, topic in TOPICS.items()])
+        print(f"{root.get_help()}\n\n{formatter.getvalue()}", end="")
         return 0
     if len(words) == 1 and words[0] in TOPICS:
-        print(TOPICS[words[0]].text, end="")
+        out, text = stdout(), TOPICS[words[0]].text
+        print(wrapped(text, out.columns) if out.is_terminal else text, end="")
         return 0
     command, path = root.command, [root.info_name or "aioservices"]
     inner = root
@@ -39,7 +42,7 @@ def help_command(context: click.Context, words: tuple[str, ...]) -> int:
                 f"there is no command or topic {' '.join(words)!r}; topics are: {known}"
             )
         path.append(word)
-        command, inner = found, click.Context(found, info_name=word, parent=inner)
+        command, inner = found, HelpContext(found, info_name=word, parent=inner)
     if path[-1] == "emulator":
         command.main(["--help"], prog_name=" ".join(path), standalone_mode=False)
         return 0

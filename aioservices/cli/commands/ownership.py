@@ -37,12 +37,12 @@ _COLUMNS = (
 _DEPENDENCY_COLUMNS = (
     *_COLUMNS,
     Column[Any]("shareable", lambda d, _: _yes_or_no(d.shareable)),
-    Column[Any]("description", lambda d, _: d.description, least=80, ratio=2),
+    Column[Any]("description", lambda d, _: d.description, least=80, ratio=2, prose=True),
 )
 _TRANSFER_COLUMNS = (
     *_COLUMNS,
     Column[Any]("shared", lambda d, _: _yes_or_no(d.shared)),
-    Column[Any]("description", lambda d, _: d.description, least=80, ratio=2),
+    Column[Any]("description", lambda d, _: d.description, least=80, ratio=2, prose=True),
 )
 
 

@@ -14,6 +14,7 @@ from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, conn
 from aioservices.cli.confirm import enumerated
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
+from aioservices.cli.groups import Group
 from aioservices.cli.tables import Column, age, table
 from aioservices.cli.targets import find_one
 from aioservices.terminal.output import stdout
@@ -26,11 +27,11 @@ _COLUMNS = (
     Column[Project]("name", lambda p, _: p.name, ratio=2),
     Column[Project]("author", lambda p, _: p.author and (p.author.name or p.author.username)),
     Column[Project]("age", lambda p, now: age(p.created_at, now), least=60),
-    Column[Project]("description", lambda p, _: p.description, least=80, ratio=2),
+    Column[Project]("description", lambda p, _: p.description, least=80, ratio=2, prose=True),
 )
 
 
-@click.group("projects", short_help="Show and change the projects of a service.")
+@click.group("projects", cls=Group, short_help="Show and change the projects of a service.")
 def projects() -> None:
     """Show and change the projects that a service belongs to."""
 

@@ -64,6 +64,7 @@ _COLUMNS = (
         lambda s, _: s.current_deployment and s.current_deployment.state_message,
         least=130,
         ratio=2,
+        prose=True,
     ),
     Column[ServiceSummary](
         "repository", lambda s, _: joined(" ", s.git_repo_url, s.git_repo_ref), least=160, ratio=2
@@ -75,7 +76,7 @@ _OTHERS = (
         "deployment", lambda s, _: s.current_deployment and s.current_deployment.deployment_id
     ),
     Column[ServiceSummary]("type", lambda s, _: s.type),
-    Column[ServiceSummary]("description", lambda s, _: s.description, ratio=2),
+    Column[ServiceSummary]("description", lambda s, _: s.description, ratio=2, prose=True),
     Column[ServiceSummary]("created", lambda s, _: s.created_at and s.created_at.isoformat()),
     Column[ServiceSummary]("updated", lambda s, _: s.updated_at and s.updated_at.isoformat()),
 )

@@ -16,6 +16,7 @@ from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, conn
 from aioservices.cli.confirm import confirm, enumerated
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
+from aioservices.cli.groups import Group
 from aioservices.cli.tables import Column, table
 from aioservices.cli.targets import find_one
 from aioservices.terminal.output import stdout
@@ -39,7 +40,7 @@ _COLUMNS = (
 )
 
 
-@click.group("shares", short_help="Show and change who may use a service.")
+@click.group("shares", cls=Group, short_help="Show and change who may use a service.")
 def shares() -> None:
     """Show and change who may use a service."""
 

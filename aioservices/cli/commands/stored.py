@@ -12,9 +12,18 @@ import click
 
 from aioservices.api.matching import select
 from aioservices.cli.arguments import INSTANT, as_json, examples
-from aioservices.cli.console import note, rendered
+from aioservices.cli.console import note
 from aioservices.cli.errors import MISUSED, CommandError
-from aioservices.stores import Store, StoreAudit, StoreConfigError, StoreError, open_store
+from aioservices.cli.tables import Column, table
+from aioservices.stores import (
+    ForwardPosition,
+    ServiceAudit,
+    Store,
+    StoreAudit,
+    StoreConfigError,
+    StoreError,
+    open_store,
+)
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line
@@ -136,13 +145,7 @@ async def _show_forwarders(store: Store, *, as_json: bool) -> None:
     if not positions:
         note("nothing was ever forwarded from this store")
         return
-    rows = [
-        [one_line(each.forwarder), str(each.service_id), f"{each.seq:,}", f"{each.behind:,}"]
-        for each in positions
-    ]
-    await stdout().write(
-        _table(["FORWARDER", "SERVICE", "SENT UP TO", "BEHIND"], rows, right={1, 2, 3})
-    )
+    await stdout().write(table(_FORWARDER_COLUMNS, positions, now=dt.datetime.now(dt.UTC)))
     for lines in rejected:
         note(
             f"{one_line(lines.forwarder)} did not take {lines.count:,} of the lines "
@@ -164,42 +167,32 @@ def _audit_as_json(audit: StoreAudit) -> str:
 
 
 def _audit_as_table(audit: StoreAudit) -> str:
-    rows = [
-        [
-            str(each.service_id),
-            one_line(each.service_name or ""),
-            f"{each.lines:,}",
-            f"{each.removed:,}",
-            _minute(each.first_at),
-            _minute(each.last_at),
-            f"{each.gaps:,}",
-            "whole" if not each.problems else "DAMAGED",
-        ]
-        for each in audit.services
-    ]
-    heads = ["ID", "NAME", "LINES", "REMOVED", "FIRST", "LAST", "GAPS", ""]
-    table = _table(heads, rows, right={0, 2, 3, 6})
     lines = sum(each.lines for each in audit.services)
     size = audit.bytes / 1_000_000
-    return f"{table}{lines:,} lines of {len(rows):,} services in {size:,.1f} MB\n"
+    shown = table(_SERVICE_COLUMNS, audit.services, now=dt.datetime.now(dt.UTC))
+    return f"{shown}{lines:,} lines of {len(audit.services):,} services in {size:,.1f} MB\n"
 
 
-def _minute(time: dt.datetime | None) -> str:
-    return "" if time is None else time.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M")
+def _minute(time: dt.datetime | None) -> str | None:
+    return None if time is None else time.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: set[int]) -> str:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, head in enumerate(heads):
-        table.add_column(
-            head, justify="right" if number in right else "left", overflow="fold", no_wrap=False
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return rendered(table)
+_FORWARDER_COLUMNS = (
+    Column[ForwardPosition]("forwarder", lambda p, _: p.forwarder, ratio=2),
+    Column[ForwardPosition]("service", lambda p, _: p.service_id, right=True),
+    Column[ForwardPosition]("sent up to", lambda p, _: f"{p.seq:,}", right=True),
+    Column[ForwardPosition]("behind", lambda p, _: f"{p.behind:,}", right=True),
+)
+_SERVICE_COLUMNS = (
+    Column[ServiceAudit]("id", lambda s, _: s.service_id, right=True),
+    Column[ServiceAudit]("name", lambda s, _: s.service_name, ratio=2),
+    Column[ServiceAudit]("lines", lambda s, _: f"{s.lines:,}", right=True),
+    Column[ServiceAudit]("removed", lambda s, _: f"{s.removed:,}", least=90, right=True),
+    Column[ServiceAudit]("first", lambda s, _: _minute(s.first_at), least=70),
+    Column[ServiceAudit]("last", lambda s, _: _minute(s.last_at), least=50),
+    Column[ServiceAudit]("gaps", lambda s, _: f"{s.gaps:,}", least=80, right=True),
+    Column[ServiceAudit]("", lambda s, _: "DAMAGED" if s.problems else "whole"),
+)
 
 
 @click.command(

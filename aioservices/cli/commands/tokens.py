@@ -24,6 +24,7 @@ from aioservices.cli.confirm import confirm, enumerated
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
 from aioservices.cli.errors import CommandError
+from aioservices.cli.groups import Group
 from aioservices.cli.tables import Column, age, table
 from aioservices.cli.targets import find_one
 from aioservices.terminal.output import stdout
@@ -56,7 +57,7 @@ _COLUMNS = (
 )
 
 
-@click.group("tokens", short_help="Show, create and revoke tokens of a service.")
+@click.group("tokens", cls=Group, short_help="Show, create and revoke tokens of a service.")
 def tokens() -> None:
     """Show, create and revoke tokens, which let programs use a service."""
 
