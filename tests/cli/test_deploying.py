@@ -72,6 +72,7 @@ async def test_json_is_one_object_a_service(cli: Cli, emulator: Emulator) -> Non
     }
 
 
+@pytest.mark.slow
 async def test_nothing_is_deployed_twice_although_the_answer_is_lost(
     cli: Cli, emulator: Emulator
 ) -> None:

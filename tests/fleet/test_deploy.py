@@ -239,7 +239,10 @@ async def test_one_that_fails_says_why_with_its_last_lines(
 
 
 @pytest.mark.parametrize("event", ["replaced", "deleted", "removed", "sleeping"])
-async def test_each_thing_that_can_happen_meanwhile_has_its_outcome(event: str) -> None:
+async def test_each_thing_that_can_happen_meanwhile_has_its_outcome(
+    event: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioservices.fleet.deploy.READ_LAG", 0.3)
     async with (
         Emulator(services=2, pending_for=3600.0) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
@@ -697,7 +700,7 @@ async def test_what_nobody_has_foreseen_in_one_service_is_its_own_failure(
 
 async def test_no_deployment_is_late_because_the_rate_limit_holds_up_the_looks() -> None:
     async with (
-        Emulator(services=60, rate_limit=30, rate_window=1.0, pending_for=0.05) as emulator,
+        Emulator(services=40, rate_limit=30, rate_window=1.0, pending_for=0.05) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
     ):
         outcomes = await deploy(

@@ -409,7 +409,7 @@ async def test_lines_are_put_into_order_within_the_hold_back(
     async def collect() -> None:
         seen.extend(messages(await take(lines, 30)))
 
-    async with watch(services, hold_back=3.0) as lines, anyio.create_task_group() as group:
+    async with watch(services, hold_back=2.0) as lines, anyio.create_task_group() as group:
         group.start_soon(collect)
         for number in range(30):
             emulator.log(1 + number % 3, f"{number:02}")
@@ -466,7 +466,7 @@ async def test_a_caller_who_is_slow_has_the_lines_in_order_that_came_in_time(
     for number in range(900):
         emulator.log(1 + number % 3, f"{number:03}", at=begin + timedelta(seconds=number / 10))
     seen: list[str | None] = []
-    async with watch(services, hold_back=2.0, limit=50) as lines:
+    async with watch(services, hold_back=1.5, limit=50) as lines:
         while len(seen) < 900:
             seen += messages(await take(lines, 10))
             await anyio.sleep(0.01)
@@ -496,11 +496,11 @@ async def test_a_line_from_the_future_counts_as_one_of_when_it_came(
     async def collect() -> None:
         seen.extend(messages(await take(lines, 2)))
 
-    async with watch(services, hold_back=3.0) as lines, anyio.create_task_group() as group:
+    async with watch(services, hold_back=2.0) as lines, anyio.create_task_group() as group:
         emulator.log(3, "future", at=datetime.now(UTC) + timedelta(hours=1))
         group.start_soon(collect)
         await until(lambda: 3 in lines.statuses and lines.statuses[3].lines)
-        await anyio.sleep(1.5)  # what the server tells of its time is up to a second off
+        await anyio.sleep(1.1)  # what the server tells of its time is up to a second off
         emulator.log(1, "written later")
     assert seen == ["future", "written later"]
 

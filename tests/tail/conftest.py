@@ -30,6 +30,12 @@ def emulator_options() -> dict[str, Any]:
     return {"pending_for": 0.0}
 
 
+@pytest.fixture
+def short_read_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the server's reads follow its writes sooner, so that a 404 is believed sooner."""
+    monkeypatch.setattr("aioservices.tail.fetcher._READ_LAG", 0.3)
+
+
 async def take(tail: LogTail, count: int) -> list[str]:
     """Give the messages of the next lines."""
     messages: list[str] = []

@@ -121,6 +121,7 @@ async def test_one_that_reads_do_not_show_yet_is_awaited(deployment_id: int | No
         assert await take(tail, 1) == ["a"]
 
 
+@pytest.mark.usefixtures("short_read_lag")
 async def test_one_that_does_not_exist_is_an_error_in_the_end(
     emulator: Emulator, services: Services
 ) -> None:

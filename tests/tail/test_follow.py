@@ -340,11 +340,13 @@ async def test_start_at_leaves_out_what_came_before(emulator: Emulator, services
         assert await take(tail, 1) == written
 
 
+@pytest.mark.usefixtures("short_read_lag")
 async def test_a_service_that_does_not_exist_is_an_error(services: Services) -> None:
     with anyio.fail_after(PATIENCE), pytest.raises(NotFoundError):
         await anext(services.tail_logs(99, **QUICK))
 
 
+@pytest.mark.usefixtures("short_read_lag")
 @pytest.mark.parametrize("follow", [True, False])
 async def test_a_deployment_that_does_not_exist_is_an_error(
     emulator: Emulator, services: Services, *, follow: bool

@@ -20,7 +20,7 @@ from .conftest import QUICK, collecting, looks, queries, session, take, until, w
 from .plain import PlainServer
 
 
-async def requests_at_rest(emulator: Emulator, requests: int = 24) -> float:
+async def requests_at_rest(emulator: Emulator, requests: int = 12) -> float:
     """Seconds between two requests of those that look at nothing but tails; jitter evens out."""
     emulator.requests.clear()
     await until(lambda: len(emulator.requests) > requests)
@@ -115,7 +115,7 @@ async def test_a_poll_of_a_busy_log_reads_a_part_of_the_overlap_again() -> None:
 async def test_forty_tails_and_ordinary_calls_share_one_rate_limit(*, slides: bool) -> None:
     async with (
         Emulator(
-            40, deployed=True, rate_limit=40, rate_window=1.0, rate_limit_slides=slides
+            40, deployed=True, rate_limit=80, rate_window=1.0, rate_limit_slides=slides
         ) as emulator,
         session(emulator) as services,
         anyio.create_task_group() as group,
@@ -129,7 +129,7 @@ async def test_forty_tails_and_ordinary_calls_share_one_rate_limit(*, slides: bo
         for service_id in emulator.service_ids:
             write(emulator, service_id, 1)
             group.start_soon(follow, service_id)
-        await until(lambda: emulator.statuses[200] > 60)
+        await until(lambda: emulator.statuses[200] > 120)
         for _ in range(10):
             began = time.time()
             await services.list(limit=1)
@@ -145,7 +145,7 @@ async def test_forty_tails_and_ordinary_calls_share_one_rate_limit(*, slides: bo
 async def crowd_of_tails(count: int, **options: Any) -> AsyncIterator[Emulator]:
     """Follow many services with a rate limit that is far too small for them."""
     async with (
-        Emulator(count, deployed=True, rate_limit=100, rate_window=1.0) as emulator,
+        Emulator(count, deployed=True, rate_limit=120, rate_window=1.0) as emulator,
         session(emulator) as services,
         anyio.create_task_group() as group,
     ):
@@ -163,16 +163,16 @@ async def crowd_of_tails(count: int, **options: Any) -> AsyncIterator[Emulator]:
 
 
 async def test_services_are_checked_once_for_every_two_polls_however_small_the_limit() -> None:
-    async with crowd_of_tails(60) as emulator:
-        await until(lambda: len(emulator.requests) > 240)
+    async with crowd_of_tails(20) as emulator:
+        await until(lambda: len(emulator.requests) > 80)
         checks = sum(looks(emulator, service_id) for service_id in emulator.service_ids)
         # Some are on their way at each end of the count.
-        assert checks <= (len(emulator.requests) + 60) / 3
+        assert checks <= (len(emulator.requests) + 20) / 3
 
 
 async def test_busy_logs_are_polled_more_often_than_idle_ones_where_the_limit_is_small() -> None:
-    async with crowd_of_tails(60, max_poll_interval=0.5) as emulator:
-        busy = emulator.service_ids[:5]
+    async with crowd_of_tails(15, max_poll_interval=0.5) as emulator:
+        busy = emulator.service_ids[:2]
 
         def polls(service_ids: Sequence[int]) -> float:
             """How many a log had, on average."""
@@ -180,11 +180,11 @@ async def test_busy_logs_are_polled_more_often_than_idle_ones_where_the_limit_is
             found = sum(request.path.startswith(tuple(paths)) for request in emulator.requests)
             return found / len(service_ids)
 
-        while len(emulator.requests) < 400:
+        while len(emulator.requests) < 120:
             for service_id in busy:
                 write(emulator, service_id, 1)
             await anyio.sleep(0.02)
-        assert polls(busy) > 1.4 * polls(emulator.service_ids[5:])
+        assert polls(busy) > 1.4 * polls(emulator.service_ids[2:])
 
 
 def test_polls_of_many_tails_are_spread() -> None:
