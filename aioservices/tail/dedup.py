@@ -25,17 +25,22 @@ from collections.abc import Iterable
 
 import msgspec
 
-from aioservices.api.models import TailedEntry
+from aioservices.api.models import LogEntry, TailedEntry
 
 from .lines import Lines
 from .times import EARLIEST, LATEST, MICROSECOND
 
-__all__ = ["DeliveredLines"]
+__all__ = ["DeliveredLines", "UntimedEntry", "untimed_digest"]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _RECORD = struct.Struct("<qQI")  # microseconds since the epoch, digest, copies delivered until then
 _MOST_PENDING = 4_096  # entries whose digests are still to be made
+_UNTIMED = b"untimed"  # the salt of digests of lines without a time
 _RESTORED = 0  # in place of a hash, for a line that another process has delivered
+
+
+class UntimedEntry(TailedEntry, frozen=True, kw_only=True, rename="camel", gc=False):
+    """A line whose time cannot be read, and which has one by its place."""
 
 
 class DeliveredLines:
@@ -264,6 +269,31 @@ class DeliveredLines:
             delivered.newest = _from_micros(newest)
         return delivered
 
+    def restored_copies(self, at: dt.datetime, digest: bytes) -> int:
+        """Return to how many copies of a line another process has given a time."""
+        return self._restored.get(_KEY_TIME.pack(_micros(at)) + digest, 0)
+
+    def restored_times(self, digest: bytes) -> list[tuple[dt.datetime, dt.datetime | None]]:
+        """Return the times that another process has given to the copies of a line.
+
+        Parameters
+        ----------
+        digest : bytes
+            As `untimed_digest` makes it.
+
+        Returns
+        -------
+        list of tuple
+            Of each copy its time, and that of the next line that was delivered.
+        """
+        times = sorted({_KEY.unpack(key)[0] for key in self._restored})
+        found: list[tuple[dt.datetime, dt.datetime | None]] = []
+        for place, at in enumerate(times):
+            copies = self._restored.get(_KEY_TIME.pack(at) + digest, 0)
+            following = _from_micros(times[place + 1]) if place + 1 < len(times) else None
+            found += [(_from_micros(at), following)] * copies
+        return found
+
     def _make_digests(self, count: int) -> None:
         """Make the digests of the next entries."""
         if count > 0:
@@ -271,7 +301,7 @@ class DeliveredLines:
             del self._pending[:count]
 
 
-_KEY = struct.Struct("<qQ")
+_KEY, _KEY_TIME = struct.Struct("<qQ"), struct.Struct("<q")
 
 
 def _number_copies(lines: Lines) -> None:
@@ -305,9 +335,18 @@ def _record(entry: TailedEntry) -> bytes:
 
 def _digest(entry: TailedEntry) -> bytes:
     """Return the time of a line and a digest of what else it is known by."""
-    text = f"{entry.stream}\0{entry.source}\0{entry.message}"
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return _micros(entry.created_at).to_bytes(8, "little", signed=True) + digest
+    salt = _UNTIMED if isinstance(entry, UntimedEntry) else b""
+    return _micros(entry.created_at).to_bytes(8, "little", signed=True) + _text_digest(entry, salt)
+
+
+def untimed_digest(line: LogEntry) -> bytes:
+    """Return the digest of a line without a time: no line that has one has the same."""
+    return _text_digest(line, _UNTIMED)
+
+
+def _text_digest(line: LogEntry, salt: bytes) -> bytes:
+    text = f"{line.stream}\0{line.source}\0{line.message}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, salt=salt).digest()
 
 
 def _micros(time: dt.datetime) -> int:

@@ -30,7 +30,6 @@ from aioservices.api.models import (
     ServiceSummary,
     TailedEntry,
     Timestamp,
-    reading_log,
 )
 from aioservices.api.pagination import total_pages
 from aioservices.errors import (
@@ -53,6 +52,7 @@ from .malformed import decode_lossy
 from .scan import PageRequest
 from .status import TailMetrics
 from .turns import TurnQueue, Urgency
+from .untimed import PageLines
 
 __all__ = ["DeploymentSnapshot", "LogFetcher", "LogSource", "Look", "Patience", "is_too_large"]
 
@@ -284,7 +284,7 @@ class LogFetcher:
         self._shortest = shortest
         self._longest = longest
         self._max_outage = max_outage
-        self._newest_first = False  # whether a page has its lines from new to old
+        self._newest_first: bool | None = None  # whether a page has its lines from new to old
         self._malformed_pages = 0  # in a row, until such pages are taken as they are
         self._seen: set[int | None] = set()  # deployments that were found; None is the service
         self._asked_at: dict[int | None, float] = {}  # when one was asked for first
@@ -377,9 +377,7 @@ class LogFetcher:
         """Record that a page had new lines: such logs are asked for more often."""
         self._urgency.record_news(time.monotonic())
 
-    def lines(
-        self, deployment_id: int, response: RawResponse, request: PageRequest
-    ) -> list[TailedEntry]:
+    def lines(self, response: RawResponse) -> PageLines:
         """Read a page of a log.
 
         Malformed lines are taken as well as can be, but not at once: what a proxy cuts or garbles
@@ -387,7 +385,6 @@ class LogFetcher:
 
         Parameters
         ----------
-        deployment_id : int
         response : RawResponse
 
         Raises
@@ -395,24 +392,20 @@ class LogFetcher:
         ResponseDecodeError
             If it has to be asked for again.
         """
-        with reading_log(self._service_id, deployment_id):
-            try:
-                lines = decode(response, list[TailedEntry])
-            except ResponseDecodeError as exc:
-                lossy = decode_lossy(response.content)
-                lines = self._malformed_lines(response, request, exc) if lossy is None else lossy
+        try:
+            lines = PageLines(decode(response, list[TailedEntry]))
+        except ResponseDecodeError as exc:
+            lossy = decode_lossy(response.content)
+            lines = self._malformed_lines(response, exc) if lossy is None else PageLines(lossy)
         if self._malformed_pages < _CONFIRMATIONS:
             self._malformed_pages = 0
-        if lines and lines[0].created_at != lines[-1].created_at:
-            self._newest_first = lines[-1].created_at < lines[0].created_at
+        entries = lines.entries
+        if entries and entries[0].created_at != entries[-1].created_at:
+            self._newest_first = entries[-1].created_at < entries[0].created_at
         return lines
 
-    def _malformed_lines(
-        self, response: RawResponse, request: PageRequest, error: ResponseDecodeError
-    ) -> list[TailedEntry]:
-        lines = decode_lenient_lines(
-            response.content, near=request.start, newest_first=self._newest_first
-        )
+    def _malformed_lines(self, response: RawResponse, error: ResponseDecodeError) -> PageLines:
+        lines = decode_lenient_lines(response.content, newest_first=self._newest_first)
         if lines is None:
             raise error
         self._malformed_pages += 1

@@ -12,14 +12,14 @@ import json
 
 import msgspec
 
-from aioservices.api.models import TailedEntry
+from aioservices.api.models import LogEntry, TailedEntry
 
-from .times import MICROSECOND, add
-from .untimed import UntimedEntry
+from .untimed import PageLines, split_page
 
 __all__ = ["decode_lenient", "decode_lossy"]
 
 _TEXTS = ("message", "stream", "source")
+_TIME = "createdAt"
 
 
 def decode_lossy(page: bytes) -> list[TailedEntry] | None:
@@ -41,62 +41,30 @@ def decode_lossy(page: bytes) -> list[TailedEntry] | None:
         return None
 
 
-def decode_lenient(
-    page: bytes, *, near: dt.datetime | None = None, newest_first: bool = False
-) -> list[TailedEntry] | None:
+def decode_lenient(page: bytes, *, newest_first: bool | None = None) -> PageLines | None:
     """Decode a page whose entries are malformed.
 
     Parameters
     ----------
     page : bytes
         Its JSON.
-    near : datetime, optional
-        A time for lines none of which has one.
-    newest_first : bool
-        Whether lines come from new to old, where their times do not tell.
+    newest_first : bool, optional
+        Whether lines come from new to old, where their times do not tell. None: not known.
 
     Returns
     -------
-    list of TailedEntry or None
-        As many as the page has, so that its length still tells whether it was cut. A text that is
-        not a string is shown as JSON. A line without a time is an `UntimedEntry`, a microsecond
-        after the line before it, or before the first that has a time. The result is None if this
-        is not a page of a log, or if no time is known.
+    PageLines or None
+        As many lines as the page has, so that its length still tells whether it was cut. A text
+        that is not a string, and an entry that is not an object, is shown as JSON. None if this
+        is not a page of a log.
     """
     try:
-        lines = msgspec.convert(_parsed(page), list[dict[str, object]])
+        lines = msgspec.convert(_parsed(page), list[object])
     except (ValueError, RecursionError):
         return None
-    times = [_time(line.get("createdAt")) for line in lines]
-    told = [time for time in times if time is not None] or ([] if near is None else [near])
-    if not told or not lines:
+    if not any(isinstance(line, dict) and ("message" in line or _TIME in line) for line in lines):
         return None
-    if told[0] != told[-1]:
-        newest_first = told[-1] < told[0]
-    if newest_first:  # what was written before a line comes after it
-        lines.reverse()
-        times.reverse()
-        told.reverse()
-    before = next((place for place, time in enumerate(times) if time is not None), 0)
-    at = add(told[0], -(before + 1) * MICROSECOND)
-    is_anchored = False
-    entries: list[TailedEntry] = []
-    for line, time in zip(lines, times, strict=True):
-        message, stream, source = (_text(line.get(name)) for name in _TEXTS)
-        if time is not None:
-            at, is_anchored = time, True
-            entry = TailedEntry(created_at=at, message=message, stream=stream, source=source)
-        else:
-            at = add(at, MICROSECOND)
-            entry = UntimedEntry(
-                created_at=at,
-                message=message,
-                stream=stream,
-                source=source,
-                is_anchored=is_anchored,
-            )
-        entries.append(entry)
-    return entries[::-1] if newest_first else entries
+    return split_page([_entry(line) for line in lines], newest_first=newest_first)
 
 
 def _parsed(page: bytes) -> object:
@@ -104,6 +72,19 @@ def _parsed(page: bytes) -> object:
     # JSON can escape halves of a character, which no text can hold.
     text = json.dumps(parsed, ensure_ascii=False)
     return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
+def _entry(line: object) -> LogEntry:
+    """Return a `TailedEntry` if the line has a time."""
+    try:
+        told = msgspec.convert(line, dict[str, object])
+    except msgspec.ValidationError:
+        return LogEntry(message=json.dumps(line))
+    message, stream, source = (_text(told.get(name)) for name in _TEXTS)
+    time = _time(told.get(_TIME))
+    if time is None:
+        return LogEntry(message=message, stream=stream, source=source)
+    return TailedEntry(created_at=time, message=message, stream=stream, source=source)
 
 
 def _text(value: object) -> str | None:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import anyio
 
-from aioservices.api.models import TailedEntry
 from aioservices.errors import APIError, RequestError, ResponseTooLargeError
 
 from .fetcher import LogFetcher, is_too_large
 from .page_size import PageSize
 from .scan import PageRequest
+from .untimed import PageLines
 
 __all__ = ["LogPages", "Page", "Replan"]
 
@@ -34,13 +34,12 @@ class Page(NamedTuple):
 
     Attributes
     ----------
-    lines : list of TailedEntry
-        As they came.
+    lines : PageLines
     asked_at : datetime or None
         The server's time when it was asked for, or a little earlier; None if that is not known.
     """
 
-    lines: list[TailedEntry]
+    lines: PageLines
     asked_at: dt.datetime | None
 
 
@@ -164,9 +163,9 @@ class LogPages:
         asked_at = fetcher.clock.at(sent_at) if fetcher.clock.known else None
         if on_answer is not None and on_answer():
             await anyio.lowlevel.checkpoint()  # lets it send them
-        lines = fetcher.lines(self._deployment_id, response, request)
+        lines = fetcher.lines(response)
         self._patience.served()
-        self._size.served(len(lines))
+        self._size.served(lines.length)
         return Page(lines, asked_at)
 
     def _shrinks(self, request: PageRequest, error: RequestError, tries: int) -> bool:

@@ -13,7 +13,7 @@ import datetime as dt
 from bisect import bisect_left
 from typing import NamedTuple
 
-from aioservices.api.models import TailedEntry
+from aioservices.api.models import TailedEntry, assign_log
 
 from .cursor import Batch
 from .dedup import DeliveredLines
@@ -21,7 +21,7 @@ from .scan import Gap, PageRequest, RangeScan, ScannedRange, ServerProfile, Sket
 from .schedule import Lookback
 from .status import LogGap
 from .times import EARLIEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor
-from .untimed import UntimedLines, has_untimed
+from .untimed import PageLines, UntimedLines
 
 __all__ = ["LogReader", "PollSummary"]
 
@@ -100,7 +100,7 @@ class LogReader:
         self._density: float | None = None
         self._cleared: Sketch | None = None
         self._gaps: list[Gap] = []
-        self._untimed = UntimedLines(is_resumed=delivered.watermark is not None)
+        self._untimed = UntimedLines(delivered, end_at=end_at)
         self._scan: RangeScan | None = None
         # Of the poll that is under way, or was last:
         self._size = limit
@@ -139,7 +139,7 @@ class LogReader:
             self._lookback.reset(now)
         self._lines = self._late = self._evictions = 0
         self._newest_before = self._newest
-        self._untimed.begin(start)
+        start = self._untimed.begin(start, now)
         self._scan = RangeScan(
             start,
             self._end_at,
@@ -172,7 +172,7 @@ class LogReader:
     def feed(
         self,
         request: PageRequest,
-        page: list[TailedEntry],
+        page: PageLines,
         *,
         asked_at: dt.datetime | None = None,
     ) -> list[Batch]:
@@ -182,8 +182,7 @@ class LogReader:
         ----------
         request : PageRequest
             What `next_request` gave.
-        page : list of TailedEntry
-            In any order.
+        page : PageLines
         asked_at : datetime or None
             The server's time when it was asked, or a little earlier. Without it the newest line
             tells the time, unless it lies ahead of our own.
@@ -198,7 +197,14 @@ class LogReader:
             return []
         if asked_at is not None:
             self._asked_at = asked_at if self._asked_at is None else max(asked_at, self._asked_at)
-        scanned = scan.feed(request, page, asked_at=asked_at)
+        self._untimed.add(request, page.untimed)
+        scanned = scan.feed(
+            request,
+            page.entries,
+            asked_at=asked_at,
+            length=page.length,
+            ends_untimed=page.ends_untimed,
+        )
         batches = [batch for each in scanned if (batch := self._take(each)) is not None]
         if not self._is_whole and scan.requests >= _MOST_REQUESTS and not scan.is_complete:
             self._end_early(scan)
@@ -231,7 +237,7 @@ class LogReader:
         behind = scan is None or not scan.is_complete
         if scan is not None and scan.is_complete:
             self._record_end(scan)
-            self._untimed.finish(is_whole=self._is_whole)
+            self._untimed.finish(self.delivered.watermark, is_whole=self._is_whole)
         self._scan = None
         self.delivered.forget()
         watermark = self.delivered.watermark
@@ -278,15 +284,15 @@ class LogReader:
     def _take(self, scanned: ScannedRange) -> Batch | None:
         """Make a batch of what is new in a range."""
         delivered = self.delivered
-        lines = scanned.lines
-        if has_untimed(lines.entries):
-            lines = self._untimed.filter_new(lines, delivered.watermark)
-        entries = delivered.filter_new(lines)
+        entries = delivered.filter_new(scanned.lines)
+        if untimed := self._untimed.take(scanned, delivered.watermark):
+            entries = sorted(entries + untimed, key=_created_at)
         if entries:
             self._lines += len(entries)
             if self._newest_before is not None:
                 self._late += bisect_left(entries, self._newest_before, key=_created_at)
-            last = entries[-1].created_at
+        if scanned.lines.times:
+            last = scanned.lines.times[-1]
             self._newest = last if self._newest is None else max(self._newest, last)
         delivered.advance_watermark(self._final_below(scanned))
         counted = delivered.record(entries)
@@ -312,6 +318,8 @@ class LogReader:
     ) -> Batch:
         delivered = self.delivered
         delivered.hand_out()
+        # Only now, so that of the lines that a poll reads again none is touched.
+        assign_log(entries, self._service_id, self._deployment_id)
         return Batch(
             deployment_id=self._deployment_id,
             entries=entries,
@@ -342,7 +350,7 @@ class LogReader:
         # The next line is newer than the last, also if the server's clock is ahead of those that
         # write.
         settled = min(add(clock, -self._overlap), add(self._newest, MICROSECOND))
-        return settled if scanned.end is None else min(scanned.end, settled)
+        return self._untimed.bound(settled if scanned.end is None else min(scanned.end, settled))
 
     def _is_new_gap(self, scanned: ScannedRange) -> bool:
         """Remember a gap; False if it was known."""

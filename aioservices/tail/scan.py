@@ -63,7 +63,6 @@ from .times import (
     next_second,
     to_utc,
 )
-from .untimed import UntimedEntry, has_untimed, with_anchor, without_untimed
 
 __all__ = ["Gap", "PageRequest", "RangeScan", "ScannedRange", "ServerProfile", "Sketch"]
 
@@ -136,6 +135,8 @@ class ScannedRange(NamedTuple):
         False if the server holds more lines than it can be made to give.
     is_proven : bool
         False if its lines are all there is unless the server has a cap that is not known yet.
+    request : PageRequest or None
+        What the page was asked for that holds its lines; None of a gap.
     """
 
     start: dt.datetime | None
@@ -144,6 +145,7 @@ class ScannedRange(NamedTuple):
     asked_at: dt.datetime | None
     is_complete: bool = True
     is_proven: bool = True
+    request: PageRequest | None = None
 
 
 class Gap(NamedTuple):
@@ -239,6 +241,10 @@ class _Range:
         at `low`.
     request : PageRequest or None
         What was asked, until the page was resolved.
+    length : int
+        Lines of the page, of which some may have no time.
+    ends_untimed : bool
+        Whether its newest lines have none.
     """
 
     low: dt.datetime | None
@@ -255,6 +261,8 @@ class _Range:
     resumes_at: dt.datetime | None = None
     request: PageRequest | None = None
     page: Lines | None = None
+    length: int = 0
+    ends_untimed: bool = False
     asked_at: dt.datetime | None = None
 
 
@@ -277,6 +285,7 @@ class _Recheck:
     low: dt.datetime | None
     high: dt.datetime | None
     page: Lines
+    length: int
     settled: dt.datetime
     count: int = 0
     due: int = 0
@@ -361,8 +370,6 @@ class RangeScan:
             start = floor(add(to_utc(start), -MILLISECOND), SECOND)
         self._ranges = deque([_Range(start, end and next_second(to_utc(end)))])
         self._known = NO_LINES  # what pages showed and no closed range has
-        self._anchor: dt.datetime | None = None  # the time of the last line of a closed range
-        self._has_untimed = False  # whether lines came that have no time of their own
         self._fill = _FIRST_FILL
         self._attempts = 0  # pages since the last progress, ...
         self._full_pages = 0  # ... and how many of them were full
@@ -419,6 +426,8 @@ class RangeScan:
         page: list[TailedEntry],
         *,
         asked_at: dt.datetime | None = None,
+        length: int | None = None,
+        ends_untimed: bool = False,
     ) -> list[ScannedRange]:
         """Take in an answer.
 
@@ -427,9 +436,13 @@ class RangeScan:
         request : PageRequest
             What `next_request` gave.
         page : list of TailedEntry
-            In any order.
+            Its lines that have a time, in any order.
         asked_at : datetime or None
             The server's time when it was asked, or a little earlier; None: not known.
+        length : int, optional
+            How many lines it has, also without a time. Default: as many as are given.
+        ends_untimed : bool
+            Whether lines without a time stand behind the newest one that has a time.
 
         Returns
         -------
@@ -440,14 +453,15 @@ class RangeScan:
         if asked_at is not None and asked_at > self._now:
             self._now = asked_at
         if request is self._probe:
-            self._judge_probe(len(page))
+            self._judge_probe(len(page) if length is None else length)
         else:
             each = self._range_of(request)
             if each is None:
                 return []  # what it was asked for has turned out not to be needed
             each.asked_at = asked_at
             each.page = lines = sort_lines(page)
-            self._has_untimed = self._has_untimed or has_untimed(page)
+            each.length = len(page) if length is None else length
+            each.ends_untimed = ends_untimed
             if each is not self._ranges[0]:
                 self._note_known(lines.between(self._ranges[0].low, each.low))
         scanned: list[ScannedRange] = []
@@ -615,19 +629,17 @@ class RangeScan:
         if page is None or request is None:
             return []
         each.page = each.request = None
-        if self._has_untimed:
-            page = with_anchor(page, self._anchor, each.low)
-        length = len(page.times)
-        if request.end is not None and length and page.times[-1] > add(request.end, _IGNORED):
+        length = each.length
+        if request.end is not None and page.times and page.times[-1] > add(request.end, _IGNORED):
             self._ignores_end = self._profile.ignores_end = True
         self._honours_larger = self._honours_larger or length > self._wanted_limit
         is_full = self._is_full(request, length)
-        is_suspect = not is_full and self._is_suspect(page)
-        if is_suspect and (self._recheck is not None or self._is_to_be_rechecked(page)):
+        is_suspect = not is_full and bool(page.times) and self._is_suspect(length)
+        if is_suspect and (self._recheck is not None or self._is_to_be_rechecked(page, length)):
             if self._recheck is None:
                 settled = add(each.asked_at or self._now, -self._overlap)
-                self._recheck = _Recheck(each.low, each.high, page, settled)
-            elif length == len(self._recheck.page.times) and page.times[-1] > self._recheck.newest:
+                self._recheck = _Recheck(each.low, each.high, page, length, settled)
+            elif length == self._recheck.length and page.times[-1] > self._recheck.newest:
                 profile.cap = length  # another page, and exactly as long
             is_full = True
         profile.record(length)
@@ -640,15 +652,19 @@ class RangeScan:
 
     def _close(self, each: _Range, request: PageRequest, page: Lines) -> list[ScannedRange]:
         """Close a range whose page is short, as far as the page proves it complete."""
-        low, claim = each.low, _claim(request, page)
+        low, claim = each.low, _claim(each, request, page)
         has_progress = claim is None or low is None or claim > low
+        if each.ends_untimed and each.too_long is None and claim not in page.times[-1:]:
+            has_progress = claim is None or low is None  # rather read on to the next line's time
         until = claim if has_progress else each.high
         missing = missing_from_range(page, self._known.between(low, until))
         if missing or not has_progress:
             return self._coarsen_bounds(each, request, page, missing)
-        return [self._complete(each, claim, page)]
+        return [self._complete(each, request, claim, page)]
 
-    def _complete(self, each: _Range, claim: dt.datetime | None, page: Lines) -> ScannedRange:
+    def _complete(
+        self, each: _Range, request: PageRequest, claim: dt.datetime | None, page: Lines
+    ) -> ScannedRange:
         """Close a range at a time up to which its page has all lines."""
         low, lines = each.low, page.between(each.low, claim)
         recheck = self._recheck
@@ -661,14 +677,13 @@ class RangeScan:
         if claim is None:
             self._known = NO_LINES
         else:
-            rest = self._provable(page.between(claim, None))
-            self._known = merge_max(self._known.between(claim, None), rest)
+            self._known = merge_max(self._known.between(claim, None), page.between(claim, None))
             self._learn_density(lines, low, claim)
         self._fill = min(_MOST_FILL, self._fill + 0.02)
         again = None
         if recheck is not None and (claim is None or _is_at_most(recheck.high, claim)):
             again = self._end_recheck(recheck)
-        scanned = self._emit(each, claim, lines)
+        scanned = self._emit(each, claim, lines, request=request)
         if again is not None:
             self._ranges.appendleft(again)
         return scanned
@@ -680,18 +695,17 @@ class RangeScan:
         lines: Lines,
         *,
         is_complete: bool = True,
+        request: PageRequest | None = None,
     ) -> ScannedRange:
         """Hand on the first range up to a time, and go on from there."""
         low, asked_at = each.low, each.asked_at
         if self._goal is not None:
             lines = lines.between(None, add(self._goal, MICROSECOND))
-        if lines.times:
-            self._anchor = lines.times[-1]
         self._attempts = self._full_pages = 0
         self._full_oldest = None
         self._move_on(end)
         is_proven = self._recheck is None and not self._is_unproven
-        return ScannedRange(low, end, lines, asked_at, is_complete, is_proven)
+        return ScannedRange(low, end, lines, asked_at, is_complete, is_proven, request)
 
     def _coarsen_bounds(
         self, each: _Range, request: PageRequest, page: Lines, missing: list[TailedEntry]
@@ -731,22 +745,21 @@ class RangeScan:
                 each.is_coarse = self._profile.rounds_ends = True
             self._lengthen(each, later)
             return []
-        if self._is_suspect(page) and self._profile.cap != len(page.times):
-            self._profile.cap = len(page.times)
+        if page.times and self._is_suspect(each.length) and self._profile.cap != each.length:
+            self._profile.cap = each.length
             return self._narrow(each, request, page)
         each.repeats += 1
         return [] if each.repeats <= _MOST_REPEATS else self._stop(each)
 
     # Pages that a cap may have cut
 
-    def _is_suspect(self, page: Lines) -> bool:
+    def _is_suspect(self, length: int) -> bool:
         """Tell whether a short page is as long as the longest: a cap may have cut it."""
-        length = len(page.times)
         return length >= max(self._profile.longest, _SMALLEST_CAP)
 
-    def _is_to_be_rechecked(self, page: Lines) -> bool:
+    def _is_to_be_rechecked(self, page: Lines, length: int) -> bool:
         """Tell whether much hangs on it: most such pages are those of a log that grows."""
-        length, longest = len(page.times), self._profile.longest
+        longest = self._profile.longest
         is_old = self._settled is None or page.times[0] < self._settled
         is_repeated = length == longest and self.cleared != _sketch(page)
         return is_old or is_repeated or length > _SURGE * longest
@@ -767,7 +780,7 @@ class RangeScan:
             else:  # some may have come in the meantime
                 self._is_unproven = True
             return None
-        self._profile.cap = length
+        self._profile.cap = recheck.length
         if not recheck.is_doubtful:
             return None
         self._is_unproven = True
@@ -816,7 +829,9 @@ class RangeScan:
             return []
         if gap is not None and gap.resumes_at is not None:
             return self._resume_at(each, gap.resumes_at)
-        is_by_limit = self._is_full(request, len(page.times))
+        is_by_limit = self._is_full(request, each.length)
+        if not page.times:
+            return self._narrow_untimed(each)
         if self._ignores_end and is_by_limit:
             return [] if self._enlarge(each) else [self._leave_gap(each, page.times[-1])]
         if is_by_limit and self._page_size == self._limit and self._ask_for_second(each, page):
@@ -840,6 +855,21 @@ class RangeScan:
             each.request, each.page = request, page
             self._probe = PageRequest(None, None, self._enlarged_limit, True)
             self._is_probe_out = False
+            return []
+        return self._stop(each)
+
+    def _narrow_untimed(self, each: _Range) -> list[ScannedRange]:
+        """Ask for more lines where a full page has none with a time, or shorten its range."""
+        if self._enlarge(each):
+            return []
+        low, until = each.low, self._now if each.high is None else each.high
+        if low is None:
+            end = add(until, -(2**self._full_pages) * SECOND)
+        else:
+            end = floor(add(low, (until - low) / 2), SECOND)
+        is_divisible = not self._ignores_end and self._attempts <= _MOST_ATTEMPTS
+        if is_divisible and (low is None or low < end):
+            self._cut(each, end)
             return []
         return self._stop(each)
 
@@ -972,7 +1002,7 @@ class RangeScan:
 
     def _resume(self, each: _Range, request: PageRequest, page: Lines) -> list[ScannedRange]:
         """See from a short page where lines can be read again."""
-        start, claim, asked_at = each.resumes_at, _claim(request, page), each.asked_at
+        start, claim, asked_at = each.resumes_at, _claim(each, request, page), each.asked_at
         if start is None:
             return []
         self._note_known(page)
@@ -984,7 +1014,7 @@ class RangeScan:
             head = self._ranges[0]
             if head.request is None and head.low == begin:
                 head.asked_at = asked_at
-                scanned.append(self._complete(head, claim, page))
+                scanned.append(self._complete(head, request, claim, page))
         return scanned
 
     def _leave_gap(self, each: _Range, end: dt.datetime | None) -> ScannedRange:
@@ -1000,16 +1030,11 @@ class RangeScan:
 
     def _note_known(self, page: Lines) -> None:
         """Remember what a page showed: it must be in the page that closes its range."""
-        lines = self._provable(page.between(self._ranges[0].low, None))
-        known = merge_max(self._known, lines)
+        known = merge_max(self._known, page.between(self._ranges[0].low, None))
         self._known = known.cut(0, max(4 * self._limit, _MOST_KNOWN))
 
-    def _provable(self, lines: Lines) -> Lines:
-        """Leave out lines whose time depends on what else their page has."""
-        return without_untimed(lines) if self._has_untimed else lines
 
-
-def _claim(request: PageRequest, page: Lines) -> dt.datetime | None:
+def _claim(each: _Range, request: PageRequest, page: Lines) -> dt.datetime | None:
     """Return up to when (exclusive) its end lets a short page have all lines; None: to the last."""
     end = request.end
     if end is None:
@@ -1018,8 +1043,8 @@ def _claim(request: PageRequest, page: Lines) -> dt.datetime | None:
     if not page.times:
         return whole
     newest = page.times[-1]
-    if isinstance(page.entries[-1], UntimedEntry):
-        return newest  # whether it is older than the end is seen where a later line is beside it
+    if each.ends_untimed and (each.low is None or newest > each.low):
+        return newest  # so that the next page shows what stands behind that line
     return max(whole, newest)
 
 

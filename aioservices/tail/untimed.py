@@ -1,75 +1,165 @@
-"""Lines whose time cannot be read: where they stand, and which of them were delivered.
+"""Lines whose time cannot be read: where they belong, and which of them are new.
 
-Pure. Such a line gets a time by its place: a microsecond after the line before it. So it is never
-older than a watermark, which is at most a microsecond past the newest line that was delivered. But
-a line that turns up late between the two moves it, and so does a page that begins between them.
-Hence lines without a time are known by their text too, in the order in which they stand.
+Theory of operation
+-------------------
+Such a line is known to lie between the lines before and behind it in its page, and no more. Lines
+without a time that follow each other in the log are a *run*. The scan never sees them: it reads
+the lines that have times, and is told how many lines a page had in truth.
+
+Which of them are new is found by counting. A poll that begins at some time shows every run whole
+that ends behind that time, if it begins at the line before the run. So a poll never begins within
+a run of which lines were delivered, nor does the watermark stand there. Of the copies of a line in
+those runs, as many are new as the poll shows more than were delivered before. Lines that turn up
+late among the others move the ends of a run, but they do not change how many copies there are:
+therefore only the ends are replaced by those that the last whole poll showed.
+
+Within a poll, the ranges of a scan end at lines with times where that is possible, so that a run
+is on one page. Where it is not, because a page has no such line, the end of one page is compared
+with the beginning of the next: what both have is counted once.
+
+Such a line is given the time a microsecond after the line before it. What is written into cursors
+is a digest that no other line has, so that another process knows it again, whatever its time is.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import ge, le
+from typing import NamedTuple
 
-from aioservices.api.models import TailedEntry
+from aioservices.api.models import LogEntry, TailedEntry
 
-from .lines import Lines, sort_lines
-from .times import MICROSECOND, add
+from .dedup import DeliveredLines, UntimedEntry, untimed_digest
+from .scan import PageRequest, ScannedRange
+from .times import EARLIEST, MICROSECOND, SECOND, add
 
-__all__ = [
-    "UntimedEntry",
-    "UntimedLines",
-    "has_untimed",
-    "with_anchor",
-    "without_untimed",
-]
+__all__ = ["PageLines", "UntimedLines", "UntimedRun", "split_page"]
 
 
-class UntimedEntry(TailedEntry, frozen=True, kw_only=True, rename="camel", gc=False):
-    """A line whose time cannot be read, and which has one by its place.
+class UntimedRun(NamedTuple):
+    """Lines without a time that follow each other in a page.
 
     Attributes
     ----------
-    is_anchored
-        Whether a line with a time stands before it in its page.
+    after, before : datetime or None
+        The times of the lines around them; None if there is none in the page.
+    lines : list of LogEntry
+        From old to new.
+    is_placed : bool
+        False if nothing is known of where they belong, as in a page that is in no order.
     """
 
-    is_anchored: bool = True
+    after: dt.datetime | None
+    before: dt.datetime | None
+    lines: list[LogEntry]
+    is_placed: bool = True
 
 
-def has_untimed(entries: list[TailedEntry]) -> bool:
-    """Return whether some of the lines have no time of their own."""
-    return UntimedEntry in set(map(type, entries))
+class PageLines(NamedTuple):
+    """The lines of a page.
+
+    Attributes
+    ----------
+    entries : list of TailedEntry
+        Those that have a time, as they came.
+    untimed : sequence of UntimedRun
+        The others, from old to new.
+    """
+
+    entries: list[TailedEntry]
+    untimed: Sequence[UntimedRun] = ()
+
+    @property
+    def length(self) -> int:
+        """How many lines the page has."""
+        return len(self.entries) + sum(len(run.lines) for run in self.untimed)
+
+    @property
+    def ends_untimed(self) -> bool:
+        """Whether the newest lines have no time."""
+        return bool(self.untimed) and self.untimed[-1].is_placed and not self.untimed[-1].before
 
 
-def without_untimed(lines: Lines) -> Lines:
-    """Return the lines that have a time of their own: only they prove anything."""
-    if not has_untimed(lines.entries):
-        return lines
-    return sort_lines([entry for entry in lines.entries if not isinstance(entry, UntimedEntry)])
-
-
-def with_anchor(lines: Lines, anchor: dt.datetime | None, low: dt.datetime | None) -> Lines:
-    """Place the lines at the beginning of a page that have no line before them there.
+def split_page(lines: Sequence[LogEntry], *, newest_first: bool | None = None) -> PageLines:
+    """Part the lines of a page that have a time from those that have none.
 
     Parameters
     ----------
-    lines : Lines
-        Of the page.
-    anchor : datetime or None
-        The time of the last line that an earlier page had.
-    low : datetime or None
-        Where the range begins, of which the page is.
+    lines : sequence of LogEntry
+        As they came; those that have a time are instances of `TailedEntry`.
+    newest_first : bool, optional
+        Whether they come from new to old, where their times do not tell. None: not known.
     """
-    entries: list[TailedEntry] = []
-    for entry in lines.entries:
-        if isinstance(entry, UntimedEntry) and not entry.is_anchored:
-            if anchor is not None:
-                anchor = add(anchor, MICROSECOND)
-            time = anchor or entry.created_at
-            entries.append(_placed_at(entry, time if low is None else max(time, low)))
-        else:
-            entries.append(entry)
-    return sort_lines(sorted(entries, key=lambda entry: entry.created_at))
+    entries = [line for line in lines if isinstance(line, TailedEntry)]
+    times = [entry.created_at for entry in entries]
+    rises, falls = all(map(le, times, times[1:])), all(map(ge, times, times[1:]))
+    is_known = newest_first is not None or not entries or times[0] != times[-1]
+    if not (rises or falls) or not is_known:
+        others = [line for line in lines if not isinstance(line, TailedEntry)]
+        return PageLines(entries, [UntimedRun(None, None, others, is_placed=False)])
+    if falls and (newest_first or not rises):
+        lines = lines[::-1]
+    runs: list[UntimedRun] = []
+    after: dt.datetime | None = None
+    run: list[LogEntry] = []
+    for line in lines:
+        if not isinstance(line, TailedEntry):
+            run.append(line)
+            continue
+        if run:
+            runs.append(UntimedRun(after, line.created_at, run))
+            run = []
+        after = line.created_at
+    if run:
+        runs.append(UntimedRun(after, None, run))
+    return PageLines(entries, runs)
+
+
+@dataclass(slots=True, eq=False)
+class _Copy:
+    """A line without a time, and between which times it lies; None is not known."""
+
+    digest: bytes
+    after: dt.datetime | None
+    before: dt.datetime | None
+    is_placed: bool = True
+
+    def can_be(self, shown: _Copy) -> bool:
+        """Return whether a line that is shown can be this one, which was delivered.
+
+        Lines that turned up late may have come between it and those that were around it.
+        """
+        if not (self.is_placed and shown.is_placed):
+            return True
+        is_later = self.after is None or (
+            shown.before is None
+            or shown.before > self.after
+            or (shown.after is not None and shown.after >= self.after)
+        )
+        return is_later and (
+            self.before is None or (shown.before is not None and shown.before <= self.before)
+        )
+
+
+def _is_from(
+    after: dt.datetime | None, before: dt.datetime | None, start: dt.datetime | None
+) -> bool:
+    """Return whether lines can be at least as new as a time."""
+    return (
+        start is None or before is None or before > start or (after is not None and after >= start)
+    )
+
+
+def _is_around(lines: UntimedRun | _Copy, time: dt.datetime | None) -> bool:
+    """Return whether lines are known to be beside a time, older as well as newer than it."""
+    if time is None:
+        return lines.is_placed
+    is_later = lines.before is None or lines.before > time
+    return lines.is_placed and is_later and (lines.after is None or lines.after < time)
 
 
 class UntimedLines:
@@ -77,85 +167,232 @@ class UntimedLines:
 
     Parameters
     ----------
-    is_resumed : bool
-        Whether another process has delivered lines of the log, of which only the times and
-        digests are known.
+    memory : DeliveredLines
+        Of the same log; it knows what another process has delivered.
+    end_at : datetime, optional
+        Lines after this time are not of interest.
     """
 
-    def __init__(self, *, is_resumed: bool) -> None:
-        self._is_resumed = is_resumed
-        # By hash of the text, the time of each copy, in their order:
-        self._delivered: dict[int, list[dt.datetime]] = {}
-        self._met: dict[int, list[dt.datetime]] = {}  # in the poll that is under way
-        self._start: dt.datetime | None = None
+    def __init__(self, memory: DeliveredLines, *, end_at: dt.datetime | None = None) -> None:
+        self._memory = memory
+        self._end_at = end_at
+        self._is_resumed = True  # until a whole poll has shown what another process delivered
+        self._delivered: list[_Copy] = []
+        self._copies: Counter[tuple[dt.datetime, bytes]] = Counter()  # that were given a time
+        self._begin_poll(None, EARLIEST)
 
-    def begin(self, start: dt.datetime | None) -> None:
-        """Begin a poll that shows all lines from a time on."""
-        for key, times in self._met.items():  # of a poll that was not finished
-            self._delivered[key] = sorted([*self._delivered.get(key, []), *times])
-        self._met = {}
-        self._start = start
+    def _begin_poll(self, start: dt.datetime | None, now: dt.datetime) -> None:
+        self._now = now
+        self._wanted_from = start
+        self._pages: dict[PageRequest, Sequence[UntimedRun]] = {}
+        self._shown: list[_Copy] = []
+        self._emitted: list[_Copy] = []
+        self._counts: Counter[bytes] = Counter()  # copies shown
+        self._due: dict[bytes, list[_Copy]] = {}  # delivered before, and not shown yet
+        self._restored: set[bytes] = set()  # whose copies from another process are among these
+        self._anchor: dt.datetime | None = None  # the newest line of the ranges so far
+        # A run that may go on in the next range, and from when on it was read:
+        self._begun: tuple[UntimedRun, dt.datetime | None] | None = None
 
-    def filter_new(self, lines: Lines, watermark: dt.datetime | None) -> Lines:
-        """Leave out what was delivered, and make entries like all others of the rest.
+    def begin(self, start: dt.datetime | None, now: dt.datetime) -> dt.datetime | None:
+        """Begin a poll.
 
         Parameters
         ----------
-        lines : Lines
-            Of a range; the ranges of a poll come from old to new.
-        watermark : datetime or None
-            Below it all other lines were delivered.
-        """
-        entries: list[TailedEntry] = []
-        for entry in lines.entries:
-            if not isinstance(entry, UntimedEntry):
-                entries.append(entry)
-            elif not self._is_delivered(entry):
-                time = entry.created_at
-                if watermark is not None and not self._is_resumed:
-                    time = max(time, watermark)  # below it, it would be taken for delivered
-                entries.append(_plain(entry, time))
-        return sort_lines(sorted(entries, key=lambda entry: entry.created_at))
+        start : datetime or None
+            From when on lines are wanted.
+        now : datetime
+            The server's time, about.
 
-    def finish(self, *, is_whole: bool) -> None:
-        """End a poll; a whole one has met all lines that can come again."""
+        Returns
+        -------
+        datetime or None
+            From when on they must be read, so that no run is seen in part.
+        """
+        delivered = self._delivered = self._delivered + self._emitted
+        self._begin_poll(start, now)
+        for copy in delivered:
+            self._due.setdefault(copy.digest, []).append(copy)
+            if start is not None and _is_around(copy, start):
+                start = copy.after
+        return start
+
+    def add(self, request: PageRequest, runs: Sequence[UntimedRun]) -> None:
+        """Take in what a page has."""
+        self._pages.pop(request, None)
+        if runs:
+            self._pages[request] = runs
+
+    def take(self, scanned: ScannedRange, watermark: dt.datetime | None) -> list[TailedEntry]:
+        """Return the new lines of a range; ranges come from old to new.
+
+        Parameters
+        ----------
+        scanned : ScannedRange
+        watermark : datetime or None
+            No line is given an earlier time.
+        """
+        new: list[TailedEntry] = []
+        if self._pages:
+            for run, low in self._runs_of(scanned):
+                new += self._take_run(run, low, scanned, watermark)
+        if scanned.lines.times:
+            self._anchor = scanned.lines.times[-1]
+        return new
+
+    def bound(self, watermark: dt.datetime | None) -> dt.datetime | None:
+        """Return the latest watermark that does not stand within a run; None: there is none."""
+        begun = (
+            [] if self._begun is None else [_Copy(b"", self._begun[0].after or self._anchor, None)]
+        )
+        for copy in (*self._delivered, *self._shown, *begun):
+            if watermark is not None and _is_around(copy, watermark):
+                watermark = copy.after and add(copy.after, MICROSECOND)
+        return watermark
+
+    def finish(self, watermark: dt.datetime | None, *, is_whole: bool) -> None:
+        """End a poll that has shown everything from its start on.
+
+        Parameters
+        ----------
+        watermark : datetime or None
+            Below it nothing can come again.
+        is_whole : bool
+            Whether the poll began at the watermark.
+        """
+        kept = chain.from_iterable(self._due.values())
+        # A poll begins at a whole second, so it shows some of what is final.
+        visible_from = None if watermark is None else add(watermark, -2 * SECOND)
+        self._delivered = [
+            copy
+            for copy in chain(kept, self._shown)
+            if _is_from(copy.after, copy.before, visible_from)
+        ]
+        self._emitted = []
+        if watermark is not None:
+            self._copies = Counter({k: n for k, n in self._copies.items() if k[0] >= watermark})
         if is_whole:
-            self._delivered, self._met = self._met, {}
             self._is_resumed = False
 
-    def _is_delivered(self, entry: UntimedEntry) -> bool:
-        key = hash((entry.stream, entry.source, entry.message))
-        time = entry.created_at
-        self._met.setdefault(key, []).append(time)
-        delivered = self._delivered.get(key, [])
-        for place, earlier in enumerate(delivered):
-            # A copy that is older than the poll's start may not be shown any more.
-            is_shown = self._start is None or earlier >= self._start or not entry.is_anchored
-            if earlier == time or (earlier < time and is_shown):
-                del delivered[place]
-                return True
-        # What stands before all lines that are shown was delivered with them.
-        return self._is_resumed and not entry.is_anchored
+    def _runs_of(self, scanned: ScannedRange) -> Iterator[tuple[UntimedRun, dt.datetime | None]]:
+        """Give the runs of a range, and from when on each was read."""
+        low = scanned.start
+        # No page shows a gap whole: what stands beside what is not known there.
+        shown = () if scanned.request is None else self._pages.get(scanned.request, ())
+        runs = [run for run in shown if _is_from(run.after, run.before, low)]
+        if self._begun is not None:
+            begun, begun_low = self._begun
+            self._begun = None
+            before = next(iter(scanned.lines.times), None)
+            rest = next((run for run in runs if _is_around(run, low)), None)
+            if rest is None:
+                is_known = before is not None or scanned.request is not None
+                yield begun._replace(before=before, is_placed=is_known), begun_low
+            else:
+                runs.remove(rest)
+                lines = begun.lines + rest.lines[_overlap(begun.lines, rest.lines) :]
+                yield UntimedRun(begun.after, rest.before, lines), begun_low
+        for run in runs:
+            yield run, low
+
+    def _take_run(
+        self,
+        run: UntimedRun,
+        low: dt.datetime | None,
+        scanned: ScannedRange,
+        watermark: dt.datetime | None,
+    ) -> list[TailedEntry]:
+        """Return the new lines of a run, if it belongs to a range."""
+        end = scanned.end
+        after, before = run.after, run.before
+        if not run.is_placed:
+            after, before = None, self._now
+        elif after is None and self._anchor is not None:
+            if before is not None and before <= self._anchor:
+                return []  # an earlier range has shown them
+            after = self._anchor
+        if run.is_placed and after is not None:
+            if end is not None and after >= end:
+                return []  # the next range shows the whole run
+            if self._end_at is not None and after > self._end_at:
+                return []
+        at = self._time_of(run, scanned, after, watermark)
+        is_wanted = _is_from(after, before, self._wanted_from)
+        if before is None and end is not None:
+            self._begun = run, low
+            return []
+        new: list[TailedEntry] = []
+        counts: Counter[bytes] = Counter()
+        for line in run.lines:
+            copy = _Copy(untimed_digest(line), after, before, run.is_placed)
+            counts[copy.digest] += 1
+            if not run.is_placed and counts[copy.digest] <= self._counts[copy.digest]:
+                continue  # where pages overlap is not known, so the one that has most counts
+            self._counts[copy.digest] += 1
+            is_new = self._is_new(copy)
+            if copy.after is None and copy.is_placed:
+                copy.after = low and add(low, -MICROSECOND)  # who reads from there sees it
+            if is_wanted or not is_new:
+                self._shown.append(copy)
+            if is_wanted and is_new:
+                self._emitted.append(copy)
+                new.append(self._entry(line, copy.digest, at))
+        return new
+
+    def _entry(self, line: LogEntry, digest: bytes, at: dt.datetime) -> TailedEntry:
+        key = at, digest
+        if key not in self._copies:
+            self._copies[key] = self._memory.restored_copies(at, digest)
+        copy = self._copies[key]
+        self._copies[key] += 1
+        return UntimedEntry(
+            created_at=at,
+            message=line.message,
+            stream=line.stream,
+            source=line.source,
+            copy=copy,
+        )
+
+    def _is_new(self, copy: _Copy) -> bool:
+        """Tell whether a line that is shown was not delivered before."""
+        due = self._due.setdefault(copy.digest, [])
+        if self._is_resumed and copy.digest not in self._restored:
+            self._restored.add(copy.digest)
+            for at, following in self._memory.restored_times(copy.digest):
+                earlier = _Copy(copy.digest, add(at, -MICROSECOND), following)
+                if _is_from(earlier.after, earlier.before, self._wanted_from):
+                    earlier.before = None  # that may have turned up late
+                    due.append(earlier)
+        candidates = [earlier for earlier in due if earlier.can_be(copy)]
+        if not candidates:
+            return True
+        # Best one behind the same line: of lines of one time it cannot be said which is older.
+        earlier = next((it for it in candidates if it.after == copy.after), candidates[0])
+        due.remove(earlier)
+        if earlier.is_placed == copy.is_placed:  # what is known of its place stays known
+            copy.before = min(filter(None, (earlier.before, copy.before)), default=None)
+            copy.after = copy.after or earlier.after
+        return False
+
+    def _time_of(
+        self,
+        run: UntimedRun,
+        scanned: ScannedRange,
+        after: dt.datetime | None,
+        watermark: dt.datetime | None,
+    ) -> dt.datetime:
+        """Return the time that the lines of a run are given."""
+        if after is not None:
+            at = add(after, MICROSECOND)
+        else:
+            at = add(run.before, -MICROSECOND) if run.before else scanned.asked_at or self._now
+            at = max(at, scanned.start or at)
+        return max(at, watermark or at)
 
 
-def _placed_at(entry: UntimedEntry, time: dt.datetime) -> UntimedEntry:
-    return UntimedEntry(
-        created_at=time,
-        message=entry.message,
-        stream=entry.stream,
-        source=entry.source,
-        service_id=entry.service_id,
-        deployment_id=entry.deployment_id,
-        is_anchored=False,
-    )
-
-
-def _plain(entry: UntimedEntry, time: dt.datetime) -> TailedEntry:
-    return TailedEntry(
-        created_at=time,
-        message=entry.message,
-        stream=entry.stream,
-        source=entry.source,
-        service_id=entry.service_id,
-        deployment_id=entry.deployment_id,
-    )
+def _overlap(earlier: list[LogEntry], later: list[LogEntry]) -> int:
+    """Return how many lines at the end of some are those at the beginning of others."""
+    for count in range(min(len(earlier), len(later)), 0, -1):
+        if earlier[-count:] == later[:count]:
+            return count
+    return 0

@@ -37,7 +37,7 @@ from aioservices.api.models import (
     Transfer,
     TransferredDependency,
     User,
-    reading_log,
+    assign_log,
     to_dict,
 )
 
@@ -387,8 +387,10 @@ def test_a_timestamp_keeps_its_offset_and_is_aware() -> None:
 
 def test_a_line_that_is_tailed_has_a_time_and_takes_nothing_of_a_server_but_the_line() -> None:
     told = {"createdAt": AT, "serviceId": "x", "deploymentId": None, "copy": "7"}
-    with reading_log(3, 4):
-        entry = decode(told, TailedEntry)
+    entry = decode(told, TailedEntry)
+    assert isinstance(entry, TailedEntry)
+    assert entry == TailedEntry(created_at=INSTANT)
+    assign_log([entry], 3, 4)
     assert entry == TailedEntry(created_at=INSTANT, service_id=3, deployment_id=4)
     assert decode(told, LogEntry) == LogEntry(created_at=INSTANT)
     for untimed in ({"message": "a"}, {"message": "a", "createdAt": None}):

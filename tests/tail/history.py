@@ -9,16 +9,22 @@ from aioservices.tail.cursor import CursorTracker, Delivery
 from aioservices.tail.dedup import DeliveredLines
 from aioservices.tail.reader import LogReader
 from aioservices.tail.scan import PageRequest, ServerProfile
+from aioservices.tail.untimed import PageLines
 
 from .model import BASE, MICROSECOND, MILLISECOND, SECOND, Behaviour, LimitRefusedError, ModelServer
 
 OVERLAP = 60.0
 
-Line = tuple[dt.datetime, str | None]
+Line = tuple[dt.datetime | None, str | None]
 
 
 def identity(entry: TailedEntry) -> Line:
-    return entry.created_at, entry.message
+    return line(entry.created_at, entry.message or "")
+
+
+def line(at: dt.datetime, text: str) -> Line:
+    """What a line is known by: its text alone if its time is not shown."""
+    return None if text.startswith("?") else at, text
 
 
 class History:
@@ -34,9 +40,19 @@ class History:
         Lines that a page may have.
     date : str
         What the server's `Date` is: `true`, `absent`, `still` or `behind` by half a minute.
+    untimed : float
+        The part of the lines whose time is not shown.
     """
 
-    def __init__(self, behaviour: Behaviour, seed: int, limit: int, *, date: str = "true") -> None:
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        seed: int,
+        limit: int,
+        *,
+        date: str = "true",
+        untimed: float = 0.0,
+    ) -> None:
         self.random = random.Random(seed)
         self.server = ModelServer(behaviour, seed)
         self.limit = limit
@@ -53,6 +69,7 @@ class History:
         self.latency = 0.0
         self.rate = 0
         self._date = date
+        self._untimed = untimed
         self._still = self.now
         self.start(None)
 
@@ -80,13 +97,16 @@ class History:
             seen = self.now + dt.timedelta(seconds=self.random.uniform(0, late))
             # A2: a line can be seen at most the overlap after the time that it shows.
             latest = self.server.shown_at(at) + dt.timedelta(seconds=OVERLAP)
-            self.server.write(at, self.random.choice("ab"), min(seen, latest))
+            text = self.random.choice("ab")
+            if self._untimed and self.random.random() < self._untimed:
+                text = f"?{len(self.server.lines)}"
+            self.server.write(at, text, min(seen, latest))
 
     def poll(self, *, whole: bool = True, consume: bool = True) -> None:
         self.polls += 1
         self.reader.begin(self._told_now(), whole=whole)
         asked = 0
-        waiting: list[tuple[PageRequest, list[TailedEntry], dt.datetime | None]] = []
+        waiting: list[tuple[PageRequest, PageLines, dt.datetime | None]] = []
         while not self.reader.is_complete:
             request = self.reader.next_request(ahead=self.ahead)
             if request is not None:
@@ -130,9 +150,9 @@ class History:
             count = len(delivery.rest) if most is None else min(most, len(delivery.rest))
             for entry in delivery.rest[:count]:
                 self.delivered[identity(entry)] += 1
-                line = (*identity(entry), entry.copy)
-                assert line not in self.copies, "a copy came twice"
-                self.copies.add(line)
+                copy = entry.created_at, entry.message, entry.copy
+                assert copy not in self.copies, "a copy came twice"
+                self.copies.add(copy)
             delivery.give(count)
             if most is not None:
                 most -= count
@@ -155,7 +175,7 @@ class History:
         self.wait(2 * OVERLAP)
         self.poll()
 
-    def live(self, *, moves: int = 25, crowd: bool = True) -> None:
+    def live(self, *, moves: int = 25, crowd: bool = True, restarts: bool = True) -> None:
         """Live through moves at random, to the end."""
         choose = self.random.choice
         for _ in range(moves):
@@ -173,13 +193,14 @@ class History:
                 self.poll(whole=self.random.random() < 0.2, consume=self.random.random() < 0.8)
             elif move < 0.9:
                 self.consume(self.random.randrange(40))
-                self.restart()
+                if restarts:
+                    self.restart()
             self.wait(choose([0.0, 0.5, 1.0, 20.0]))
         self.end()
 
     def expected(self) -> Counter[Line]:
         """All lines, as they are shown."""
-        return Counter((self.server.shown_at(it[0]), it[3]) for it in self.server.lines)
+        return Counter(line(self.server.shown_at(it[0]), it[3]) for it in self.server.lines)
 
     def surplus(self) -> Counter[Line]:
         """Lines that came though there are none, or too often."""
@@ -190,11 +211,15 @@ class History:
 
     def unreported(self) -> list[Line]:
         """Lines that are missing and lie in no gap that was reported."""
-        return [
-            line
-            for line in self.missing()
-            if not any(
-                (low is None or low <= line[0]) and (high is None or line[0] <= high)
-                for low, high in self.told_gaps
-            )
-        ]
+        excused = Counter(
+            line(at, it[3])
+            for it in self.server.lines
+            if self._is_in_gap(at := self.server.shown_at(it[0]))
+        )
+        return list(self.missing() - excused)
+
+    def _is_in_gap(self, at: dt.datetime) -> bool:
+        return any(
+            (low is None or low <= at) and (high is None or at <= high)
+            for low, high in self.told_gaps
+        )

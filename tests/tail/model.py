@@ -6,8 +6,9 @@ from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from aioservices.api.models import TailedEntry
+from aioservices.api.models import LogEntry, TailedEntry
 from aioservices.tail.scan import PageRequest
+from aioservices.tail.untimed import PageLines, split_page
 
 BASE = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
@@ -54,7 +55,10 @@ class LimitRefusedError(Exception):
 
 @dataclass
 class ModelServer:
-    """Lines with the time from which each can be seen."""
+    """Lines with the time from which each can be seen.
+
+    Of those that begin with a question mark the time is not shown.
+    """
 
     behaviour: Behaviour
     seed: int = 0
@@ -67,7 +71,7 @@ class ModelServer:
     def write(self, nanoseconds: int, text: str, visible: dt.datetime = BASE) -> None:
         insort(self.lines, (nanoseconds, len(self.lines), visible, text))
 
-    def ask(self, request: PageRequest, now: dt.datetime) -> list[TailedEntry]:
+    def ask(self, request: PageRequest, now: dt.datetime) -> PageLines:
         """Answer a request."""
         self.requests.append(request)
         behaviour = self.behaviour
@@ -93,7 +97,13 @@ class ModelServer:
             found.reverse()
         elif behaviour.order == "unsorted":
             self._random.shuffle(found)
-        return [TailedEntry(message=it[3], created_at=self.shown_at(it[0])) for it in found]
+        lines = [self._shown(at, text) for at, _, _, text in found]
+        return split_page(lines, newest_first=behaviour.order == "desc")
+
+    def _shown(self, at: int, text: str) -> LogEntry:
+        if text.startswith("?"):
+            return LogEntry(message=text)
+        return TailedEntry(message=text, created_at=self.shown_at(at))
 
     def shown_at(self, at: int) -> dt.datetime:
         """Return what a reader sees of a time: decoding rounds to the nearest microsecond."""
