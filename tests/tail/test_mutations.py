@@ -113,7 +113,7 @@ def forget_what_pages_showed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @mutation
 def trust_every_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_module, "_claim", lambda request, page: request.end)
+    monkeypatch.setattr(scan_module, "_claim", lambda each, request, page: request.end)
 
 
 @mutation
