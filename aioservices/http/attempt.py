@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 import msgspec
+from yarl import URL
 
 from aioservices.errors import APIError, ConnectionFailedError, RequestError
 
@@ -28,7 +29,8 @@ class Call(msgspec.Struct, eq=False):
 
     Attributes
     ----------
-    method, path, url : str
+    method, path : str
+    url : URL
     body : bytes or None
     options : Options
     attempts : int
@@ -41,11 +43,13 @@ class Call(msgspec.Struct, eq=False):
         Whether the latest answer came from the API itself, not from a host it redirects to.
     rate_limit : RateLimit or None
         What the API itself said in the latest attempt.
+    is_observed : bool
+        Whether a hook or the log is told about its attempts.
     """
 
     method: str
     path: str
-    url: str
+    url: URL
     body: bytes | None
     options: Options
     attempts: int = 0
@@ -54,6 +58,7 @@ class Call(msgspec.Struct, eq=False):
     error: RequestError | None = None
     is_at_home: bool = True
     rate_limit: RateLimit | None = None
+    is_observed: bool = False
     delays: Iterator[float] | None = None
 
     @property
@@ -132,28 +137,31 @@ class Call(msgspec.Struct, eq=False):
         )
 
 
-class GuardedAttempt:
+class GuardedAttempt(msgspec.Struct, eq=False):
     """An attempt that is under way, and that a guard may end.
 
     Attributes
     ----------
+    task : Task
+        That makes it.
     deadline : float
         The time at which it is ended.
+    cancelling : int
+        How many wanted the task to end when the attempt began.
+    is_cancelled : bool
+        Whether the guard has ended it.
     """
 
-    __slots__ = ("_cancelling", "_is_cancelled", "_task", "deadline")
-
-    def __init__(self, task: asyncio.Task[object], deadline: float) -> None:
-        self.deadline = deadline
-        self._task = task
-        self._cancelling = task.cancelling()
-        self._is_cancelled = False
+    task: asyncio.Task[object]
+    deadline: float
+    cancelling: int
+    is_cancelled: bool = False
 
     def cancel(self) -> None:
         """End it."""
-        if not self._is_cancelled:
-            self._is_cancelled = True
-            self._task.cancel()
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            self.task.cancel()
 
     def take_back(self) -> bool:
         """Take a cancellation back, as `asyncio.timeout` does.
@@ -163,7 +171,7 @@ class GuardedAttempt:
         bool
             Whether it was cancelled by `cancel` alone, and nobody else wants the task to end.
         """
-        return self._is_cancelled and self._task.uncancel() <= self._cancelling
+        return self.is_cancelled and self.task.uncancel() <= self.cancelling
 
 
 class AttemptGuard:
@@ -177,18 +185,19 @@ class AttemptGuard:
     def __init__(self) -> None:
         self._attempts: dict[asyncio.Task[object], GuardedAttempt] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf  # when the timer runs
 
     def enter(self, deadline: float) -> GuardedAttempt:
         """Guard an attempt that the current task begins; `leave` must follow."""
         task: asyncio.Task[object] = asyncio.current_task()  # type: ignore[assignment]
-        attempt = self._attempts[task] = GuardedAttempt(task, deadline)
-        if deadline < math.inf and (self._timer is None or deadline < self._timer.when()):
+        attempt = self._attempts[task] = GuardedAttempt(task, deadline, task.cancelling())
+        if deadline < self._due:
             self._set_timer(deadline)
         return attempt
 
     def leave(self, attempt: GuardedAttempt) -> None:
         """Record that an attempt has ended."""
-        self._attempts.pop(attempt._task, None)
+        del self._attempts[attempt.task]
 
     def cancel_all(self) -> None:
         """End every attempt."""
@@ -201,18 +210,20 @@ class AttemptGuard:
         loop = asyncio.get_running_loop()
         delay = max(0.0, deadline - time.monotonic())
         self._timer = loop.call_at(loop.time() + delay, self._let_answers_in)
+        self._due = deadline
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._due = math.inf
 
     def _let_answers_in(self) -> None:
         # Where the loop was blocked, answers may lie in the sockets: they are read first.
         asyncio.get_running_loop().call_soon(self._end_late_ones)
 
     def _end_late_ones(self) -> None:
-        self._timer = None
+        self._stop_timer()
         now = time.monotonic()
         following = math.inf
         for attempt in self._attempts.values():

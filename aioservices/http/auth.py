@@ -6,6 +6,8 @@ import base64
 import os
 import platform
 
+from multidict import istr
+
 from aioservices._version import __version__
 from aioservices.errors import MissingAPIKeyError
 from aioservices.validation import validate_type
@@ -55,9 +57,9 @@ def anonymous_headers(user_agent: str | None, http_client: str) -> dict[str, str
         if not user_agent or not user_agent.isprintable():
             raise ValueError("user_agent must be one line of text")
     return {
-        "User-Agent": f"{user_agent} {own}" if user_agent else own,
-        "Accept": "application/json",
-        "Accept-Encoding": "gzip, deflate",
+        istr("User-Agent"): f"{user_agent} {own}" if user_agent else own,
+        istr("Accept"): "application/json",
+        istr("Accept-Encoding"): "gzip, deflate",
     }
 
 
@@ -80,5 +82,5 @@ def job_headers() -> dict[str, str]:
                     f"{variable} must be the identifier of a job or run, such as 42: it holds a "
                     "space, a line break or another character that no identifier has"
                 )
-            headers[header] = value
+            headers[istr(header)] = value
     return headers

@@ -16,7 +16,7 @@ from aioservices.errors import ResponseDecodeError, ResponseTooLargeError
 from .attempt import Call
 from .failure import PROBLEMS
 
-__all__ = ["read_body", "read_error_body", "validate_size"]
+__all__ = ["read_body", "read_error_body", "too_large"]
 
 _ERROR_BODY_SIZE = 64 * 1024
 _ERROR_BODY_TIMEOUT = 5.0  # seconds
@@ -37,7 +37,8 @@ async def read_body(answer: aiohttp.ClientResponse, call: Call) -> bytes:
     try:
         while chunk := await answer.content.readany():
             size += len(chunk)
-            validate_size(size, call, answer)
+            if size > call.options.max_body_size:
+                raise too_large(call, answer)
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     except aiohttp.ClientPayloadError as exc:
@@ -49,20 +50,13 @@ async def read_body(answer: aiohttp.ClientResponse, call: Call) -> bytes:
     raise ResponseDecodeError("the body cannot be decompressed", **_context(call, answer))
 
 
-def validate_size(size: int, call: Call, answer: aiohttp.ClientResponse) -> None:
-    """Refuse a body that is too large.
-
-    Raises
-    ------
-    ResponseTooLargeError
-        If it is larger than `max_body_size`.
-    """
+def too_large(call: Call, answer: aiohttp.ClientResponse) -> ResponseTooLargeError:
+    """Make the error of a body that is larger than `max_body_size`."""
     bound = call.options.max_body_size
-    if size > bound:
-        raise ResponseTooLargeError(
-            f"the body is larger than {bound} bytes: ask for less, or raise max_body_size",
-            **_context(call, answer),
-        )
+    return ResponseTooLargeError(
+        f"the body is larger than {bound} bytes: ask for less, or raise max_body_size",
+        **_context(call, answer),
+    )
 
 
 def _context(call: Call, answer: aiohttp.ClientResponse) -> _Context:

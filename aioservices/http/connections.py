@@ -17,25 +17,25 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from aioservices.errors import ServicesError, SessionClosedError, SessionLoopError
 
 from .attempt import Call
 from .auth import anonymous_headers, authorization, job_headers, validate_api_key
-from .body import read_body, read_error_body, validate_size
+from .body import read_body, read_error_body, too_large
 from .failure import PROBLEMS, ProxyAddress, connection_error
 from .response import RawResponse
 from .secret import SecretStr
-from .url import proxy_for, validate_base_url
+from .url import BaseURL, proxy_for, validate_base_url
 
 __all__ = ["Connections"]
 
 _LONGEST_CONNECT = 30.0  # seconds
 _LARGE_BODY = 1024 * 1024  # bytes
 _LONGEST_HEADER = 64 * 1024  # bytes
-_CONTENT_TYPE = "Content-Type"
+_CONTENT_TYPE = istr("Content-Type")
 _SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 # Turns in which the event loop reads what has arrived, and acts on it.
 _TURNS_TO_READ = 3
@@ -65,6 +65,8 @@ class Connections:
     Attributes
     ----------
     base_url : str
+    base : BaseURL
+        What the URL of a request is made with.
     limit : int
         How many requests can be under way at once: to wait for a connection is not part of an
         attempt.
@@ -88,6 +90,7 @@ class Connections:
         api_key = key = validate_api_key(api_key)
         authorized = authorization(key)
         self.base_url = validate_base_url(base_url, allow_http=allow_http)
+        self.base = BaseURL(self.base_url)
         self.limit = _limit(http, limit)
         self.secrets = (key, SecretStr(authorized.partition(" ")[2]))
         self._http = http
@@ -98,7 +101,7 @@ class Connections:
         # to another host. aiohttp would give a request without a body a content type; a GET not,
         # and to tell it that for each GET is a good part of the work that a GET takes.
         self._plain: dict[str, Any] = {"allow_redirects": False}
-        identity = {"Authorization": authorized, **job_headers()}
+        identity = {istr("Authorization"): authorized, **job_headers()}
         anonymous = anonymous_headers(user_agent, _HTTP_CLIENT)
         self._defaults = CIMultiDict({**identity, **anonymous})
         if http is not None:
@@ -152,13 +155,13 @@ class Connections:
             if self._owns_http and self._http is not None:
                 await self._http.close()
 
-    async def exchange(self, call: Call, url: str, *, at_home: bool) -> RawResponse:
+    async def exchange(self, call: Call, url: URL, *, at_home: bool) -> RawResponse:
         """Send one request, and read its answer.
 
         Parameters
         ----------
         call : Call
-        url : str
+        url : URL
             Where to send it.
         at_home : bool
             Whether that is the API's own host, which may learn the key and the job.
@@ -186,14 +189,15 @@ class Connections:
             # Awaited, not entered: a body read to its end has given its connection back.
             answer = await http.request(
                 call.method,
-                URL(url, encoded=True),
+                url,
                 timeout=_client_timeout(call.options.timeout),
                 **options,
             )
             stream = answer.content
             if stream.is_eof() and answer.status < 300 and stream.exception() is None:
                 content = stream.read_nowait()
-                validate_size(len(content), call, answer)
+                if len(content) > call.options.max_body_size:
+                    raise too_large(call, answer)
             else:
                 content = await _read(answer, call)
         except PROBLEMS as exc:

@@ -303,7 +303,8 @@ class RequestQueue:
     def release(self) -> None:
         """Record that a request is no longer under way."""
         self.limiter.record_end()
-        self._wake_next()
+        if self._ordinary or self._background:
+            self._wake_next()
 
     def block(self, sent_at: float, retry_after: float) -> None:
         """Send nothing for a while, because of a 429 to a request that was sent at `sent_at`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import functools
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
@@ -228,11 +229,19 @@ _DECODERS: dict[object, msgspec.json.Decoder[Any]] = {}
 
 def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     """Read the rate limit from the headers of an answer; None if they do not tell it."""
-    limit = parse_count(headers.get(_LIMIT))
-    if limit is None:
+    limit, remaining = headers.get(_LIMIT), headers.get(_REMAINING)
+    if limit is None or remaining is None or len(limit) + len(remaining) > 2 * _MOST_DIGITS:
         return None
-    remaining = parse_count(headers.get(_REMAINING))
-    return None if remaining is None else RateLimit(limit, remaining)
+    return _rate_limit(limit, remaining)
+
+
+@functools.lru_cache(maxsize=2048)
+def _rate_limit(limit: str, remaining: str) -> RateLimit | None:
+    # A session sees the same few numbers again and again, with each answer.
+    limit_count, remaining_count = parse_count(limit), parse_count(remaining)
+    if limit_count is None or remaining_count is None:
+        return None
+    return RateLimit(limit_count, remaining_count)
 
 
 def parse_count(value: str | None) -> int | None:

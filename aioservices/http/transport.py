@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 import aiohttp
 from multidict import CIMultiDict
+from yarl import URL
 
 from aioservices.errors import (
     APIError,
@@ -27,8 +28,8 @@ from .connections import Connections
 from .failure import timeout_error
 from .options import AttemptHook, AttemptState, Options, notify
 from .ratelimit import RateLimit, RateLimiter, RequestQueue
-from .response import RawResponse
-from .url import QueryValue, encoded_query, redirect_target
+from .response import RawResponse, parse_rate_limit
+from .url import QueryValue, redirect_target
 
 __all__ = ["Transport"]
 
@@ -145,10 +146,10 @@ class Transport:
         SessionLoopError
             If the session is in use on another event loop.
         """
-        url = self.base_url + path
-        if params and (query := encoded_query(params)):
-            url = f"{url}?{query}"
-        call = Call(method, path, url, body, options)
+        call = Call(method, path, self._connections.base.join(path, params), body, options)
+        call.is_observed = (
+            options.on_attempt is not None or bool(self.hooks) or log.isEnabledFor(logging.DEBUG)
+        )
         if self._loop is not asyncio.get_running_loop():
             self._bind()
         while True:
@@ -165,7 +166,7 @@ class Transport:
                 self._report(call, "failed")
                 raise
             else:
-                if self._is_observed(call):
+                if call.is_observed:
                     self._report(call, "answered", response=response)
                 return response
             jittered = call.next_backoff()
@@ -211,11 +212,11 @@ class Transport:
         timeout = call.options.timeout
         attempt = self._guard.enter(math.inf if timeout is None else call.begun + timeout)
         try:
-            if self._is_observed(call):
+            if call.is_observed:
                 self._report(call, "sending")
             call.is_at_home = True
             response = await self._connections.exchange(call, call.url, at_home=True)
-            call.rate_limit = response.rate_limit
+            call.rate_limit = parse_rate_limit(response.headers)
             if response.status >= 300:
                 response = await self._redirected(call, response)
         except asyncio.CancelledError:
@@ -230,14 +231,16 @@ class Transport:
         if call.rate_limit is not None:
             self.rate_limit = call.rate_limit
         if response.status != 429 or not call.is_at_home:
-            self._queue.limiter.observe_answer(call.begun, time.monotonic(), call.rate_limit)
+            self._queue.limiter.observe_answer(
+                call.begun, call.begun + response.elapsed, call.rate_limit
+            )
         if response.status < 300:
             return response
         raise self._api_error(call, response)
 
     async def _redirected(self, call: Call, response: RawResponse) -> RawResponse:
         """Follow redirects, where these are safe to follow."""
-        url = call.url
+        url = str(call.url)
         for _ in range(_MAX_REDIRECTS):
             target = redirect_target(
                 call.method,
@@ -251,9 +254,11 @@ class Transport:
                 break
             url = target.url
             call.is_at_home = target.same_origin
-            response = await self._connections.exchange(call, url, at_home=call.is_at_home)
+            response = await self._connections.exchange(
+                call, URL(url, encoded=True), at_home=call.is_at_home
+            )
             if call.is_at_home:
-                call.rate_limit = response.rate_limit
+                call.rate_limit = parse_rate_limit(response.headers)
         return response
 
     def _api_error(self, call: Call, response: RawResponse) -> APIError:
@@ -281,10 +286,6 @@ class Transport:
         error.retry_after = blocked
         error.sent = False
         return error
-
-    def _is_observed(self, call: Call) -> bool:
-        observed = call.options.on_attempt is not None or bool(self.hooks)
-        return observed or log.isEnabledFor(logging.DEBUG)
 
     def _report(
         self,

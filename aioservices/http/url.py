@@ -19,6 +19,7 @@ from .secret import SecretStr
 
 __all__ = [
     "DEFAULT_BASE_URL",
+    "BaseURL",
     "Proxy",
     "QueryValue",
     "encoded_query",
@@ -121,6 +122,43 @@ def encoded_query(params: Mapping[str, QueryValue]) -> str:
                 f"{name} must be a string, a number, a boolean, or a list of such, not {value!r}"
             )
     return urllib.parse.urlencode(pairs, safe="[]:")
+
+
+class BaseURL:
+    """The base URL of the API, taken apart.
+
+    To put the URL of a request together from its parts takes a third of the time of parsing it.
+
+    Parameters
+    ----------
+    base_url : str
+        One that `validate_base_url` gave.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self._url = yarl.URL(base_url)
+        self._path = self._url.raw_path
+
+    def join(self, path: str, params: Mapping[str, QueryValue] | None) -> yarl.URL:
+        """Make the URL of a request.
+
+        Parameters
+        ----------
+        path : str
+            Relative to the base URL, with nothing in it that needs quoting.
+        params : mapping or None
+            The query; None leaves a parameter out, a sequence repeats it as ``name[]``.
+        """
+        path = self._path + path
+        if not params:
+            return self._url.with_path(path, encoded=True)
+        return yarl.URL.build(
+            scheme=self._url.scheme,
+            authority=self._url.raw_authority,
+            path=path,
+            query_string=encoded_query(params),
+            encoded=True,
+        )
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
