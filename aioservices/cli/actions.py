@@ -15,16 +15,22 @@ from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line
 
-from .confirm import confirm
+from .confirm import confirm, counted
 from .connection import Connection
 from .console import note
 from .errors import FAILED, explain
 from .targets import Target, find, only
 
-__all__ = ["MANY", "Change", "called", "change_services", "look_up"]
+__all__ = ["MANY", "Change", "Left", "called", "change_services", "look_up"]
 
 MANY = 10  # services that are changed without asking
 _AT_ONCE = 10
+
+
+class Left(str):
+    """Why a service was left as it is."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +42,9 @@ class Change:
     verb, done : str
         As ``archive`` and ``archived``.
     act : callable
-        Does it to one service; may return what there is to add to the report.
+        Does it to one service; may return what there is to add to the report, or `Left`.
+    archived : bool
+        Whether it is done to archived services, and names are looked up among those.
     asks_above : int
         For up to so many services it is done without asking.
     consequence : str
@@ -46,6 +54,7 @@ class Change:
     verb: str
     done: str
     act: Callable[[Services, Target], Awaitable[str | None]]
+    archived: bool = False
     asks_above: int = MANY
     consequence: str = ""
 
@@ -55,7 +64,9 @@ def called(target: Target) -> str:
     return f"{one_line(target.name or '') or '-'} ({target.id})"
 
 
-def look_up(connection: Connection, terms: Sequence[str], *, one: bool = False) -> list[Target]:
+def look_up(
+    connection: Connection, terms: Sequence[str], *, one: bool = False, archived: bool = False
+) -> list[Target]:
     """Find the services that terms mean, in a session of its own.
 
     Parameters
@@ -64,6 +75,8 @@ def look_up(connection: Connection, terms: Sequence[str], *, one: bool = False) 
     terms : sequence of str
     one : bool
         Whether there must be exactly one.
+    archived : bool
+        Whether names are those of archived services.
 
     Raises
     ------
@@ -76,7 +89,9 @@ def look_up(connection: Connection, terms: Sequence[str], *, one: bool = False) 
 
     async def look() -> int:
         async with connection.open() as services:
-            found.extend(await connection.reach(services, lambda view: find(view, terms)))
+            found.extend(
+                await connection.reach(services, lambda view: find(view, terms, archived=archived))
+            )
             if one:
                 only(found, terms[0])
         return 0
@@ -102,16 +117,14 @@ def change_services(
     int
         The exit status: 1 if it failed for any of them.
     """
-    targets = look_up(connection, terms)
+    targets = look_up(connection, terms, archived=change.archived)
     if dry_run:
         for target in targets:
             print(f"would {change.verb} {called(target)}")
         return 0
     if len(targets) > change.asks_above:
         confirm(
-            change.verb,
-            [called(target) for target in targets],
-            kind="service",
+            f"{change.verb} {counted('service', [called(target) for target in targets])}",
             yes=yes,
             consequence=change.consequence,
         )
@@ -144,6 +157,7 @@ def _report(target: Target, done: str, added: str | None, as_json: bool) -> None
         report = {"service_id": target.id, "service_name": target.name, "ok": True, "error": None}
         stdout().post(json.dumps(report) + "\n")
     else:
+        done = "left" if isinstance(added, Left) else done
         stdout().post(f"{done} {called(target)}{f': {added}' if added else ''}\n")
 
 

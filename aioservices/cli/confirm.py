@@ -9,24 +9,18 @@ from aioservices.terminal.output import stderr
 
 from .errors import FAILED, MISUSED, CommandError
 
-__all__ = ["confirm", "enumerated"]
+__all__ = ["confirm", "counted", "enumerated", "numbered"]
 
 _NAMED = 10  # so many are named, of the things that a question is about
 
 
-def confirm(
-    action: str, things: Sequence[str], *, kind: str, yes: bool, consequence: str = ""
-) -> None:
+def confirm(action: str, *, yes: bool, consequence: str = "") -> None:
     """Have a person confirm what is going to be done.
 
     Parameters
     ----------
     action : str
-        What would be done, as ``stop``.
-    things : sequence of str
-        To what, each as ``web (42)``.
-    kind : str
-        What these are, as ``service``.
+        What would be done, as ``stop service web (42)``.
     yes : bool
         Whether the answer was given on the command line.
     consequence : str, optional
@@ -39,17 +33,38 @@ def confirm(
     """
     if yes:
         return
-    count = f"{kind} " if len(things) == 1 else f"{len(things)} {kind}s: "
-    about = f"{action} {count}{enumerated(things)}"
     if not sys.stdin.isatty():
         raise CommandError(
-            f"this would {about}: say --yes if it should, or look with --dry-run", status=MISUSED
+            f"this would {action}: say --yes if it should, or look with --dry-run", status=MISUSED
         )
     if consequence:
         stderr().post(f"{consequence}\n")
-    stderr().post(f"{about[:1].upper()}{about[1:]}? [y/N] ")
+    stderr().post(f"{action[:1].upper()}{action[1:]}? [y/N] ")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise CommandError("nothing was done", status=FAILED)
+
+
+def counted(kind: str, things: Sequence[str]) -> str:
+    """Name some things of a kind, with their number.
+
+    Examples
+    --------
+    >>> counted("service", ["web (42)"]), counted("service", ["web (42)", "api (43)"])
+    ('service web (42)', '2 services: web (42), api (43)')
+    """
+    count = kind if len(things) == 1 else f"{len(things)} {kind}s:"
+    return f"{count} {enumerated(things)}"
+
+
+def numbered(kind: str, ids: Sequence[int]) -> str:
+    """Name things of a kind that have no name.
+
+    Examples
+    --------
+    >>> numbered("token", [1]), numbered("token", [1, 2])
+    ('token 1', 'tokens 1, 2')
+    """
+    return f"{kind}{'s' * (len(ids) > 1)} {enumerated([*map(str, ids)])}"
 
 
 def enumerated(things: Sequence[str], *, most: int = _NAMED) -> str:

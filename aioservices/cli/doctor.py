@@ -18,6 +18,7 @@ import anyio
 from aioservices._version import __version__
 from aioservices.client import Services
 from aioservices.errors import APIError, NotFoundError, ServicesError
+from aioservices.http.failure import system_reason
 from aioservices.http.response import RawResponse, http_date
 from aioservices.http.retry import RetryPolicy
 from aioservices.http.url import proxy_for
@@ -132,7 +133,7 @@ async def _connect(url: str, through: str) -> Finding:
         return Finding("connection", "failed", f"{what} does not answer within {_TIMEOUT:.0f} s")
     except OSError as exc:
         cause = exc.__cause__ if isinstance(exc.__cause__, OSError) else exc
-        reason = cause.strerror or "it is refused"
+        reason = system_reason(cause) or "it is refused"
         return Finding("connection", "failed", f"{what} cannot be reached: {reason}")
     took = (time.monotonic() - begun) * 1000
     return Finding("connection", "ok", f"{what} in {took:.0f} ms")

@@ -43,7 +43,7 @@ INTERRUPTED = 130
 # What can go wrong with a write, and not with anything else that the program does.
 _WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
-_THING = re.compile(r"services/(\d+)(?:/deployments/(\d+))?")
+_THING = re.compile(r"services/(\d+)(?:/(\w+)(?:/(users|groups))?/(\d+))?")
 
 
 class CommandError(Exception):
@@ -170,9 +170,11 @@ def _explained_connection(error: ConnectionFailedError, url: str) -> tuple[str, 
 def _thing(path: str) -> str:
     match = _THING.match(path)
     if match is None:
-        return "services API"
-    service, deployment = match.groups()
-    return f"deployment {deployment} of service {service}" if deployment else f"service {service}"
+        return "services API" if path == "services" else one_line(path)
+    service, kind, holders, number = match.groups()
+    if number is None:
+        return f"service {service}"
+    return f"{(holders or kind).removesuffix('s')} {number} of service {service}"
 
 
 def _tls_trouble(error: BaseException) -> str | None:

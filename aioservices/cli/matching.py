@@ -12,7 +12,9 @@ from .errors import MISUSED, CommandError
 __all__ = ["select", "terms_from_lines"]
 
 
-def select(terms: Iterable[str], names: Mapping[int, str | None]) -> list[int]:
+def select(
+    terms: Iterable[str], names: Mapping[int, str | None], *, archived: bool = False
+) -> list[int]:
     """Find the services that are meant, each term of which must mean one.
 
     Parameters
@@ -21,6 +23,8 @@ def select(terms: Iterable[str], names: Mapping[int, str | None]) -> list[int]:
         An id, a name, or a pattern with ``*``, ``?`` or ``[...]``.
     names : mapping of int to str
         The services there are, with their names.
+    archived : bool
+        Whether these are the archived ones, for the message.
 
     Returns
     -------
@@ -35,7 +39,10 @@ def select(terms: Iterable[str], names: Mapping[int, str | None]) -> list[int]:
     selection = matching.select(terms, names)
     if selection.unmatched:
         unknown = "; ".join(map(_unknown, selection.unmatched))
-        raise CommandError(f"{unknown}: aioservices list shows what there is")
+        if archived:
+            raise CommandError(f"{unknown}: aioservices list --archived shows what there is")
+        advice = "aioservices list shows what there is, with --archived or --hidden the others"
+        raise CommandError(f"{unknown}: {advice}")
     for term, ids in selection.ambiguous.items():
         raise CommandError(
             f"{len(ids)} services are called {term!r}: say which by its id "

@@ -25,13 +25,15 @@ Target: TypeAlias = Service | ServiceSummary
 _FEW = 10  # so many are asked for one by one, rather than by reading the listing
 
 
-async def find(services: Services, terms: Sequence[str]) -> list[Target]:
+async def find(services: Services, terms: Sequence[str], *, archived: bool = False) -> list[Target]:
     """Find services by ids, names and patterns.
 
     Parameters
     ----------
     services : Services
     terms : sequence of str
+    archived : bool
+        Whether names and patterns are those of archived services.
 
     Returns
     -------
@@ -45,12 +47,13 @@ async def find(services: Services, terms: Sequence[str]) -> list[Target]:
     """
     found: dict[int, Target] = {}
     if len(terms) > _FEW or not all(map(is_id, terms)):
-        async for summary in services.list(order="name", order_dir="asc"):
+        listed = services.list(archived="true" if archived else None, order="name", order_dir="asc")
+        async for summary in listed:
             found[summary.id] = summary
     # The listing leaves out hidden and archived ones; who gives an id means it.
     found.update(await _get_all(services, [key for key in ids_among(terms) if key not in found]))
     names = {key: target.name for key, target in found.items()}
-    return [found[key] for key in select(terms, names)]
+    return [found[key] for key in select(terms, names, archived=archived)]
 
 
 async def find_one(services: Services, term: str) -> Target:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from aioservices.errors import ServicesError
 from aioservices.fleet.collecting import CollectorStatus
+from aioservices.http.failure import system_reason
 
 from .config import Address
 from .metrics import Metrics
@@ -84,7 +85,7 @@ async def serve(
         try:
             await site.start()
         except OSError as error:
-            raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from None
+            raise ListenError(f"cannot listen on {address}: {system_reason(error)}") from None
         port = runner.addresses[0][1]
         yield Address(address.host, port)
     finally:

@@ -128,7 +128,8 @@ async def _serve(emulator: Emulator, port: int, write: Write, *, tell_key: bool)
         try:
             await running.enter_async_context(emulator)
         except OSError as error:
-            reason = error.strerror or str(error)
+            # asyncio puts a sentence of its own into `strerror`.
+            reason = os.strerror(error.errno) if error.errno else str(error)
             raise ServeError(f"cannot listen on port {port}: {reason}") from error
         await write(f"Emulator listening on {emulator.url}\n", sys.stdout)
         settings = f"CIVIS_API_ENDPOINT={emulator.url}"

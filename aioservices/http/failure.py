@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from collections.abc import Iterable, Iterator
 
@@ -17,7 +19,7 @@ from aioservices.errors import (
 
 from .attempt import Call
 
-__all__ = ["PROBLEMS", "ProxyAddress", "connection_error", "timeout_error"]
+__all__ = ["PROBLEMS", "ProxyAddress", "connection_error", "system_reason", "timeout_error"]
 
 PROBLEMS = (aiohttp.ClientError, OSError, UnicodeError)
 """What aiohttp raises where there is no answer. UnicodeError: a host name cannot be looked up."""
@@ -143,8 +145,15 @@ def _said(problem: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertifi
     inner = _bare_cause(problem)
     if isinstance(inner, ssl.SSLCertVerificationError):
         return inner.verify_message
-    said = str(getattr(inner, "strerror", None) or inner or problem)
+    said = system_reason(inner) if isinstance(inner, OSError) else str(inner or problem)
     return said.strip() or _kind(inner or problem)
+
+
+def system_reason(error: OSError) -> str:
+    """Say what the operating system said, where asyncio has put a sentence of its own."""
+    if error.errno and not isinstance(error, socket.gaierror | ssl.SSLError):
+        return os.strerror(error.errno)
+    return str(error.strerror or error)
 
 
 def _kind(error: BaseException) -> str:

@@ -25,13 +25,77 @@ async def test_services_are_archived_and_taken_out_again(cli: Cli, emulator: Emu
     assert len((await cli.run("list", "-q")).lines) == 3
 
 
+async def test_archived_services_are_found_by_name_where_that_is_meant(
+    cli: Cli, emulator: Emulator
+) -> None:
+    for name in ("old-a", "old-b", "web"):
+        emulator.add_service(name)
+    assert (await cli.run("archive", "old-*")).status == 0
+    missing = await cli.run("get", "old-a")
+    assert missing.status == 1
+    assert "with --archived or --hidden the others" in missing.errors
+    taken_out = await cli.run("unarchive", "old-a")
+    assert (taken_out.status, taken_out.lines) == (0, ["unarchived old-a (1)"])
+    assert (await cli.run("unarchive", "old-*", "--dry-run")).lines == ["would unarchive old-b (2)"]
+    wrong = await cli.run("unarchive", "web")
+    assert (wrong.status, "aioservices list --archived shows" in wrong.errors) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "question"),
+    [
+        (["transfer", "web", "2"], "transfer web (1) to user 2"),
+        (
+            ["transfer", "web", "2", "--with-dependencies"],
+            "transfer web (1) and all that it needs to user 2",
+        ),
+        (["tokens", "revoke", "web", "7"], "revoke token 7 of web (1)"),
+        (["tokens", "revoke", "web", "7", "8"], "revoke tokens 7, 8 of web (1)"),
+        (
+            ["shares", "remove", "web", "--user", "2", "--group", "3"],
+            "stop sharing web (1) with user 2, group 3",
+        ),
+    ],
+)
+async def test_a_question_is_a_sentence_and_the_same_as_the_dry_run(
+    cli: Cli, emulator: Emulator, arguments: list[str], question: str
+) -> None:
+    emulator.add_service("web")
+    refused = await cli.run(*arguments)
+    assert refused.status == 2
+    assert f"this would {question}: say --yes" in refused.errors
+    assert (await cli.run(*arguments, "--dry-run")).output == f"would {question}\n"
+    with cli.terminal(*arguments, columns=200) as terminal:
+        await terminal.until(f"{question[0].upper()}{question[1:]}? [y/N]")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "thing"),
+    [
+        (["tokens", "revoke", "web", "99", "--yes"], "token 99 of service 1"),
+        (["shares", "remove", "web", "--user", "99"], "user 99 of service 1"),
+        (["shares", "remove", "web", "--group", "99"], "group 99 of service 1"),
+        (["projects", "remove", "web", "99"], "project 99 of service 1"),
+        (["logs", "web", "--deployment", "99"], "deployment 99 of service 1"),
+        (["api", "GET", "things/7"], "things/7"),
+    ],
+)
+async def test_what_is_not_there_is_named(
+    cli: Cli, emulator: Emulator, arguments: list[str], thing: str
+) -> None:
+    emulator.add_service("web")
+    ended = await cli.run(*arguments)
+    assert ended.status == 1
+    assert f"there is no {thing} at {emulator.url}" in ended.errors
+
+
 async def test_stopping_ends_the_current_deployment(cli: Cli, emulator: Emulator) -> None:
     emulator.add_service("web", deployed=True)
     emulator.add_service("idle")
     ended = await cli.run("stop", "web", "idle", "--yes")
     assert ended.status == 0, ended
     assert sorted(ended.lines) == [
-        "stopped idle (2): it was not running",
+        "left idle (2): it was not running",
         "stopped web (1): deployment 1001",
     ]
     assert (await cli.run("list", "--status", "running", "-q")).lines == []
@@ -72,7 +136,7 @@ async def test_a_transfer_is_confirmed_and_tells_what_was_shared(
     with cli.terminal("transfer", "web", "2", columns=100) as terminal:
         asked = await terminal.until("? [y/N] ")
         assert "Only the new owner can undo this." in asked
-        assert "Transfer to user 2 service web (1)" in asked
+        assert "Transfer web (1) to user 2? [y/N]" in asked
         terminal.type("y\n")
         ended = await terminal.end()
     assert (ended.status, "transferred web (1) to user 2" in ended.output) == (0, True)

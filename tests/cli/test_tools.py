@@ -1,18 +1,23 @@
 """`aioservices api`, `open`, `doctor`, `completion` and `help`."""
 
 import json
+import os
 import re
+import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import click
 import pytest
 
 from aioservices.cli.app import cli as root
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Respond
+from tests.servers.waiting import PATIENCE
 
 from .conftest import Cli
 
@@ -102,7 +107,7 @@ async def test_the_doctor_tells_which_step_fails(cli: Cli, emulator: Emulator) -
     assert "wrong-key" not in wrong.output
     unreachable = await cli.run("doctor", "--url", address)
     assert unreachable.status == 1
-    assert f"127.0.0.1:{port} cannot be reached" in unreachable.output
+    assert f"127.0.0.1:{port} cannot be reached: Connection refused" in unreachable.output
     proxy = await cli.run("doctor", HTTP_PROXY=f"http://user:hunter2@127.0.0.1:{port}")
     assert proxy.status == 1
     assert f"127.0.0.1:{port}, the proxy cannot be reached" in proxy.output
@@ -133,6 +138,19 @@ async def test_a_shell_completes_names_of_services(
     assert emulator.api_key not in kept.read_text() + kept.name
 
 
+@pytest.mark.parametrize(
+    ("word", "offered"),
+    [("日", r"日本\ x"), ("'日", "日本 x"), ('"日', "日本 x"), (r"日本\ ", r"日本\ x")],
+)
+async def test_bash_quotes_a_name_unless_it_is_quoted_already(
+    cli: Cli, emulator: Emulator, tmp_path: Path, word: str, offered: str
+) -> None:
+    emulator.add_service("日本 x")
+    asked = {"_AIOSERVICES_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+    asked |= {"COMP_WORDS": f"aioservices\nget\n{word}", "XDG_CACHE_HOME": str(tmp_path)}
+    assert (await cli.run(**asked)).lines == [f"plain,{offered}"]
+
+
 async def test_a_shell_that_completes_sees_no_errors(cli: Cli, emulator: Emulator) -> None:
     asked = {"_AIOSERVICES_COMPLETE": "zsh_complete", "COMP_CWORD": "2"}
     asked |= {"COMP_WORDS": "aioservices logs w"}
@@ -153,6 +171,49 @@ async def test_completion_is_printed_and_installed(cli: Cli, tmp_path: Path, she
     [written] = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert str(written) in ended.output
     assert "_AIOSERVICES_COMPLETE" in written.read_text()
+
+
+ODD_NAMES = ["日本 x", "web [prod]", "web $(touch /tmp/x)", "it's", "a,b", "team:web"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
+async def test_a_shell_takes_what_it_is_offered(
+    cli: Cli, emulator: Emulator, tmp_path: Path, shell: str
+) -> None:
+    """What the shell puts on the line is, when it runs the line, the name of a service."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed here")
+    for name in ODD_NAMES:
+        emulator.add_service(name)
+    script = tmp_path / "completion"
+    script.write_text((await cli.run("completion", shell)).output)
+    ask = {
+        "bash": "source $1; COMP_WORDS=(aioservices get ''); COMP_CWORD=2; "
+        '_aioservices_completion aioservices; for each in "${COMPREPLY[@]}"; do '
+        "eval \"printf '%s\\n' $each\"; done",
+        "fish": "source $argv[1]; complete -C 'aioservices get '",
+        # What zsh puts on a line it quotes by itself; so what it is given is enough.
+        "zsh": "compdef() {}; compadd() { print -rl -- ${(P)${@[-1]}} }; "
+        "words=(aioservices get ''); CURRENT=3; source $1; _aioservices_completion",
+    }[shell]
+    argument = [str(script)] if shell == "fish" else [shell, str(script)]
+    environment = cli.environment(
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+        HOME=str(tmp_path),
+        LC_ALL="C.UTF-8",
+    )
+    options = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+
+    offered: list[str] = []
+    with anyio.fail_after(PATIENCE):
+        while len(offered) < len(ODD_NAMES):  # a slow machine has no names within half a second
+            done = await anyio.run_process(
+                [shell, *options, "-c", ask, *argument], check=False, env=environment
+            )
+            assert done.stderr == b""
+            offered = done.stdout.decode().splitlines()
+    assert sorted(offered) == sorted(ODD_NAMES)
 
 
 def every_command(

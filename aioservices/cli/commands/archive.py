@@ -33,7 +33,7 @@ def archive(
     """Put services into the archive: listings leave them out.
 
     SERVICE is an id, a name, or a pattern such as 'test-*'; - reads them from
-    standard input, one a line. It is undone by: aioservices unarchive ID
+    standard input, one a line. It is undone by: aioservices unarchive
     """
     change = Change(verb="archive", done="archived", act=partial(_set, archived=True))
     terms = with_standard_input(terms)
@@ -44,24 +44,25 @@ def archive(
     "unarchive",
     short_help="Take services out of the archive.",
     epilog=examples(
-        "aioservices unarchive 42",
+        "aioservices unarchive web-old",
         "aioservices list --archived -q | aioservices unarchive - --yes",
     ),
 )
-@click.argument("terms", metavar="ID...", nargs=-1, required=True)
+@click.argument("terms", metavar="SERVICE...", nargs=-1, required=True)
 @changing(asks=_ASKS)
 @as_json("One JSON object a line, for each service as it is done.")
 @connected()
 def unarchive(
     connection: Connection, *, terms: Sequence[str], dry_run: bool, yes: bool, as_json: bool
 ) -> int:
-    """Take services out of the archive.
+    """Take services out of the archive: listings have them again.
 
-    They are named by ID, because names are looked up among those that are not
-    archived; aioservices list --archived shows them. - reads ids from standard
-    input, one a line.
+    SERVICE is an id, or the name or pattern of archived services, which
+    aioservices list --archived shows; - reads them from standard input, one a
+    line.
     """
-    change = Change(verb="unarchive", done="unarchived", act=partial(_set, archived=False))
+    act = partial(_set, archived=False)
+    change = Change(verb="unarchive", done="unarchived", act=act, archived=True)
     terms = with_standard_input(terms)
     return change_services(connection, terms, change, dry_run=dry_run, yes=yes, as_json=as_json)
 

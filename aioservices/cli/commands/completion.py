@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 
 import click
-from click.shell_completion import get_completion_class
 
 from aioservices.cli.arguments import examples
-from aioservices.cli.errors import CommandError
+from aioservices.cli.shells import SHELLS
 
 __all__ = ["completion"]
 
@@ -31,7 +30,7 @@ _AFTERWARDS = {
         "aioservices completion fish --install",
     ),
 )
-@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", metavar="SHELL", type=click.Choice(list(SHELLS)))
 @click.option("--install", is_flag=True, help="Write it to where the shell looks for it.")
 @click.pass_context
 def completion(context: click.Context, shell: str, install: bool) -> int:
@@ -41,10 +40,7 @@ def completion(context: click.Context, shell: str, install: bool) -> int:
     not at all, and are kept for a minute.
     """
     program = context.find_root()
-    maker = get_completion_class(shell)
-    if maker is None:
-        raise CommandError(f"there is no completion for {shell}")
-    script = maker(program.command, {}, "aioservices", _VARIABLE).source()
+    script = SHELLS[shell](program.command, {}, "aioservices", _VARIABLE).source()
     if not install:
         print(script)
         return 0

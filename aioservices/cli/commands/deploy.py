@@ -11,7 +11,7 @@ import click
 
 from aioservices.api.models import Service, ServiceSummary
 from aioservices.cli.arguments import DURATION, POSITIVE, SERVICE, as_json, connected, examples
-from aioservices.cli.confirm import confirm
+from aioservices.cli.confirm import confirm, counted
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
 from aioservices.cli.errors import FAILED
@@ -133,7 +133,7 @@ def _deploy(
         _show_plan(targets, names, verb=verb, as_json=as_json)
         return 0
     if len(names) > _MANY:
-        confirm(verb, _called(names), kind="service", yes=yes)
+        confirm(f"{verb} {counted('service', _called(names))}", yes=yes)
 
     def start(services: Services) -> DeployRun:
         return services.deploy_many(

@@ -10,7 +10,7 @@ import click
 
 from aioservices.api.models import DeploymentSummary, to_dict
 from aioservices.api.states import is_final
-from aioservices.cli.actions import Change, change_services
+from aioservices.cli.actions import Change, Left, change_services
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -48,7 +48,7 @@ def stop(
 async def _stop(services: Services, target: Target) -> str | None:
     deployment = (await services.get(target.id)).current_deployment
     if deployment is None or is_final(deployment.state):
-        return "it was not running"
+        return Left("it was not running")
     await services.delete_deployments(target.id, deployment.deployment_id)
     return f"deployment {deployment.deployment_id}"
 

@@ -123,16 +123,11 @@ def transfer(
     """
     [target] = look_up(connection, [service], one=True)
     more = " and all that it needs" if with_dependencies else ""
+    action = f"transfer {called(target)}{more} to user {user_id}"
     if dry_run:
-        print(f"would transfer {called(target)}{more} to user {user_id}")
+        print(f"would {action}")
         return 0
-    confirm(
-        f"transfer to user {user_id}{more and ', with all that it needs,'}",
-        [called(target)],
-        kind="service",
-        yes=yes,
-        consequence="Only the new owner can undo this.",
-    )
+    confirm(action, yes=yes, consequence="Only the new owner can undo this.")
 
     async def work() -> int:
         async with connection.open() as services:

@@ -11,7 +11,7 @@ import click
 from aioservices.api.models import Project, to_dict
 from aioservices.cli.actions import called, look_up
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
-from aioservices.cli.confirm import enumerated
+from aioservices.cli.confirm import numbered
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
 from aioservices.cli.groups import Group
@@ -110,8 +110,8 @@ def _change(
     [target] = look_up(connection, [service], one=True)
     verb, done, into = ("add", "added", "to") if adds else ("remove", "removed", "from")
     if dry_run:
-        about = enumerated([str(each) for each in project_ids])
-        print(f"would {verb} {called(target)} {into} project {about}")
+        about = numbered("project", project_ids)
+        print(f"would {verb} {called(target)} {into} {about}")
         return 0
 
     async def work() -> int:

@@ -15,7 +15,7 @@ import click
 
 from aioservices.api.matching import is_id, matches
 from aioservices.api.models import JSON, Service, ServiceSummary, to_dict
-from aioservices.api.states import StatusFilter
+from aioservices.api.states import StatusFilter, is_final
 from aioservices.cli.actions import called
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, connected, examples
 from aioservices.cli.attributes import MASK
@@ -44,7 +44,9 @@ def _age(service: ServiceSummary, now: dt.datetime) -> str | None:
 
 
 def _url(service: ServiceSummary, _: dt.datetime) -> str | None:
-    host = service.current_deployment.host if service.current_deployment else None
+    deployment = service.current_deployment
+    # At the address of a deployment that has ended there is nothing.
+    host = None if deployment is None or is_final(deployment.state) else deployment.host
     return host if not host or "://" in host else f"https://{host}"
 
 

@@ -181,11 +181,12 @@ def remove_shares(
     """
     holders = _named(user_ids, group_ids)
     [target] = look_up(connection, [service], one=True)
+    action = f"stop sharing {called(target)} with {enumerated(holders)}"
     if dry_run:
-        print(f"would stop sharing {called(target)} with {enumerated(holders)}")
+        print(f"would {action}")
         return 0
     if len(holders) > 1:
-        confirm(f"stop sharing {called(target)} with", holders, kind="holder", yes=yes)
+        confirm(action, yes=yes)
 
     async def work() -> int:
         async with connection.open() as services:

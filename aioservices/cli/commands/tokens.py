@@ -20,7 +20,7 @@ from aioservices.cli.arguments import (
     connected,
     examples,
 )
-from aioservices.cli.confirm import confirm, enumerated
+from aioservices.cli.confirm import confirm, numbered
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
 from aioservices.cli.errors import CommandError
@@ -170,14 +170,12 @@ def revoke_tokens(
     aioservices tokens list shows it.
     """
     [target] = look_up(connection, [service], one=True)
-    about = [f"{each}" for each in token_ids]
+    action = f"revoke {numbered('token', token_ids)} of {called(target)}"
     if dry_run:
-        print(f"would revoke of {called(target)}: token {enumerated(about)}")
+        print(f"would {action}")
         return 0
     confirm(
-        f"revoke of {called(target)}",
-        about,
-        kind="token",
+        action,
         yes=yes,
         consequence="What uses these tokens is turned away; this cannot be undone.",
     )

@@ -1,0 +1,63 @@
+"""How shells are told what completes a word."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+)
+
+__all__ = ["SHELLS"]
+
+_SPECIAL = re.compile(r"([^\w%+,./:=@^-])")
+
+
+class _Bash(BashComplete):
+    """Completion for bash, which does not quote by itself what it puts on the line."""
+
+    # A backslash is kept, and what looks like a pattern of files stays what it is.
+    source_template = BashComplete.source_template.replace("read type", "read -r type").replace(
+        "($value)", '("$value")'
+    )
+
+    def format_completion(self, item: CompletionItem[Any]) -> str:
+        """Give a completion with a backslash before what bash would act on."""
+        value = str(item.value)
+        if not _is_quoted():
+            value = _SPECIAL.sub(r"\\\1", value)
+        return f"{item.type},{value}"
+
+
+class _Fish(FishComplete):
+    """Completion for fish; a comma may be part of what completes a word, or of its explanation."""
+
+    source_template = FishComplete.source_template.replace(
+        'string split "," $', 'string split --max 1 "," $'
+    )
+
+
+def _is_quoted() -> bool:
+    """Whether the word begins with a quotation mark: then bash ends it with one, too."""
+    words = os.environ.get("COMP_WORDS", "").split("\n")
+    number = int(os.environ.get("COMP_CWORD", "0"))
+    return number < len(words) and words[number].startswith(("'", '"'))
+
+
+add_completion_class(_Bash, name="bash")
+add_completion_class(_Fish, name="fish")
+
+SHELLS: Mapping[str, type[ShellComplete]] = {
+    "bash": _Bash,
+    "zsh": ZshComplete,
+    "fish": _Fish,
+}
+"""The shells that completion is known for, by name."""
