@@ -277,7 +277,7 @@ class LogFetcher:
         self.clock = ServerClock()
         self._turns = turns
         self._look = look
-        self._urgency = Urgency(shortest, longest, time.monotonic())
+        self._urgency = Urgency(shortest, time.monotonic())
         self._source = source
         self._service_id = service_id
         self._metrics = metrics
@@ -373,9 +373,9 @@ class LogFetcher:
             )
         )
 
-    def record_news(self) -> None:
-        """Record that a page had new lines: such logs are asked for more often."""
-        self._urgency.record_news(time.monotonic())
+    def record_poll(self, *, has_news: bool) -> None:
+        """Record that the log was read: those that have new lines are asked for more often."""
+        self._urgency.record_poll(time.monotonic(), has_news=has_news)
 
     def lines(self, response: RawResponse) -> PageLines:
         """Read a page of a log.

@@ -256,8 +256,7 @@ class Poller:
         metrics.late_lines += summary.late
         metrics.sheds += summary.evictions
         metrics.last_poll = time.time()
-        if summary.lines:
-            self._fetcher.record_news()
+        self._fetcher.record_poll(has_news=bool(summary.lines))
         return self._first_asked_at or began_at, summary
 
     def _begin(self, *, whole: bool) -> dt.datetime:

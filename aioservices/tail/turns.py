@@ -3,9 +3,10 @@
 The session sends background calls in the order in which they come, so an idle tail would get as
 many as a busy one. Therefore only one request of all tails waits in the session's queue. The
 others wait here, and when it is sent the most urgent one follows. Urgency is the time since the
-last request of the tail, divided by the square root of how long the tail had had no news then:
-to poll each tail in proportion to the square root of how often it has news minimises the total
-time that lines wait. Urgency grows without bound, so none waits for ever.
+last request of the tail, divided by the square root of how long its log had been quiet when it was
+last polled: to poll each log in proportion to the square root of how often it has news minimises
+the total time that lines wait. The root is 3 at most, so no log waits more than three times as long
+as if all took turns.
 
 Where nothing is limited, a request is sent as soon as it has its turn, and nothing waits.
 """
@@ -22,28 +23,42 @@ from aioservices.http.options import Attempt
 
 __all__ = ["TurnQueue", "Urgency"]
 
+# How many times as long as a busy log a quiet one waits, squared.
+_MOST_FAVOUR = 9.0
+
 
 class Urgency:
     """How urgent the next request of a tail is.
 
     Parameters
     ----------
-    shortest, longest : float
-        Seconds without news from which on, and up to which, a tail becomes less urgent.
+    shortest : float
+        Seconds without news from which on a tail becomes less urgent.
     now : float
         The present, by the monotonic clock.
     """
 
-    __slots__ = ("_last_news", "_last_request", "_longest", "_shortest")
+    __slots__ = ("_last_news", "_last_request", "_longest", "_quiet", "_shortest")
 
-    def __init__(self, shortest: float, longest: float, now: float) -> None:
+    def __init__(self, shortest: float, now: float) -> None:
         self._shortest = shortest
-        self._longest = longest
+        self._longest = _MOST_FAVOUR * shortest
         self._last_news = self._last_request = now
+        self._quiet = shortest
 
-    def record_news(self, now: float) -> None:
-        """Record that there were new lines."""
-        self._last_news = now
+    def record_poll(self, now: float, *, has_news: bool) -> None:
+        """Record that the log was read, and whether it had new lines.
+
+        Checks of the service do not count, and one poll without news at most doubles the time that
+        the log counts as quiet: a busy log must not look like a quiet one because its turns are
+        rare.
+        """
+        if has_news:
+            self._last_news = now
+            self._quiet = self._shortest
+        else:
+            self._quiet = min(now - self._last_news, 2 * self._quiet, self._longest)
+            self._quiet = max(self._quiet, self._shortest)
 
     def record_request(self, now: float) -> None:
         """Record that a request was sent."""
@@ -51,9 +66,7 @@ class Urgency:
 
     def at(self, now: float) -> float:
         """Return the urgency: it is compared with that of other tails at the same moment."""
-        # What came since the last request is not known, however long ago that was.
-        quiet = min(max(self._last_request - self._last_news, self._shortest), self._longest)
-        return (now - self._last_request) / math.sqrt(quiet)
+        return (now - self._last_request) / math.sqrt(self._quiet)
 
 
 class TurnQueue:
