@@ -11,7 +11,7 @@ help:
 	@echo "make test       run the tests, but for those that are marked as slow"
 	@echo "make test-slow  run these"
 	@echo "make test-all   run the tests on each Python that this machine has (QUICK=1: a part of them)"
-	@echo "make soak       kill, stop and cut off collectors for ten minutes; no line may be lost"
+	@echo "make soak       kill, stop and cut off collectors, and let one live a week; no line may be lost"
 	@echo "make lint       check style and types"
 	@echo "make bench      measure against the official client and hand-written loops"
 	@echo "make format     format the code"

@@ -34,6 +34,7 @@ log = logging.getLogger("aioservices.collect")
 
 _DRAIN_SECONDS = 10.0
 _KEY_CHECK_SECONDS = 5.0
+_REPORT_SECONDS = 5.0  # between two reports to the service manager
 _STATUS_SECONDS = 60.0
 _PROGRESS_SECONDS = 0.5
 
@@ -180,7 +181,7 @@ class _Process:
         reasons: tuple[str, ...] = ()
         rates, due = Rates(), anyio.current_time() + _STATUS_SECONDS
         while True:
-            await anyio.sleep(1)
+            await anyio.sleep(_REPORT_SECONDS)
             status = self._collector.status
             self._systemd.status(rates.line(status, anyio.current_time()))
             for reason in status.reasons:

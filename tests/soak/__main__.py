@@ -1,4 +1,9 @@
-"""The long form of the crash tests: ``python -m tests.soak [sqlite|postgres|failover ...]``."""
+"""The long form of the histories: ``python -m tests.soak [HISTORY ...]``.
+
+``sqlite``, ``postgres`` and ``failover`` kill collectors, stop them and cut them off; ``week`` and
+``days`` have a daemon live a week beside a fleet of 200 services, with SQLite, and some days, with
+PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +16,18 @@ from pathlib import Path
 from tests.servers.postgres import new_database, new_server, running_server
 
 from .histories import postgres_failover, postgres_history, sqlite_history
+from .lifetimes import Lifetime, live
+
+HISTORIES = ("sqlite", "postgres", "failover", "week", "days")
+_QUIET = ("--poll-interval", "30", "--max-poll-interval", "10m", "--refresh", "5m")
 
 
 def main() -> None:
     """Run the histories that are named, or all."""
-    names = sys.argv[1:] or ["sqlite", "postgres", "failover"]
+    names = sys.argv[1:] or HISTORIES
     for name in names:
+        if name not in HISTORIES:
+            raise SystemExit(f"there is no history {name}: {', '.join(HISTORIES)}")
         with tempfile.TemporaryDirectory(prefix="aioservices-soak-") as directory:
             began = time.monotonic()
             outcome = _run(name, Path(directory))
@@ -31,19 +42,61 @@ def _run(name: str, directory: Path) -> dict[str, object]:
         )
     if name == "failover":
         return asyncio.run(postgres_failover(directory, services=12, lines=12_000, seed=3))
-    if name != "postgres":
-        raise SystemExit(f"there is no history {name}: sqlite, postgres or failover")
+    if name == "week":
+        return _week(directory)
     if (server := running_server()) is not None:
-        return _postgres(server)
+        return _postgres(name, server, directory)
     with new_server(directory) as own:
-        return _postgres(own.url)
+        return _postgres(name, own.url, directory)
 
 
-def _postgres(server: str) -> dict[str, object]:
+def _postgres(name: str, server: str, directory: Path) -> dict[str, object]:
     with new_database(server) as url:
+        if name == "days":
+            return _days(url, directory)
         return asyncio.run(
             postgres_history(url, services=20, lines=50_000, rounds=100, lease=1.0, seed=2)
         )
+
+
+def _week(directory: Path) -> dict[str, object]:
+    """Keep two days of a week, and no more than 40 MB."""
+    options = (*_QUIET, "--keep", "2d", "--keep-bytes", "40MB")
+    lived = asyncio.run(
+        live(
+            f"sqlite:{directory / 'logs.db'}", directory, *options,
+            hours=7 * 24, services=200, lines=2_000_000, outages=10, within=4 * 3600,
+        )
+    )  # fmt: skip
+    assert lived.samples[-1].store < 40_000_000 * 1.1
+    return _checked(lived, hours=48)
+
+
+def _days(url: str, directory: Path) -> dict[str, object]:
+    """Keep a day of four."""
+    lived = asyncio.run(
+        live(
+            url, directory, *_QUIET, "--lease", "30m", "--keep", "1d",
+            hours=4 * 24, services=50, lines=500_000, outages=5, within=2 * 3600,
+        )
+    )  # fmt: skip
+    return _checked(lived, hours=48)
+
+
+def _checked(lived: Lifetime, hours: float) -> dict[str, object]:
+    assert lived.most_memory < 150_000_000
+    assert lived.growth < 1.03
+    age = (lived.ended_at - lived.oldest) / 3.6e9
+    assert age < hours * 1.01
+    return {
+        "lines": lived.written,
+        "MB of memory at most": round(lived.most_memory / 1e6),
+        "growth in the last third": f"{lived.growth - 1:.1%}",
+        "lines left": lived.left,
+        "of hours": round(age),
+        "MB of the store": round(lived.samples[-1].store / 1e6, 1),
+        "requests": lived.requests,
+    }
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ class Collector:
         """How it is doing."""
         reasons = tuple(self._reasons())
         services = tuple(self._readers[each].status() for each in sorted(self._readers))
-        tails = [each.tail.status for each in self._readers.values() if each.tail is not None]
+        tails = [each.tail for each in services if each.tail is not None]
         writer = self._writer
         return CollectorStatus(
             ready=not reasons,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 from psycopg import errors, sql
 
@@ -13,11 +14,12 @@ from aioservices.stores.protocol import RemovedLines, Retention
 from .partitions import Partitions
 from .session import Connection, Session
 
-__all__ = ["apply_retention"]
+__all__ = ["apply_retention", "next_to_drop"]
 
 _LOCK = 0x61696F7300000003
 _DAILY = re.compile(r"line_(\d{8})")
-_BEFORE, _AFTER = "line_before_1970", "line_after_2199"
+_BEFORE = "line_before_1970"
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 async def apply_retention(
@@ -52,30 +54,47 @@ async def _is_ours(connection: Connection) -> bool:
 
 async def _next_to_drop(connection: Connection, retention: Retention) -> str | None:
     rows = await connection.execute(
-        """SELECT relname, pg_total_relation_size(pg_class.oid), (now() AT TIME ZONE 'UTC')::date
+        """SELECT relname, pg_total_relation_size(pg_class.oid), now()
            FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
            WHERE inhparent = 'line'::regclass"""
     )
     found = await rows.fetchall()
-    days = sorted((_last_day(str(name)), str(name)) for name, _, _ in found)
-    if not days:
+    if not found:
         return None
-    oldest_day, oldest = days[0]
-    today: dt.date = found[0][2]
-    size = sum(bytes_ for _, bytes_, _ in found)
-    if retention.max_age is not None and oldest_day < today - retention.max_age:
-        return oldest
-    # What is written to now stays, however large it is.
-    if retention.max_bytes is not None and size > retention.max_bytes and oldest_day < today:
-        return oldest
-    return None
+    return next_to_drop({str(name): size for name, size, _ in found}, found[0][2], retention)
 
 
-def _last_day(name: str) -> dt.date:
-    """The day whose end a partition's lines are not younger than."""
+def next_to_drop(sizes: Mapping[str, int], now: dt.datetime, retention: Retention) -> str | None:
+    """Choose the partition that goes next; pure.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Bytes of each partition, by name.
+    now : datetime
+        The time, with a time zone.
+    retention : Retention
+
+    Returns
+    -------
+    str or None
+        The oldest partition, if the last line that it can have is too old, or if all of them are
+        too large. What is written to now stays, however large it is.
+    """
+    ends = {name: end for name in sizes if (end := _end_of(name)) is not None and end <= now}
+    if not ends:
+        return None
+    oldest = min(ends, key=lambda name: ends[name])
+    is_old = retention.max_age is not None and now - ends[oldest] >= retention.max_age
+    is_large = retention.max_bytes is not None and sum(sizes.values()) > retention.max_bytes
+    return oldest if is_old or is_large else None
+
+
+def _end_of(name: str) -> dt.datetime | None:
+    """Give the time before which all lines of a partition were written; None if it is open."""
     if found := _DAILY.fullmatch(name):
-        return dt.datetime.strptime(found[1], "%Y%m%d").date()  # noqa: DTZ007 - a day
-    return dt.date.min if name == _BEFORE else dt.date.max
+        return dt.datetime.strptime(f"{found[1]}+0000", "%Y%m%d%z") + dt.timedelta(days=1)
+    return _EPOCH if name == _BEFORE else None
 
 
 async def _drop(connection: Connection, name: str, unsent: Counter[str]) -> int:
