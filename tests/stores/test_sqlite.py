@@ -353,3 +353,38 @@ async def test_lines_can_be_read_while_they_are_sealed_and_kept(path: Path) -> N
             if len(seen) in {1, 1000, 2000}:
                 await writer.keep(lines(2400 + len(seen), 2400 + len(seen) + 900))
         assert seen == [f"line {number}" for number in range(1, 2401)]
+
+
+async def test_a_store_that_is_closed_while_it_is_read_waits_for_its_readers(path: Path) -> None:
+    """In a process of its own, which the fault would have ended."""
+    async with SQLiteStore(path) as store:
+        writer = await Writer.on(store)
+        await writer.keep(lines(1, 20_000))
+    program = """
+import sys, anyio
+from aioservices.stores import SQLiteStore, StoreError
+
+async def read(store, refused):
+    while True:
+        try:
+            await store.read_after(1, 0, 20_000)
+        except StoreError as error:
+            refused.append(str(error))
+            return
+
+async def main():
+    for _ in range(10):
+        refused = []
+        async with anyio.create_task_group() as group:
+            async with SQLiteStore(sys.argv[1]) as store:
+                for _ in range(4):
+                    group.start_soon(read, store, refused)
+                await store.read_after(1, 0, 20_000)
+        assert len(refused) == 4, refused
+        assert all("is closed" in each for each in refused), refused
+
+anyio.run(main)
+"""
+    command = [sys.executable, "-X", "faulthandler", "-c", program, str(path)]
+    done = await anyio.run_process(command, check=False)
+    assert (done.returncode, done.stderr.decode()) == (0, "")

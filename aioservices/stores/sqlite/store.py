@@ -19,6 +19,7 @@ meanwhile is found there by its numbers, and what retention has taken is simply 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import os
 import sqlite3
@@ -295,7 +296,11 @@ class _Thread:
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function there. If the caller is cancelled, it may run all the same."""
-        return await asyncio.wrap_future(self._executor.submit(function, *args, **kwargs))
+        try:
+            future = self._executor.submit(function, *args, **kwargs)
+        except RuntimeError:
+            raise StoreError("the store is closed") from None
+        return await asyncio.wrap_future(future)
 
     def submit(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Run a function there that nobody waits for, unless it is being closed."""
@@ -304,14 +309,13 @@ class _Thread:
         except RuntimeError:  # closed
             return
 
-    async def aclose(self, last: Callable[[], object]) -> None:
-        """Run one more function behind all others, and end the threads."""
-        try:
-            future = self._executor.submit(last)
-        except RuntimeError:
-            return  # it was closed before
-        self._executor.shutdown(wait=False)
-        await asyncio.wrap_future(future)
+    async def aclose(self, last: Callable[[], object] | None = None) -> None:
+        """Wait until all has run that was given, then one more function, and end the threads."""
+        with contextlib.suppress(RuntimeError):  # it was closed before
+            if last is not None:
+                await asyncio.wrap_future(self._executor.submit(last))
+        # What a cancelled caller has left there runs on, and uses its connection.
+        await asyncio.to_thread(self._executor.shutdown)
 
 
 class _Readers:
@@ -322,6 +326,7 @@ class _Readers:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._threads = _Thread(_READERS, "store-reader")
+        self._is_closed = False
 
     async def check(self) -> None:
         """Find out whether the file can be read."""
@@ -332,17 +337,32 @@ class _Readers:
         return await self._threads.run(self._call, function, args)
 
     async def aclose(self) -> None:
-        await self._threads.aclose(lambda: None)
+        self._is_closed = True
+        for connection in self._connections:
+            connection.interrupt()
+        # Closed under a thread that reads, a connection takes the whole process with it.
+        await self._threads.aclose()
         while self._connections:
             self._connections.pop().close()
 
     def _call(self, function: Callable[..., T], args: tuple[object, ...]) -> T:
-        with translated_errors(self._path):
-            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = self._local.connection = open_readonly(self._path)
-                self._connections.append(connection)
-            return function(connection, *args)
+        try:
+            with translated_errors(self._path):
+                return function(self._connection(), *args)
+        except StoreError:
+            if self._is_closed:
+                raise StoreError("the store is closed") from None
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        """Give the connection of this thread."""
+        if self._is_closed:
+            raise StoreError("the store is closed")
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = open_readonly(self._path)
+            self._connections.append(connection)
+        return connection
 
 
 def _do_nothing(_: sqlite3.Connection) -> None:
