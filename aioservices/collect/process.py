@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import signal
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import anyio
+from anyio.abc import TaskStatus
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from aioservices.concurrency import first_error
 from aioservices.fleet.collecting import CollectOptions, Collector
@@ -31,6 +35,8 @@ from .systemd import Systemd
 __all__ = ["run_daemon"]
 
 log = logging.getLogger("aioservices.collect")
+
+_Orders: TypeAlias = "MemoryObjectReceiveStream[int]"
 
 _DRAIN_SECONDS = 10.0
 _KEY_CHECK_SECONDS = 5.0
@@ -62,6 +68,22 @@ async def run_daemon(
     ListenError
         If the address cannot be listened on.
     """
+    with anyio.CancelScope() as whole:
+        async with _one_error(), anyio.create_task_group() as group:
+            # Before anything is opened: a signal that comes early is obeyed like any other.
+            orders = await group.start(_obey_signals, whole)
+            await _collect(config, orders, on_listening, on_progress)
+            group.cancel_scope.cancel()
+    if whole.cancelled_caught:
+        log.warning("ended before everything was stored: the rest is read again next time")
+
+
+async def _collect(
+    config: CollectConfig,
+    orders: _Orders,
+    on_listening: Callable[[Address], None] | None,
+    on_progress: Callable[[str], None] | None,
+) -> None:
     requests = RequestCounter()
     async with contextlib.AsyncExitStack() as stack:
         keys = KeyRing(config, requests)
@@ -90,7 +112,7 @@ async def run_daemon(
             log.info("the page, health checks and metrics are served at http://%s/", address)
             if on_listening is not None:
                 on_listening(address)
-        await _Process(collector, keys, page, on_progress).run()
+        await _Process(collector, keys, page, on_progress).run(orders)
 
 
 def _options(config: CollectConfig) -> CollectOptions:
@@ -124,41 +146,30 @@ class _Process:
         self._systemd = Systemd()
         self._reloading = anyio.Lock()
 
-    async def run(self) -> None:
-        """Collect until a signal ends it, or the collector fails."""
-        with anyio.CancelScope() as whole:
-            async with _one_error(), anyio.create_task_group() as group:
-                group.start_soon(self._obey_signals, whole)
-                group.start_soon(self._renew_keys)
-                group.start_soon(self._notify)
-                group.start_soon(self._watchdog)
-                group.start_soon(self._show)
-                if self._page is not None:
-                    group.start_soon(self._page.run)
-                await self._collector.run()
-                group.cancel_scope.cancel()
-        if whole.cancelled_caught:
-            log.warning("ended before everything was stored: the rest is read again next time")
+    async def run(self, orders: _Orders) -> None:
+        """Collect until it is ordered to end, or the collector fails."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._obey, orders)
+            group.start_soon(self._renew_keys)
+            group.start_soon(self._notify)
+            group.start_soon(self._watchdog)
+            group.start_soon(self._show)
+            if self._page is not None:
+                group.start_soon(self._page.run)
+            await self._collector.run()
+            group.cancel_scope.cancel()
 
-    async def _obey_signals(self, whole: anyio.CancelScope) -> None:
-        received = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        stopping = False
-        with anyio.open_signal_receiver(*received) as signals:
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    self._systemd.reloading()
-                    await self._reload()
-                    self._collector.refresh()
-                    self._systemd.ready()
-                elif stopping:
-                    whole.cancel()
-                else:
-                    stopping = True
-                    name = signal.Signals(number).name
-                    log.info("%s: storing what was read, then ending", name)
-                    self._systemd.stopping()
-                    self._collector.stop()
-                    whole.deadline = anyio.current_time() + _DRAIN_SECONDS
+    async def _obey(self, orders: _Orders) -> None:
+        while True:
+            number = await orders.receive()
+            if number == signal.SIGHUP:
+                self._systemd.reloading()
+                await self._reload()
+                self._collector.refresh()
+                self._systemd.ready()
+            else:
+                self._systemd.stopping()
+                self._collector.stop()
 
     async def _renew_keys(self) -> None:
         while True:
@@ -202,6 +213,28 @@ class _Process:
         while True:
             self._on_progress(rates.line(self._collector.status, anyio.current_time()))
             await anyio.sleep(_PROGRESS_SECONDS)
+
+
+async def _obey_signals(
+    whole: anyio.CancelScope, *, task_status: TaskStatus[_Orders] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    """Hand signals on, and see that one that ends the process does so in time."""
+    send, receive = anyio.create_memory_object_stream[int](math.inf)
+    stopping = False
+    received = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with send, receive, anyio.open_signal_receiver(*received) as signals:
+        task_status.started(receive)
+        async for number in signals:
+            if number == signal.SIGHUP:
+                send.send_nowait(number)
+            elif stopping:
+                whole.cancel()
+            else:
+                stopping = True
+                name = signal.Signals(number).name
+                log.info("%s: storing what was read, then ending", name)
+                send.send_nowait(number)
+                whole.deadline = anyio.current_time() + _DRAIN_SECONDS
 
 
 @contextlib.asynccontextmanager

@@ -51,6 +51,15 @@ async def test_a_signal_stores_what_was_read_and_ends_it(
     assert await stored(daemons.folder) == [f"line {n}" for n in range(50)]
 
 
+async def test_a_signal_that_comes_while_it_begins_is_obeyed_too(daemons: Daemons) -> None:
+    for _ in range(5):
+        with daemons.start(*STORE) as daemon:
+            with anyio.fail_after(PATIENCE):
+                while "lines are kept in" not in daemon.errors:
+                    await anyio.sleep(0.001)
+            assert await daemon.end() == 0
+
+
 async def test_a_killed_daemon_goes_on_where_it_was(daemons: Daemons, emulator: Emulator) -> None:
     for n in range(2):
         emulator.log(1, f"line {n}")
