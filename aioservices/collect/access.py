@@ -36,8 +36,33 @@ class Access:
         self._address = address
         self._token = token
 
+    def foreign(self, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        """Say why a request is refused that another site has had a browser send.
+
+        Parameters
+        ----------
+        headers : mapping of str to str
+            Of the request, without regard to case.
+
+        Returns
+        -------
+        (int, str) or None
+            Status and reason; None if it may be served.
+        """
+        host = headers.get("Host", "")
+        if self._address.is_loopback and _hostname(host) not in _LOOPBACK_NAMES:
+            return 403, "this is served to this machine only, under the name localhost"
+        origin = headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return 403, "another site may not use this"
+        # A link from elsewhere may lead to the page, but no site may embed it or call it.
+        site, mode = headers.get("Sec-Fetch-Site"), headers.get("Sec-Fetch-Mode")
+        if site in ("cross-site", "same-site") and mode != "navigate":
+            return 403, "another site may not use this"
+        return None
+
     def refusal(self, headers: Mapping[str, str], presented: str | None) -> tuple[int, str] | None:
-        """Say why a request is refused.
+        """Say why a request for the page is refused.
 
         Parameters
         ----------
@@ -51,16 +76,8 @@ class Access:
         (int, str) or None
             Status and reason; None if it is served.
         """
-        host = headers.get("Host", "")
-        if self._address.is_loopback and _hostname(host) not in _LOOPBACK_NAMES:
-            return 403, "this page is served to this machine only, under the name localhost"
-        origin = headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return 403, "another site may not use this page"
-        # A link from elsewhere may lead to the page, but no site may embed it or call it.
-        site, mode = headers.get("Sec-Fetch-Site"), headers.get("Sec-Fetch-Mode")
-        if site in ("cross-site", "same-site") and mode != "navigate":
-            return 403, "another site may not use this page"
+        if (foreign := self.foreign(headers)) is not None:
+            return foreign
         if self._token is not None and not self.is_token(presented):
             return 401, "open the page with its token: /?token=..."
         return None

@@ -13,6 +13,7 @@ import ipaddress
 import os
 import stat
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast, get_args
@@ -20,12 +21,14 @@ from urllib.parse import unquote
 
 import msgspec
 
+from aioservices.api.matching import is_id
 from aioservices.errors import MissingAPIKeyError, ServicesError
 from aioservices.http.auth import validate_api_key
 from aioservices.http.url import validate_base_url
 from aioservices.stores import Retention, StoreConfigError, open_store
 from aioservices.stores.forward import Forwarder, name_of, open_forwarder
 from aioservices.terminal.times import parse_duration
+from aioservices.validation import validate_int
 
 __all__ = [
     "PREFIX",
@@ -39,6 +42,9 @@ __all__ = [
 ]
 
 PREFIX = "AIOSERVICES_"
+_OPTIONS = {"services": "SERVICE", "endpoint": "--url"}  # that are not called as their settings
+_LONGEST_FILE = 1_000_000  # bytes
+_MOST_DIGITS = 30
 _OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 _SHORTEST = 0.001  # seconds
 _LONGEST = 1e9
@@ -203,6 +209,15 @@ def _text(value: object) -> str:
     return value.strip()
 
 
+def _service(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    text = _text(value)
+    if is_id(text):
+        return str(validate_int(int(text[:_MOST_DIGITS]), "an id", least=1))
+    return text
+
+
 def _path(value: object) -> Path:
     return Path(_text(value)).expanduser()
 
@@ -297,7 +312,7 @@ def _key_file(value: object) -> Path:
 
 
 SETTINGS: Mapping[str, Setting[object]] = {
-    "services": Setting(_text, many=True),
+    "services": Setting(_service, many=True),
     "status": Setting(_one_of(*get_args(Status))),
     "store": Setting(_store),
     "forward": Setting(_forwarder, many=True),
@@ -393,7 +408,9 @@ def read_config(
             except (ValueError, StoreConfigError) as error:
                 mistakes.append(Mistake(where, str(error)))
     values["otlp_headers"] = _otlp_headers(environment, mistakes)
-    mistakes += _contradictions(values, sources, environment)
+    if file is None or not any(each.source == str(file) for each in mistakes):
+        # Of a file that cannot be read nobody knows what it says.
+        mistakes += _contradictions(values, sources, environment)
     if mistakes:
         raise ConfigError(mistakes)
     return msgspec.convert(values, CollectConfig, dec_hook=lambda _, value: value)
@@ -414,7 +431,12 @@ def _from_file(path: Path | None, mistakes: list[Mistake]) -> _Given:
     if path is None:
         return {}
     try:
-        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_FILE + 1)
+        if len(text) > _LONGEST_FILE:  # as from a device that never ends
+            mistakes.append(Mistake(str(path), f"is longer than {_LONGEST_FILE:,} bytes"))
+            return {}
+        table = tomllib.loads(text.decode("utf-8-sig"))
     except OSError as error:
         mistakes.append(Mistake(str(path), error.strerror or "cannot be read"))
         return {}
@@ -445,7 +467,7 @@ def _from_environment(environment: Mapping[str, str], mistakes: list[Mistake]) -
 
 def _from_options(options: Mapping[str, object]) -> _Given:
     return {
-        name: ("SERVICE" if name == "services" else f"--{name.replace('_', '-')}", value)
+        name: (_OPTIONS.get(name, f"--{name.replace('_', '-')}"), value)
         for name, value in options.items()
         if value is not None and value not in ((), [])
     }
@@ -470,9 +492,13 @@ def _contradictions(
     if isinstance(token_file, Path) and len(token_file.read_text("utf-8", "replace").strip()) < 16:
         message = f"{token_file} must hold a token of 16 characters or more"
         mistakes.append(Mistake(sources["listen_token_file"], message))
-    if "api_key_file" not in sources and not environment.get("CIVIS_API_KEY"):
-        message = "no API key: name its file, or set the environment variable CIVIS_API_KEY"
-        mistakes.append(Mistake("--api-key-file", message))
+    if "api_key_file" not in sources:
+        mistakes += _key_mistakes(environment.get("CIVIS_API_KEY", ""))
+    forward = cast("tuple[str, ...]", values.get("forward", ()))
+    for name, count in Counter(name_of(open_forwarder(each)) for each in forward).items():
+        if count > 1:
+            message = f"{name} is named {count} times: lines go to each destination once"
+            mistakes.append(Mistake(sources["forward"], message))
     poll, longest = values.get("poll_interval", 1.0), values.get("max_poll_interval", 30.0)
     if cast("float", poll) > cast("float", longest):
         where = sources.get("poll_interval", sources.get("max_poll_interval", "--poll-interval"))
@@ -480,6 +506,17 @@ def _contradictions(
     if cast("float", values.get("lease", 30.0)) < 5:
         mistakes.append(Mistake(sources["lease"], "must be 5s or longer"))
     return mistakes
+
+
+def _key_mistakes(key: str) -> list[Mistake]:
+    if not key:
+        message = "no API key: name its file, or set the environment variable CIVIS_API_KEY"
+        return [Mistake("--api-key-file", message)]
+    try:
+        validate_api_key(key)
+    except (MissingAPIKeyError, ValueError):
+        return [Mistake("CIVIS_API_KEY", "is not one API key, alone, in one line")]
+    return []
 
 
 def _otlp_headers(environment: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, str]:

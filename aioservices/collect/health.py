@@ -11,11 +11,13 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from aioservices.errors import ServicesError
 from aioservices.fleet.collecting import CollectorStatus
 from aioservices.http.failure import system_reason
 
+from .access import Access
 from .config import Address
 from .metrics import Metrics
 
@@ -76,7 +78,17 @@ async def serve(
     ListenError
         If another program has the address, or it does not belong to this machine.
     """
-    application = web.Application()
+    access = Access(address)
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        # Whatever is served, by none of the sites that a browser of this machine has open.
+        if (foreign := access.foreign(request.headers)) is not None:
+            status, reason = foreign
+            return web.Response(status=status, text=f"{reason}\n")
+        return await handler(request)
+
+    application = web.Application(middlewares=[guard])
     application.add_routes(routes)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

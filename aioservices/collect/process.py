@@ -40,7 +40,7 @@ _Orders: TypeAlias = "MemoryObjectReceiveStream[int]"
 
 _DRAIN_SECONDS = 10.0
 _KEY_CHECK_SECONDS = 5.0
-_REPORT_SECONDS = 5.0  # between two reports to the service manager
+_REPORT_SECONDS = 2.0  # between two reports to the service manager
 _STATUS_SECONDS = 60.0
 _PROGRESS_SECONDS = 0.5
 
@@ -193,16 +193,17 @@ class _Process:
         rates, due = Rates(), anyio.current_time() + _STATUS_SECONDS
         while True:
             await anyio.sleep(_REPORT_SECONDS)
-            status = self._collector.status
-            self._systemd.status(rates.line(status, anyio.current_time()))
-            for reason in status.reasons:
+            now = self._collector.reasons
+            for reason in now:
                 if reason not in reasons:
                     log.warning("not ready: %s", reason)
-            if reasons and not status.reasons:
+            if reasons and not now:
                 log.info("ready again")
-            reasons = status.reasons
+            reasons = now
+            if self._systemd.is_there:
+                self._systemd.status(rates.line(self._collector.status, anyio.current_time()))
             if anyio.current_time() >= due:
-                log.info("%s", rates.line(status, anyio.current_time()))
+                log.info("%s", rates.line(self._collector.status, anyio.current_time()))
                 due += _STATUS_SECONDS
 
     async def _show(self) -> None:

@@ -20,6 +20,11 @@ class Systemd:
         self._address = f"\0{path[1:]}" if path.startswith("@") else path
 
     @property
+    def is_there(self) -> bool:
+        """Whether anybody is told."""
+        return bool(self._address)
+
+    @property
     def watchdog_interval(self) -> float | None:
         """Seconds between two signs of life, half of what systemd allows; None if it wants none."""
         if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):

@@ -38,6 +38,8 @@ def open_store(url: str, *, read_only: bool = False, lease: float = 30.0) -> Sto
     scheme, colon, rest = url.partition(":")
     if not lease > 0:
         raise StoreConfigError(f"a lease lasts more than 0 s, not {lease:g} s")
+    if "\0" in url:
+        raise StoreConfigError("the URL of a store holds a NUL, which no path or address has")
     if scheme == "sqlite" and colon:
         path = unquote(rest[2:]) if rest.startswith("///") else rest
         if not path or path.startswith("//") or path == ":memory:":

@@ -213,3 +213,44 @@ def test_the_headers_of_otlp_come_from_the_variable_that_opentelemetry_has() -> 
     (said,) = mistakes(STORE, {"OTEL_EXPORTER_OTLP_HEADERS": "a-secret-without-a-name"})
     assert "name=value" in said
     assert "a-secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "source"),
+    [
+        ({"services": ["99999999999999999999"]}, "SERVICE"),
+        ({"services": ["0"]}, "SERVICE"),
+        ({"services": ["9" * 5000]}, "SERVICE"),
+        ({"store": "sqlite:a\0.db"}, "--store"),
+        ({"store": "postgresql://u@127.0.0.1:99999999/db"}, "--store"),
+        ({"store": "postgresql://u@a:5432,b:0/db"}, "--store"),
+        ({"forward": ["jsonl:a\0"]}, "--forward"),
+        ({"forward": ["jsonl:a", "jsonl:./a"]}, "--forward"),
+        ({"forward": ["otlp:http://h?key=1", "otlp:http://h?key=2"]}, "--forward"),
+        ({"endpoint": "ftp://host"}, "--url"),
+    ],
+)
+def test_what_would_fail_later_is_a_mistake_of_its_setting(
+    options: dict[str, object], source: str
+) -> None:
+    (said,) = mistakes(STORE | options)
+    assert said.startswith(f"{source}: ")
+
+
+@pytest.mark.parametrize("key", ["a\nb", "a b", "naïve"])
+def test_a_key_in_the_environment_that_is_none_is_a_mistake_and_is_not_repeated(key: str) -> None:
+    (said,) = mistakes(STORE, {"CIVIS_API_KEY": key})
+    assert said.startswith("CIVIS_API_KEY: ")
+    assert key not in said
+
+
+def test_ids_may_be_numbers_in_the_file(toml: Path) -> None:
+    toml.write_text('store = "sqlite:x"\nservices = [42, "web"]\n')
+    assert read_config({}, environment=KEY, file=toml).services == ("42", "web")
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"store = ", b" " * 2_000_000])
+def test_of_a_file_that_cannot_be_read_only_that_is_said(toml: Path, text: bytes) -> None:
+    toml.write_bytes(text)
+    (said,) = mistakes({}, file=toml)
+    assert said.startswith(str(toml))

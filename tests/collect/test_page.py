@@ -124,3 +124,28 @@ async def test_where_others_can_reach_it_it_asks_for_a_token(
         await expect(page.locator("#state")).to_have_text("Ready")
         assert "token" not in page.url
         assert "a-token-of-some-length" not in daemon.errors
+
+
+async def get(url: str, **headers: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as response:
+        return response.status, await response.text()
+
+
+@pytest.mark.parametrize("path", ["/", "/api/status", "/metrics", "/readyz", "/livez"])
+async def test_nothing_is_served_under_a_foreign_name_or_to_another_site(
+    daemon: Daemon, path: str
+) -> None:
+    assert (await get(daemon.url + path))[0] in {200, 503}
+    assert (await get(daemon.url + path, Host="evil.example"))[0] == 403
+    assert (await get(daemon.url + path, Origin="http://evil.example"))[0] == 403
+
+
+@pytest.mark.parametrize("service", ["-1", "9223372036854775808", "abc", "", "1" * 5000, "\u0661"])
+async def test_a_service_that_cannot_be_is_a_wrong_request_and_no_trouble(
+    daemon: Daemon, service: str
+) -> None:
+    before = daemon.errors
+    status, text = await get(f"{daemon.url}/api/lines?service={service}")
+    assert status == 400
+    assert "service must be" in text
+    assert daemon.errors == before

@@ -19,7 +19,7 @@ from .histories import postgres_failover, postgres_history, sqlite_history
 from .lifetimes import Lifetime, live
 
 HISTORIES = ("sqlite", "postgres", "failover", "week", "days")
-_QUIET = ("--poll-interval", "30", "--max-poll-interval", "10m", "--refresh", "5m")
+_QUIET = ("--poll-interval", "1m", "--max-poll-interval", "20m", "--refresh", "10m")
 
 
 def main() -> None:
@@ -60,15 +60,15 @@ def _postgres(name: str, server: str, directory: Path) -> dict[str, object]:
 
 
 def _week(directory: Path) -> dict[str, object]:
-    """Keep two days of a week, and no more than 40 MB."""
-    options = (*_QUIET, "--keep", "2d", "--keep-bytes", "40MB")
+    """Keep two days of a week, and no more than 20 MB."""
+    options = (*_QUIET, "--keep", "2d", "--keep-bytes", "20MB")
     lived = asyncio.run(
         live(
             f"sqlite:{directory / 'logs.db'}", directory, *options,
-            hours=7 * 24, services=200, lines=2_000_000, outages=10, within=4 * 3600,
+            hours=7 * 24, services=200, lines=1_000_000, outages=10, within=4 * 3600,
         )
     )  # fmt: skip
-    assert lived.samples[-1].store < 40_000_000 * 1.1
+    assert lived.samples[-1].store < 20_000_000 * 1.1
     return _checked(lived, hours=48)
 
 

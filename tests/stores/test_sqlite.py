@@ -388,3 +388,29 @@ anyio.run(main)
     command = [sys.executable, "-X", "faulthandler", "-c", program, str(path)]
     done = await anyio.run_process(command, check=False)
     assert (done.returncode, done.stderr.decode()) == (0, "")
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "other database", "device"])
+async def test_nothing_is_put_beside_a_file_that_is_no_store(path: Path, kind: str) -> None:
+    if kind == "text":
+        path.write_text("root:x:0:0" * 50)
+    elif kind == "empty":
+        path.touch()
+    elif kind == "device":
+        path.symlink_to("/dev/null")
+    else:
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE t (a)")
+        connection.close()
+    with pytest.raises(StoreError):
+        await SQLiteStore(path).__aenter__()
+    assert [*path.parent.iterdir()] == [path]
+
+
+async def test_an_id_that_no_service_can_have_is_a_wrong_argument(path: Path) -> None:
+    async with SQLiteStore(path) as store:
+        for service_id in (-1, 2**63):
+            with pytest.raises(ValueError, match="service_id"):
+                await store.read_after(service_id, 0, 1)
+            with pytest.raises(ValueError, match="service_id"):
+                await anext(store.read(service_id))

@@ -21,7 +21,7 @@ from aioservices.collect.access import COOKIE, Access
 from aioservices.collect.config import Address
 from aioservices.fleet.collecting import Collector, CollectorStatus
 from aioservices.stores import Store, StoredEntry, StoreError
-from aioservices.validation import parse_timestamp
+from aioservices.validation import parse_timestamp, validate_int
 
 from .history import LinesPerMinute
 
@@ -47,6 +47,7 @@ _HEADERS = {
 _STATUS_SECONDS = 2.0
 _SAMPLE_SECONDS = 5.0
 _MOST_LINES = 1000
+_MOST_DIGITS = 30
 _SEARCH_SECONDS = 20.0
 
 
@@ -86,8 +87,7 @@ class Page:
     async def run(self) -> None:
         """Count lines by the minute, for as long as the page is served."""
         while True:
-            services = self._collector.status.services
-            self._history.add({s.service_id: s.lines for s in services}, time.monotonic())
+            self._history.add(self._collector.kept, time.monotonic())
             await anyio.sleep(_SAMPLE_SECONDS)
 
     def _guarded(self, handler: _Handler, *, sign_in: bool = False) -> _Handler:
@@ -127,8 +127,8 @@ class Page:
         """Search what is stored of a service."""
         query = request.query
         try:
-            service_id = int(query.get("service", ""))
-            last = min(max(int(query.get("last", "200")), 1), _MOST_LINES)
+            service_id = _whole(query.get("service", ""), "service")
+            last = min(max(_whole(query.get("last", "200"), "last"), 1), _MOST_LINES)
             start, end = (
                 parse_timestamp(query[name], name) if query.get(name) else None
                 for name in ("start_at", "end_at")
@@ -222,6 +222,12 @@ class Page:
                 for forwarder in status.forwarders
             ],
         }
+
+
+def _whole(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"{name} must be a whole number, not {text[:_MOST_DIGITS]!r}")
+    return validate_int(int(text[:_MOST_DIGITS]), name)
 
 
 def _line(entry: StoredEntry) -> dict[str, object]:

@@ -38,7 +38,8 @@ from aioservices.stores import (
     StoreError,
     StoreUnavailableError,
 )
-from aioservices.stores.forward import Forwarder, ForwardWorker
+from aioservices.stores.forward import Forwarder, ForwardWorker, name_of
+from aioservices.validation import validate_int
 
 from .options import CollectOptions, CollectSession
 from .reader import ServiceReader
@@ -86,6 +87,14 @@ class Collector:
         self._retention = retention
         if not sessions:
             raise ValueError("a collector needs a session")
+        for service_id in ids_among(options.patterns):
+            validate_int(service_id, "a service's id", least=1)
+        names = [name_of(each) for each in forwarders]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"two forwarders have the same name, of {', '.join(names)}: a store has one "
+                "position for each name. Give them an attribute `name` that is their own"
+            )
         self._sources = [Source(session) for session in sessions]
         self._writer = StoreWriter(
             store, max_waiting=options.max_waiting, interval=options.commit_interval
@@ -109,7 +118,7 @@ class Collector:
     @property
     def status(self) -> CollectorStatus:
         """How it is doing."""
-        reasons = tuple(self._reasons())
+        reasons = self.reasons
         services = tuple(self._readers[each].status() for each in sorted(self._readers))
         tails = [each.tail for each in services if each.tail is not None]
         writer = self._writer
@@ -130,6 +139,16 @@ class Collector:
             commit_seconds=writer.commit_seconds,
             removed=self._removed,
         )
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is not ready; empty if it is."""
+        return tuple(self._reasons())
+
+    @property
+    def kept(self) -> dict[int, int]:
+        """How many lines of each service were kept since this collector has it."""
+        return {service_id: reader.slot.lines for service_id, reader in self._readers.items()}
 
     def stop(self) -> None:
         """End the tails, commit what waits, and have `run` return."""

@@ -72,8 +72,8 @@ class OTLPForwarder:
         }
         self._timeout = aiohttp.ClientTimeout(total=validate_seconds(timeout, "timeout"))
         self._http: aiohttp.ClientSession | None = None
-        # A password in the URL is no part of a name that people see.
-        self.name = f"otlp:{self._url.with_user(None)}"
+        # A password, or a key in the query, is no part of a name that people see.
+        self.name = f"otlp:{self._url.with_user(None).with_query(None).with_fragment(None)}"
 
     async def send(self, lines: Sequence[StoredEntry]) -> PartlyRejected | None:
         """Send lines in one request."""

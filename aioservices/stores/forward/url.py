@@ -35,6 +35,8 @@ def open_forwarder(url: str, *, headers: Mapping[str, str] | None = None) -> For
     StoreConfigError
         If the URL is no forwarder's, or what it needs is not installed.
     """
+    if "\0" in url:
+        raise StoreConfigError("the URL of a forwarder holds a NUL, which no path or address has")
     scheme, _, rest = url.partition(":")
     if scheme == "otlp":
         try:

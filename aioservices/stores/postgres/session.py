@@ -66,6 +66,9 @@ def describe(dsn: str) -> str:
             "the URL of the PostgreSQL store cannot be read: write "
             "postgresql://USER@HOST:PORT/DATABASE, with special characters percent-encoded"
         ) from None
+    for port in str(parts.get("port") or "").split(","):
+        if port and not (port.isascii() and port.isdecimal() and 0 < int(port[:9]) < 65_536):
+            raise StoreConfigError("the port of a PostgreSQL store is a number from 1 to 65535")
     host = str(parts.get("host") or "local socket")
     port = f":{parts['port']}" if parts.get("port") else ""
     return f"postgresql://{host}{port}/{parts.get('dbname') or ''}"

@@ -257,6 +257,7 @@ class PostgresStore:
 
     async def read_after(self, service_id: int, seq: int, limit: int) -> list[StoredEntry]:
         """Read the lines that were kept after a line, in the order of keeping."""
+        validate_int(service_id, "service_id")
         return await reading.read_after(self._reader, service_id, seq, limit)
 
     async def services(self) -> list[StoredService]:

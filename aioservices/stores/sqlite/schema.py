@@ -18,12 +18,20 @@ from aioservices.stores.errors import (
     StoreVersionError,
 )
 
-__all__ = ["SCHEMA_VERSION", "connect", "open_database", "open_readonly", "translated_errors"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "check_header",
+    "connect",
+    "open_database",
+    "open_readonly",
+    "translated_errors",
+]
 
 SCHEMA_VERSION = 1
 
 _APPLICATION_ID = 0x61696F73  # "aios"
 _MAGIC = b"SQLite format 3\0"
+_HEADER, _ID_AT = 100, 68  # bytes of a file's header, and where it has the application's id
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _BUSY_SECONDS = 10.0
 _UNAVAILABLE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_NOMEM")
@@ -151,10 +159,10 @@ def open_database(path: Path) -> sqlite3.Connection:
     with translated_errors(path):
         if not path.exists():
             _create(path)
-        _check_header(path)
+        check_header(path)
         connection = connect(path, mode="mode=rw")
         try:
-            _check_identity(connection, path)
+            _check_version(connection, path)
             _migrate(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -172,10 +180,10 @@ def open_readonly(path: Path) -> sqlite3.Connection:
     with translated_errors(path):
         if not path.exists():
             raise StoreConfigError(f"there is no store at {path}")
-        _check_header(path)
+        check_header(path)
         connection = connect(path, mode="mode=ro")
         try:
-            _check_identity(connection, path)
+            _check_version(connection, path)
         except sqlite3.OperationalError:
             # In a directory that is not writable a file in WAL mode opens only as one that
             # nobody changes, and that is true if there is no WAL.
@@ -183,7 +191,7 @@ def open_readonly(path: Path) -> sqlite3.Connection:
             if path.with_name(path.name + "-wal").exists():
                 raise
             connection = connect(path, mode="mode=ro&immutable=1")
-            _check_identity(connection, path)
+            _check_version(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -210,20 +218,29 @@ def _create(path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _check_header(path: Path) -> None:
+def check_header(path: Path) -> None:
+    """See that a file is a store, without opening it or writing anything beside it.
+
+    Raises
+    ------
+    StoreError
+        If it is something else.
+    """
+    if not path.is_file():
+        raise StoreConfigError(f"{path} is not a file")
     with path.open("rb") as file:
-        magic = file.read(len(_MAGIC))
-    if not magic:
+        header = file.read(_HEADER)
+    if not header:
         raise StoreCorruptError(
             f"{path} is empty: it was cut. Remove it to begin a new store in its place"
         )
-    if magic != _MAGIC:
+    if not header.startswith(_MAGIC):
         raise StoreCorruptError(f"{path} is no store: it does not begin as a SQLite file does")
-
-
-def _check_identity(connection: sqlite3.Connection, path: Path) -> None:
-    if connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+    if int.from_bytes(header[_ID_AT : _ID_AT + 4], "big") != _APPLICATION_ID:
         raise StoreError(f"{path} is a SQLite file, but no store of aioservices")
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise StoreVersionError(

@@ -56,7 +56,7 @@ from .blocks import Query
 from .database import Database
 from .lock import OwnerLock
 from .retention import apply_retention
-from .schema import open_readonly, translated_errors
+from .schema import check_header, open_readonly, translated_errors
 
 __all__ = ["SQLiteStore"]
 
@@ -126,6 +126,8 @@ class SQLiteStore:
         with translated_errors(self._path):
             if not self._path.absolute().parent.is_dir():
                 raise StoreConfigError(f"there is no directory {self._path.absolute().parent}")
+            if self._path.exists():
+                check_header(self._path)  # before a lock is put beside somebody else's file
             self._lock.acquire()
         try:
             return Database(self._path)
@@ -238,6 +240,7 @@ class SQLiteStore:
 
     async def read_after(self, service_id: int, seq: int, limit: int) -> list[StoredEntry]:
         """Read the lines that were kept after a line, in the order of keeping."""
+        validate_int(service_id, "service_id")
         return await self._readers.run(reading.read_after, self._path, service_id, seq, limit)
 
     async def services(self) -> list[StoredService]:
