@@ -74,14 +74,15 @@ def is_final(state: str | None) -> bool:
 def is_running(state: str | None) -> bool:
     """Tell whether a deployment in a state is up.
 
-    One that sleeps is: a service that runs on demand sleeps until somebody asks for it.
+    One that sleeps is: a service that runs on demand sleeps until somebody asks for it. A state
+    that is not known counts as running too; one that is not told does not.
 
     Parameters
     ----------
     state : str or None
         The state as the server gives it, in capitals or not.
     """
-    return _normalized(state) in _RUNNING
+    return _normalized(state) in _RUNNING or not is_known(state)
 
 
 def is_known(state: str | None) -> bool:

@@ -225,7 +225,6 @@ class Progress:
             up_until = self._up_since + self._stay_up
             self.due = min(now + self._interval, up_until)
             return Outcome("up") if observation.begun_at >= up_until else None
-        # A state that is not known may yet become a good one.
         self._up_since = None
         if self._left <= _ROUNDING:
             return Outcome("late")

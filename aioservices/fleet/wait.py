@@ -248,11 +248,10 @@ def _is_about(error: ServicesError | None, deployment_id: int) -> bool:
 def _report(
     unknown: UnknownStates, service_id: int, seen: DeploymentSummary | ServicesError
 ) -> None:
-    """Say once of each state that nobody knows what it means."""
+    """Tell once of each state that is not known."""
     if not isinstance(seen, ServicesError) and unknown.is_new(seen.state):
         log.warning(
-            "deployment %d of service %d is %r, a state that this version does not know: "
-            "waiting as for one that has yet to start",
+            "deployment %d of service %d is in the unknown state %r: it counts as running",
             seen.deployment_id,
             service_id,
             seen.state,

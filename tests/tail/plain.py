@@ -19,7 +19,7 @@ class PlainServer:
 
     def __init__(self, *, date: timedelta | None = timedelta(0)) -> None:
         self.date = date
-        self.state = "running"
+        self.state: object = "running"
         self.is_current = True  # whether the service has its deployment
         self.pages: list[int] = []  # how many lines each held
         self._times: list[datetime] = []

@@ -17,8 +17,10 @@ from aioservices import (
 )
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Respond
+from tests.servers.hostile import hostile
 
 from .conftest import QUICK, collecting, crowd, take, until, write
+from .plain import PlainServer
 
 LOGS = "/services/*/deployments/*/logs"
 
@@ -141,6 +143,20 @@ async def test_a_state_that_is_not_known_is_reported_once_and_counts_as_running(
         assert [(each.deployment_id, each.state) for each in events.of(UnknownState)] == [
             (1001, "hibernating")
         ]
+
+
+async def test_a_state_that_is_no_text_is_reported_once_and_counts_as_running() -> None:
+    plain, events = PlainServer(), Events()
+    plain.state = 5
+    async with (
+        hostile(plain.behave) as server,
+        Services("key", base_url=server.url) as services,
+        followed(services, 1, events) as tail,
+    ):
+        async with collecting(tail) as messages:
+            plain.write("a")
+            await until(lambda: messages == ["a"] and tail.status.polls > 12)
+        assert [each.state for each in events.of(UnknownState)] == ["5"]
 
 
 async def test_a_hook_that_fails_does_not_end_the_tail(
