@@ -219,8 +219,8 @@ def redirect_target(
 def proxy_for(base_url: str) -> Proxy | None:
     """The proxy that the environment names for a URL, as in ``HTTPS_PROXY`` and ``NO_PROXY``.
 
-    Another machine's proxy is not asked for what is on this one: it could not reach
-    it, and would be told an API key that is not to leave this machine unencrypted.
+    Another machine's proxy, of whatever kind, is not asked for what is on this one: it could not
+    reach it, and would be told an API key that is not to leave this machine unencrypted.
 
     Raises
     ------
@@ -237,17 +237,23 @@ def proxy_for(base_url: str) -> Proxy | None:
     if not given:
         return None
     proxy = given if "://" in given else SecretStr(f"http://{given}")
-    target = _split(proxy)
-    host = target.hostname if target else None
-    if _is_loopback(parts.hostname or "") and not _is_loopback(host or ""):
+    if _is_loopback(parts.hostname or "") and not _is_loopback(_host_of(proxy)):
         return None
     variable = _variable_of(name, given)
-    if target is None:
+    if _split(proxy) is None:
         raise ValueError(
-            f"{variable} names no http or https proxy, and others are not supported: change it, "
-            "name the API's host in NO_PROXY, or say trust_env=False"
+            f"{variable} names no http or https proxy, and others are not supported: change it, or "
+            "name the API's host in NO_PROXY"
         )
     return Proxy(variable, proxy)
+
+
+def _host_of(url: str) -> str:
+    """Give the host of a URL of any scheme."""
+    try:
+        return urllib.parse.urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _variable_of(name: str, value: str) -> str:

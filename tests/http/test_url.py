@@ -183,6 +183,24 @@ def test_a_proxy_that_cannot_be_used_is_refused(
         proxy_for(BASE)
 
 
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "proxy.example.org"])
+def test_what_is_on_this_machine_is_reached_through_a_proxy_on_it_alone(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, host: str
+) -> None:
+    for name in ("http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://{host}:9")
+    if host != "127.0.0.1":
+        assert proxy_for("http://localhost:8080/") is None
+    elif scheme == "http":
+        assert proxy_for("http://localhost:8080/") == ("ALL_PROXY", "http://127.0.0.1:9")
+    else:
+        with pytest.raises(ValueError, match=r"^ALL_PROXY names no http or https proxy"):
+            proxy_for("http://localhost:8080/")
+
+
 @pytest.mark.parametrize("value", [b"ab", {"a": 1}, [b"ab"], object()])
 def test_a_parameter_that_is_no_text_or_number_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="q must be"):
