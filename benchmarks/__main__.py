@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from benchmarks.report import Report, render
+from benchmarks.report import Report, render, summarize
 
 SUITES = (
     "gets",
@@ -63,7 +63,8 @@ async def _run(names: Sequence[str], *, quick: bool) -> list[Report]:
         reports.append(report)
         print(render(report), flush=True)
     verdicts = [verdict for report in reports for verdict in report.verdicts]
-    print(f"{sum(verdict.reached for verdict in verdicts)} of {len(verdicts)} targets reached.")
+    print(summarize(verdicts))
+    print(f"\n{sum(verdict.reached for verdict in verdicts)} of {len(verdicts)} aims reached.")
     return reports
 
 

@@ -147,8 +147,8 @@ class Official:
     def deploy_and_wait(self, service_id: int, *, poll_interval: float) -> str:
         """Deploy a service, look at the deployment until it is not pending, and give its state."""
         made = self._services.post_deployments(service_id)
-        state: str = made.state
-        while state == "pending":
+        state: str | None = made.state
+        while state is None or state == "pending":  # a new one has none for a moment
             time.sleep(poll_interval)
             state = self._services.get_deployments(service_id, made.deployment_id).state
         return state

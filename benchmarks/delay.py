@@ -22,7 +22,7 @@ async def run(*, quick: bool) -> Report:
     return Report(
         f"From writing to delivery, a line a second, for {seconds:g} s",
         rows,
-        [Verdict("one tail gives a line about a second after it was written", delay, at_most=2.0)],
+        [Verdict("seconds from a line to its delivery, with one tail", delay, at_most=2.0)],
     )
 
 

@@ -36,8 +36,8 @@ async def run(*, quick: bool) -> Report:
         f"{tails:,} idle tails, after their first minutes",
         [Row("each", {"KB": kilobytes, "requests a minute": requests})],
         [
-            Verdict("an idle tail takes at most 40 KB", kilobytes, at_most=40),
-            Verdict("an idle tail makes two requests a minute", requests, at_most=2.2),
+            Verdict("KB of an idle tail", kilobytes, at_most=25),
+            Verdict("requests of an idle tail in a minute", requests, at_most=2.2),
         ],
     )
 

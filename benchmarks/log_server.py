@@ -34,6 +34,8 @@ async def log_server(
     lines: int = 0,
     rate: float = 1_000.0,
     since: float = 0.0,
+    regular: bool = False,
+    latency: float = 0.0,
     rate_limit: int = RATE_LIMIT,
     period: float = 300.0,
 ) -> AsyncIterator[str]:
@@ -49,6 +51,10 @@ async def log_server(
         how many a second on average,
     since
         and how many seconds ago it began.
+    regular
+        Whether the lines come at equal intervals; otherwise now many, now few.
+    latency
+        Seconds that pass before each answer.
     rate_limit
         Calls that are allowed
     period
@@ -60,8 +66,10 @@ async def log_server(
         Its base URL, ending in a slash, once it accepts connections.
     """
     figures = {"logs": logs, "lines": lines, "rate": rate, "since": since}
-    limits = {"rate-limit": rate_limit, "period": period}
+    limits = {"rate-limit": rate_limit, "period": period, "latency": latency}
     arguments = [f"--{name}={value}" for name, value in (figures | limits).items()]
+    if regular:
+        arguments.append("--regular")
     async with server_process("benchmarks.log_server", *arguments) as url:
         yield url
 
@@ -73,19 +81,24 @@ class Log:
     ----------
     seed
         The same seed gives the same intervals.
-    lines, rate, since
+    lines, rate, since, regular
         As for `log_server`.
     """
 
-    def __init__(self, seed: int, *, lines: int, rate: float, since: float) -> None:
+    def __init__(
+        self, seed: int, *, lines: int, rate: float, since: float, regular: bool = False
+    ) -> None:
         draw = random.Random(seed).expovariate
         at = time.time() - since
         self._times = array("q")
         self._offsets = array("q", [1])
         body = bytearray(b"[")
         for number in range(lines):
-            # Now busy, now quiet: nobody can tell how long a page lasts from the last one alone.
-            at += draw(rate * (1 + 0.5 * math.sin(number / 5_000)))
+            if regular:
+                at += 1 / rate
+            else:
+                # Now busy, now quiet: how long a page lasts does not follow from the last one.
+                at += draw(rate * (1 + 0.5 * math.sin(number / 5_000)))
             micros = int(at * 1e6)
             body += payloads.log_line(number, _EPOCH + micros * _MICROSECOND) + b","
             self._times.append(micros)
@@ -166,20 +179,25 @@ class Arguments(argparse.Namespace):
     since: float
     rate_limit: int
     period: float
+    latency: float
+    regular: bool
 
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("logs", "lines", "rate-limit"):
         parser.add_argument(f"--{name}", type=int, required=True)
-    for name in ("rate", "since", "period"):
+    for name in ("rate", "since", "period", "latency"):
         parser.add_argument(f"--{name}", type=float, required=True)
+    parser.add_argument("--regular", action="store_true")
     given = parser.parse_args(namespace=Arguments())
     logs = {
-        each: Log(each, lines=given.lines, rate=given.rate, since=given.since)
+        each: Log(
+            each, lines=given.lines, rate=given.rate, since=given.since, regular=given.regular
+        )
         for each in range(1, given.logs + 1)
     }
-    serve(LogServer(logs, given.rate_limit, given.period).answer)
+    serve(LogServer(logs, given.rate_limit, given.period).answer, given.latency)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ A B C ...), and how many times as fast one is as another is the median over the 
 """
 
 import gc
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 import anyio.to_thread
 
@@ -24,11 +25,17 @@ class Lap:
 
     units: int
     seconds: float
+    cpu: float = math.nan  # seconds of this process
 
     @property
     def rate(self) -> float:
         """Units a second."""
         return self.units / self.seconds
+
+    @property
+    def cpu_rate(self) -> float:
+        """Units for each second that this process computed."""
+        return self.units / self.cpu
 
 
 Contender = Callable[[], Awaitable[Lap]]
@@ -47,10 +54,20 @@ class Race:
         pairs = zip(self.laps[OURS], self.laps[than], strict=True)
         return median(ours.rate / theirs.rate for ours, theirs in pairs)
 
-    def at_least(self, bound: float, *, than: str) -> Verdict:
-        """Judge whether ours is `bound` times as fast as another contender."""
-        claim = f"{OURS} is at least {bound:g} times as fast as {than}"
-        return Verdict(claim, self.times_as_fast(than=than), at_least=bound)
+    def times_as_lean(self, *, than: str) -> float:
+        """Return how many times as much CPU time as ours another contender takes."""
+        pairs = zip(self.laps[OURS], self.laps[than], strict=True)
+        return median(ours.cpu_rate / theirs.cpu_rate for ours, theirs in pairs)
+
+    def speed(self, what: str, *, than: str, at_least: float) -> Verdict:
+        """Judge how many times as fast as another contender ours is."""
+        claim = f"{what}: times as fast as {than}"
+        return Verdict(claim, self.times_as_fast(than=than), at_least=at_least)
+
+    def cpu(self, what: str, *, than: str, at_least: float) -> Verdict:
+        """Judge how many times our CPU time another contender takes."""
+        claim = f"{what}: CPU time of {than}, in ours"
+        return Verdict(claim, self.times_as_lean(than=than), at_least=at_least)
 
     def rows(self) -> list[Row]:
         """Return one line of figures for each contender."""
@@ -90,9 +107,9 @@ async def race(contenders: Mapping[str, Contender], *, unit: str, rounds: int) -
 
 async def timed(work: Callable[[], Awaitable[int]]) -> Lap:
     """Time one lap of `work`, which returns how many units it did."""
-    start = perf_counter()
+    start, cpu = perf_counter(), process_time()
     units = await work()
-    return Lap(units, perf_counter() - start)
+    return Lap(units, perf_counter() - start, process_time() - cpu)
 
 
 def in_thread(work: Callable[[], int]) -> Contender:

@@ -1,6 +1,6 @@
 """What a benchmark has found, as a table for people or as built-ins for machines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -14,7 +14,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, and the measured value that bears it out or does not: one bound is given."""
+    """A claim, and the measured value that bears it out or does not: one bound is given.
+
+    Attributes
+    ----------
+    claim
+        What was measured, and against what: "one get after the other, against ...".
+    value
+        What was found; a ratio, where it is measured against something.
+    at_least, at_most
+        The aim.
+    """
 
     claim: str
     value: float
@@ -25,6 +35,13 @@ class Verdict:
     def reached(self) -> bool:
         """Whether the value is within the bounds."""
         return self.at_least <= self.value <= self.at_most
+
+    @property
+    def aim(self) -> str:
+        """The bound, in words."""
+        if self.at_least > float("-inf"):
+            return f"at least {_cell(self.at_least)}"
+        return f"at most {_cell(self.at_most)}"
 
 
 @dataclass(frozen=True)
@@ -41,28 +58,43 @@ class Report:
             "title": self.title,
             "rows": [{"name": row.name, **row.figures} for row in self.rows],
             "verdicts": [
-                {"claim": verdict.claim, "value": verdict.value, "reached": verdict.reached}
+                {
+                    "claim": verdict.claim,
+                    "value": verdict.value,
+                    "aim": verdict.aim,
+                    "reached": verdict.reached,
+                }
                 for verdict in self.verdicts
             ],
         }
 
 
 def render(report: Report) -> str:
-    """Return the report as a table followed by its verdicts."""
+    """Return the figures of a report as a table."""
     headings = list(dict.fromkeys(heading for row in report.rows for heading in row.figures))
     lines = [["", *headings]]
     for row in report.rows:
         lines.append([row.name, *(_cell(row.figures.get(heading)) for heading in headings)])
+    return f"{report.title}\n\n{_table(lines)}\n"
+
+
+def summarize(verdicts: Iterable[Verdict]) -> str:
+    """Return what was claimed, found and aimed at as one table."""
+    lines = [["", "found", "aim", ""]]
+    lines += [
+        [each.claim, _cell(each.value), each.aim, "" if each.reached else "MISSED"]
+        for each in verdicts
+    ]
+    return _table(lines)
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
+    """Align columns: the first one, of names, to the left, and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = [
-        "  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])])
+    return "\n".join(
+        "  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]).rstrip()
         for name, *cells in lines
-    ]
-    verdicts = [
-        f"{'reached' if verdict.reached else 'MISSED ':7}  {verdict.claim}: {_cell(verdict.value)}"
-        for verdict in report.verdicts
-    ]
-    return "\n".join([report.title, "", *table, "", *verdicts]).rstrip() + "\n"
+    )
 
 
 def _cell(value: float | None) -> str:

@@ -130,12 +130,12 @@ def _report(laps: Mapping[str, Sequence[tuple[Lap, Lap]]], lines: int, text: int
             )
             times = {"CPU of the plain loop": ratio if index == 0 else 1.0}
             rows.append(Row(title, middle.figures(lines) | times))
-        claim = f"{name} takes at most {_CPU_BOUNDS[name]:g} times the CPU of a plain loop"
+        claim = f"lines into {name}: the CPU time of a plain loop"
         verdicts.append(Verdict(claim, ratio, at_most=_CPU_BOUNDS[name]))
     sealed = laps["SQLite, sealed"][-1]
     if sealed[0].size is not None and sealed[1].size is not None:
         share = sealed[0].size / sealed[1].size
-        claim = f"sealed lines take at most {_SEALED_SHARE:g} of the room of rows"
+        claim = "sealed lines: the room of rows"
         verdicts.append(Verdict(claim, share, at_most=_SEALED_SHARE))
     million = text / lines
     title = f"{lines:,} lines kept and sent (their text is {million:.0f} MB a million)"
