@@ -67,6 +67,7 @@ RequestObserverT = TypeVar("RequestObserverT", bound=Callable[[RequestInfo], obj
 ResponseObserverT = TypeVar("ResponseObserverT", bound=Callable[[ResponseInfo], object])
 
 _DEFAULTS = Options()
+_LONGEST_SALT = 64  # bytes
 
 
 class Services(Endpoints):
@@ -550,7 +551,14 @@ class Services(Endpoints):
         Returns
         -------
         bytes
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the salt is not that.
         """
+        if not 1 <= len(validate_type(salt, bytes, "salt")) <= _LONGEST_SALT:
+            raise ValueError(f"salt must have 1 to {_LONGEST_SALT} bytes, not {len(salt)}")
         return self._transport.key_id(salt)
 
     async def wait_until_running(

@@ -287,6 +287,7 @@ _EXPECTED: Mapping[object, str] = {
     Sequence: "a list",
     Literal: "a string",
     str: "a string",
+    bytes: "bytes",
     int: "an integer",
     float: "a float",
     bool: "a boolean",

@@ -263,6 +263,14 @@ async def test_options_that_make_no_sense_are_refused() -> None:
             session(server, max_body_size=0)
 
 
+@pytest.mark.parametrize("salt", [b"", b"x" * 65, "text", None])
+async def test_a_salt_that_cannot_be_one_is_named(salt: Any) -> None:
+    async with Services("key", base_url="http://127.0.0.1:1") as services:
+        assert len(services.key_id(b"x")) == 16
+        with pytest.raises((TypeError, ValueError), match=r"^salt must "):
+            services.key_id(salt)
+
+
 @pytest.mark.parametrize("timeout", [float("inf"), 10**400])
 async def test_no_bound_on_the_time_is_said_as_none_and_not_as_a_number(timeout: float) -> None:
     async with hostile(answer(SERVICE)) as server, session(server, timeout=None) as services:

@@ -106,11 +106,16 @@ def api_error(
 
 def _explain_redirect(headers: Mapping[str, str]) -> str:
     """Say where a redirect points to that was not followed, and what to do."""
+    location = headers.get("Location", "")
     try:
-        host = urllib.parse.urlsplit(headers.get("Location", "")).hostname
+        host = urllib.parse.urlsplit(location).hostname
     except ValueError:
         host = None
-    where = "a redirect" if host is None else f"a redirect to {host}"
+    where = "a redirect"
+    if host is not None:
+        # As it is written there, because a secret is only found as it is written.
+        begin = location.lower().rindex(host)
+        where = f"a redirect to {location[begin : begin + len(host)]}"
     return (
         f"{where} that is not followed, as it is not safe or one too many: "
         "check base_url or CIVIS_API_ENDPOINT, and set it to the API's new address if it has one"

@@ -33,6 +33,7 @@ from .url import BaseURL, proxy_for, validate_base_url
 __all__ = ["Connections"]
 
 _LONGEST_CONNECT = 30.0  # seconds
+_SHORT_KEY = 3  # characters, of which too little is left to be told from other texts
 _LARGE_BODY = 1024 * 1024  # bytes
 _LONGEST_HEADER = 64 * 1024  # bytes
 _CONTENT_TYPE = istr("Content-Type")
@@ -92,7 +93,11 @@ class Connections:
         self.base_url = validate_base_url(base_url, allow_http=allow_http)
         self.base = BaseURL(self.base_url)
         self.limit = _limit(http, limit)
-        self.secrets = (key, SecretStr(authorized.partition(" ")[2]))
+        encoded = authorized.partition(" ")[2]
+        if len(key) > _SHORT_KEY:
+            # Without the end, which stands for the colon: others may repeat it without padding.
+            encoded = encoded.rstrip("=")[:-2]
+        self.secrets = (key, SecretStr(encoded))
         self._http = http
         self._owns_http = http is None
         self._stranger: aiohttp.ClientSession | None = None
@@ -197,6 +202,7 @@ class Connections:
             if stream.is_eof() and answer.status < 300 and stream.exception() is None:
                 content = stream.read_nowait()
                 if len(content) > call.options.max_body_size:
+                    del content  # or a traceback with local variables would show the body
                     raise too_large(call, answer)
             else:
                 content = await _read(answer, call)

@@ -1,8 +1,10 @@
 """Secrets that no traceback shows, not even one with the local variables of every frame."""
 
+import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
 
+import aiohttp
 import pytest
 
 from aioservices import RequestError, RetryPolicy, Service, Services
@@ -19,6 +21,7 @@ from tests.servers.hostile import (
     stall,
     stall_in_body,
 )
+from tests.servers.waiting import until
 
 KEY = "very-secret-key"
 BASIC = "dmVyeS1zZWNyZXQta2V5"
@@ -66,12 +69,25 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "cut body": cut_body(),
     "stalled body": stall_in_body(),
     "cut chunks": chunked(f'{{"environmentVariables": {{"A": "{VALUE}"}}, '.encode(), whole=False),
-    "too large": answer(b"x" * 3000),
+    "too large": answer(f"{KEY} {VALUE} {BASIC}".encode() * 100),
+    "too large, in parts": chunked(*[f"{KEY} {VALUE} {BASIC}".encode() * 20] * 20),
+    "not text": answer(
+        b'{"id": 1, "name": "' + f"{KEY} {VALUE}".encode() + b'\xff", "environmentVariables": 1}'
+    ),
+    "not compressed": answer(f"{KEY} {VALUE}".encode(), headers={"Content-Encoding": "gzip"}),
     "malformed": answer({"id": "x", "environmentVariables": {"A": VALUE}, "x": KEY}),
     "refused": answer({"error": VALUE, "errorDescription": KEY, "code": BASIC}, status=422),
     "bad gateway": answer(b"x", status=502, content_type=f"text/{BASIC}"),
     "of another type": answer(b"x", content_type=f"text/{KEY}"),
     "redirect": redirect("http://127.0.0.1:1/"),
+    "redirect to a secret": redirect(f"ftp://{KEY}:{VALUE}@{BASIC}.{KEY}.org/{KEY}"),
+    "redirect in an explanation": answer(
+        {"errorDescription": f"{KEY} {VALUE}"}, status=302, headers={"Location": f"//{BASIC}/"}
+    ),
+    "many headers": answer(b"x", headers={f"{VALUE}-{number}": KEY for number in range(200)}),
+    "cut explanation": answer(
+        b'{"errorDescription": "' + f"{KEY} {BASIC} ".encode() + b"x" * 100_000, status=500
+    ),
 }
 
 
@@ -86,6 +102,31 @@ async def test_no_frame_of_a_failed_call_shows_a_secret(call: Call, behaviour: B
             await call(services)
     text = shown(caught.value)
     assert "/aioservices/" in text  # so there were frames of ours
+    for secret in (KEY, BASIC, VALUE):
+        assert secret not in text
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize(
+    "behaviour", [stall, stall_in_body(f'"{VALUE} {KEY}'.encode())], ids=["stall", "in the body"]
+)
+@pytest.mark.parametrize("owns_http", [True, False])
+async def test_no_frame_of_a_call_that_the_caller_ends_shows_a_secret(
+    call: Call, behaviour: Behaviour, owns_http: bool
+) -> None:
+    async with (
+        hostile(behaviour) as server,
+        aiohttp.ClientSession() as http,
+        Services(KEY, base_url=server.url, http=None if owns_http else http) as services,
+    ):
+        task = asyncio.ensure_future(call(services))
+        await until(lambda: server.requests)
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+    text = shown(caught.value)
+    assert "/aiohttp/" in text  # so there were the frames that make requests
     for secret in (KEY, BASIC, VALUE):
         assert secret not in text
 
