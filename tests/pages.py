@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from types import CodeType
 import anyio
 
 from aioservices.emulator import Emulator
+from tests.servers.programs import Ended, start
 from tests.servers.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +36,8 @@ _OTHERS = ("cat", "cd", "docker", "eval", "export", "git", "make", "pip", "sourc
 _SETUP = re.compile(r"\.venv/bin/pip|python3? -m (pip|venv) |_AIOSERVICES_COMPLETE")
 # What goes on until somebody ends it.
 _ENDLESS = re.compile(r"logs .*-f\b|aioservices watch|emulator|collect |demo")
+# What a shell does something with, unless it stands in single quotes.
+_OF_A_SHELL = re.compile(r"[$`|&;<>(){}*?#~!\\]")
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,29 @@ class Reader:
         line = re.sub(r" +# .*", "", line)
         if line.split()[0] in _OTHERS or _SETUP.match(line):
             return
+        endless = bool(_ENDLESS.search(line)) and "--help" not in line
+        words = re.sub(r"'[^']*'", "", line)
+        if line.startswith("aioservices ") and not _OF_A_SHELL.search(words):
+            ended = await self._copy(shlex.split(line)[1:], endless)
+        else:
+            ended = await self._shell(line, endless)
+        assert ended.status in {0, 128 + signal.SIGINT}, f"{line}: {ended}"
+        assert "Traceback" not in ended.output, ended.output
+
+    async def _copy(self, arguments: list[str], endless: bool) -> Ended:
+        """Run a command of ours that needs nothing of a shell."""
+        environment = {k: v for k, v in self.environment.items() if not k.startswith("PYTHON")}
+        with start(
+            *arguments, environment=environment, folder=self.folder, errors=subprocess.STDOUT
+        ) as program:
+            first = ""
+            if endless:
+                first = await program.readline()
+                program.send_signal(signal.SIGINT)
+            ended = await program.end()
+        return Ended(ended.status, first + ended.output)
+
+    async def _shell(self, line: str, endless: bool) -> Ended:
         process = await asyncio.create_subprocess_exec(
             *("/bin/bash", "-c", f"exec {line}" if " | " not in line else line),
             cwd=self.folder,
@@ -171,7 +198,7 @@ class Reader:
         assert process.stdout is not None
         try:
             with anyio.fail_after(PATIENCE):
-                if _ENDLESS.search(line) and "--help" not in line:
+                if endless:
                     output = await process.stdout.readline()
                     os.killpg(process.pid, signal.SIGINT)
                 else:
@@ -181,9 +208,7 @@ class Reader:
         finally:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
-        text = output.decode(errors="replace")
-        assert status in {0, 128 + signal.SIGINT}, f"{line}: {status}\n{text}"
-        assert "Traceback" not in text, text
+        return Ended(status, output.decode(errors="replace"))
 
 
 async def _execute(block: Block) -> None:

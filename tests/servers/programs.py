@@ -166,7 +166,8 @@ def start(
     input : bytes
         What it can read.
     output, errors : int, optional
-        Descriptors for what it writes. Default: a pipe each, that the program's object reads.
+        Descriptors for what it writes, or `subprocess.STDOUT` for errors that go with the output.
+        Default: a pipe each, that the program's object reads.
     """
     environment = os.environ if environment is None else environment
     encoding = environment.get("PYTHONIOENCODING") or "utf-8"
@@ -179,7 +180,10 @@ def start(
             for descriptor in (output, errors):
                 read, write = os.pipe()
                 theirs.callback(os.close, write)
-                streams.append(write if descriptor is None else descriptor)
+                if descriptor == subprocess.STDOUT:
+                    streams.append(streams[1])
+                else:
+                    streams.append(write if descriptor is None else descriptor)
                 text = os.fdopen(read, encoding=encoding, newline="")
                 texts.append(ours.enter_context(text))
             process = launch(module, arguments, streams, environment, folder)
