@@ -94,7 +94,17 @@ def test_every_endpoint_has_an_example() -> None:
     assert {name for name in endpoints if not name.startswith("_")} <= shown
 
 
-@pytest.mark.parametrize("reading", readings().values(), ids=readings().keys())
+# One whose deploy waits as long as a lost answer is waited for by default.
+SLOW = ["docs/how-to/test.md"]
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        pytest.param(blocks, id=name, marks=[pytest.mark.slow] * (name in SLOW))
+        for name, blocks in readings().items()
+    ],
+)
 async def test_every_code_block_of_a_page_runs(
     reading: list[Block], emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
