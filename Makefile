@@ -40,11 +40,11 @@ demo: $(VENV)/.run
 	@$(BIN)/aioservices demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 4 -m 'not slow' \
+	$(BIN)/python -m pytest --numprocesses 6 -m 'not slow' \
 		--durations 0 --durations-min 10  # none should be listed
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 2 -m slow
+	$(BIN)/python -m pytest --numprocesses 6 -m slow
 
 test-all: $(VENV)/.dev
 	$(BIN)/nox --session tests $(if $(QUICK),-- quick)

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.servers.programs import Ended, run, start
 from tests.servers.terminal import on_terminal
 
@@ -20,16 +22,20 @@ def found_by(ended: Ended) -> dict[str, Any]:
     return found
 
 
-async def test_in_pipes() -> None:
+@pytest.mark.parametrize("encoding", ["", "latin-1", "ascii:backslashreplace"])
+async def test_in_pipes(encoding: str) -> None:
     arguments = ("7", "two words")
+    given = "1\n" + "ü" * (not encoding.startswith("ascii"))
+    data = given.encode(encoding.partition(":")[0] or "utf-8")
+    chosen = {"PYTHONIOENCODING": encoding} if encoding else {}
     copied, anew = [
-        found_by(await run(*arguments, module=PROBE, input=b"1\n\xc3\xbc", environment=each))
+        found_by(await run(*arguments, module=PROBE, input=data, environment=each | chosen))
         for each in (OWN, ANEW)
     ]
     assert copied == anew
-    assert copied["input"] == "1\nü"
+    assert copied["input"] == given
     assert copied["arguments"] == list(arguments)
-    assert copied["environment"] == OWN
+    assert copied["environment"] == OWN | chosen
 
 
 async def test_on_a_terminal() -> None:

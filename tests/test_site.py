@@ -44,17 +44,16 @@ async def address(site: Path) -> AsyncIterator[str]:
         yield str(server.make_url("/"))
 
 
+@pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 async def test_a_page_fits_its_window_and_asks_no_other_machine(
-    address: str, open_page: OpenPage, width: int, dark: bool
+    address: str, open_page: OpenPage, width: int, dark: bool, name: str
 ) -> None:
-    page = await open_page(address + PAGES[0], width=width, dark=dark)
-    for name in PAGES:
-        await page.goto(address + name)
-        assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
-        scheme = await page.evaluate("document.body.dataset.mdColorScheme")
-        assert scheme == ("slate" if dark else "default")
+    page = await open_page(address + name, width=width, dark=dark)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    scheme = await page.evaluate("document.body.dataset.mdColorScheme")
+    assert scheme == ("slate" if dark else "default")
 
 
 @pytest.mark.parametrize("from_disk", [False, True], ids=["served", "from disk"])

@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -27,6 +28,7 @@ KEY = "very-secret-key"
 BASIC = "dmVyeS1zZWNyZXQta2V5"
 VALUE = "hunter2-and-more"
 ONCE = RetryPolicy(max_attempts=1)
+TESTS = str(Path(__file__).parents[1])
 
 
 def shown(error: BaseException) -> str:
@@ -34,7 +36,7 @@ def shown(error: BaseException) -> str:
     told = traceback.TracebackException.from_exception(error, capture_locals=True)
     for each in _all(told):
         each.stack = traceback.StackSummary.from_list(
-            [frame for frame in each.stack if "/tests/" not in frame.filename]
+            [frame for frame in each.stack if not frame.filename.startswith(TESTS)]
         )
     return "".join(told.format())
 

@@ -7,11 +7,13 @@ them. So a process of its own (multiprocessing's fork server) has imported every
 program is a copy of it that goes on as ``python -W error -m MODULE`` does: with arguments, an
 environment, a folder, standard streams and, if wished, a terminal, none of which it has in common
 with the test. What is not the same is what came before: the imports, and the variables that Python
-itself reads when it starts. A program that is given one of those (``PYTHON...``) is started anew.
+itself reads when it starts. A program that is given one of those (``PYTHON...``, but for the
+encoding of the streams) is started anew.
 So are the ones that a shell starts, those of the examples and of the documentation, and those whose
 subject is the start.
 """
 
+import codecs
 import fcntl
 import multiprocessing
 import multiprocessing.connection
@@ -170,7 +172,7 @@ def start(
         Default: a pipe each, that the program's object reads.
     """
     environment = os.environ if environment is None else environment
-    encoding = environment.get("PYTHONIOENCODING") or "utf-8"
+    encoding = environment.get("PYTHONIOENCODING", "").partition(":")[0] or "utf-8"
     with ExitStack() as ours:
         with ExitStack() as theirs:
             read, write = os.pipe()
@@ -231,7 +233,8 @@ def launch(
     on_terminal : bool
         Whether these are a terminal that becomes its own: Ctrl-C reaches it.
     """
-    if any(environment[name] for name in environment if name.startswith("PYTHON")):
+    of_python = {name for name in environment if name.startswith("PYTHON") and environment[name]}
+    if of_python - {"PYTHONIOENCODING"}:
         return subprocess.Popen(
             [sys.executable, "-W", "error", "-m", module, *arguments],
             stdin=streams[0],
@@ -306,10 +309,12 @@ def _become(
         stream.close()
     if on_terminal:
         _take_terminal()
-    # As Python does it in the suite's locale.
-    own = partial(os.fdopen, encoding="utf-8", closefd=False)
-    sys.stdin = own(0, errors="surrogateescape")
-    sys.stdout = own(1, "w", errors="surrogateescape")
+    # As Python does it, in the suite's locale.
+    encoding, _, handler = environment.get("PYTHONIOENCODING", "").partition(":")
+    own = partial(os.fdopen, encoding=codecs.lookup(encoding or "utf-8").name, closefd=False)
+    errors = handler or ("strict" if encoding else "surrogateescape")
+    sys.stdin = own(0, errors=errors)
+    sys.stdout = own(1, "w", errors=errors)
     sys.stderr = own(2, "w", buffering=1, errors="backslashreplace")
     sys.argv = [module, *arguments]
     warnings.simplefilter("error")
