@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from types import TracebackType
@@ -20,9 +20,11 @@ from aioservices.api.params import encode
 from aioservices.api.raw import RawServices
 from aioservices.api.search import ServiceSearch
 from aioservices.api.states import ArchivalStatus, StatusFilter
+from aioservices.http.connections import Connections
 from aioservices.http.options import (
     Attempt,
     AttemptHook,
+    AttemptState,
     Options,
     RequestInfo,
     ResponseInfo,
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
 __all__ = ["Services"]
 
 RequestObserverT = TypeVar("RequestObserverT", bound=Callable[[RequestInfo], object])
+InfoT = TypeVar("InfoT", RequestInfo, ResponseInfo)
 ResponseObserverT = TypeVar("ResponseObserverT", bound=Callable[[ResponseInfo], object])
 
 _DEFAULTS = Options()
@@ -130,7 +133,7 @@ class Services(Endpoints):
         if isinstance(base_url, str):
             base_url = SecretStr(base_url)
         options = Options(timeout=timeout, retry=retry, max_body_size=max_body_size)
-        transport = Transport(
+        connections = Connections(
             api_key,
             base_url=base_url,
             max_connections=max_connections,
@@ -139,7 +142,7 @@ class Services(Endpoints):
             allow_http=allow_http,
             trust_env=trust_env,
         )
-        super().__init__(transport, options)
+        super().__init__(Transport(connections), options)
         self._tasks = BackgroundTasks()
         self._shared_by_tails = _SharedByTails()
         self._raw: RawServices | None = None
@@ -858,13 +861,7 @@ class Services(Endpoints):
         TypeError
             If it is not a function, or is an asynchronous one, which nobody would await.
         """
-        validate_hook(observer, "an observer")
-
-        def hook(attempt: Attempt) -> None:
-            if attempt.state == "sending":
-                observer(RequestInfo(attempt.method, attempt.path, attempt.number))
-
-        self._transport.hooks.append(hook)
+        self._observe(observer, {"sending"}, RequestInfo.of)
         return observer
 
     def on_response(self, observer: ResponseObserverT) -> ResponseObserverT:
@@ -886,23 +883,23 @@ class Services(Endpoints):
         TypeError
             If it is not a function, or is an asynchronous one, which nobody would await.
         """
+        self._observe(observer, {"answered", "failed"}, ResponseInfo.of)
+        return observer
+
+    def _observe(
+        self,
+        observer: Callable[[InfoT], object],
+        states: Collection[AttemptState],
+        describe: Callable[[Attempt], InfoT],
+    ) -> None:
+        """Have a function called with a description of each attempt in one of the states."""
         validate_hook(observer, "an observer")
 
         def hook(attempt: Attempt) -> None:
-            if attempt.state in {"answered", "failed"}:
-                observer(
-                    ResponseInfo(
-                        attempt.method,
-                        attempt.path,
-                        attempt.number,
-                        attempt.status,
-                        attempt.elapsed,
-                        attempt.rate_limit,
-                    )
-                )
+            if attempt.state in states:
+                observer(describe(attempt))
 
         self._transport.hooks.append(hook)
-        return observer
 
     def __repr__(self) -> str:
         if not hasattr(self, "_transport"):  # its arguments were refused

@@ -21,6 +21,7 @@ from multidict import CIMultiDict, istr
 from yarl import URL
 
 from aioservices.errors import ServicesError, SessionClosedError, SessionLoopError
+from aioservices.validation import validate_int, validate_type
 
 from .attempt import Call
 from .auth import anonymous_headers, authorization, job_headers, validate_api_key
@@ -52,7 +53,7 @@ class Connections:
         Default: the environment variable ``CIVIS_API_KEY``.
     base_url : str, optional
         Default: ``CIVIS_API_ENDPOINT``, else the platform's public address.
-    limit : int
+    max_connections : int, default 100
         How many connections there are at once.
     user_agent : str, optional
         Put before the library's own ``User-Agent``.
@@ -80,7 +81,7 @@ class Connections:
         api_key: str | None = None,
         *,
         base_url: str | None = None,
-        limit: int = 100,
+        max_connections: int = 100,
         user_agent: str | None = None,
         http: aiohttp.ClientSession | None = None,
         allow_http: bool = False,
@@ -88,11 +89,14 @@ class Connections:
     ) -> None:
         if http is not None and not isinstance(http, aiohttp.ClientSession):
             raise TypeError(f"http must be an aiohttp.ClientSession, not {type(http).__name__}")
+        validate_type(allow_http, bool, "allow_http")
+        validate_type(trust_env, bool, "trust_env")
+        validate_int(max_connections, "max_connections", least=1)
         api_key = key = validate_api_key(api_key)
         authorized = authorization(key)
         self.base_url = validate_base_url(base_url, allow_http=allow_http)
         self.base = BaseURL(self.base_url)
-        self.limit = _limit(http, limit)
+        self.limit = _limit(http, max_connections)
         encoded = authorized.partition(" ")[2]
         if len(key) > _SHORT_KEY:
             # Without the end, which stands for the colon: others may repeat it without padding.

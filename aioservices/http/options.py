@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import msgspec
 
@@ -123,6 +123,11 @@ class RequestInfo(msgspec.Struct, frozen=True):
     path: str
     attempt: int
 
+    @classmethod
+    def of(cls, attempt: Attempt) -> Self:
+        """Describe an attempt that is about to be sent."""
+        return cls(attempt.method, attempt.path, attempt.number)
+
 
 class ResponseInfo(msgspec.Struct, frozen=True):
     """One attempt, after it was answered or failed.
@@ -145,6 +150,18 @@ class ResponseInfo(msgspec.Struct, frozen=True):
     status: int | None
     elapsed: float
     rate_limit: RateLimit | None
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> Self:
+        """Describe an attempt that has ended."""
+        return cls(
+            attempt.method,
+            attempt.path,
+            attempt.number,
+            attempt.status,
+            attempt.elapsed,
+            attempt.rate_limit,
+        )
 
 
 def validate_hook(hook: object, name: str) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from hashlib import blake2b
 
-import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -43,42 +42,12 @@ class Transport:
 
     Parameters
     ----------
-    api_key : str, optional
-        Default: the environment variable ``CIVIS_API_KEY``.
-    base_url : str, optional
-        Default: ``CIVIS_API_ENDPOINT``, else the platform's public address.
-    max_connections : int
-        How many requests are under way at once; the others wait for their turn.
-    user_agent : str, optional
-        Put before the library's own ``User-Agent``.
-    http : aiohttp.ClientSession, optional
-        The caller's own, which is never closed here.
-    allow_http : bool
-        Whether the key may travel unencrypted to another machine.
-    trust_env : bool
-        Whether to use the proxy that the environment names.
+    connections : Connections
+        What requests are sent over.
     """
 
-    def __init__(
-        self,
-        api_key: str | None = None,
-        *,
-        base_url: str | None = None,
-        max_connections: int = 100,
-        user_agent: str | None = None,
-        http: aiohttp.ClientSession | None = None,
-        allow_http: bool = False,
-        trust_env: bool = True,
-    ) -> None:
-        self._connections = Connections(
-            api_key,
-            base_url=base_url,
-            limit=validate_int(max_connections, "max_connections", least=1),
-            user_agent=user_agent,
-            http=http,
-            allow_http=allow_http,
-            trust_env=trust_env,
-        )
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
         self.base_url = self._connections.base_url
         self.rate_limit: RateLimit | None = None
         self.hooks: list[AttemptHook] = []  # of all views; those of one view are in its options

@@ -58,6 +58,8 @@ def test_an_environment_variable_that_cannot_be_used_is_named(
         ({"max_connections": 0}, "max_connections"),
         ({"timeout": float("nan")}, "timeout"),
         ({"max_body_size": 0}, "max_body_size"),
+        ({"allow_http": "false"}, "allow_http"),
+        ({"trust_env": 0}, "trust_env"),
     ],
 )
 def test_an_argument_that_cannot_be_used_is_named(arguments: Any, name: str) -> None:
