@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, get_args
 
 import aiohttp
 import anyio
@@ -42,6 +43,7 @@ from .concurrency import BackgroundTasks
 from .errors import SessionClosedError
 from .validation import (
     parse_timestamp,
+    validate_choice,
     validate_int,
     validate_ints,
     validate_optional_seconds,
@@ -261,7 +263,8 @@ class Services(Endpoints):
             Identifier of a deployment to stay with. Without it the tail follows the service: its
             current deployment, then each one that replaces it.
         start_at : datetime or str, optional
-            Lines before this time are left out. Default: from the beginning of the log.
+            Lines before this time are left out; "now" is the server's time at the call. Default:
+            from the beginning of the log.
         end_at : datetime or str, optional
             Lines after this time are left out, and the tail ends when it has passed.
         resume : LogCursor, optional
@@ -306,12 +309,12 @@ class Services(Endpoints):
                 async for entry in tail:
                     print(entry.created_at, entry.message)
         """
-        from aioservices.tail.options import TailOptions, validate_options
+        from aioservices.tail.options import TailOptions, parse_start, validate_options
 
         options = TailOptions(
             service_id=id,
             deployment_id=deployment_id,
-            start_at=None if start_at is None else parse_timestamp(start_at, "start_at"),
+            start_at=parse_start(start_at, time.monotonic()),
             end_at=None if end_at is None else parse_timestamp(end_at, "end_at"),
             follow=follow,
             poll_interval=poll_interval,
@@ -401,7 +404,7 @@ class Services(Endpoints):
 
     def find(
         self,
-        *terms: str,
+        *terms: str | int,
         hidden: bool | None = None,
         archived: ArchivalStatus | None = None,
         author: str | None = None,
@@ -413,8 +416,8 @@ class Services(Endpoints):
 
         Parameters
         ----------
-        *terms : str
-            A name; a pattern with `*`, `?` or `[...]`; or an id in digits. Case does not matter,
+        *terms : str or int
+            A name; a pattern with `*`, `?` or `[...]`; or an id. Case does not matter,
             unless several names differ in nothing else and one of them is given exactly.
         hidden, archived, author, status
             Which services to search, as for `list`. Default: all that are listed by default.
@@ -427,7 +430,7 @@ class Services(Endpoints):
         Raises
         ------
         TypeError, ValueError
-            At once if a term is not a string, or there is none.
+            At once if a term is neither a string nor an int, or there is none.
 
         Examples
         --------
@@ -439,13 +442,17 @@ class Services(Endpoints):
         """
         if not terms:
             raise ValueError("find needs a name, a pattern or an id to search for")
-        for number, term in enumerate(terms):
-            validate_type(term, str, f"terms[{number}]")
+        texts = tuple(
+            str(validate_int(term, f"terms[{number}]"))
+            if isinstance(term, int)
+            else validate_type(term, str, f"terms[{number}]")
+            for number, term in enumerate(terms)
+        )
 
         def listing() -> Paginator[ServiceSummary]:
             return self.list(hidden=hidden, archived=archived, author=author, status=status)
 
-        return ServiceSearch(listing, terms)
+        return ServiceSearch(listing, texts)
 
     async def collect(
         self,
@@ -485,7 +492,8 @@ class Services(Endpoints):
         retention : Retention, optional
             What to remove from the store. Default: nothing.
         start_at : datetime or str, optional
-            Lines before this time are left out.
+            Lines before this time are left out, where the store has none of a log yet; "now" is
+            the server's time at the call.
         refresh : float, default 30.0
             Seconds between looks for services that came or went.
         poll_interval, max_poll_interval, overlap, grace, limit
@@ -752,7 +760,8 @@ class Services(Endpoints):
         resume : mapping of int to LogCursor, optional
             By service where to go on: the `checkpoint` of an earlier watch.
         start_at : datetime or str, optional
-            Lines before this time are left out, except where `resume` says where to go on.
+            Lines before this time are left out, except where `resume` says where to go on; "now"
+            is the server's time at the call.
         poll_interval, max_poll_interval, overlap, grace : float
             As for `tail_logs`.
         limit : int, default 1000
@@ -781,12 +790,12 @@ class Services(Endpoints):
         """
         from aioservices.fleet.watch import LogWatch
         from aioservices.fleet.watcher import WatchOptions, validate_sink
-        from aioservices.tail.options import TailOptions, validate_options
+        from aioservices.tail.options import TailOptions, parse_start, validate_options
 
-        begin = None if start_at is None else parse_timestamp(start_at, "start_at")
+        begin = parse_start(start_at, time.monotonic())
         options = WatchOptions(
             ids=None if ids is None else tuple(dict.fromkeys(validate_ints(ids, "ids"))),
-            status=validate_type(status, str | None, "status"),
+            status=validate_choice(status, get_args(StatusFilter), "status"),
             name=validate_type(name, str | None, "name"),
             sink=validate_sink(sink),
             refresh=validate_seconds(refresh, "refresh"),

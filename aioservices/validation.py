@@ -15,6 +15,7 @@ __all__ = [
     "expected",
     "format_timestamp",
     "parse_timestamp",
+    "validate_choice",
     "validate_int",
     "validate_ints",
     "validate_number",
@@ -61,6 +62,30 @@ def validate_type(value: T, kind: type | UnionType, name: str) -> T:
     if bool in kinds and isinstance(value, bool):
         return value
     raise TypeError(f"{name} must be {expected(kinds)}, not {type(value).__name__}")
+
+
+def validate_choice(value: T, choices: Sequence[T], name: str) -> T:
+    """Give a value back if it is one of some, or None.
+
+    Parameters
+    ----------
+    value : object
+    choices : sequence
+        What it may be, None apart.
+    name : str
+        Name of the parameter, for the message.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither.
+    """
+    if value is not None:
+        validate_type(value, type(choices[0]), name)
+    if value is not None and value not in choices:
+        known = ", ".join(repr(each) for each in choices)
+        raise ValueError(f"{name} must be one of {known}, or None, not {value!r}")
+    return value
 
 
 def validate_int(value: int, name: str, *, least: int = 0, most: int = _LARGEST) -> int:

@@ -304,8 +304,6 @@ class CursorTracker:
         The deployment that the tail is bound to; None if it follows the service.
     resume : LogCursor, optional
         Where to go on.
-    start_at : datetime, optional
-        Before which lines are left out.
 
     Attributes
     ----------
@@ -318,13 +316,10 @@ class CursorTracker:
         service_id: int,
         deployment_id: int | None,
         resume: LogCursor | None = None,
-        *,
-        start_at: dt.datetime | None = None,
     ) -> None:
         self.latest = None if resume is None else resume.latest
         self._service_id = service_id
         self._deployment_id = deployment_id
-        self._start_at = start_at
         # Of logs of which nothing has come yet, as the last process has left them:
         self._resumed = {} if resume is None else {it.deployment_id: it for it in resume.positions}
         self._logs: dict[int, _LogPosition] = {}
@@ -345,13 +340,17 @@ class CursorTracker:
         log.settle()
         return delivery
 
-    def cursor(self, before: LatestDeployment | None) -> LogCursor:
+    def cursor(
+        self, before: LatestDeployment | None, start_at: dt.datetime | None = None
+    ) -> LogCursor:
         """Say where the consumer stands.
 
         Parameters
         ----------
         before : LatestDeployment or None
             The newest deployment that had come and gone when the tail began.
+        start_at : datetime or None
+            Before which lines are left out.
         """
         latest = self.latest or before
         positions = dict(self._resumed)
@@ -366,7 +365,7 @@ class CursorTracker:
             positions=tuple(positions.values()),
             latest_id=None if latest is None else latest.deployment_id,
             latest_at=None if latest is None else latest.created_at,
-            start_at=self._start_at,
+            start_at=start_at,
         )
 
     def _begin(self, batch: Batch) -> _LogPosition:

@@ -317,6 +317,11 @@ class LogFetcher:
         told = await self._get(None, lambda: self._source.raw.get(self._service_id), _Service)
         return None if told.current_deployment is None else _snapshot(told.current_deployment)
 
+    async def learn_time(self) -> None:
+        """Have the server tell its time, unless an answer has told it already."""
+        if not self.clock.known:
+            await self._get(None, lambda: self._source.raw.get(self._service_id), _Service)
+
     async def deployment(self, deployment_id: int) -> DeploymentSnapshot:
         """Get a deployment."""
         deployment = await self._get(

@@ -27,7 +27,7 @@ from .budget import LineAccount
 from .cursor import NO_DEPLOYMENT, Batch, LatestDeployment, Position
 from .dedup import DeliveredLines
 from .fetcher import DeploymentSnapshot, LogFetcher, LogSource, Look
-from .options import TailOptions
+from .options import Now, TailOptions
 from .outlet import Outlet
 from .poller import CHECK_EVERY, Poller, jittered
 from .scan import ServerProfile
@@ -89,6 +89,7 @@ class Follower:
     ) -> None:
         self.before: LatestDeployment | None = None
         self._options = options
+        self._start_at = options.start_at
         self._profile = profile
         self._account = account
         self._metrics = metrics
@@ -119,6 +120,12 @@ class Follower:
         """The server's time, or a little later; None until the server has told it."""
         clock = self._fetcher.clock
         return clock.latest() if clock.known else None
+
+    @property
+    def start_at(self) -> dt.datetime | None:
+        """Before which lines are left out; of "now" an estimate, until the server has answered."""
+        start = self._start_at
+        return self._fetcher.clock.at(start.moment) if isinstance(start, Now) else start
 
     def finish(self) -> None:
         """Follow no new deployment, and end when those that are read have ended."""
@@ -181,6 +188,7 @@ class Follower:
 
     async def _check_service(self) -> Poller | None:
         deployment = await self._fetcher.current_deployment()
+        await self._settle_start()
         if not self._is_finishing or self._listed is None:
             await self._start_new(deployment)
         current = self._pollers.get(deployment.deployment_id) if deployment else None
@@ -192,8 +200,15 @@ class Follower:
         self._forget_drained()
         return current
 
+    async def _settle_start(self) -> None:
+        """Find out, before the first log is read, which time "now" was."""
+        if isinstance(self._start_at, Now):
+            await self._fetcher.learn_time()
+            self._start_at = self.start_at
+
     async def _check_deployment(self, deployment_id: int) -> Poller:
         current = await self._fetcher.current_deployment()
+        await self._settle_start()
         deployment = current
         if deployment is None or deployment.deployment_id != deployment_id:
             deployment = await self._fetcher.deployment(deployment_id)
@@ -310,7 +325,7 @@ class Follower:
     ) -> Poller:
         poller = Poller(
             deployment,
-            DeliveredLines(self._options.start_at) if delivered is None else delivered,
+            DeliveredLines(self.start_at) if delivered is None else delivered,
             fetcher=self._fetcher,
             outlet=self._outlet,
             account=self._account,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Protocol
+from typing import Protocol, Self
 
 import msgspec
 
 from aioservices.validation import (
+    parse_timestamp,
     validate_int,
     validate_optional_int,
     validate_optional_seconds,
@@ -18,10 +19,62 @@ from aioservices.validation import (
 from .cursor import LogCursor
 from .status import EventHook
 
-__all__ = ["PollOptions", "TailOptions", "validate_options", "validate_polling"]
+__all__ = [
+    "Now",
+    "PollOptions",
+    "TailOptions",
+    "parse_start",
+    "validate_options",
+    "validate_polling",
+]
 
 _SHORTEST = 0.001  # seconds between two polls
 _GRACE = 30.0  # seconds
+
+
+class Now(str):
+    """The word "now", with the moment at which it was said.
+
+    What time that was by the server's clock is known only when the server has told its time, and
+    all tails that begin because of the same word must begin at the same time.
+
+    Parameters
+    ----------
+    moment : float
+        Seconds of the monotonic clock.
+    """
+
+    __slots__ = ("moment",)
+
+    moment: float
+
+    def __new__(cls, moment: float) -> Self:
+        """Say it at a moment."""
+        self = super().__new__(cls, "now")
+        self.moment = moment
+        return self
+
+
+def parse_start(value: dt.datetime | str | None, moment: float) -> dt.datetime | Now | None:
+    """Read the `start_at` of a tail.
+
+    Parameters
+    ----------
+    value : datetime or str or None
+        A time, "now", or none.
+    moment : float
+        When it was said, in seconds of the monotonic clock.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither.
+    """
+    if value is None or isinstance(value, Now):
+        return value
+    if value == "now":
+        return Now(moment)
+    return parse_timestamp(value, "start_at")
 
 
 class TailOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +82,7 @@ class TailOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     service_id: int
     deployment_id: int | None
-    start_at: dt.datetime | None
+    start_at: dt.datetime | Now | None
     end_at: dt.datetime | None
     follow: bool
     poll_interval: float
@@ -94,7 +147,7 @@ def validate_options(options: TailOptions, resume: LogCursor | None) -> TailOpti
     validate_polling(options)
     validate_optional_seconds(options.max_outage, "max_outage", zero=True)
     start_at, end_at = options.start_at, options.end_at
-    if start_at is not None and end_at is not None and end_at < start_at:
+    if isinstance(start_at, dt.datetime) and end_at is not None and end_at < start_at:
         raise ValueError("end_at must not be before start_at")
     if end_at is not None and end_at.year == dt.MAXYEAR:
         options = msgspec.structs.replace(options, end_at=None)  # it never comes

@@ -49,9 +49,7 @@ class LogTail:
     ) -> None:
         self._metrics = TailMetrics(options.service_id, options.on_event)
         self._account = LineAccount(budget)  # from the reading of lines until they were given
-        self._tracker = CursorTracker(
-            options.service_id, options.deployment_id, resume, start_at=options.start_at
-        )
+        self._tracker = CursorTracker(options.service_id, options.deployment_id, resume)
         self._follower = Follower(
             source,
             options,
@@ -116,7 +114,7 @@ class LogTail:
     @property
     def cursor(self) -> LogCursor:
         """Where the tail stands: behind the last entry that was given."""
-        return self._tracker.cursor(self._follower.before)
+        return self._tracker.cursor(self._follower.before, self._follower.start_at)
 
     @property
     def status(self) -> TailStatus:

@@ -17,13 +17,17 @@ def fleet(emulator: Emulator) -> None:
     emulator.add_service("dashboard-old", hidden=True)
 
 
-async def names(services: Services, *terms: str, **options: Any) -> list[str | None]:
+async def names(services: Services, *terms: str | int, **options: Any) -> list[str | None]:
     return [service.name for service in await services.find(*terms, **options)]
 
 
 async def test_a_name_finds_its_service(services: Services) -> None:
     assert await names(services, "dashboard") == ["Dashboard"]
     assert await names(services, "web [prod]") == ["web [prod]"]
+
+
+async def test_an_id_finds_its_service_as_a_number_and_in_digits(services: Services) -> None:
+    assert await names(services, 3) == await names(services, "3") == ["batch-02"]
 
 
 async def test_a_pattern_finds_services_of_every_page(services: Services) -> None:
@@ -49,8 +53,11 @@ async def test_what_is_searched_can_be_narrowed_and_widened(services: Services) 
     assert await names(services, "*", hidden=True) == ["dashboard-old"]
 
 
-@pytest.mark.parametrize(("terms", "error"), [((), ValueError), ((42,), TypeError)])
-async def test_terms_that_are_not_strings_are_refused_at_once(
+@pytest.mark.parametrize(
+    ("terms", "error"),
+    [((), ValueError), ((4.2,), TypeError), ((True,), TypeError), ((-1,), ValueError)],
+)
+async def test_terms_that_are_no_strings_or_ids_are_refused_at_once(
     services: Services, emulator: Emulator, terms: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error):

@@ -603,6 +603,7 @@ async def test_closing_the_session_ends_a_watch(emulator: Emulator, services: Se
         ({"overlap": -1}, ValueError),
         ({"start_at": "yesterday"}, ValueError),
         ({"status": 1}, TypeError),
+        ({"status": "foo"}, ValueError),
         ({"name": 1}, TypeError),
         ({"sink": object()}, TypeError),
         ({"resume": []}, TypeError),

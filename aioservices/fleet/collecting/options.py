@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterable
 from datetime import datetime
-from typing import Protocol, Self
+from typing import Protocol, Self, get_args
 
 import msgspec
 
@@ -12,8 +13,8 @@ from aioservices.api.models import ServiceSummary
 from aioservices.api.states import StatusFilter
 from aioservices.http.ratelimit import RateLimit
 from aioservices.tail import EventHook, LogCursor, LogTail
-from aioservices.tail.options import validate_polling
-from aioservices.validation import parse_timestamp, validate_int, validate_ints, validate_seconds
+from aioservices.tail.options import parse_start, validate_polling
+from aioservices.validation import validate_choice, validate_int, validate_ints, validate_seconds
 
 __all__ = ["CollectOptions", "CollectSession"]
 
@@ -30,7 +31,7 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
     status : str or None, default "running"
         Only services with this status are listed; None for all.
     start_at : datetime or str, optional
-        Lines before this time are left out.
+        Lines before this time are left out; "now" is the server's time at the call.
     refresh : float, default 30.0
         Seconds between looks for services that came or went.
     poll_interval, max_poll_interval, overlap, grace : float
@@ -62,8 +63,9 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.ids is not None:
             validate_ints(self.ids, "ids")
-        if self.start_at is not None:
-            parse_timestamp(self.start_at, "start_at")
+        validate_choice(self.status, get_args(StatusFilter), "status")
+        start_at = parse_start(self.start_at, time.monotonic())
+        msgspec.structs.force_setattr(self, "start_at", start_at)
         validate_seconds(self.refresh, "refresh")
         validate_polling(self)
         validate_seconds(self.lease, "lease")

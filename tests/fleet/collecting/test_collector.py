@@ -141,6 +141,7 @@ async def test_an_argument_that_makes_no_sense_is_said_at_once(
             ({"refresh": 0.0}, "refresh"),
             ({"max_waiting": 0}, "max_waiting"),
             ({"start_at": "yesterday"}, "start_at"),
+            ({"status": "foo"}, "status"),
         ):
             with pytest.raises(ValueError, match=error):
                 await services.collect(store, **arguments)
