@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from html import unescape
 from importlib import import_module
+from itertools import cycle
 from pathlib import Path
 
 import griffe
@@ -44,6 +45,7 @@ def _written(value: object) -> str:
     return repr(value)
 
 
+_WIDE = 3  # columns that a phone cannot show beside each other
 _PLAIN = r"\s*<div class=\"[^\"]*\"><pre><span></span><code>(.*?)</code></pre></div>"
 
 
@@ -62,11 +64,22 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Link each public name that a text mentions to its place in the reference."""
+    """Link public names to their places in the reference, and prepare tables for phones."""
     html = re.sub(r":(?:attr|class|exc|func|meth):(?=<code>)", "", html)
     html = re.sub(rf"<p>::</p>{_PLAIN}", _highlight, html, flags=re.DOTALL)
+    html = re.sub(r"<table>.*?</table>", _stackable, html, flags=re.DOTALL)
     linked = r"<(autoref|a|h\d|pre)\b.*?</\1>"  # there, names are left as they are
     return re.sub(rf"{linked}|<code>(\w+)</code>", _link, html, flags=re.DOTALL)
+
+
+def _stackable(found: re.Match[str]) -> str:
+    """Write the head of its column to each cell of a wide table: a phone shows them as a list."""
+    heads = [re.sub("<[^>]+>", "", each) for each in re.findall("<th.*?>(.*?)</th>", found[0])]
+    if len(heads) < _WIDE:
+        return found[0]
+    columns = cycle(heads)
+    table = re.sub("<td", lambda _: f'<td data-head="{next(columns)}"', found[0])
+    return table.replace("<table", "<table data-stackable", 1)
 
 
 def _highlight(found: re.Match[str]) -> str:

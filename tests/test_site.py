@@ -56,6 +56,24 @@ async def test_a_page_fits_its_window_and_asks_no_other_machine(
     assert scheme == ("slate" if dark else "default")
 
 
+async def test_no_table_scrolls_sideways_on_a_phone(address: str, open_page: OpenPage) -> None:
+    page = await open_page(address + PAGES[0], width=390)
+    for name in [*PAGES, "collect.html", "how-to/keys.html"]:
+        await page.goto(address + name)
+        # The theme's own script has put the tables where they would scroll.
+        await (
+            page.locator("body:not(:has(.md-typeset table:not([class])))")
+            .or_(page.locator(".md-typeset__scrollwrap").first)
+            .wait_for()
+        )
+        wide = await page.evaluate(
+            """[...document.querySelectorAll('.md-typeset__scrollwrap')]
+            .filter(each => each.scrollWidth > each.clientWidth)
+            .map(each => each.innerText)"""
+        )
+        assert wide == [], name
+
+
 @pytest.mark.parametrize("from_disk", [False, True], ids=["served", "from disk"])
 async def test_the_search_finds_a_call(
     site: Path, address: str, open_page: OpenPage, from_disk: bool
