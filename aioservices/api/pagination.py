@@ -112,7 +112,7 @@ class PagePlan:
         self._first = self._next = first
         self._skipped = (first - 1) * size  # items that are not wanted
         self._end: int | None = None  # number of the last page, if known
-        self._total: int | None = None  # how many items the first page told of
+        self._total: int | None = None  # how many items there are, by the first page
         self._seen: set[Hashable] = set()
         self._is_over = False
         self._is_repeated = False  # whether this is not the first pass
@@ -141,7 +141,7 @@ class PagePlan:
         """Fetch nothing more."""
         self._is_over = True
 
-    def admit(self, number: int, page: Page[T], key: Callable[[T], Hashable]) -> list[T]:
+    def filter_new(self, number: int, page: Page[T], key: Callable[[T], Hashable]) -> list[T]:
         """Take in a page.
 
         Parameters
@@ -299,7 +299,7 @@ class PageIterator(Generic[T]):
 
     def _admit(self, number: int, page: Page[T]) -> None:
         try:
-            self._items.extend(self._plan.admit(number, page, self._key))
+            self._items.extend(self._plan.filter_new(number, page, self._key))
         except ServicesError as exc:
             self._end(exc)
 

@@ -68,11 +68,9 @@ class Connection:
             If it is not a URL, or not a safe one.
         """
         try:
-            return validate_base_url(self.url)
+            return validate_base_url(self.url, argument="--url")
         except ValueError as exc:
-            message = str(exc).replace("base_url", "--url").partition(", or say allow_http")[0]
-            message = message.replace("give the key as api_key", "put the key into CIVIS_API_KEY")
-            raise CommandError(message, status=MISUSED) from None
+            raise CommandError(str(exc), status=MISUSED) from None
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncGenerator[Services, None]:

@@ -290,7 +290,7 @@ def _forwarder(value: object) -> str:
 
 
 def _endpoint(value: object) -> str:
-    return validate_base_url(_text(value))
+    return validate_base_url(_text(value), argument="the address")
 
 
 def _readable(value: object) -> Path:

@@ -24,8 +24,8 @@ _MOST_DIGITS = 30
 def check_kind(value: _Value, kind: type | UnionType, name: str) -> _Value:
     """Refuse what is not of a type; a boolean does not count as a number."""
     # `isinstance` takes True for an integer.
-    stray = isinstance(value, bool) and bool not in (get_args(kind) or (kind,))
-    if stray or not isinstance(value, kind):
+    is_wrong = isinstance(value, bool) and bool not in (get_args(kind) or (kind,))
+    if is_wrong or not isinstance(value, kind):
         kinds = [cast("type", each).__name__ for each in get_args(kind) or (kind,)]
         expected = " or ".join(kinds).replace("NoneType", "None")
         raise TypeError(f"{name} must be {expected}, not {type(value).__name__}")

@@ -150,26 +150,26 @@ async def _signal_family(group: int, mark: str, number: int, patience: float) ->
     with anyio.move_on_after(patience):
         while True:
             # In a thread, as there may be thousands of processes to look at.
-            strays = await anyio.to_thread.run_sync(_strays, group, mark)
-            if not exists and not strays:
+            left_over = await anyio.to_thread.run_sync(_left_over, group, mark)
+            if not exists and not left_over:
                 return True
-            for pid in strays:
+            for pid in left_over:
                 signal_process(pid, number)
             # Nothing tells when a process that is not a child of this one has ended.
-            while any(carries(pid, mark) for pid in strays) or signal_group(group, 0):  # noqa: ASYNC110
+            while any(carries(pid, mark) for pid in left_over) or signal_group(group, 0):  # noqa: ASYNC110
                 await anyio.sleep(_POLL)
             exists = False
     return False
 
 
-def _strays(group: int, mark: str) -> list[int]:
+def _left_over(group: int, mark: str) -> list[int]:
     """List the processes with a mark that are not in the group."""
-    strays: list[int] = []
+    left_over: list[int] = []
     for pid in marked(mark):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if os.getpgid(pid) != group:
-                strays.append(pid)
-    return strays
+                left_over.append(pid)
+    return left_over
 
 
 def _outcome(status: int) -> Outcome:

@@ -63,10 +63,10 @@ def signal_process(pid: int, number: int) -> None:
 
 def _signal_all(groups: Collection[int], mark: str, number: int) -> bool:
     found = [signal_group(group, number) for group in groups]
-    strays = marked(mark)
-    for pid in strays:
+    left_over = marked(mark)
+    for pid in left_over:
         signal_process(pid, number)
-    return any(found) or bool(strays)
+    return any(found) or bool(left_over)
 
 
 def main(mark: str, grace: float) -> None:

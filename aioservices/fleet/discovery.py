@@ -132,7 +132,7 @@ class ServiceIndex:
                 break
             await for_each(numbers, fetch, at_once=_AT_ONCE)
             for number in numbers:
-                plan.admit(number, pages[number], attrgetter("id"))
+                plan.filter_new(number, pages[number], attrgetter("id"))
 
     async def _fetch_page(self, place: _Place, record: Found) -> Page[ServiceSummary]:
         response = await self._session.raw.list(

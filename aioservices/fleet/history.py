@@ -39,7 +39,7 @@ async def recent_deployments(session: Session, service_id: int) -> Sequence[Depl
             page = read_page(response, DeploymentSummary)
             if any(each.item_id is None for each in page.malformed):
                 decode(response, list[DeploymentSummary])  # which says what is wrong
-            found += plan.admit(number, page, _identifier)
+            found += plan.filter_new(number, page, _identifier)
             ids = [each.item_id for each in page.malformed if each.item_id is not None]
             found += [DeploymentSummary(deployment_id=each) for each in ids]
             is_whole = len(page.items) + len(page.malformed) < DEFAULT_PAGE_SIZE

@@ -42,7 +42,7 @@ _SET = dt.timedelta(seconds=2)  # a bound that rises by more shows that a clock 
 class LatestTime:
     """The latest time that it can be by the server's clock.
 
-    What the server tells of its time is cut to whole seconds, so each bound that is made of it is
+    The time that the server sends is cut to whole seconds, so each bound that is made of it is
     up to a second too late. The lowest one of them, carried on, is close to the truth.
     """
 
@@ -86,7 +86,7 @@ class ReorderBuffer(Generic[T]):
         self._gone: set[int] = set()
         self._open: set[int] = set()
         self._held: Counter[int] = Counter()
-        self._last: dict[int, float] = {}  # when something came of a log
+        self._last: dict[int, float] = {}  # when a log last had a line
         self._expected: dict[int, float] = {}  # until when a log is waited for
 
     def __len__(self) -> int:

@@ -309,7 +309,7 @@ class Watcher:
         """Make the way in which a tail fetches its service.
 
         What another tail was shown will do, if that is not too long ago: half the time since this
-        one looked last. So a tail that looks often is told of a change as soon as ever, and one
+        one looked last. So a tail that looks often learns of a change as soon as ever, and one
         that looks rarely costs next to nothing.
         """
         looked_at = math.inf
@@ -331,7 +331,7 @@ class Watcher:
         turns: deque[Turn] = deque()  # that are under way
         try:
             await self._follow(service_id, tail, send, turns)
-            for turn in turns:  # when it is taken up again, the cursor must be behind its lines
+            for turn in turns:  # when it is watched again, the cursor must be behind its lines
                 await turn.over.wait()
         finally:
             if self._options.sink is None:

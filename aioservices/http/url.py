@@ -59,7 +59,9 @@ class Target(NamedTuple):
     same_origin: bool
 
 
-def validate_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
+def validate_base_url(
+    base_url: str | None, *, allow_http: bool = False, argument: str | None = None
+) -> str:
     """Check a base URL, or take it from the environment.
 
     Parameters
@@ -68,6 +70,8 @@ def validate_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
         None: the environment variable ``CIVIS_API_ENDPOINT``, else the platform's address.
     allow_http : bool
         Whether plain http to another machine is accepted.
+    argument : str, optional
+        What the user calls it, for messages. Default: ``base_url``, beside ``allow_http``.
 
     Returns
     -------
@@ -79,12 +83,13 @@ def validate_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
     ValueError
         If it is not an http or https URL, holds credentials, or would send the key unencrypted.
     """
-    source = "base_url"
+    source = argument or "base_url"
     if base_url is None:
         source = "CIVIS_API_ENDPOINT"
         base_url = os.environ.get("CIVIS_API_ENDPOINT") or DEFAULT_BASE_URL
-    base_url = SecretStr(validate_type(base_url, str, "base_url"))  # it may be a misplaced key
-    if problem := _problem_of(base_url, allow_http=allow_http):
+    base_url = SecretStr(validate_type(base_url, str, source))  # it may be a misplaced key
+    alternative = "" if argument else ", or say allow_http=True"
+    if problem := _problem_of(base_url, allow_http=allow_http, alternative=alternative):
         raise ValueError(f"{source} {problem}")
     return str(base_url).rstrip("/") + "/"
 
@@ -269,20 +274,20 @@ def _variable_of(name: str, value: str) -> str:
     return max(found, key=lambda each: each.endswith("_proxy"), default=upper)
 
 
-def _problem_of(base_url: str, *, allow_http: bool) -> str | None:
+def _problem_of(base_url: str, *, allow_http: bool, alternative: str) -> str | None:
     """Say what is wrong with a base URL, without repeating it."""
     parts = _split(base_url)
     if parts is None:
         return f"must be a URL such as {DEFAULT_BASE_URL}"
     if parts.username is not None or parts.password is not None:
-        return "must not hold credentials: give the key as api_key"
+        return "must not hold credentials: put the key into CIVIS_API_KEY"
     if "?" in base_url or "#" in base_url:
         return "must end with its path, without a query or fragment"
     host = parts.hostname or ""
     if parts.scheme == "http" and not allow_http and not _is_loopback(host):
         return (
             f"is plain http, which would send the API key unencrypted to {host}: "
-            "use https, or say allow_http=True"
+            f"use https{alternative}"
         )
     return None
 

@@ -54,7 +54,7 @@ def read(listing: Listing, plan: PagePlan) -> list[int]:
     for numbers in batches(plan):
         assert len(numbers) <= AHEAD
         for number, page in [(number, listing.page(number)) for number in numbers]:
-            given += plan.admit(number, page, lambda item: item)
+            given += plan.filter_new(number, page, lambda item: item)
     return given
 
 
@@ -100,7 +100,7 @@ def test_items_that_move_to_later_pages_are_given_once(
             for _ in range(data.draw(st.integers(0, min(2, size - 1)))):
                 listing.items.insert(0, next(newcomers))
         for number, page in pages:
-            given_items += plan.admit(number, page, lambda item: item)
+            given_items += plan.filter_new(number, page, lambda item: item)
     assert set(items) <= set(given_items)
     assert len(given_items) == len(set(given_items))
 
@@ -117,17 +117,17 @@ def test_page_counts_that_lie_or_change_cost_no_more_than_they_promise(
         for number in numbers:
             asked += 1
             items, total = told[number - 1] if number <= len(told) else ([], None)
-            given_items += plan.admit(number, Page(items, total), lambda item: item)
+            given_items += plan.filter_new(number, Page(items, total), lambda item: item)
     assert len(given_items) == len(set(given_items))
     assert asked <= len(told) + AHEAD
 
 
 def test_a_page_count_that_falls_ends_the_reading_there() -> None:
     plan = PagePlan()
-    plan.admit(1, Page([1], 10), lambda item: item)
+    plan.filter_new(1, Page([1], 10), lambda item: item)
     assert plan.next_batch() == range(2, 11)
-    assert plan.admit(2, Page([2], 2), lambda item: item) == [2]
-    assert plan.admit(3, Page([3], 2), lambda item: item) == [3]  # it was fetched anyway
+    assert plan.filter_new(2, Page([2], 2), lambda item: item) == [2]
+    assert plan.filter_new(3, Page([3], 2), lambda item: item) == [3]  # it was fetched anyway
     assert not plan.next_batch()
 
 
@@ -145,7 +145,7 @@ def test_items_that_leave_the_listing_when_they_are_given_hide_none_of_the_other
     plan, given_items = PagePlan(first, size), list[int]()
     for numbers in batches(plan):
         for number, page in [(number, listing.page(number)) for number in numbers]:
-            for item in plan.admit(number, page, lambda item: item):
+            for item in plan.filter_new(number, page, lambda item: item):
                 given_items.append(item)
                 if leaves[item]:
                     listing.items.remove(item)
@@ -160,28 +160,28 @@ def test_a_total_that_is_never_reached_costs_one_more_pass() -> None:
     for numbers in batches(plan):
         for number in numbers:
             asked.append(number)
-            plan.admit(number, Page([number], 3, total_entries=1000), lambda item: item)
+            plan.filter_new(number, Page([number], 3, total_entries=1000), lambda item: item)
     assert asked == [1, 2, 3, 1, 2, 3]
 
 
 def test_a_malformed_entry_is_not_missed() -> None:
     plan = PagePlan()
     odd = MalformedEntryWarning("GET", "services", 2, "name", "wrong")
-    plan.admit(1, Page([1], 1, [odd], total_entries=2), lambda item: item)
+    plan.filter_new(1, Page([1], 1, [odd], total_entries=2), lambda item: item)
     assert not plan.next_batch()
 
 
 def test_a_page_count_that_rises_is_followed() -> None:
     plan = PagePlan()
-    plan.admit(1, Page([1], 2), lambda item: item)
+    plan.filter_new(1, Page([1], 2), lambda item: item)
     assert plan.next_batch() == range(2, 3)
-    plan.admit(2, Page([2], 3), lambda item: item)
+    plan.filter_new(2, Page([2], 3), lambda item: item)
     assert plan.next_batch() == range(3, 4)
 
 
 def test_pages_are_not_counted_as_read_before_they_are_admitted() -> None:
     plan = PagePlan()
-    plan.admit(1, Page([1], 10), lambda item: item)
+    plan.filter_new(1, Page([1], 10), lambda item: item)
     assert plan.next_batch() == plan.next_batch()
 
 
@@ -193,7 +193,7 @@ def test_a_server_that_ignores_page_num_is_found_out(first: int, size: int) -> N
     def read_on() -> None:
         for (number,) in batches(plan):
             asked.append(number)
-            new = plan.admit(number, Page(list(range(size))), lambda item: item)
+            new = plan.filter_new(number, Page(list(range(size))), lambda item: item)
             assert new == (list(range(size)) if number == first else [])
 
     with pytest.raises(ServicesError, match="ignore page_num"):

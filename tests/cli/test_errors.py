@@ -139,6 +139,31 @@ async def test_wrong_usage_is_told_in_one_line(cli: Cli, arguments: list[str]) -
     one_line(await cli.run(*arguments), 2)
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense", "--url must be a URL such as "),
+        ("https://example.com/?a=1", "--url must end with its path, without a query or fragment"),
+        (
+            "https://k@example.com",
+            "--url must not hold credentials: put the key into CIVIS_API_KEY",
+        ),
+    ],
+)
+async def test_a_wrong_address_is_told_by_the_name_of_its_option(
+    cli: Cli, url: str, message: str
+) -> None:
+    assert message in one_line(await cli.run("list", "--url", url), 2)
+
+
+async def test_no_option_is_named_that_the_command_does_not_have(cli: Cli) -> None:
+    said = one_line(await cli.run("list", "--url", "http://example.com"), 2)
+    assert said == (
+        "aioservices: --url is plain http, which would send the API key unencrypted to "
+        "example.com: use https\n"
+    )
+
+
 async def test_verbose_tells_of_requests_and_of_no_key(cli: Cli, emulator: Emulator) -> None:
     ended = await cli.run("list", "-v")
     assert ended.status == 0

@@ -27,7 +27,7 @@ def _yes_or_no(value: bool | None) -> str | None:
     return None if value is None else "yes" if value else "no"
 
 
-# What a transfer has to tell about each dependency is told of dependencies, too.
+# What is shown of each dependency, by itself and after a transfer.
 _COLUMNS = (
     Column[Any]("id", lambda d, _: d.id, right=True),
     Column[Any]("type", lambda d, _: d.fco_type or d.object_type),
