@@ -1,6 +1,7 @@
 """The layout: what a module imports stands below it."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +75,11 @@ def test_every_part_of_the_package_has_its_place() -> None:
     parts = {path.stem for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     parts |= {path.stem for path in PACKAGE.glob("*.py")}
     assert parts - {"emulator"} <= HEIGHT.keys()
+
+
+def test_the_map_of_the_tests_is_whole() -> None:
+    tests = Path(__file__).parent
+    places = {path.name for path in tests.glob("*.py")} | {"conftest.py"}  # that of a folder
+    places |= {f"servers/{path.name}" for path in tests.glob("servers/*.py")}
+    shown = set(re.findall(r"`([a-z_/]+\.py)`", (tests / "README.md").read_text("utf-8")))
+    assert places - {"__init__.py", "servers/__init__.py"} == shown
