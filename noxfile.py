@@ -14,7 +14,6 @@ nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-REQUIREMENTS = nox.project.dependency_groups(PROJECT, "test")
 # Those parts that differ most between versions of Python: sockets, tasks, times, texts of errors.
 QUICK = ["tests/http", "tests/api", "tests/tail/test_follow.py", "tests/test_errors.py"]
 
@@ -37,7 +36,8 @@ def tests(session: nox.Session) -> None:
     quick = "quick" in session.posargs
     if quick and session.python == f"{sys.version_info.major}.{sys.version_info.minor}":
         session.skip("`make test` runs on this one")
-    session.install("--quiet", "--editable", ".[cli]", *REQUIREMENTS)
+    needed = nox.project.dependency_groups(PROJECT, "test-quick" if quick else "test")
+    session.install("--quiet", "--editable", ".[cli]", *needed)
     pytest = [
         "python",
         "-m",

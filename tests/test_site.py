@@ -20,6 +20,8 @@ from tests.servers.sharing import make_once
 
 PAGES = ["index.html", "concepts/tail.html", "reference/endpoints.html", "how-to/upgrade.html"]
 PAGES += ["reference/services.html"]
+# To build the site takes long, and `make docs` sees to its warnings.
+pytestmark = pytest.mark.slow
 PACKAGES = [aioservices, aioservices.emulator, aioservices.stores]
 
 
