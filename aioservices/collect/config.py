@@ -26,7 +26,9 @@ from aioservices.errors import MissingAPIKeyError, ServicesError
 from aioservices.http.auth import validate_api_key
 from aioservices.http.url import validate_base_url
 from aioservices.stores import Retention, StoreConfigError, open_store
-from aioservices.stores.forward import Forwarder, name_of, open_forwarder
+from aioservices.stores.files import files_of, refuse_store_file
+from aioservices.stores.forward import Forwarder, JSONLForwarder, name_of, open_forwarder
+from aioservices.stores.url import path_of
 from aioservices.terminal.times import parse_duration
 from aioservices.validation import validate_int
 
@@ -499,12 +501,40 @@ def _contradictions(
         if count > 1:
             message = f"{name} is named {count} times: lines go to each destination once"
             mistakes.append(Mistake(sources["forward"], message))
+    mistakes += _overwritten(values, sources)
     poll, longest = values.get("poll_interval", 1.0), values.get("max_poll_interval", 30.0)
     if cast("float", poll) > cast("float", longest):
         where = sources.get("poll_interval", sources.get("max_poll_interval", "--poll-interval"))
         mistakes.append(Mistake(where, "must not be longer than max_poll_interval"))
     if cast("float", values.get("lease", 30.0)) < 5:
         mistakes.append(Mistake(sources["lease"], "must be 5s or longer"))
+    return mistakes
+
+
+def _overwritten(values: Mapping[str, object], sources: Mapping[str, str]) -> list[Mistake]:
+    """Find forwarders that would write into a file that is used otherwise."""
+    taken: dict[Path, str] = {}
+    store = values.get("store")
+    if isinstance(store, str) and store.startswith("sqlite:"):
+        taken |= dict.fromkeys(files_of(path_of(store)), "the store")
+    for name in ("api_key_file", "listen_token_file"):
+        given = values.get(name, ())
+        paths = (given,) if isinstance(given, Path) else cast("tuple[Path, ...]", given)
+        taken |= dict.fromkeys((path.resolve() for path in paths), name)
+    mistakes: list[Mistake] = []
+    for url in cast("tuple[str, ...]", values.get("forward", ())):
+        forwarder = open_forwarder(url)
+        if not isinstance(forwarder, JSONLForwarder):
+            continue
+        path = forwarder.path.resolve()
+        if path in taken:
+            message = f"{path} is of {taken[path]}: lines would be written into it"
+            mistakes.append(Mistake(sources["forward"], message))
+            continue
+        try:
+            refuse_store_file(path)
+        except StoreConfigError as error:
+            mistakes.append(Mistake(sources["forward"], str(error)))
     return mistakes
 
 

@@ -19,7 +19,14 @@ from aioservices.errors import (
 
 from .attempt import Call
 
-__all__ = ["PROBLEMS", "ProxyAddress", "connection_error", "system_reason", "timeout_error"]
+__all__ = [
+    "PROBLEMS",
+    "ProxyAddress",
+    "connection_error",
+    "explain",
+    "system_reason",
+    "timeout_error",
+]
 
 PROBLEMS = (aiohttp.ClientError, OSError, UnicodeError)
 """What aiohttp raises where there is no answer. UnicodeError: a host name cannot be looked up."""
@@ -106,6 +113,11 @@ def connection_error(
         error.proxy = proxy.variable
     error.__cause__ = _bare_cause(problem)
     return error
+
+
+def explain(problem: Exception) -> str:
+    """Say in words why a request got no answer."""
+    return _explain(problem, None)[0]
 
 
 def _explain(problem: Exception, proxy: ProxyAddress | None) -> tuple[str, bool]:

@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncIterator, Generator, Sequence
 from pathlib import Path
 
+from .files import refuse_store_file
 from .protocol import Store
 from .record import StoredEntry, to_json_line
 
@@ -43,6 +44,11 @@ async def write_jsonl(
     -------
     int
         How many lines were written.
+
+    Raises
+    ------
+    StoreConfigError
+        If the file is a store, or belongs to one.
     """
     count = 0
     with _complete(path) as new, new.open("wb") as file:
@@ -80,6 +86,8 @@ async def write_parquet(
     ------
     ModuleNotFoundError
         If pyarrow is not installed.
+    StoreConfigError
+        If the file is a store, or belongs to one.
     """
     import pyarrow as arrow
     import pyarrow.parquet as parquet
@@ -130,6 +138,7 @@ async def _batches(
 @contextlib.contextmanager
 def _complete(path: Path) -> Generator[Path, None, None]:
     """Give the name of a file beside another one, which it replaces if all went well."""
+    refuse_store_file(path)
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         yield new

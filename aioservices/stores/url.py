@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import unquote
 
 from .errors import StoreConfigError
 from .protocol import Store
 from .sqlite import SQLiteStore
 
-__all__ = ["open_store"]
+__all__ = ["open_store", "path_of"]
 
 _FORMS = "sqlite:PATH or postgresql://USER@HOST/DATABASE"
+
+
+def path_of(url: str) -> Path:
+    """Give the file of a SQLite store's URL."""
+    rest = url.removeprefix("sqlite:")
+    return Path(unquote(rest[2:]) if rest.startswith("///") else rest)
 
 
 def open_store(url: str, *, read_only: bool = False, lease: float = 30.0) -> Store:
@@ -41,7 +48,7 @@ def open_store(url: str, *, read_only: bool = False, lease: float = 30.0) -> Sto
     if "\0" in url:
         raise StoreConfigError("the URL of a store holds a NUL, which no path or address has")
     if scheme == "sqlite" and colon:
-        path = unquote(rest[2:]) if rest.startswith("///") else rest
+        path = str(path_of(url)) if rest else ""
         if not path or path.startswith("//") or path == ":memory:":
             raise StoreConfigError(f"{url} names no file: write sqlite:PATH")
         return SQLiteStore(path, read_only=read_only)

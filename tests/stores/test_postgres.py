@@ -548,3 +548,57 @@ async def test_it_all_works_through_pgbouncer_in_transaction_mode(
             assert audit.ok
             assert [each.lines for each in audit.services] == [500, 500, 500]
             assert (await one.retain(Retention(max_bytes=1))).lines == 1500
+
+
+@asynccontextmanager
+async def stumbling(url: str, times: int) -> AsyncIterator[str]:
+    """Stand before a server, and answer the end of a COPY by two errors at once, some times."""
+    host, _, port = url.partition("@")[2].partition("/")[0].partition(":")
+    fields = b"SERROR\0C57P01\0Mterminated\0\0"
+    error = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+    left = times
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal left
+        back, forth = await asyncio.open_connection(host, int(port))
+        answers = asyncio.create_task(pass_on(back, writer))
+        try:
+            while data := await reader.read(1 << 16):
+                if b"c\0\0\0\x04" in data and left:
+                    left -= 1
+                    writer.write(error + error)
+                    break
+                forth.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+            forth.close()
+            answers.cancel()
+            await asyncio.wait([answers])
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        at = server.sockets[0].getsockname()[1]
+        direct = url.replace(f"{host}:{port}", f"127.0.0.1:{at}")
+        yield f"{direct}?sslmode=disable&gssencmode=disable"
+
+
+async def test_more_answers_than_there_were_questions_are_a_broken_connection(
+    postgres_url: str,
+) -> None:
+    async with stumbling(postgres_url, times=2) as url, PostgresStore(url) as store:
+        batch = (await Writer.on(store)).batch(lines(1, 100))
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError):
+                await store.keep([batch])
+        assert (await store.keep([batch])).kept == {1: 100}
+        assert (await store.audit(thorough=True)).ok

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import msgspec
 
-from aioservices.stores.errors import ForwardError
+from aioservices.stores.errors import ForwardError, StoreConfigError, StoreLockedError
+from aioservices.stores.files import refuse_store_file
+from aioservices.stores.lock import OwnerLock
 from aioservices.stores.record import StoredEntry, to_json_line
 from aioservices.validation import validate_int, validate_optional_int
 
@@ -52,11 +54,21 @@ class JSONLForwarder:
         self._rotate = validate_int(rotate, "rotate", least=1)
         self._keep = validate_optional_int(keep, "keep")
         self._state = _Note()
+        self._lock = OwnerLock(self._path, "write it")
+        self._is_ours = False
         self.name = f"jsonl:{self._path}"
+
+    @property
+    def path(self) -> Path:
+        """The file that is written."""
+        return self._path
 
     async def resume(self, note: str | None) -> None:
         """Cut the file back to what the store has noted."""
         state = _Note() if note is None else msgspec.json.decode(note, type=_Note)
+        if not self._is_ours:
+            await asyncio.to_thread(self._take)
+            self._is_ours = True
         self._state = await asyncio.to_thread(self._cut_back, state, is_new=note is None)
 
     def note(self) -> str:
@@ -66,6 +78,21 @@ class JSONLForwarder:
     async def send(self, lines: Sequence[StoredEntry]) -> None:
         """Append lines, and wait until they are on the disk."""
         self._state = await asyncio.to_thread(self._append, lines, self._state)
+
+    async def aclose(self) -> None:
+        """Leave the file to others."""
+        self._is_ours = False
+        self._lock.release()
+
+    def _take(self) -> None:
+        """See that nobody else writes the file, and that it is no other kind of file."""
+        if not self._path.parent.is_dir():
+            raise ForwardError(f"there is no directory {self._path.parent}", needs_attention=True)
+        try:
+            refuse_store_file(self._path)
+            self._lock.acquire()
+        except (StoreConfigError, StoreLockedError) as exc:
+            raise ForwardError(str(exc), needs_attention=True) from exc
 
     def _cut_back(self, state: _Note, *, is_new: bool) -> _Note:
         if self._rotated(state.generation).exists():
@@ -106,8 +133,6 @@ class JSONLForwarder:
             os.truncate(self._path, size)
 
     def _size(self) -> int:
-        if not self._path.parent.is_dir():
-            raise ForwardError(f"there is no directory {self._path.parent}", needs_attention=True)
         return self._path.stat().st_size if self._path.exists() else 0
 
     def _rotated(self, generation: int) -> Path:

@@ -23,6 +23,7 @@ from yarl import URL
 
 from aioservices._version import __version__
 from aioservices.http.attempt import retry_after_of
+from aioservices.http.failure import explain
 from aioservices.stores.errors import ForwardError, LinesRefusedError, StoreConfigError
 from aioservices.stores.record import StoredEntry, to_micros
 from aioservices.validation import validate_seconds
@@ -35,6 +36,7 @@ _PATH = "/v1/logs"
 _TIMEOUT = 30.0
 _REFUSED = (400, 413)  # this batch, not all of them
 _BUSY = (429, 502, 503, 504)
+_LONGEST_ANSWER = 1 << 16  # bytes
 _LONGEST_TEXT = 300  # of an answer that is quoted
 _TYPE = "application/x-protobuf"
 
@@ -84,9 +86,11 @@ class OTLPForwarder:
             async with self._http.post(
                 self._url, data=body, headers=self._headers, allow_redirects=False
             ) as answer:
-                return _outcome(answer, await answer.read())
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise ForwardError(f"no answer: {str(exc) or type(exc).__name__}") from exc
+                return _outcome(answer, await _begin_of(answer))
+        except TimeoutError as exc:
+            raise ForwardError(f"no answer within {self._timeout.total:g} s") from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            raise ForwardError(explain(exc)) from exc
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -99,6 +103,17 @@ class OTLPForwarder:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+async def _begin_of(answer: aiohttp.ClientResponse) -> bytes:
+    """Read an answer, but no more of it than any collector has to say."""
+    body = bytearray()
+    async for chunk in answer.content.iter_chunked(_LONGEST_ANSWER):
+        body += chunk
+        if len(body) > _LONGEST_ANSWER:
+            answer.close()
+            break
+    return bytes(body)
 
 
 def _endpoint(url: str) -> URL:

@@ -13,7 +13,9 @@ found; that one becomes a dead letter, and the others go on.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import inspect
 import logging
 import socket
 from collections.abc import Sequence
@@ -37,6 +39,7 @@ __all__ = ["ForwardWorker", "ForwarderStatus", "name_of"]
 log = logging.getLogger("aioservices.forward")
 
 _LINES_AT_ONCE = 1000
+_CANCELLED_WITHIN = "a task that it waits for was cancelled"
 _DELAYS = (0.5, 60.0)  # between attempts
 _LOOK_SECONDS = 5.0  # between looks for lines that another collector has kept
 _MEASURE_SECONDS = 10.0
@@ -79,6 +82,20 @@ def name_of(forwarder: Forwarder) -> str:
     return str(getattr(forwarder, "name", type(forwarder).__name__))
 
 
+def _check(forwarder: Forwarder) -> None:
+    send = getattr(forwarder, "send", None)
+    is_plain = inspect.isroutine(send) and not inspect.iscoroutinefunction(inspect.unwrap(send))
+    if not callable(send) or is_plain:
+        raise TypeError(f"a forwarder has an async method send(lines), unlike {type(forwarder).__name__}")
+
+
+def _raise_if_cancelled() -> None:
+    """Let a cancellation go on, but for one that nobody has asked this task for."""
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise
+
+
 class ForwardWorker:
     """Sends what is stored to one destination.
 
@@ -91,6 +108,7 @@ class ForwardWorker:
     """
 
     def __init__(self, store: Store, forwarder: Forwarder, *, place: str | None = None) -> None:
+        _check(forwarder)
         self.name = name_of(forwarder)
         self._store = store
         self._forwarder = forwarder
@@ -226,6 +244,9 @@ class ForwardWorker:
                 try:
                     await forwarder.resume(note)
                     break
+                except asyncio.CancelledError:
+                    _raise_if_cancelled()
+                    await self._pause(ForwardError(_CANCELLED_WITHIN), next(delays))
                 except Exception as exc:
                     await self._pause(exc, next(delays))
             if note is None:
@@ -261,6 +282,9 @@ class ForwardWorker:
             except LinesRefusedError:
                 self._clear_error()
                 raise
+            except asyncio.CancelledError:
+                _raise_if_cancelled()
+                await self._pause(ForwardError(_CANCELLED_WITHIN), next(delays))
             except Exception as exc:
                 await self._pause(exc, next(delays))
             else:
@@ -280,7 +304,12 @@ class ForwardWorker:
         for some in by_service.values():
             count = min(left, len(some))
             left -= count
-            reason = f"{partly.count} of {len(lines)} lines, not said which: {partly.reason}"
+            if count == 0:
+                break  # all are noted: which service they are of is not known anyway
+            reason = (
+                f"{partly.count} lines out of {len(lines)}, of {len(by_service)} services, were "
+                f"rejected, not said which: {partly.reason}"
+            )
             letters.append(self._letter(some, count, reason))
         return letters
 

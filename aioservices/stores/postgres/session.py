@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from traceback import walk_tb
 from typing import Any, TypeAlias
 
 import anyio
@@ -145,7 +146,8 @@ class Session:
     async def _abandon(self, connection: Connection, exc: BaseException) -> None:
         """Leave a transaction that failed; the connection too, unless it is surely sound."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-            if isinstance(exc, Exception) and not connection.broken and not connection.closed:
+            is_sound = not (isinstance(exc, ValueError) or connection.broken or connection.closed)
+            if isinstance(exc, Exception) and is_sound:
                 try:
                     await connection.execute("ROLLBACK")
                 except psycopg.Error:
@@ -167,10 +169,21 @@ class Session:
             raise StoreUnavailableError(f"{self._name}: {_one_line(exc)}") from exc
         except psycopg.Error as exc:
             raise StoreError(f"{self._name}: {_one_line(exc)}") from exc
+        except ValueError as exc:
+            # What psycopg stumbles over: more answers than there were questions, as pgbouncer
+            # gives them when the server has ended a session in the middle of a COPY.
+            if not _is_of_psycopg(exc):
+                raise
+            raise StoreUnavailableError(f"{self._name}: the answer cannot be understood") from exc
         except (TimeoutError, OSError) as exc:
             raise StoreUnavailableError(
                 f"{self._name} does not answer: {str(exc) or type(exc).__name__}"
             ) from exc
+
+
+def _is_of_psycopg(exc: Exception) -> bool:
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(exc.__traceback__)]
+    return bool(frames) and str(frames[-1]).partition(".")[0].startswith("psycopg")
 
 
 def _one_line(exc: psycopg.Error) -> str:

@@ -17,6 +17,7 @@ from aioservices.stores.errors import (
     StoreUnavailableError,
     StoreVersionError,
 )
+from aioservices.stores.files import SQLITE_MAGIC
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -30,7 +31,6 @@ __all__ = [
 SCHEMA_VERSION = 1
 
 _APPLICATION_ID = 0x61696F73  # "aios"
-_MAGIC = b"SQLite format 3\0"
 _HEADER, _ID_AT = 100, 68  # bytes of a file's header, and where it has the application's id
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _BUSY_SECONDS = 10.0
@@ -234,7 +234,7 @@ def check_header(path: Path) -> None:
         raise StoreCorruptError(
             f"{path} is empty: it was cut. Remove it to begin a new store in its place"
         )
-    if not header.startswith(_MAGIC):
+    if not header.startswith(SQLITE_MAGIC):
         raise StoreCorruptError(f"{path} is no store: it does not begin as a SQLite file does")
     if int.from_bytes(header[_ID_AT : _ID_AT + 4], "big") != _APPLICATION_ID:
         raise StoreError(f"{path} is a SQLite file, but no store of aioservices")

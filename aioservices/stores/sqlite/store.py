@@ -35,6 +35,7 @@ from typing import ParamSpec, Self, TypeVar
 import anyio
 
 from aioservices.stores.errors import StoreConfigError, StoreError
+from aioservices.stores.lock import OwnerLock
 from aioservices.stores.protocol import (
     DaemonInfo,
     ForwardPosition,
@@ -54,7 +55,6 @@ from aioservices.validation import validate_int, validate_optional_int
 from . import reading
 from .blocks import Query
 from .database import Database
-from .lock import OwnerLock
 from .retention import apply_retention
 from .schema import check_header, open_readonly, translated_errors
 
@@ -91,7 +91,7 @@ class SQLiteStore:
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
         self._path = Path(path)
         self._read_only = read_only
-        self._lock = OwnerLock(self._path)
+        self._lock = OwnerLock(self._path, "collect into it")
         self._database: Database | None = None
         self._writer = _Thread(1, "store-writer")
         self._readers = _Readers(self._path)

@@ -36,10 +36,13 @@ class OwnerLock:
     ----------
     path : Path
         The file that is owned.
+    purpose : str
+        What only the owner may do, for messages.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, purpose: str) -> None:
         self._path = path
+        self._purpose = purpose
         self._lock_path = path.with_name(path.name + ".lock")
         self._descriptor: int | None = None
 
@@ -71,13 +74,16 @@ class OwnerLock:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def __del__(self) -> None:
+        self.release()
+
     def _refusal(self, descriptor: int) -> StoreLockedError:
         os.lseek(descriptor, 0, os.SEEK_SET)
         text = os.read(descriptor, 32).strip()
         pid = int(text) if text.isdigit() else None
         holder = "another process" if pid is None else f"process {pid}"
         return StoreLockedError(
-            f"{self._path} is in use by {holder}: only one at a time can collect into it. "
+            f"{self._path} is in use by {holder}: only one at a time can {self._purpose}. "
             "Stop that one, or give this one another file",
             pid,
         )
