@@ -38,12 +38,14 @@ class OwnerLock:
         The file that is owned.
     purpose : str
         What only the owner may do, for messages.
+    is_hidden : bool, default False
+        Whether the lock file's name begins with a dot, for those who take all files beside it.
     """
 
-    def __init__(self, path: Path, purpose: str) -> None:
+    def __init__(self, path: Path, purpose: str, *, is_hidden: bool = False) -> None:
         self._path = path
         self._purpose = purpose
-        self._lock_path = path.with_name(path.name + ".lock")
+        self._lock_path = path.with_name(f"{'.' if is_hidden else ''}{path.name}.lock")
         self._descriptor: int | None = None
 
     def acquire(self) -> None:

@@ -254,3 +254,23 @@ def test_of_a_file_that_cannot_be_read_only_that_is_said(toml: Path, text: bytes
     toml.write_bytes(text)
     (said,) = mistakes({}, file=toml)
     assert said.startswith(str(toml))
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", ".lock"])
+def test_a_forwarder_may_not_write_into_the_store(tmp_path: Path, suffix: str) -> None:
+    store = tmp_path / "logs.db"
+    (tmp_path / "link").symlink_to(tmp_path)
+    forward = f"jsonl:{tmp_path}/link/logs.db{suffix}"
+    (said,) = mistakes({"store": f"sqlite:{store}", "forward": [forward]})
+    assert said.startswith("--forward: ")
+    assert "of the store" in said
+
+
+def test_a_forwarder_may_not_write_into_a_key_or_another_database(tmp_path: Path) -> None:
+    key, other = tmp_path / "key", tmp_path / "other.db"
+    key.write_text("a-key")
+    other.write_bytes(b"SQLite format 3\0")
+    (said,) = mistakes(STORE | {"api_key_file": [str(key)], "forward": [f"jsonl:{key}"]})
+    assert "api_key_file" in said
+    (said,) = mistakes(STORE | {"forward": [f"jsonl:{other}"]})
+    assert "belongs to a SQLite database" in said

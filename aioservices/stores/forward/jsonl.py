@@ -54,7 +54,7 @@ class JSONLForwarder:
         self._rotate = validate_int(rotate, "rotate", least=1)
         self._keep = validate_optional_int(keep, "keep")
         self._state = _Note()
-        self._lock = OwnerLock(self._path, "write it")
+        self._lock = OwnerLock(self._path, "write it", is_hidden=True)
         self._is_ours = False
         self.name = f"jsonl:{self._path}"
 

@@ -86,7 +86,9 @@ def _check(forwarder: Forwarder) -> None:
     send = getattr(forwarder, "send", None)
     is_plain = inspect.isroutine(send) and not inspect.iscoroutinefunction(inspect.unwrap(send))
     if not callable(send) or is_plain:
-        raise TypeError(f"a forwarder has an async method send(lines), unlike {type(forwarder).__name__}")
+        raise TypeError(
+            f"a forwarder has an async method send(lines), unlike {type(forwarder).__name__}"
+        )
 
 
 def _raise_if_cancelled() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,14 @@ import anyio
 import msgspec
 import pytest
 
-from aioservices.stores import SQLiteStore, StoredEntry, StoreUnavailableError
+from aioservices.stores import (
+    ForwardError,
+    SQLiteStore,
+    StoreConfigError,
+    StoredEntry,
+    StoreUnavailableError,
+)
+from aioservices.stores.export import write_jsonl
 from aioservices.stores.forward import ForwardWorker, JSONLForwarder, open_forwarder
 from tests.stores.lines import Writer, lines
 
@@ -164,6 +172,33 @@ async def test_a_directory_that_is_not_there_needs_attention_and_is_waited_for(
                 await anyio.sleep(0.005)
         group.cancel_scope.cancel()
     assert len(read(path)) == 5
+
+
+async def test_a_file_that_another_one_writes_is_refused_until_it_is_left(
+    store: SQLiteStore, path: Path
+) -> None:
+    await (await Writer.on(store)).keep(lines(1, 5))
+    first, second = JSONLForwarder(path), JSONLForwarder(path)
+    await first.resume(None)
+    with pytest.raises(ForwardError, match=f"process {os.getpid()}") as caught:
+        await second.resume(None)
+    assert caught.value.needs_attention
+    await first.aclose()
+    await ForwardWorker(store, second).forward_stored()
+    assert len(read(path)) == 5
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", ".lock"])
+async def test_no_line_is_written_into_a_store(
+    store: SQLiteStore, tmp_path: Path, suffix: str
+) -> None:
+    await (await Writer.on(store)).keep(lines(1, 5))
+    forwarder = JSONLForwarder(tmp_path / f"logs.db{suffix}")
+    with pytest.raises(ForwardError, match="belongs to a SQLite database"):
+        await forwarder.resume(None)
+    with pytest.raises(StoreConfigError, match="belongs to a SQLite database"):
+        await write_jsonl(store, [1], tmp_path / f"logs.db{suffix}")
+    assert len(await store.read_after(1, 0, 10)) == 5
 
 
 async def test_a_store_that_is_away_for_a_while_repeats_no_line(tmp_path: Path, path: Path) -> None:

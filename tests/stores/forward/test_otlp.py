@@ -10,9 +10,10 @@ import anyio
 import pytest
 from aiohttp import web
 
-from aioservices.stores import SQLiteStore, StoreConfigError
+from aioservices.stores import ForwardError, SQLiteStore, StoreConfigError
 from aioservices.stores.forward import ForwardWorker, open_forwarder
 from aioservices.stores.forward.otlp import OTLPForwarder
+from tests.servers.hostile import endless, hostile, stall
 from tests.servers.otlp import OTLPReceiver, attribute, otlp_receiver, partial_success
 from tests.servers.waiting import PATIENCE, until
 from tests.stores.lines import START, Writer, line, lines
@@ -206,6 +207,42 @@ async def test_rejected_records_that_are_not_named_are_noted_and_not_sent_again(
     assert "too old" in letter.reason
 
 
+async def test_rejected_records_of_several_services_are_noted_once(
+    store: SQLiteStore, receiver: OTLPReceiver
+) -> None:
+    for service_id in (1, 2, 3):
+        writer = await Writer.on(store, service_id)
+        await writer.keep(lines(1, 10, service_id=service_id))
+    receiver.answers.append(lambda: partial_success(3, "too old"))
+    async with forwarding(store, receiver) as worker:
+        await until(lambda: worker.status.rejected == 3)
+    (letter,) = await store.rejected()
+    assert letter.count == 3
+    assert "3 lines out of 30, of 3 services" in letter.reason
+
+
+async def test_an_answer_that_never_ends_is_not_read_to_its_end(store: SQLiteStore) -> None:
+    await (await Writer.on(store)).keep(lines(1, 5))
+    async with hostile(endless()) as server:
+        async with OTLPForwarder(server.url) as forwarder:
+            worker = ForwardWorker(store, forwarder)
+            with anyio.fail_after(PATIENCE):  # before the forwarder's own patience ends
+                await worker.forward_stored()
+        assert worker.status.sent == 5
+        assert len(server.requests) == 1
+
+
+async def test_why_there_is_no_answer_is_said_in_words(store: SQLiteStore) -> None:
+    await (await Writer.on(store)).keep(lines(1, 5))
+    async with OTLPForwarder("http://127.0.0.1:9") as forwarder:
+        with pytest.raises(ForwardError, match=r"^cannot connect to 127\.0\.0\.1:9: ") as caught:
+            await forwarder.send(await store.read_after(1, 0, 5))
+    assert "ssl" not in str(caught.value)
+    async with hostile(stall) as server, OTLPForwarder(server.url, timeout=0.2) as forwarder:
+        with pytest.raises(ForwardError, match=r"^no answer within 0\.2 s$"):
+            await forwarder.send(await store.read_after(1, 0, 5))
+
+
 async def test_a_warning_without_rejected_records_rejects_none(
     store: SQLiteStore, receiver: OTLPReceiver
 ) -> None:
@@ -261,6 +298,10 @@ def test_a_url_that_is_no_collectors_is_refused_with_an_example(url: str) -> Non
 def test_a_url_that_is_no_forwarders_is_refused(url: str) -> None:
     with pytest.raises(StoreConfigError):
         open_forwarder(url)
+
+
+def test_the_name_of_a_forwarder_has_no_key_of_its_query() -> None:
+    assert "secret" not in OTLPForwarder("http://host/v1/logs?apikey=secret#secret").name
 
 
 def test_the_name_of_a_forwarder_has_no_password() -> None:
