@@ -18,6 +18,7 @@ SUITES = (
     "logs",
     "drain",
     "idle",
+    "polling",
     "delay",
     "fleet",
     "stores",

@@ -24,7 +24,7 @@ from tests.servers.lifetime import SECOND, FleetLife, FleetServer
 
 from .hurried import read_ahead
 
-__all__ = ["Lifetime", "Sample", "live"]
+__all__ = ["Lifetime", "Sample", "hurried_daemon", "live"]
 
 _HOUR = 3600 * SECOND
 _AFTER = 600 * SECOND  # in which the last lines are read
@@ -137,7 +137,7 @@ async def live(
         server.passed = lambda _: listener.requests.clear()
         arguments = [str(clock), str((life.end + _AFTER) / SECOND), "collect"]
         arguments += ["--store", store_url, "--url", listener.url, "--listen", "127.0.0.1:0"]
-        async with _process(directory, *arguments, *options) as process:
+        async with hurried_daemon(directory, *arguments, *options) as process:
             with _seen(store_url) as store, anyio.fail_after(within):
                 await _watch(process, store, now, life, found)
             found.ended_at = now()
@@ -167,7 +167,8 @@ def _outages(life: FleetLife, count: int) -> list[tuple[int, int]]:
 
 
 @asynccontextmanager
-async def _process(directory: Path, *arguments: str) -> AsyncGenerator[Process]:
+async def hurried_daemon(directory: Path, *arguments: str) -> AsyncGenerator[Process]:
+    """Run a daemon whose clock leaps, with the arguments of `tests.soak.hurried`."""
     with (directory / "log").open("w") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -349,6 +349,29 @@ async def test_lines_that_every_forwarder_has_sent_can_be_removed(store_url: str
     assert removed.lines == left[0].seq - 1 > 0
 
 
+async def test_the_old_lines_of_a_quiet_service_are_removed_though_they_are_sealed_with_new_ones(
+    store_url: str,
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    hour = dt.timedelta(hours=1)
+    async with open_store(store_url) as store:
+        writer = await Writer.on(store)
+        await writer.keep([line(n, created_at=now - (3000 - n) * hour) for n in range(3000)])
+        await writer.keep([])
+        keep = dt.timedelta(days=50)
+        for _ in range(5):  # sealing goes on behind what is written
+            await store.retain(Retention(max_age=keep))
+        left = [entry async for entry in store.read(1)]
+        assert keep - hour <= now - left[0].created_at <= keep + dt.timedelta(days=1) + hour
+        assert [each.seq for each in left] == [*range(left[0].seq, 3001)]
+        assert (await store.read_after(1, 0, 5000))[0].seq == left[0].seq
+        audit = await store.audit(thorough=True)
+        assert audit.ok
+        assert audit.services[0].removed == left[0].seq - 1
+    async with open_store(store_url) as store:
+        assert (await store.audit(thorough=True)).ok
+
+
 async def test_lines_that_are_too_old_are_removed_and_counted(store_url: str) -> None:
     now = dt.datetime.now(dt.UTC)
     old = [line(n, created_at=now - dt.timedelta(days=40, seconds=n)) for n in range(3000)]

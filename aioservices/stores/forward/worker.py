@@ -86,9 +86,8 @@ def _check(forwarder: Forwarder) -> None:
     send = getattr(forwarder, "send", None)
     is_plain = inspect.isroutine(send) and not inspect.iscoroutinefunction(inspect.unwrap(send))
     if not callable(send) or is_plain:
-        raise TypeError(
-            f"a forwarder has an async method send(lines), unlike {type(forwarder).__name__}"
-        )
+        kind = type(forwarder).__name__
+        raise TypeError(f"a forwarder has an async method send(lines), and {kind} has none")
 
 
 def _raise_if_cancelled() -> None:

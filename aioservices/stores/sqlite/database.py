@@ -21,10 +21,10 @@ from aioservices.stores.protocol import (
 from aioservices.stores.record import Row, rows_of, to_micros
 from aioservices.tail import LogCursor
 
-from .blocks import pack_block
+from .blocks import pack_block, unpack_block
 from .schema import open_database, translated_errors
 
-__all__ = ["Database"]
+__all__ = ["Database", "insert_block"]
 
 log = logging.getLogger("aioservices.stores")
 
@@ -43,6 +43,7 @@ class Database:
         self.salt: bytes = self.connection.execute(
             "SELECT value FROM meta WHERE name = 'salt'"
         ).fetchone()[0]
+        self.trimmed_at = 0  # microseconds since 1970
         self._sealable: dict[int, None] = {}  # services with enough rows for a block
 
     def close(self) -> None:
@@ -202,21 +203,8 @@ class Database:
             )
             rows = [*takewhile(lambda row: before is None or row.kept_at < before, found)]
             if rows:
-                first, last = rows[0].seq, rows[-1].seq
-                times = [row.created_at for row in rows]
-                connection.execute(
-                    "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        service_id,
-                        first,
-                        last,
-                        len(rows),
-                        min(times),
-                        max(times),
-                        rows[-1].kept_at,
-                        pack_block(rows),
-                    ),
-                )
+                last = rows[-1].seq
+                insert_block(connection, service_id, rows)
                 connection.execute(
                     "DELETE FROM line WHERE service_id = ? AND seq <= ?", (service_id, last)
                 )
@@ -227,6 +215,13 @@ class Database:
                 "SELECT seq, sealed_seq FROM tail WHERE service_id = ?", (service_id,)
             ).fetchone()
         return int(seq - sealed_seq)
+
+    def unpack(self, service_id: int, data: bytes) -> list[Row]:
+        """Give the lines of a block."""
+        try:
+            return unpack_block(data)
+        except ValueError as exc:
+            raise StoreCorruptError(f"{self.path}, service {service_id}: {exc}") from exc
 
     # Forwarding
 
@@ -314,6 +309,26 @@ class Database:
 
 class _MovedMeanwhileError(Exception):
     """A position is not where it was expected."""
+
+
+def insert_block(connection: sqlite3.Connection, service_id: int, rows: Sequence[Row]) -> None:
+    """Store lines as a block, if there are any."""
+    if not rows:
+        return
+    times = [row.created_at for row in rows]
+    connection.execute(
+        "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            service_id,
+            rows[0].seq,
+            rows[-1].seq,
+            len(rows),
+            min(times),
+            max(times),
+            rows[-1].kept_at,
+            pack_block(rows),
+        ),
+    )
 
 
 def _now() -> int:

@@ -8,7 +8,7 @@ from collections import Counter
 
 from aioservices.stores.protocol import RemovedLines, Retention
 
-from .database import Database
+from .database import Database, insert_block
 from .schema import translated_errors
 
 __all__ = ["apply_retention"]
@@ -19,6 +19,8 @@ _BLOCKS_AT_ONCE, _ROWS_AT_ONCE = 50, 50_000
 # ... and when as little as possible is to be removed.
 _FEW_BLOCKS, _FEW_ROWS = 4, 500
 _PAGES_AT_ONCE = 2000
+# How much longer than asked for a line may stay in a block: a part of the age, a day at most.
+_TOLERANCE, _LONGEST_TOLERANCE = 50, 86_400 * _MICROSECONDS
 _SEAL_AFTER = 3600  # seconds for which the lines of a quiet service stay rows
 
 
@@ -29,7 +31,12 @@ def apply_retention(database: Database, retention: Retention) -> RemovedLines:
     if retention.forwarded_to:
         removal.remove_forwarded(retention.forwarded_to)
     if retention.max_age is not None:
-        removal.remove_older(now - int(retention.max_age.total_seconds() * _MICROSECONDS))
+        age = int(retention.max_age.total_seconds() * _MICROSECONDS)
+        removal.remove_older(now - age)
+        tolerance = min(age // _TOLERANCE, _LONGEST_TOLERANCE)
+        is_due = now - database.trimmed_at >= tolerance
+        if is_due and removal.trim_blocks(now - age, now - age - tolerance):
+            database.trimmed_at = now
     if retention.max_bytes is not None:
         removal.remove_to_fit(retention.max_bytes)
     database.seal_old(now - _SEAL_AFTER * _MICROSECONDS)
@@ -51,6 +58,34 @@ class _Removal:
             pass
         while self._remove_rows("created_at < ?", (before,)):
             pass
+
+    def trim_blocks(self, before: int, tolerated: int) -> bool:
+        """Take lines that are too old out of blocks that have younger ones, too.
+
+        A quiet service's block spans weeks. It is made anew without the old lines, but not for
+        each of them: only when there is one that is older than what is tolerated. Tells whether
+        all is done; what waits for the thread is not to wait for all of it.
+        """
+        with translated_errors(self._database.path):
+            found = self._database.connection.execute(
+                "SELECT service_id, first_seq FROM block WHERE first_at < ? LIMIT ?",
+                (tolerated, _BLOCKS_AT_ONCE),
+            ).fetchall()
+        for service_id, first_seq in found:
+            with self._database.transaction() as connection:
+                (data,) = connection.execute(
+                    "SELECT data FROM block WHERE service_id = ? AND first_seq = ?",
+                    (service_id, first_seq),
+                ).fetchone()
+                rows = self._database.unpack(service_id, data)
+                connection.execute(
+                    "DELETE FROM block WHERE service_id = ? AND first_seq = ?",
+                    (service_id, first_seq),
+                )
+                insert_block(connection, service_id, [r for r in rows if r.created_at >= before])
+                old = [row.seq for row in rows if row.created_at < before]
+                self._account(connection, [(service_id, seq, seq, 1) for seq in old])
+        return len(found) < _BLOCKS_AT_ONCE
 
     def remove_forwarded(self, forwarders: tuple[str, ...]) -> None:
         with translated_errors(self._database.path):

@@ -118,7 +118,7 @@ async def test_files_are_renamed_when_they_are_large_and_the_oldest_ones_removed
     for first in range(1, 101, 10):
         await writer.keep(lines(first, first + 9))
         await ForwardWorker(store, forwarder).forward_stored()
-    names = sorted(each.name for each in path.parent.iterdir())
+    names = sorted(each.name for each in path.parent.glob("logs*"))
     assert names == ["logs.jsonl", "logs.jsonl.8", "logs.jsonl.9"]
     assert [each.seq for each in read(path)] == list(range(71, 101))
 
