@@ -74,6 +74,8 @@ def parse_start(value: dt.datetime | str | None, moment: float) -> dt.datetime |
         return value
     if value == "now":
         return Now(moment)
+    if isinstance(value, str) and value.isalpha():  # a word, such as "Now": no part of a time
+        raise ValueError('start_at must be "now" or a time, such as 2026-11-23T12:34:56Z')
     return parse_timestamp(value, "start_at")
 
 

@@ -87,3 +87,11 @@ async def test_a_watch_has_one_moment_for_all_services(
 async def test_a_cursor_and_now_are_not_given_together(services: Services) -> None:
     with pytest.raises(ValueError, match="leave out start_at"):
         services.tail_logs(1, start_at="now", resume=LogCursor(service_id=1))
+
+
+@pytest.mark.parametrize("word", ["Now", "today", "yesterday"])
+async def test_another_word_is_refused_by_one_that_is_known(services: Services, word: str) -> None:
+    with pytest.raises(ValueError, match=r'^start_at must be "now" or a time'):
+        services.tail_logs(1, start_at=word)
+    with pytest.raises(ValueError, match=r'^start_at must be "now" or a time'):
+        services.watch_logs(start_at=word)
