@@ -15,7 +15,7 @@ from rich.cells import cell_len, set_cell_size
 
 from aioservices.terminal.sanitize import one_line
 
-__all__ = ["Labels", "difference", "shortened", "shortened_apart"]
+__all__ = ["Difference", "Labels", "shortened", "shortened_apart"]
 
 _STEP = 4  # cells by which a label grows until it is distinct
 _LEAST = 4  # cells that a name has at least, before an id
@@ -30,20 +30,21 @@ class Labels:
         Cells from which on a name is shortened, in its middle. Default: names stay whole.
     ellipsis : str
         What stands where something was left out; one cell wide.
+
+    Attributes
+    ----------
+    width : int
+        Cells of the widest label so far.
     """
 
     def __init__(self, *, widest: int | None = None, ellipsis: str = "…") -> None:
         self._widest = widest
         self._ellipsis = ellipsis
         self._owners: dict[str, set[int]] = {}  # by name whose it is
-        self._alike: dict[str, set[str]] = {}  # by shortened name what it may stand for
+        self._alike: dict[str, Difference] = {}  # of those that are shortened to the same
         self._labels: dict[int, tuple[str | None, str]] = {}  # by service its name and label
         self._used: set[str] = set()
-
-    @property
-    def width(self) -> int:
-        """Cells of the widest label so far."""
-        return max((cell_len(label) for _, label in self._labels.values()), default=0)
+        self.width = 0
 
     def expect(self, services: Mapping[int, str | None]) -> None:
         """Learn of services before their first lines: their labels consider each other."""
@@ -64,19 +65,20 @@ class Labels:
         label = self._make(service_id, _readable(name, service_id))
         self._labels[service_id] = (name, label)
         self._used.add(label)
+        self.width = max(self.width, cell_len(label))
         return label
 
     def _remember(self, service_id: int, name: str) -> None:
         self._owners.setdefault(name, set()).add(service_id)
         if self._widest is not None:
-            self._alike.setdefault(shortened(name, self._widest), set()).add(name)
+            self._alike.setdefault(shortened(name, self._widest), Difference()).add(name)
 
     def _make(self, service_id: int, name: str) -> str:
         self._remember(service_id, name)
         number = f" ({service_id})" if len(self._owners[name]) > 1 else ""
         if self._widest is None:
             return self._distinct(service_id, name + number)
-        start, end = difference(name, self._alike[shortened(name, self._widest)])
+        start, end = self._alike[shortened(name, self._widest)].place_in(name)
         for width in range(self._widest, cell_len(name + number), _STEP):
             room = max(_LEAST, width - len(number))
             label = shortened(name, room, self._ellipsis, start, end) + number
@@ -91,30 +93,47 @@ class Labels:
         return name
 
 
-def difference(text: str, others: Iterable[str]) -> tuple[int, int]:
-    """Find where a text differs from others: the words that are not the same in all of them.
-
-    Returns
-    -------
-    tuple of int
-        Where that begins and where it ends. Both are the same if nothing differs.
+class Difference:
+    """Where texts differ: the words that are not the same in all of them.
 
     Examples
     --------
-    >>> "web-eu-1"[slice(*difference("web-eu-1", ["web-us-1", "web-asia-1"]))]
+    >>> regions = Difference(["web-eu-1", "web-us-1", "web-asia-1"])
+    >>> "web-eu-1"[slice(*regions.place_in("web-eu-1"))]
     'eu'
     """
-    texts = [text, *others]
-    start = len(_common_start(texts))
-    # What begins alike does not count as ending alike, too.
-    end = len(text) - len(_common_start([each[start:][::-1] for each in texts]))
-    if start == end:
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._start: str | None = None  # what is common to all
+        self._end = ""
+        self._shortest = 0
+        for text in texts:
+            self.add(text)
+
+    def add(self, text: str) -> None:
+        """Take another text into account."""
+        if self._start is None:
+            self._start, self._end, self._shortest = text, text, len(text)
+            return
+        self._start = self._start[: _common_length(self._start, text)]
+        self._end = self._end[len(self._end) - _common_length(self._end[::-1], text[::-1]) :]
+        self._shortest = min(self._shortest, len(text))
+
+    def place_in(self, text: str) -> tuple[int, int]:
+        """Tell where the difference begins in one of the texts, and where it ends.
+
+        Both are the same if nothing differs.
+        """
+        start = len(self._start or "")
+        # What begins alike does not count as ending alike, too.
+        end = len(text) - min(len(self._end), self._shortest - start)
+        if start == end:
+            return start, end
+        while start > 0 and text[start - 1].isalnum():
+            start -= 1
+        while end < len(text) and text[end].isalnum():
+            end += 1
         return start, end
-    while start > 0 and text[start - 1].isalnum():
-        start -= 1
-    while end < len(text) and text[end].isalnum():
-        end += 1
-    return start, end
 
 
 def shortened(text: str, width: int, ellipsis: str = "…", start: int = 0, end: int = 0) -> str:
@@ -164,21 +183,18 @@ def shortened_apart(texts: Sequence[str], width: int, ellipsis: str = "…") -> 
     ellipsis : str
         What stands where something was left out; one cell wide.
     """
-    alike: dict[str, set[str]] = {}
+    alike: dict[str, Difference] = {}
     for text in texts:
-        alike.setdefault(shortened(text, width), set()).add(text)
+        alike.setdefault(shortened(text, width), Difference()).add(text)
     return [
-        shortened(text, width, ellipsis, *difference(text, alike[shortened(text, width)]))
+        shortened(text, width, ellipsis, *alike[shortened(text, width)].place_in(text))
         for text in texts
     ]
 
 
-def _common_start(texts: Sequence[str]) -> str:
-    # What is common to the first and the last in alphabetical order is common to all.
-    first, last = min(texts), max(texts)
-    pairs = enumerate(zip(first, last, strict=False))
-    length = next((place for place, (a, b) in pairs if a != b), len(first))
-    return first[:length]
+def _common_length(first: str, second: str) -> int:
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _head(text: str, width: int) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from aioservices.cli import labels as labels_module
-from aioservices.cli.labels import Labels, difference, shortened
+from aioservices.cli.labels import Difference, Labels, shortened
 
 REGIONS = ["eu", "us", "ap"]
 NAMES = st.text(st.sampled_from("ab-…( )1日"), max_size=12)
@@ -43,8 +43,9 @@ def test_a_shortened_text_fits_and_keeps_its_part(
 
 @given(st.lists(NAMES, min_size=2, unique=True))
 def test_a_difference_has_what_is_not_the_same_in_all(names: list[str]) -> None:
+    difference = Difference(names)
     for name in names:
-        start, end = difference(name, names)
+        start, end = difference.place_in(name)
         assert 0 <= start <= end <= len(name)
         assert all(each.startswith(name[:start]) for each in names)
         assert all(each.endswith(name[end:]) for each in names)
