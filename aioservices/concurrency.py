@@ -181,30 +181,35 @@ class _Channel(Generic[T]):
     def __init__(self, buffer: int) -> None:
         self.items: deque[T] = deque()
         self._buffer = buffer
-        self._filled = asyncio.Event()
-        self._emptied = asyncio.Event()
+        # Of those who wait, and only while they do: a thousand idle tails have one channel each.
+        self._filled: asyncio.Event | None = None
+        self._emptied: asyncio.Event | None = None
 
     async def send(self, item: T) -> None:
         """Add an item, and wait until there is room for the next one."""
         self.items.append(item)
-        self._filled.set()
+        self.wake(item)
         while len(self.items) > self._buffer:
-            self._emptied.clear()
+            self._emptied = self._emptied or asyncio.Event()
             await self._emptied.wait()
 
     async def wait(self) -> None:
         """Wait until there may be an item."""
-        self._filled.clear()
+        self._filled = self._filled or asyncio.Event()
         await self._filled.wait()
 
     def take(self) -> T:
         """Take the first item."""
-        self._emptied.set()
+        if self._emptied is not None:
+            self._emptied.set()
+            self._emptied = None
         return self.items.popleft()
 
     def wake(self, _: object) -> None:
-        """End the waiting: there will be no more items."""
-        self._filled.set()
+        """End the waiting: there is an item, or there will be no more."""
+        if self._filled is not None:
+            self._filled.set()
+            self._filled = None
 
 
 def first_error(error: BaseException) -> BaseException:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from bisect import bisect_left
-from collections import deque
 from typing import NamedTuple
 
 import msgspec
@@ -258,12 +257,12 @@ class _LogPosition:
         self.watermark = watermark
         self.recorded = 0
         self.is_over = False
-        self.deliveries: deque[Delivery] = deque()  # that are not given whole, in their order
+        self.deliveries: list[Delivery] = []  # that are not given whole, in their order: a few
 
     def settle(self) -> None:
         """Move on behind the batches that were given whole."""
         while self.deliveries and self.deliveries[0].is_given:
-            batch = self.deliveries.popleft().batch
+            batch = self.deliveries.pop(0).batch
             self.watermark, self.recorded = batch.watermark, batch.recorded
             self.is_over = batch.is_final
             self.delivered.hand_in(batch.watermark)

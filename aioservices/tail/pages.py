@@ -73,7 +73,7 @@ class LogPages:
         self._patience = fetcher.patience(deployment_id)
         self._size = PageSize(limit)
         self._doubted_until = time.monotonic() + _SLOW_START
-        self._requested = anyio.Event()
+        self._requested: anyio.Event | None = None  # while somebody waits for it
 
     @property
     def size(self) -> int:
@@ -92,12 +92,14 @@ class LogPages:
 
     async def requested(self) -> None:
         """Wait until a page was asked for, or `release` was called."""
+        self._requested = self._requested or anyio.Event()
         await self._requested.wait()
 
     def release(self) -> None:
         """End the waiting of `requested`."""
-        self._requested.set()
-        self._requested = anyio.Event()
+        if self._requested is not None:
+            self._requested.set()
+            self._requested = None
 
     def doubt_no_more(self) -> None:
         """Believe a 404 as soon as it is confirmed, however young the log is."""

@@ -60,6 +60,8 @@ class Poller:
     ----------
     is_replaced : bool
         Whether another deployment took this one's place.
+    is_over : bool
+        Whether the log was read to its end, and is not read any more.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Poller:
     ) -> None:
         self.deployment_id = deployment.deployment_id
         self.is_replaced = False
+        self.is_over = False
         self._created_at = deployment.created_at
         self._fetcher = fetcher
         self._pages = LogPages(fetcher, self.deployment_id, options.limit)
@@ -101,8 +104,7 @@ class Poller:
         self._last_alive: dt.datetime | None = None  # by the server's clock, as the next one
         self._ended: dt.datetime | None = None
         self._unreported_end: DeploymentEnded | None = None
-        self._wake = anyio.Event()  # set when the deployment ends, while the poller waits
-        self._over = anyio.Event()
+        self._wake: anyio.Event | None = None  # set when the deployment ends, while it waits
         self._first_asked_at: dt.datetime | None = None  # in the poll that is under way
 
     @property
@@ -115,14 +117,10 @@ class Poller:
         """Pages that were asked for, answered or not."""
         return self._pages.requests
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the log was read to its end, and is not read any more."""
-        return self._over.is_set()
-
     async def over(self) -> None:
         """Wait until the log was read to its end."""
-        await self._over.wait()
+        while not self.is_over:
+            await self._pages.requested()
 
     async def requested(self, count: int) -> None:
         """Wait until so many pages were asked for, or the log is over."""
@@ -162,7 +160,8 @@ class Poller:
 
     def _record_end(self, at: dt.datetime) -> None:
         self._ended = at
-        self._wake.set()
+        if self._wake is not None:
+            self._wake.set()
 
     def _end_of(self, deployment: DeploymentSnapshot) -> dt.datetime:
         """When a deployment ended, at the latest; by a clock that is compared to `Date` later."""
@@ -189,13 +188,13 @@ class Poller:
 
     async def finalize(self) -> None:
         """Tell the consumer that the log is over."""
-        self._over.set()
+        self.is_over = True
         self._pages.release()
         await self._outlet.put(self._reader.ended())
 
     def resume(self) -> None:
         """Make ready to run again: the deployment is alive after all."""
-        self._over = anyio.Event()
+        self.is_over = False
 
     async def _poll_until_over(self) -> None:
         clock, options = self._fetcher.clock, self._options
@@ -224,6 +223,7 @@ class Poller:
             self._wake = anyio.Event()
             with anyio.move_on_after(wait):
                 await self._wake.wait()
+            self._wake = None
 
     @property
     def _end(self) -> dt.datetime | None:

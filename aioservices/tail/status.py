@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -241,7 +240,7 @@ class TailMetrics:
         self.outages = 0
         self.error: str | None = None
         self.gap_count = 0
-        self.gaps: deque[LogGap] = deque(maxlen=_REMEMBERED_GAPS)
+        self.gaps: list[LogGap] = []  # the last of them
         self.sheds = 0
         self._service_id = service_id
         self._on_event = on_event
@@ -260,7 +259,7 @@ class TailMetrics:
     def record_gap(self, gap: LogGap) -> None:
         """Count a gap, and report it."""
         self.gap_count += 1
-        self.gaps.append(gap)
+        self.gaps = [*self.gaps, gap][-_REMEMBERED_GAPS:]
         log.warning("%s", gap)
         self.emit(GapFound(service_id=self._service_id, gap=gap))
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from operator import ge, le
 from typing import NamedTuple
@@ -162,6 +162,34 @@ def _is_around(lines: UntimedRun | _Copy, time: dt.datetime | None) -> bool:
     return lines.is_placed and is_later and (lines.after is None or lines.after < time)
 
 
+@dataclass(slots=True, eq=False)
+class _Poll:
+    """What a poll has shown.
+
+    Attributes
+    ----------
+    due : dict of bytes to list of _Copy
+        By digest what was delivered before and was not shown yet.
+    restored : set of bytes
+        Digests of which `due` has what another process delivered.
+    pages : dict of PageRequest to sequence of UntimedRun
+    counts : Counter of bytes
+        Copies shown, by digest.
+    shown, emitted : list of _Copy
+        All, and those that are new.
+    begun : tuple of UntimedRun and datetime, optional
+        A run that may go on in the next range, and from when on it was read.
+    """
+
+    due: dict[bytes, list[_Copy]] = field(default_factory=dict)
+    restored: set[bytes] = field(default_factory=set)
+    pages: dict[PageRequest, Sequence[UntimedRun]] = field(default_factory=dict)
+    counts: Counter[bytes] = field(default_factory=Counter)
+    shown: list[_Copy] = field(default_factory=list)
+    emitted: list[_Copy] = field(default_factory=list)
+    begun: tuple[UntimedRun, dt.datetime | None] | None = None
+
+
 class UntimedLines:
     """The lines of one log without a time that were delivered and can come again.
 
@@ -173,26 +201,29 @@ class UntimedLines:
         Lines after this time are not of interest.
     """
 
+    __slots__ = (
+        "_anchor",
+        "_copies",
+        "_delivered",
+        "_end_at",
+        "_is_resumed",
+        "_memory",
+        "_now",
+        "_poll",
+        "_wanted_from",
+    )
+
     def __init__(self, memory: DeliveredLines, *, end_at: dt.datetime | None = None) -> None:
         self._memory = memory
         self._end_at = end_at
         self._is_resumed = True  # until a whole poll has shown what another process delivered
         self._delivered: list[_Copy] = []
-        self._copies: Counter[tuple[dt.datetime, bytes]] = Counter()  # that were given a time
-        self._begin_poll(None, EARLIEST)
-
-    def _begin_poll(self, start: dt.datetime | None, now: dt.datetime) -> None:
-        self._now = now
-        self._wanted_from = start
-        self._pages: dict[PageRequest, Sequence[UntimedRun]] = {}
-        self._shown: list[_Copy] = []
-        self._emitted: list[_Copy] = []
-        self._counts: Counter[bytes] = Counter()  # copies shown
-        self._due: dict[bytes, list[_Copy]] = {}  # delivered before, and not shown yet
-        self._restored: set[bytes] = set()  # whose copies from another process are among these
+        self._copies: dict[tuple[dt.datetime, bytes], int] = {}  # that were given a time
+        # Of the poll that is under way; most logs have no such lines, and need no more than this:
+        self._now = EARLIEST
+        self._wanted_from: dt.datetime | None = None
         self._anchor: dt.datetime | None = None  # the newest line of the ranges so far
-        # A run that may go on in the next range, and from when on it was read:
-        self._begun: tuple[UntimedRun, dt.datetime | None] | None = None
+        self._poll: _Poll | None = None
 
     def begin(self, start: dt.datetime | None, now: dt.datetime) -> dt.datetime | None:
         """Begin a poll.
@@ -209,19 +240,24 @@ class UntimedLines:
         datetime or None
             From when on they must be read, so that no run is seen in part.
         """
-        delivered = self._delivered = self._delivered + self._emitted
-        self._begin_poll(start, now)
-        for copy in delivered:
-            self._due.setdefault(copy.digest, []).append(copy)
+        if self._poll is not None:  # it was not finished
+            self._delivered += self._poll.emitted
+        self._now, self._wanted_from, self._anchor = now, start, None
+        self._poll = None
+        if not self._delivered:
+            return start
+        poll = self._poll = _Poll()
+        for copy in self._delivered:
+            poll.due.setdefault(copy.digest, []).append(copy)
             if start is not None and _is_around(copy, start):
                 start = copy.after
         return start
 
     def add(self, request: PageRequest, runs: Sequence[UntimedRun]) -> None:
         """Take in what a page has."""
-        self._pages.pop(request, None)
-        if runs:
-            self._pages[request] = runs
+        if runs or self._poll is not None:
+            self._poll = self._poll or _Poll()
+            self._poll.pages[request] = runs
 
     def take(self, scanned: ScannedRange, watermark: dt.datetime | None) -> list[TailedEntry]:
         """Return the new lines of a range; ranges come from old to new.
@@ -233,21 +269,25 @@ class UntimedLines:
             No line is given an earlier time.
         """
         new: list[TailedEntry] = []
-        if self._pages:
-            for run, low in self._runs_of(scanned):
-                new += self._take_run(run, low, scanned, watermark)
+        if self._poll is not None:
+            for run, low in self._runs_of(self._poll, scanned):
+                new += self._take_run(self._poll, run, low, scanned, watermark)
         if scanned.lines.times:
             self._anchor = scanned.lines.times[-1]
         return new
 
     def bound(self, watermark: dt.datetime | None) -> dt.datetime | None:
         """Return the latest watermark that does not stand within a run; None: there is none."""
-        begun = (
-            [] if self._begun is None else [_Copy(b"", self._begun[0].after or self._anchor, None)]
-        )
-        for copy in (*self._delivered, *self._shown, *begun):
-            if watermark is not None and _is_around(copy, watermark):
-                watermark = copy.after and add(copy.after, MICROSECOND)
+        poll = self._poll
+        if poll is None:
+            return watermark
+        runs: list[_Copy | UntimedRun] = [*self._delivered, *poll.shown]
+        if poll.begun is not None:
+            run, _ = poll.begun
+            runs.append(run._replace(after=run.after or self._anchor))
+        for lines in runs:
+            if watermark is not None and _is_around(lines, watermark):
+                watermark = lines.after and add(lines.after, MICROSECOND)
         return watermark
 
     def finish(self, watermark: dt.datetime | None, *, is_whole: bool) -> None:
@@ -260,29 +300,31 @@ class UntimedLines:
         is_whole : bool
             Whether the poll began at the watermark.
         """
-        kept = chain.from_iterable(self._due.values())
+        self._is_resumed = self._is_resumed and not is_whole
+        poll, self._poll = self._poll, None
+        if poll is None:
+            return
         # A poll begins at a whole second, so it shows some of what is final.
         visible_from = None if watermark is None else add(watermark, -2 * SECOND)
         self._delivered = [
             copy
-            for copy in chain(kept, self._shown)
+            for copy in chain(*poll.due.values(), poll.shown)
             if _is_from(copy.after, copy.before, visible_from)
         ]
-        self._emitted = []
         if watermark is not None:
-            self._copies = Counter({k: n for k, n in self._copies.items() if k[0] >= watermark})
-        if is_whole:
-            self._is_resumed = False
+            self._copies = {key: n for key, n in self._copies.items() if key[0] >= watermark}
 
-    def _runs_of(self, scanned: ScannedRange) -> Iterator[tuple[UntimedRun, dt.datetime | None]]:
+    def _runs_of(
+        self, poll: _Poll, scanned: ScannedRange
+    ) -> Iterator[tuple[UntimedRun, dt.datetime | None]]:
         """Give the runs of a range, and from when on each was read."""
         low = scanned.start
         # No page shows a gap whole: what stands beside what is not known there.
-        shown = () if scanned.request is None else self._pages.get(scanned.request, ())
+        shown = () if scanned.request is None else poll.pages.get(scanned.request, ())
         runs = [run for run in shown if _is_from(run.after, run.before, low)]
-        if self._begun is not None:
-            begun, begun_low = self._begun
-            self._begun = None
+        if poll.begun is not None:
+            begun, begun_low = poll.begun
+            poll.begun = None
             before = next(iter(scanned.lines.times), None)
             rest = next((run for run in runs if _is_around(run, low)), None)
             if rest is None:
@@ -297,6 +339,7 @@ class UntimedLines:
 
     def _take_run(
         self,
+        poll: _Poll,
         run: UntimedRun,
         low: dt.datetime | None,
         scanned: ScannedRange,
@@ -319,32 +362,29 @@ class UntimedLines:
         at = self._time_of(run, scanned, after, watermark)
         is_wanted = _is_from(after, before, self._wanted_from)
         if before is None and end is not None:
-            self._begun = run, low
+            poll.begun = run, low
             return []
         new: list[TailedEntry] = []
         counts: Counter[bytes] = Counter()
         for line in run.lines:
             copy = _Copy(untimed_digest(line), after, before, run.is_placed)
             counts[copy.digest] += 1
-            if not run.is_placed and counts[copy.digest] <= self._counts[copy.digest]:
+            if not run.is_placed and counts[copy.digest] <= poll.counts[copy.digest]:
                 continue  # where pages overlap is not known, so the one that has most counts
-            self._counts[copy.digest] += 1
-            is_new = self._is_new(copy)
+            poll.counts[copy.digest] += 1
+            is_new = self._is_new(poll, copy)
             if copy.after is None and copy.is_placed:
                 copy.after = low and add(low, -MICROSECOND)  # who reads from there sees it
             if is_wanted or not is_new:
-                self._shown.append(copy)
+                poll.shown.append(copy)
             if is_wanted and is_new:
-                self._emitted.append(copy)
+                poll.emitted.append(copy)
                 new.append(self._entry(line, copy.digest, at))
         return new
 
     def _entry(self, line: LogEntry, digest: bytes, at: dt.datetime) -> TailedEntry:
-        key = at, digest
-        if key not in self._copies:
-            self._copies[key] = self._memory.restored_copies(at, digest)
-        copy = self._copies[key]
-        self._copies[key] += 1
+        copy = self._copies.get((at, digest), self._memory.restored_copies(at, digest))
+        self._copies[at, digest] = copy + 1
         return UntimedEntry(
             created_at=at,
             message=line.message,
@@ -353,11 +393,11 @@ class UntimedLines:
             copy=copy,
         )
 
-    def _is_new(self, copy: _Copy) -> bool:
+    def _is_new(self, poll: _Poll, copy: _Copy) -> bool:
         """Tell whether a line that is shown was not delivered before."""
-        due = self._due.setdefault(copy.digest, [])
-        if self._is_resumed and copy.digest not in self._restored:
-            self._restored.add(copy.digest)
+        due = poll.due.setdefault(copy.digest, [])
+        if self._is_resumed and copy.digest not in poll.restored:
+            poll.restored.add(copy.digest)
             for at, following in self._memory.restored_times(copy.digest):
                 earlier = _Copy(copy.digest, add(at, -MICROSECOND), following)
                 if _is_from(earlier.after, earlier.before, self._wanted_from):
