@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from aioservices import Services
 from aioservices.emulator import Emulator
 from aioservices.fleet.collecting import Collector
-from aioservices.stores import open_store
+from aioservices.stores import StoredEntry, open_store
 from tests.cli.conftest import Cli
 from tests.fleet.collecting.conftest import quick
 from tests.servers import programs
@@ -131,6 +132,49 @@ async def test_a_forwarder_that_is_not_known_cannot_send_again(store: str) -> No
     ended = await run("stored", store, "--resend", "otlp:http://nowhere")
     assert ended.status == 2
     assert "nothing was ever forwarded" in ended.errors
+
+
+async def test_a_forwarder_sends_again_while_the_daemon_runs(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    sent: list[int] = []
+
+    class Memory:
+        name = "memory"
+
+        async def send(self, lines: Sequence[StoredEntry]) -> None:
+            sent.extend(line.seq for line in lines)
+
+    url = f"sqlite:{tmp_path}/logs.db"
+    for n in range(10):
+        emulator.log(1, f"line {n}")
+    async with (
+        session(emulator) as services,
+        open_store(url) as store,
+        anyio.create_task_group() as group,
+    ):
+        collector = Collector(store, [services], quick(), forwarders=[Memory()])
+        group.start_soon(collector.run)
+        await until(lambda: len(sent) == 10)
+        unknown = await run("stored", url, "--resend", "otlp:http://nowhere")
+        assert (unknown.status, "it has memory" in unknown.errors) == (2, True)
+        ended = await run("stored", url, "--resend", "memory")
+        assert ended.status == 0
+        assert f"process {os.getpid()}" in ended.errors
+        emulator.log(1, "line 10")
+        await until(lambda: len(sent) >= 21)
+        assert sorted(sent) == sorted([*range(1, 11), *range(1, 12)])
+        collector.stop()
+    assert not [*tmp_path.glob("*resend*")]
+
+
+async def test_no_export_is_written_over_a_store(store: str) -> None:
+    path = store.removeprefix("sqlite:")
+    for kind in ("--jsonl", "--parquet"):
+        ended = await run("export", store, kind, path)
+        assert ended.status != 0
+        assert "belongs to a SQLite database" in ended.errors
+    assert (await run("stored", store, "--thorough")).status == 0
 
 
 async def test_a_store_is_exported_as_json_lines_and_as_parquet(store: str, tmp_path: Path) -> None:

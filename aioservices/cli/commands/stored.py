@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
+import anyio
 import click
 
 from aioservices.api.matching import select
@@ -22,12 +23,15 @@ from aioservices.stores import (
     StoreAudit,
     StoreConfigError,
     StoreError,
+    StoreLockedError,
     open_store,
 )
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line
 from aioservices.terminal.times import Instant
+
+_ANSWERS_WITHIN = 60.0  # seconds: a daemon looks every ten
 
 __all__ = ["export", "opened", "stored", "stored_services"]
 
@@ -102,9 +106,9 @@ def stored(
         raise CommandError("--since and --rejected go with --resend", status=MISUSED)
 
     async def main() -> int:
-        async with opened(store_url, read_only=resend is None) as store:
-            if resend is not None:
-                return await _resend(store, resend, since, rejected_only=rejected_only)
+        if resend is not None:
+            return await _resend(store_url, resend, since, rejected_only=rejected_only)
+        async with opened(store_url, read_only=True) as store:
             if forwarders:
                 await _show_forwarders(store, as_json=as_json)
                 return 0
@@ -121,15 +125,37 @@ def stored(
     return run(main)
 
 
-async def _resend(store: Store, name: str, since: Instant | None, *, rejected_only: bool) -> int:
+async def _resend(url: str, name: str, since: Instant | None, *, rejected_only: bool) -> int:
+    try:
+        async with opened(url, read_only=False) as store:
+            await _move_back(store, name, since, rejected_only=rejected_only)
+    except CommandError as exc:
+        locked = exc.__cause__
+        if not isinstance(locked, StoreLockedError):
+            raise
+        holder = "the process" if locked.pid is None else f"process {locked.pid}"
+        note(f"asking {holder} that collects into {url} ...")
+        async with opened(url, read_only=True) as store:
+            with anyio.move_on_after(_ANSWERS_WITHIN) as scope:
+                await _move_back(store, name, since, rejected_only=rejected_only)
+        if scope.cancelled_caught:
+            raise CommandError(f"{holder} does not answer: stop it, and ask again") from None
+    return 0
+
+
+async def _move_back(
+    store: Store, name: str, since: Instant | None, *, rejected_only: bool
+) -> None:
     known = sorted({each.forwarder for each in await store.forward_positions()})
     if name not in known:
         there = f"it has {', '.join(known)}" if known else "nothing was ever forwarded from it"
         raise CommandError(f"the store knows no forwarder {name!r}: {there}", status=MISUSED)
     begin = None if since is None else since.at(dt.datetime.now(dt.UTC))
     count = await store.resend(name, since=begin, rejected_only=rejected_only)
-    note(f"{count:,} lines will be sent to {name} again, as soon as a daemon runs with it")
-    return 0
+    if count < 0:
+        note(f"the daemon sends to {name} again")
+    else:
+        note(f"{count:,} lines will be sent to {name} again, as soon as a daemon runs with it")
 
 
 async def _show_forwarders(store: Store, *, as_json: bool) -> None:
@@ -148,8 +174,8 @@ async def _show_forwarders(store: Store, *, as_json: bool) -> None:
     await stdout().write(table(_FORWARDER_COLUMNS, positions, now=dt.datetime.now(dt.UTC)))
     for lines in rejected:
         note(
-            f"{one_line(lines.forwarder)} did not take {lines.count:,} of the lines "
-            f"{lines.first_seq} to {lines.last_seq} of service {lines.service_id}: "
+            f"{one_line(lines.forwarder)} did not take {lines.count:,} lines, among them of "
+            f"service {lines.service_id} from {lines.first_seq} to {lines.last_seq}: "
             f"{one_line(lines.reason)}"
         )
 

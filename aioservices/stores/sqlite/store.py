@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import logging
 import os
 import sqlite3
 import threading
@@ -34,7 +35,7 @@ from typing import ParamSpec, Self, TypeVar
 
 import anyio
 
-from aioservices.stores.errors import StoreConfigError, StoreError
+from aioservices.stores.errors import StoreConfigError, StoreError, StoreLockedError
 from aioservices.stores.lock import OwnerLock
 from aioservices.stores.protocol import (
     DaemonInfo,
@@ -55,6 +56,7 @@ from aioservices.validation import validate_int, validate_optional_int
 from . import reading
 from .blocks import Query
 from .database import Database
+from .requests import ResendRequest, pending_requests, post_request
 from .retention import apply_retention
 from .schema import check_header, open_readonly, translated_errors
 
@@ -63,7 +65,10 @@ __all__ = ["SQLiteStore"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+log = logging.getLogger("aioservices.stores")
+
 _READERS = 2
+_REQUEST_SECONDS = 0.1  # between two looks whether what was asked for is done
 
 
 class SQLiteStore:
@@ -177,8 +182,25 @@ class SQLiteStore:
         """Do nothing: there is nobody else to read them."""
 
     async def heartbeat(self, daemon: DaemonInfo) -> dict[bytes, int]:
-        """Give 1 for each key: there is one owner."""
+        """Give 1 for each key, as there is one owner; do what others have asked it for."""
+        await self._writer.run(self._do_requests, self._open_database)
         return dict.fromkeys(daemon.key_ids, 1)
+
+    def _check_owned(self) -> None:
+        """See that there is somebody to ask."""
+        try:
+            self._lock.acquire()
+        except StoreLockedError:
+            return
+        self._lock.release()
+        raise StoreError(f"no process collects into {self.url}: open it to write")
+
+    def _do_requests(self, database: Database) -> None:
+        with translated_errors(self._path):
+            for posted, request in pending_requests(self._path):
+                database.resend(request.forwarder, request.since, request.rejected_only)
+                posted.unlink(missing_ok=True)
+                log.info("%s sends again, as was asked for", request.forwarder)
 
     @property
     def salt(self) -> bytes:
@@ -286,8 +308,22 @@ class SQLiteStore:
     async def resend(
         self, forwarder: str, *, since: dt.datetime | None = None, rejected_only: bool = False
     ) -> int:
-        """Move a forwarder back; to the begin of a block, where the lines are sealed."""
+        """Move a forwarder back; to the begin of a block, where the lines are sealed.
+
+        See `Store.resend`. In a store that was opened to be read only, the process that owns the
+        file is asked for it, and -1 is given once it has done so.
+        """
         micros = None if since is None else to_micros(since)
+        if self._read_only:
+            await asyncio.to_thread(self._check_owned)
+            request = ResendRequest(forwarder=forwarder, since=micros, rejected_only=rejected_only)
+            posted = await asyncio.to_thread(post_request, self._path, request)
+            try:
+                while posted.exists():  # noqa: ASYNC110 - another process removes it
+                    await anyio.sleep(_REQUEST_SECONDS)
+            finally:
+                posted.unlink(missing_ok=True)
+            return -1
         return await self._writer.run(self._open_database.resend, forwarder, micros, rejected_only)
 
 
