@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import anyio
 import click
 
+from aioservices.api.models import Deployment, DeploymentSummary
+from aioservices.api.states import is_final
 from aioservices.client import Services
 from aioservices.errors import ServicesError
 from aioservices.terminal.output import stdout
@@ -21,7 +23,15 @@ from .console import note
 from .errors import FAILED, explain
 from .targets import Target, find, only
 
-__all__ = ["MANY", "Change", "Left", "called", "change_services", "look_up"]
+__all__ = [
+    "MANY",
+    "Change",
+    "Left",
+    "called",
+    "change_services",
+    "look_up",
+    "running_deployment",
+]
 
 MANY = 10  # services that are changed without asking
 _AT_ONCE = 10
@@ -47,8 +57,8 @@ class Change:
         Whether it is done to archived services, and names are looked up among those.
     asks_above : int
         For up to so many services it is done without asking.
-    consequence : str
-        What cannot be undone.
+    ends_deployments : bool
+        Whether it ends the deployments that run: that is told, and asked about from two on.
     """
 
     verb: str
@@ -56,12 +66,18 @@ class Change:
     act: Callable[[Services, Target], Awaitable[str | None]]
     archived: bool = False
     asks_above: int = MANY
-    consequence: str = ""
+    ends_deployments: bool = False
 
 
 def called(target: Target) -> str:
     """Give the name of a service with its id."""
     return f"{one_line(target.name or '') or '-'} ({target.id})"
+
+
+def running_deployment(target: Target) -> Deployment | DeploymentSummary | None:
+    """Give the deployment of a service that has not ended, if there is one."""
+    deployment = target.current_deployment
+    return None if deployment is None or is_final(deployment.state) else deployment
 
 
 def look_up(
@@ -118,16 +134,17 @@ def change_services(
         The exit status: 1 if it failed for any of them.
     """
     targets = look_up(connection, terms, archived=change.archived)
+    running = [running_deployment(each) if change.ends_deployments else None for each in targets]
     if dry_run:
-        for target in targets:
-            print(f"would {change.verb} {called(target)}")
+        for target, deployment in zip(targets, running, strict=True):
+            ends = f" and end its deployment {deployment.deployment_id}" if deployment else ""
+            print(f"would {change.verb} {called(target)}{ends}")
         return 0
-    if len(targets) > change.asks_above:
-        confirm(
-            f"{change.verb} {counted('service', [called(target) for target in targets])}",
-            yes=yes,
-            consequence=change.consequence,
-        )
+    ended = sum(each is not None for each in running)
+    if len(targets) > change.asks_above or ended > 1:
+        ends = f", and end {ended} running deployment{'s' * (ended > 1)}" if ended else ""
+        services = counted("service", [called(target) for target in targets])
+        confirm(f"{change.verb} {services}{ends}", yes=yes)
     failed: list[int] = []
 
     async def work() -> int:

@@ -14,6 +14,7 @@ from aioservices.terminal.sanitize import one_line
 
 from .console import rendered, state_style
 from .tables import age, aligned, joined
+from .targets import is_archived
 
 __all__ = ["facts_of", "service_shown"]
 
@@ -58,7 +59,7 @@ def facts_of(service: Service, *, now: dt.datetime) -> Sequence[tuple[str, str]]
         # Their values may be secrets.
         "variables": ", ".join(service.environment_variables or ()),
         "permission": service.my_permission_level,
-        "archived": "yes" if service.archived in {True, "true"} else None,
+        "archived": "yes" if is_archived(service) else None,
         "hidden": "yes" if service.hidden else None,
         "created": _ago(service.created_at, now),
         "updated": _ago(service.updated_at, now),

@@ -18,7 +18,15 @@ from aioservices.terminal.sanitize import one_line
 from .errors import MISUSED, CommandError
 from .matching import select, terms_from_lines
 
-__all__ = ["Target", "decoded", "find", "find_one", "only", "with_standard_input"]
+__all__ = [
+    "Target",
+    "decoded",
+    "find",
+    "find_one",
+    "is_archived",
+    "only",
+    "with_standard_input",
+]
 
 Target: TypeAlias = Service | ServiceSummary
 
@@ -67,6 +75,11 @@ async def find_one(services: Services, term: str) -> Target:
     found = await find(services, [term])
     only(found, term)
     return found[0]
+
+
+def is_archived(target: Target) -> bool:
+    """Whether a service is in the archive, which the API says by a boolean or a text."""
+    return target.archived in {True, "true"}
 
 
 def only(found: Sequence[Target], term: str) -> None:

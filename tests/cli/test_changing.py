@@ -35,10 +35,51 @@ async def test_archived_services_are_found_by_name_where_that_is_meant(
     assert missing.status == 1
     assert "with --archived or --hidden the others" in missing.errors
     taken_out = await cli.run("unarchive", "old-a")
-    assert (taken_out.status, taken_out.lines) == (0, ["unarchived old-a (1)"])
+    assert (taken_out.status, taken_out.lines) == (
+        0,
+        ["unarchived old-a (1): it does not run, aioservices deploy 1 starts it"],
+    )
     assert (await cli.run("unarchive", "old-*", "--dry-run")).lines == ["would unarchive old-b (2)"]
     wrong = await cli.run("unarchive", "web")
     assert (wrong.status, "aioservices list --archived shows" in wrong.errors) == (1, True)
+
+
+async def test_archiving_says_which_deployments_it_ends(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web", deployed=True)
+    emulator.add_service("idle")
+    planned = await cli.run("archive", "web", "idle", "--dry-run")
+    assert planned.lines == [
+        "would archive web (1) and end its deployment 1001",
+        "would archive idle (2)",
+    ]
+    done = await cli.run("archive", "web", "idle")
+    assert done.status == 0, done
+    assert sorted(done.lines) == [
+        "archived idle (2)",
+        "archived web (1): deployment 1001 has ended",
+    ]
+    again = await cli.run("archive", "1")
+    assert again.lines == ["left web (1): it was archived already"]
+    back = await cli.run("unarchive", "web")
+    assert back.lines == ["unarchived web (1): it does not run, aioservices deploy 1 starts it"]
+    assert (await cli.run("unarchive", "1")).lines == ["left web (1): it was not archived"]
+
+
+async def test_archiving_several_that_run_is_asked_about(cli: Cli, emulator: Emulator) -> None:
+    for name in ("web-a", "web-b"):
+        emulator.add_service(name, deployed=True)
+    emulator.add_service("web-c")
+    refused = await cli.run("archive", "web-*")
+    assert (refused.status, refused.output) == (2, "")
+    question = "archive 3 services: web-a (1), web-b (2), web-c (3), and end 2 running deployments"
+    assert f"this would {question}: say --yes" in refused.errors
+    with cli.terminal("archive", "web-*", columns=120) as terminal:
+        await terminal.until(f"{question[0].upper()}{question[1:]}? [y/N] ")
+        terminal.type("n\n")
+        ended = await terminal.end()
+    assert ended.status == 1
+    assert len((await cli.run("list", "--status", "running", "-q")).lines) == 2
+    assert (await cli.run("archive", "web-*", "--yes")).status == 0
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import click
 
-from aioservices.cli.actions import MANY, Change, change_services
+from aioservices.api.states import is_final
+from aioservices.cli.actions import MANY, Change, Left, change_services, running_deployment
 from aioservices.cli.arguments import SERVICE, as_json, changing, connected, examples
 from aioservices.cli.connection import Connection
-from aioservices.cli.targets import Target, with_standard_input
+from aioservices.cli.targets import Target, is_archived, with_standard_input
 from aioservices.client import Services
 
 __all__ = ["archive", "unarchive"]
@@ -20,22 +20,23 @@ _ASKS = f"it asks before more than {MANY} services"
 
 @click.command(
     "archive",
-    short_help="Put services into the archive.",
+    short_help="Put services into the archive, which ends their deployments.",
     epilog=examples("aioservices archive web-old", "aioservices archive 'test-*' --dry-run"),
 )
 @click.argument("terms", metavar="SERVICE...", nargs=-1, required=True, type=SERVICE)
-@changing(asks=_ASKS)
+@changing(asks=f"{_ASKS}, or before more than one running deployment ends")
 @as_json("One JSON object a line, for each service as it is done.")
 @connected()
 def archive(
     connection: Connection, *, terms: Sequence[str], dry_run: bool, yes: bool, as_json: bool
 ) -> int:
-    """Put services into the archive: listings leave them out.
+    """Put services into the archive: listings leave them out, and what runs is ended.
 
     SERVICE is an id, a name, or a pattern such as 'test-*'; - reads them from
-    standard input, one a line. It is undone by: aioservices unarchive
+    standard input, one a line. aioservices unarchive takes them out again, and
+    does not deploy them: aioservices deploy does.
     """
-    change = Change(verb="archive", done="archived", act=partial(_set, archived=True))
+    change = Change(verb="archive", done="archived", act=_archive, ends_deployments=True)
     terms = with_standard_input(terms)
     return change_services(connection, terms, change, dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -59,13 +60,28 @@ def unarchive(
 
     SERVICE is an id, or the name or pattern of archived services, which
     aioservices list --archived shows; - reads them from standard input, one a
-    line.
+    line. They are not deployed again: aioservices deploy does that.
     """
-    act = partial(_set, archived=False)
-    change = Change(verb="unarchive", done="unarchived", act=act, archived=True)
+    change = Change(verb="unarchive", done="unarchived", act=_unarchive, archived=True)
     terms = with_standard_input(terms)
     return change_services(connection, terms, change, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
-async def _set(services: Services, target: Target, *, archived: bool) -> None:
-    await services.put_archive(target.id, archived)
+async def _archive(services: Services, target: Target) -> str | None:
+    if is_archived(target):
+        return Left("it was archived already")
+    before = running_deployment(target)
+    after = (await services.put_archive(target.id, True)).current_deployment
+    if before is None:
+        return None
+    ended = after is None or after.deployment_id != before.deployment_id or is_final(after.state)
+    return f"deployment {before.deployment_id} {'has ended' if ended else 'still runs'}"
+
+
+async def _unarchive(services: Services, target: Target) -> str | None:
+    if not is_archived(target):
+        return Left("it was not archived")
+    after = await services.put_archive(target.id, False)
+    if running_deployment(after) is not None:
+        return None
+    return f"it does not run, aioservices deploy {target.id} starts it"

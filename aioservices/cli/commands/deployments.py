@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import click
 
 from aioservices.api.models import DeploymentSummary, to_dict
-from aioservices.api.states import is_final
-from aioservices.cli.actions import Change, Left, change_services
+from aioservices.cli.actions import Change, Left, change_services, running_deployment
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -46,8 +45,8 @@ def stop(
 
 
 async def _stop(services: Services, target: Target) -> str | None:
-    deployment = (await services.get(target.id)).current_deployment
-    if deployment is None or is_final(deployment.state):
+    deployment = running_deployment(await services.get(target.id))
+    if deployment is None:
         return Left("it was not running")
     await services.delete_deployments(target.id, deployment.deployment_id)
     return f"deployment {deployment.deployment_id}"

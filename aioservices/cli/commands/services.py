@@ -24,7 +24,7 @@ from aioservices.cli.console import note
 from aioservices.cli.errors import CommandError
 from aioservices.cli.facts import service_shown
 from aioservices.cli.tables import Column, age, joined, named_columns, state_of, table, to_csv
-from aioservices.cli.targets import find, find_one
+from aioservices.cli.targets import find, find_one, is_archived
 from aioservices.client import Services
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
@@ -34,8 +34,7 @@ __all__ = ["get_services", "list_services", "open_service", "without_secrets"]
 
 
 def _state(service: ServiceSummary, _: dt.datetime) -> str:
-    archived = service.archived in {True, "true"}
-    return "archived" if archived else state_of(service.current_deployment)
+    return "archived" if is_archived(service) else state_of(service.current_deployment)
 
 
 def _age(service: ServiceSummary, now: dt.datetime) -> str | None:
