@@ -14,6 +14,7 @@ from .errors import MISUSED, CommandError
 
 __all__ = [
     "MASK",
+    "VARIABLES",
     "assigned",
     "changes_to",
     "env_file",
@@ -25,6 +26,9 @@ __all__ = [
 
 MASK = "***"
 """What stands for a secret value that is not shown; in a file, for one that stays as it is."""
+
+VARIABLES = "environment_variables"
+"""The attribute whose members are texts."""
 
 _NEW = NewServiceAttributes.__annotations__
 _CHANGEABLE = ServiceAttributes.__annotations__
@@ -58,17 +62,26 @@ def assigned(
         if not separator:
             raise _misuse(f"--set {setting}: write it as NAME=VALUE")
         name, *members = path.strip().split(".")
-        _check(name, new=new)
+        _check(path.strip(), new=new)
+        target = given.get(name, base.get(name))
         if not members:
             given[name] = text if _is_text(name) else _parsed(path, text)
-            continue
-        target = given.get(name, base.get(name))
-        given[name] = _with_member(target, members, _member(text), path)
-    for name in unset:
-        _check(name, new=new)
-        if name in given:
-            raise _misuse(f"{name} is both set and unset")
-        given[name] = None
+        elif name == VARIABLES:  # whose names may have points, and whose values are texts
+            given[name] = _with_member(target, [".".join(members)], text, path)
+        else:
+            given[name] = _with_member(target, members, _member(text), path)
+    cleared = {path.strip() for path in unset}
+    for path in cleared:
+        name, *members = path.split(".")
+        if members and name == VARIABLES:
+            raise _misuse(f"--unset {path}: say --unset-env {'.'.join(members)}")
+        _check(path, new=new)
+        if name in cleared and members:
+            raise _misuse(f"--unset {path}: all of {name} is unset already")
+        if any(_overlap(path, setting.partition("=")[0].strip()) for setting in settings):
+            raise _misuse(f"{path} is both set and unset")
+        value = given.get(name, base.get(name))
+        given[name] = _without_member(value, members, path) if members else None
     return given
 
 
@@ -160,11 +173,11 @@ def from_document(
         given["credentials"] = [
             each.get("id") if isinstance(each, dict) else each for each in credentials
         ]
-    variables = given.get("environment_variables")
+    variables = given.get(VARIABLES)
     if isinstance(variables, dict):
-        known = (current or {}).get("environment_variables")
-        given["environment_variables"] = {
-            name: _unmasked(name, value, known if isinstance(known, dict) else {})
+        known = (current or {}).get(VARIABLES)
+        given[VARIABLES] = {
+            name: _unmasked(name, _variable(name, value), known if isinstance(known, dict) else {})
             for name, value in variables.items()
         }
     return given
@@ -184,7 +197,7 @@ def shown_changes(current: Mapping[str, JSON], changes: Mapping[str, JSON]) -> l
     lines: list[str] = []
     for name, value in changes.items():
         before = current.get(name)
-        if name == "environment_variables":
+        if name == VARIABLES:
             lines += _shown_variables(
                 before if isinstance(before, dict) else {}, value if isinstance(value, dict) else {}
             )
@@ -208,8 +221,10 @@ def plain(service: Service) -> dict[str, JSON]:
 def _shown_variables(before: Mapping[str, JSON], after: Mapping[str, JSON]) -> list[str]:
     lines: list[str] = []
     for name in dict.fromkeys((*before, *after)):
-        where = f"environment_variables.{name}"
-        if name not in after or after[name] is None:
+        where = f"{VARIABLES}.{name}"
+        if after.get(name) is None:
+            if before.get(name) is None:
+                continue
             lines.append(f"{where}: removed")
         elif name not in before:
             lines.append(f"{where}: added")
@@ -226,7 +241,7 @@ def _shown(value: JSON) -> str:
 
 def _comparable(name: str, value: JSON) -> JSON:
     """Give a value as it is compared: null members are as good as missing ones."""
-    if name == "environment_variables" and not value:
+    if name == VARIABLES and not value:
         return {}
     if isinstance(value, dict):
         return {key: _comparable("", each) for key, each in value.items() if each is not None}
@@ -243,15 +258,34 @@ def _unmasked(name: str, value: JSON, known: Mapping[str, JSON]) -> JSON:
     return known[name]
 
 
-def _check(name: str, *, new: bool) -> None:
+def _variable(name: str, value: JSON) -> str | None:
+    """Give the value of an environment variable as the text that the API keeps."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int):  # what a JSON file holds; in YAML all are texts already
+        return json.dumps(value)
+    # Of a number with a point it is not known any more how it was written.
+    raise _misuse(f"the value of {name} is not a text: put it in quotes")
+
+
+def _check(path: str, *, new: bool) -> None:
+    """Refuse a path whose attribute cannot be set; what is suggested in its place is as deep."""
     known = _NEW if new else _CHANGEABLE
+    name, point, members = path.partition(".")
     if name in known:
         return
     if name in _SHOWN_ONLY:
         raise _misuse(f"{name} cannot be set")
     close = difflib.get_close_matches(name, known, n=1)
-    meant = f": did you mean {close[0]}?" if close else f": there are {', '.join(known)}"
-    raise _misuse(f"a service has no attribute {name!r}{meant}")
+    meant = (
+        f"did you mean {close[0]}{point}{members}?" if close else f"there are {', '.join(known)}"
+    )
+    raise _misuse(f"a service has no attribute {name!r}: {meant}")
+
+
+def _overlap(path: str, other: str) -> bool:
+    """Tell whether two paths mean the same, or one a member of the other."""
+    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
 
 
 def _is_text(name: str) -> bool:
@@ -280,6 +314,20 @@ def _with_member(target: JSON, path: Sequence[str], value: JSON, where: str) -> 
         raise _misuse(f"--set {where}: it is not an object that has members")
     name, *rest = path
     return {**target, name: _with_member(target.get(name), rest, value, where) if rest else value}
+
+
+def _without_member(target: JSON, path: Sequence[str], where: str) -> JSON:
+    """Clear a member of an object; where there is no object, there is nothing to clear."""
+    if target is None:
+        return None
+    if not isinstance(target, dict):
+        raise _misuse(f"--unset {where}: it is not an object that has members")
+    name, *rest = path
+    if name not in target:
+        raise _misuse(f"--unset {where}: its members are {', '.join(target) or 'none'}")
+    before = target[name]
+    cleared: JSON = [] if isinstance(before, list) else None  # a list has no other way to be empty
+    return {**target, name: _without_member(before, rest, where) if rest else cleared}
 
 
 def _misuse(text: str) -> CommandError:

@@ -6,9 +6,14 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from .attributes import VARIABLES
 from .errors import MISUSED, CommandError
 from .targets import decoded
+
+if TYPE_CHECKING:
+    import yaml
 
 __all__ = ["documents_in", "lines_of", "read_bytes"]
 
@@ -86,10 +91,58 @@ def _yaml_documents(text: str, shown: str) -> list[object]:
             f"{shown} is not JSON, and YAML needs the package pyyaml: "
             "install aioservices-civis[cli]"
         ) from None
+
+    class Loader(yaml.SafeLoader):
+        """Has environment variables as they are written: ``on`` and ``1.10`` are texts."""
+
+        def compose_document(self) -> yaml.Node | None:
+            document = super().compose_document()
+            return document and _with_texts(document)
+
     try:
-        return [each for each in yaml.safe_load_all(text) if each is not None]
+        return [each for each in yaml.load_all(text, Loader) if each is not None]
     except (yaml.YAMLError, RecursionError) as exc:
         mark = getattr(exc, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(exc, "problem", None) or "it is neither YAML nor JSON"
         raise CommandError(f"{shown}{where}: {problem}", status=MISUSED) from None
+
+
+_MERGED = "tag:yaml.org,2002:merge"
+_NULL = "tag:yaml.org,2002:null"
+_TEXT = "tag:yaml.org,2002:str"
+
+
+def _with_texts(node: yaml.Node, *, within: bool = False) -> yaml.Node:
+    """Make texts of the environment variables in a document.
+
+    Nodes may be shared with other attributes: they stay as they are.
+
+    Parameters
+    ----------
+    node : yaml.Node
+        A document, or what is merged into it.
+    within : bool
+        Whether this is the mapping of variables itself.
+    """
+    import yaml
+
+    def value_of(key: yaml.Node, value: yaml.Node) -> yaml.Node:
+        if key.tag == _MERGED:
+            return _with_texts(value, within=within)
+        if within:
+            return value if value.tag == _NULL else text_of(value)
+        return _with_texts(value, within=True) if key.value == VARIABLES else value
+
+    def text_of(node: yaml.Node) -> yaml.Node:
+        if not isinstance(node, yaml.ScalarNode) or node.tag == _MERGED:
+            return node
+        return yaml.ScalarNode(_TEXT, node.value, node.start_mark, node.end_mark)
+
+    if isinstance(node, yaml.SequenceNode):  # several are merged
+        nodes = [_with_texts(each, within=within) for each in node.value]
+        return yaml.SequenceNode(node.tag, nodes, node.start_mark, node.end_mark)
+    if not isinstance(node, yaml.MappingNode):
+        return node
+    pairs = [(text_of(key) if within else key, value_of(key, value)) for key, value in node.value]
+    return yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark)

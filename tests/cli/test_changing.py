@@ -254,6 +254,47 @@ async def test_a_yaml_file_updates_several_services(cli: Cli, emulator: Emulator
 
 
 @pytest.mark.parametrize(
+    ("document", "stored"),
+    [
+        ("id: 1\nenvironment_variables:\n  NEW: 1\n  FLAG: on\n", {"NEW": "1", "FLAG": "on"}),
+        ('{"id": 1, "environment_variables": {"NEW": 1}}', {"NEW": "1"}),
+    ],
+)
+async def test_an_update_settles_whatever_the_type_of_a_variable(
+    cli: Cli, emulator: Emulator, document: str, stored: dict[str, str]
+) -> None:
+    emulator.add_service("web")
+    first = await cli.run("update", "--file", "-", input=document)
+    assert (first.status, first.lines[0]) == (0, "updated web (1):")
+    async with Services(emulator.api_key, base_url=emulator.url) as services:
+        assert (await services.get(1)).environment_variables == stored
+    again = await cli.run("update", "--file", "-", input=document)
+    assert again.lines == ["web (1) is like this already"]
+
+
+async def test_a_member_is_unset_and_no_variable_is_by_mistake(
+    cli: Cli, emulator: Emulator
+) -> None:
+    emulator.add_service("web", environment_variables={"A": "1", "B": "2"})
+    day = '[{"scheduled_days": [1], "scheduled_hours": [8]}]'
+    planned = ("--set", "schedule.runtime_plan=specific_times")
+    made = await cli.run("update", "web", *planned, "--set", f"schedule.recurrences={day}")
+    assert made.status == 0, made
+    cleared = await cli.run(
+        *("update", "web", "--unset", "schedule.recurrences"),
+        *("--set", "schedule.runtime_plan=on_demand"),
+    )
+    assert cleared.status == 0, cleared
+    refused = await cli.run("update", "web", "--unset", "environment_variables.A")
+    assert (refused.status, "say --unset-env A" in refused.errors) == (2, True)
+    async with Services(emulator.api_key, base_url=emulator.url) as services:
+        service = await services.get(1)
+    assert service.environment_variables == {"A": "1", "B": "2"}
+    assert service.schedule is not None
+    assert (service.schedule.runtime_plan, service.schedule.recurrences) == ("on_demand", [])
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--set", "replica=3"], "did you mean replicas?"),

@@ -159,7 +159,12 @@ def create(
 )
 @click.argument("service", metavar="[SERVICE]", required=False, type=SERVICE)
 @_attributes
-@click.option("--unset", multiple=True, metavar="NAME", help="Clear an attribute. May be repeated.")
+@click.option(
+    "--unset",
+    multiple=True,
+    metavar="NAME",
+    help="Clear an attribute, or a member such as schedule.recurrences. May be repeated.",
+)
 @click.option(
     "--unset-env",
     multiple=True,
@@ -195,7 +200,9 @@ def update(
     if service is not None and len(documents) > 1:
         raise CommandError(f"{file} describes {len(documents)} services", status=MISUSED)
     if not (documents or settings or unset or added or unset_env):
-        raise click.UsageError("say what to change, by --set, --unset, --env or --file")
+        raise click.UsageError(
+            "say what to change, by --set, --unset, --env, --unset-env or --file"
+        )
     jobs = [(service or _id_in(each, file), each) for each in documents or [None]]
 
     async def change_one(services: Services, term: str, document: object) -> None:
