@@ -47,7 +47,7 @@ test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 6 -m slow
 
 test-all: $(VENV)/.dev
-	$(BIN)/nox --session tests $(if $(QUICK),-- quick)
+	$(BIN)/nox --session $(if $(QUICK),quick,tests)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak

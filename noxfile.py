@@ -14,6 +14,7 @@ nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
+OTHER_PYTHONS = [each for each in PYTHONS if each != "{}.{}".format(*sys.version_info)]
 # Those parts that differ most between versions of Python: sockets, tasks, times, texts of errors.
 QUICK = ["tests/http", "tests/api", "tests/tail/test_follow.py", "tests/test_errors.py"]
 
@@ -30,24 +31,21 @@ def offer_pyenv() -> None:
 offer_pyenv()
 
 
+def run_tests(session: nox.Session, group: str, *arguments: str, **environment: str) -> None:
+    """Run tests with what a group of dependencies has."""
+    needed = nox.project.dependency_groups(PROJECT, group)
+    session.install("--quiet", "--editable", ".[cli]", *needed)
+    pytest = ["python", "-m", "pytest", "--numprocesses", "6", "-m", "not slow"]
+    session.run(*pytest, *arguments, *session.posargs, env=environment)
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests, or with `-- quick` a part of them, where another Python may tell something."""
-    quick = "quick" in session.posargs
-    if quick and session.python == f"{sys.version_info.major}.{sys.version_info.minor}":
-        session.skip("`make test` runs on this one")
-    needed = nox.project.dependency_groups(PROJECT, "test-quick" if quick else "test")
-    session.install("--quiet", "--editable", ".[cli]", *needed)
-    pytest = [
-        "python",
-        "-m",
-        "pytest",
-        "--numprocesses",
-        "4",
-        "-m",
-        "not slow",
-    ]
-    if quick:
-        session.run(*pytest, "--quiet", *QUICK, env={"HYPOTHESIS_PROFILE": "quick"})
-    else:
-        session.run(*pytest, "--ignore", "tests/typing", *session.posargs)
+    """Run the tests."""
+    run_tests(session, "test", "--ignore", "tests/typing")
+
+
+@nox.session(python=OTHER_PYTHONS)
+def quick(session: nox.Session) -> None:
+    """Run a part of the tests, where a Python that `make test` does not use may tell something."""
+    run_tests(session, "test-quick", "--quiet", *QUICK, HYPOTHESIS_PROFILE="quick")
