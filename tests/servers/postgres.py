@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -63,6 +64,34 @@ def new_database(server: str) -> Generator[str]:
     finally:
         with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
             admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+class DatabaseClock:
+    """The clock of one database, which can be set: its functions of the time are hidden by others.
+
+    Parameters
+    ----------
+    session : psycopg.Connection
+        With a database that has no store yet; each of its statements is a transaction.
+    """
+
+    def __init__(self, session: psycopg.Connection[tuple[Any, ...]]) -> None:
+        self._session = session
+        session.execute(
+            """CREATE SCHEMA aioservices;
+            CREATE TABLE aioservices.clock (ahead interval NOT NULL);
+            INSERT INTO aioservices.clock VALUES ('0');
+            CREATE FUNCTION aioservices.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+                AS 'SELECT pg_catalog.clock_timestamp() + ahead FROM aioservices.clock';
+            CREATE FUNCTION aioservices.now() RETURNS timestamptz LANGUAGE sql STABLE
+                AS 'SELECT pg_catalog.now() + ahead FROM aioservices.clock'"""
+        )
+
+    def set_ahead(self, seconds: float) -> None:
+        """Have it go ahead of the machine's clock, or behind it."""
+        self._session.execute(
+            "UPDATE aioservices.clock SET ahead = make_interval(secs => %s)", (seconds,)
+        )
 
 
 class PostgresServer:

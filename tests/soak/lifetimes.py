@@ -21,6 +21,7 @@ import psycopg
 from aioservices.stores import open_store
 from tests.servers.hostile import hostile
 from tests.servers.lifetime import SECOND, FleetLife, FleetServer
+from tests.servers.postgres import DatabaseClock
 
 from .hurried import read_ahead
 
@@ -244,20 +245,10 @@ class _SQLite:
 
 
 class _Postgres:
-    """A database whose clock is set: its functions of the time are hidden by others."""
-
     def __init__(self, url: str, session: psycopg.Connection[tuple[Any, ...]]) -> None:
         self.url = url
         self._session = session
-        self._session.execute(
-            """CREATE SCHEMA aioservices;
-            CREATE TABLE aioservices.clock (ahead interval NOT NULL);
-            INSERT INTO aioservices.clock VALUES ('0');
-            CREATE FUNCTION aioservices.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
-                AS 'SELECT pg_catalog.clock_timestamp() + ahead FROM aioservices.clock';
-            CREATE FUNCTION aioservices.now() RETURNS timestamptz LANGUAGE sql STABLE
-                AS 'SELECT pg_catalog.now() + ahead FROM aioservices.clock'"""
-        )
+        self._clock = DatabaseClock(session)
 
     def size(self) -> int:
         found = self._session.execute(
@@ -267,7 +258,4 @@ class _Postgres:
         return 0 if found is None else int(found[0])
 
     def set_clock(self, now: int) -> None:
-        ahead = now / SECOND - time.time()
-        self._session.execute(
-            "UPDATE aioservices.clock SET ahead = make_interval(secs => %s)", (ahead,)
-        )
+        self._clock.set_ahead(now / SECOND - time.time())

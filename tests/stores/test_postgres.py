@@ -27,7 +27,7 @@ from aioservices.stores import (
     open_store,
 )
 from aioservices.stores.postgres import session as session_module
-from tests.servers.postgres import new_database, pgbouncer
+from tests.servers.postgres import DatabaseClock, new_database, pgbouncer
 from tests.servers.waiting import PATIENCE
 
 from .lines import START, Writer, line, lines, messages
@@ -602,3 +602,28 @@ async def test_more_answers_than_there_were_questions_are_a_broken_connection(
                 await store.keep([batch])
         assert (await store.keep([batch])).kept == {1: 100}
         assert (await store.audit(thorough=True)).ok
+
+
+async def test_a_database_whose_clock_jumps_by_a_day_gives_leases_early_or_late_and_exact_lines(
+    postgres_url: str,
+) -> None:
+    day = 86_400
+    with psycopg.connect(postgres_url, autocommit=True) as session:
+        clock = DatabaseClock(session)
+        async with two(postgres_url) as (one, other):
+            first = await Writer.on(one)
+            await first.keep(lines(1, 10))
+            assert not (await other.lease([1], [])).granted
+            clock.set_ahead(day)  # early
+            second = await Writer.on(other)
+            await second.keep(lines(11, 20))
+            assert (await first.keep(lines(11, 20))).fenced == {1}
+            assert not (await one.lease([1], [])).granted
+            clock.set_ahead(-day)  # late: nobody else has it, and its holder goes on
+            assert (await other.lease([1], [1])).held == {1}
+            await second.keep(lines(21, 30))
+            await other.release([1])
+            third = await Writer.on(one)
+            await third.keep(lines(31, 40))
+            assert await messages(one) == [f"line {number}" for number in range(1, 41)]
+            assert (await one.audit(thorough=True)).ok
