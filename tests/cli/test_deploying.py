@@ -302,3 +302,21 @@ async def test_all_unknown_names_are_told_at_once(cli: Cli, emulator: Emulator) 
     assert (ended.status, ended.errors.count("\n"), emulator.deploys) == (1, 1, {})
     for term in ("'nope'", "service 77", "'x-*'"):
         assert term in ended.errors
+
+
+async def test_failures_without_a_log_stand_below_each_other_in_the_end(
+    cli: Cli, emulator: Emulator
+) -> None:
+    for name in ("a", "b", "c"):
+        emulator.add_service(name)
+    emulator.fault(Respond(422), method="POST")
+    ended = await cli.run("deploy", "*")
+    assert ended.status == 1
+    end = ended.lines[ended.lines.index("") + 1 :]
+    assert sorted(line.split()[:2] for line in end[:3]) == [
+        ["refused", "a"],
+        ["refused", "b"],
+        ["refused", "c"],
+    ]
+    assert end[3:] == ["", ended.lines[-1]]
+    assert ended.lines[-1].startswith("3 services: 3 refused")
