@@ -48,6 +48,19 @@ async def test_it_fits_a_phone_and_a_wide_screen(
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [360, 400])
+async def test_what_is_wrong_with_a_forwarder_can_be_read_on_a_phone(
+    daemons: Daemons, emulator: Emulator, open_page: OpenPage, width: int
+) -> None:
+    emulator.log(1, "a line")
+    to = ("--forward", "otlp:http://127.0.0.1:9/v1/logs")
+    with daemons.start("--store", "sqlite:logs.db", "--listen", "127.0.0.1:0", *to) as daemon:
+        page = await open_page(await daemon.until_listening(), width=width)
+        await expect(page.locator("#forwarders")).to_contain_text("Connection refused")
+        table = "document.querySelector('#forwarding .scroll')"
+        assert await page.evaluate(f"{table}.scrollWidth - {table}.clientWidth") == 0
+
+
 async def test_a_line_of_a_log_is_shown_as_text_whatever_it_holds(
     daemon: Daemon, emulator: Emulator, open_page: OpenPage
 ) -> None:
