@@ -112,7 +112,7 @@ class Address(NamedTuple):
 
 
 class CollectConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the daemon is told.
+    """The whole configuration of the daemon.
 
     Attributes
     ----------

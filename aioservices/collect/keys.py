@@ -23,7 +23,7 @@ class KeyRing:
     ----------
     config : CollectConfig
     on_attempt : callable
-        Is told of every attempt of every request of any of them.
+        Called for every attempt of every request of any of them.
     """
 
     def __init__(self, config: CollectConfig, on_attempt: AttemptHook) -> None:

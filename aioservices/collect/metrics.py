@@ -1,4 +1,4 @@
-"""What Prometheus is told: a picture of the collector's status, made when it is asked for."""
+"""The metrics for Prometheus, made from the collector's status when they are requested."""
 
 from __future__ import annotations
 

@@ -57,9 +57,9 @@ async def run_daemon(
     ----------
     config : CollectConfig
     on_listening : callable, optional
-        Is told the address that is really listened on, once it is.
+        Called with the address that is listened on, once it is.
     on_progress : callable, optional
-        Is told in a line, twice a second, how it goes.
+        Called twice a second with a line that says how it goes.
 
     Raises
     ------
@@ -188,7 +188,7 @@ class _Process:
 
     async def _notify(self) -> None:
         """Tell the service manager, and the log, how it goes."""
-        self._systemd.ready()  # it collects; whether it can reach everything is told by /readyz
+        self._systemd.ready()  # it collects; /readyz says whether it can reach everything
         reasons: tuple[str, ...] = ()
         rates, due = Rates(), anyio.current_time() + _STATUS_SECONDS
         while True:

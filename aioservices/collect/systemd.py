@@ -21,7 +21,7 @@ class Systemd:
 
     @property
     def is_there(self) -> bool:
-        """Whether anybody is told."""
+        """Whether there is a service manager to notify."""
         return bool(self._address)
 
     @property

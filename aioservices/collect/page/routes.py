@@ -1,6 +1,6 @@
 """What the page asks of the daemon: its files, the status, stored lines, and a stream of new ones.
 
-The page itself is three files without a build step. It is told the status every other second, and
+The page itself is three files without a build step. It receives the status every other second, and
 each line as it is stored, over one stream of server-sent events. Everything is sent as JSON and put
 into the page as text, never as markup: a line of a log can hold anything.
 """

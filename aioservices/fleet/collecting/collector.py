@@ -427,7 +427,7 @@ class Collector:
 class KeptLines:
     """Lines that have just been kept: an async iterator of `StoredEntry`.
 
-    One who is slow loses lines, and is told how many in `lost`.
+    A slow reader loses lines; `lost` counts them.
     """
 
     def __init__(self) -> None:

@@ -61,7 +61,7 @@ class ReaderHost(Protocol):
 
 
 class ServiceReader:
-    """Reads the log of one leased service, until it is told to end or loses the lease."""
+    """Reads the log of one leased service, until it is asked to end or loses the lease."""
 
     def __init__(self, host: ReaderHost, lease: Lease) -> None:
         self.service_id = lease.service_id
@@ -198,7 +198,7 @@ class ServiceReader:
                     except StopAsyncIteration:
                         return
                     except LogGap:
-                        continue  # where warnings are errors; the event has told of it
+                        continue  # where warnings are errors; the event has reported it
                     # Nothing may be awaited between the next two steps: see the writer's theory.
                     # What there is no room for is not given: the cursor stays before it.
                     entries = delivery.rest[: writer.room]

@@ -63,7 +63,7 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     lines : int
         Lines kept since the collector has it.
     lag_seconds : float or None
-        Seconds since its log was last read successfully; None if there is none to read.
+        Seconds since its log was last read successfully; None if there is no log to read.
     gaps : int
     error : str or None
         Why it cannot be read at present.
