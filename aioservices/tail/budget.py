@@ -24,8 +24,8 @@ class LineBudget:
 
     Parameters
     ----------
-    capacity : int, default 200000
-        About 300 bytes each.
+    capacity : int, default 100000
+        Each takes some 700 bytes, with its copies on the way.
 
     Attributes
     ----------
@@ -33,10 +33,10 @@ class LineBudget:
         Lines that wait, or that were announced.
     """
 
-    def __init__(self, capacity: int = 200_000) -> None:
+    def __init__(self, capacity: int = 100_000) -> None:
         self.capacity = capacity
         self.used = 0
-        self._freed = anyio.Event()
+        self._freed: anyio.Event | None = None  # while somebody waits for it
 
     @property
     def is_tight(self) -> bool:
@@ -46,12 +46,13 @@ class LineBudget:
     def change(self, lines: int) -> None:
         """Use more, or less."""
         self.used += lines
-        if lines < 0:
+        if lines < 0 and self._freed is not None:
             self._freed.set()
-            self._freed = anyio.Event()
+            self._freed = None
 
     async def freed(self) -> None:
         """Wait until less is used."""
+        self._freed = self._freed or anyio.Event()
         await self._freed.wait()
 
 

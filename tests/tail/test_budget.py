@@ -1,6 +1,8 @@
 """How many lines wait in memory."""
 
 import gc
+import subprocess
+import sys
 
 import anyio
 import pytest
@@ -49,6 +51,18 @@ async def test_a_tail_of_which_lines_wait_waits_for_room() -> None:
             assert not announced
             others.hold(-200)
     assert announced == [400, 400]
+
+
+def test_an_account_that_lives_as_long_as_the_process_ends_in_silence() -> None:
+    program = """
+import sys
+from aioservices.tail.budget import LineAccount, LineBudget
+account = LineAccount(LineBudget())
+account.hold(5)
+sys.modules["kept"] = account  # until modules are gone
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ended.stderr == b""
 
 
 @given(st.lists(st.integers(1, 50)))
