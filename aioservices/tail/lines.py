@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from aioservices.api.models import TailedEntry
 
-from .times import MICROSECOND, add
+from .times import EARLIEST, LATEST
 
 __all__ = ["NO_LINES", "Lines", "merge_max", "missing_from_range", "sort_lines"]
 
@@ -26,7 +26,7 @@ class Lines(NamedTuple):
     ----------
     entries : list of TailedEntry
     times : list of datetime
-        That of each entry.
+        That of each entry, or the earliest or the latest there is in UTC, if it lies beyond.
     ties : list of int
         The places of the entries that have the same time as the next one: only there can
         there be copies of a line.
@@ -43,6 +43,15 @@ class Lines(NamedTuple):
         last = len(times) if high is None else bisect_left(times, high)
         return self.cut(first, last)
 
+    def up_to(self, last: dt.datetime) -> Lines:
+        """Return the lines up to a time (inclusive), which may be the last that there is."""
+        return self.cut(0, bisect_right(self.times, last))
+
+    def has_time(self, time: dt.datetime) -> bool:
+        """Whether some line has exactly that time."""
+        place = bisect_left(self.times, time)
+        return place < len(self.times) and self.times[place] == time
+
     def cut(self, first: int, last: int) -> Lines:
         """Return the lines from one place to another one."""
         if first <= 0 and last >= len(self.times):
@@ -54,6 +63,12 @@ class Lines(NamedTuple):
             low, high = bisect_left(ties, first), bisect_left(ties, last - 1)
             ties = [place - first for place in ties[low:high]]
         return Lines(self.entries[first:last], self.times[first:last], ties)
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether some lines are identical, their times too."""
+        places = {*self.ties, *(place + 1 for place in self.ties)}
+        return len({self.entries[place] for place in places}) < len(places)
 
 
 NO_LINES = Lines([], [], [])
@@ -71,6 +86,9 @@ def sort_lines(page: list[TailedEntry]) -> Lines:
         if times[place] != times[place + 1]:
             return sort_lines(sorted(page, key=_created_at))
         ties.append(place)
+    if times and (times[0] < EARLIEST or times[-1] > LATEST):  # in UTC; nothing can lie beyond
+        times = [min(max(time, EARLIEST), LATEST) for time in times]
+        ties = [place for place in range(len(times) - 1) if times[place] == times[place + 1]]
     return Lines(page, times, ties)
 
 
@@ -92,7 +110,7 @@ def missing_from_range(page: Lines, known: Lines) -> list[TailedEntry]:
     """Return the known lines of a range that a page lacks, by time; copies are counted."""
     if not known.times:
         return []
-    page = page.between(known.times[0], add(known.times[-1], MICROSECOND))
+    page = page.between(known.times[0], None).up_to(known.times[-1])
     return _missing_from(page.entries, known.entries)
 
 

@@ -358,13 +358,13 @@ class LogReader:
         resumes_at = scanned.end
         if start is None or end is None:
             return True
-        is_new = True
-        for gap in self._gaps:
+        for place, gap in enumerate(self._gaps):
             if gap.start <= start and end <= gap.end:
-                is_new = False
-        if is_new:
-            self._gaps.append(Gap(start, end, resumes_at))
-        return is_new
+                if gap.resumes_at is not None and resumes_at is not None:
+                    self._gaps[place] = gap._replace(resumes_at=max(gap.resumes_at, resumes_at))
+                return False
+        self._gaps.append(Gap(start, end, resumes_at))
+        return True
 
     def _end_early(self, scan: RangeScan) -> None:
         """End a poll that reads a log which grows faster than its pages come."""

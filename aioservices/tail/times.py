@@ -21,8 +21,8 @@ __all__ = [
 SECOND = dt.timedelta(seconds=1)
 MILLISECOND = dt.timedelta(milliseconds=1)
 MICROSECOND = dt.timedelta(microseconds=1)
-# What a bound may be a multiple of, from the one that every server honours.
-TIME_UNITS = (SECOND, MILLISECOND, MICROSECOND)
+# What times may be rounded to, and where that changes if it is to the nearest multiple.
+TIME_UNITS = (SECOND, SECOND / 2, MILLISECOND, MILLISECOND / 2, MICROSECOND)
 
 # The first and the last moment that a `datetime` can hold: what lies beyond is one of them.
 EARLIEST = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -43,9 +43,10 @@ def floor(time: dt.datetime, unit: dt.timedelta) -> dt.datetime:
     """Return the last multiple of one of the `TIME_UNITS` that is not after a time."""
     if unit == SECOND:
         return time.replace(microsecond=0)
-    if unit == MILLISECOND:
-        return time.replace(microsecond=time.microsecond // 1000 * 1000)
-    return time
+    if unit == MICROSECOND:
+        return time
+    micros = unit.microseconds
+    return time.replace(microsecond=time.microsecond // micros * micros)
 
 
 def ceil(time: dt.datetime, unit: dt.timedelta) -> dt.datetime:

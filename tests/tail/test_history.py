@@ -151,26 +151,6 @@ def test_a_log_that_grows_while_it_is_read_has_no_gaps(
     assert not history.gaps
 
 
-@pytest.mark.slow
-@pytest.mark.xfail(
-    reason="more than a page within a millisecond, whose bounds are finer than that, still ends in "
-    "a gap that is reported, where the server gives no larger page",
-    strict=False,
-)
-@pytest.mark.parametrize("keeps", ["oldest", "newest"])
-@pytest.mark.parametrize("seed", range(90))
-def test_bursts_at_one_instant_that_fit_a_page_leave_no_gap(keeps: str, seed: int) -> None:
-    history = History(Behaviour(keeps=keeps, largest=100), seed, 100)
-    for _ in range(25):
-        history.write(60, spread=0.0, late=0.0, unit=1)
-        history.write(60, spread=history.random.choice([0.0001, 0.001]), late=0.0, unit=1)
-        history.wait(history.random.choice([0.0005, 0.5, 1.0]))
-        history.poll(whole=history.random.random() < 0.2)
-    history.end()
-    assert not history.missing()
-    assert not history.gaps
-
-
 # One behaviour, told by its numbers
 
 

@@ -1,0 +1,338 @@
+"""What a scan plans and what it has read: requests for pages, and ranges of time.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .lines import Lines
+from .times import (
+    LATEST,
+    MICROSECOND,
+    MILLISECOND,
+    SECOND,
+    add,
+    ceil,
+    floor,
+    next_second,
+)
+
+__all__ = [
+    "Answer",
+    "Gap",
+    "PageRequest",
+    "PlannedRange",
+    "RangePlan",
+    "ScannedRange",
+    "is_at_most",
+]
+
+_LAST_SECOND = floor(LATEST, SECOND)
+
+
+class PageRequest(NamedTuple):
+    """A page to ask the server for.
+
+    Attributes
+    ----------
+    start, end : datetime or None
+        Both inclusive; None is open.
+    limit : int
+        Lines at most.
+    enlarged : bool
+        Whether the limit is larger than that of ordinary pages.
+    """
+
+    start: dt.datetime | None
+    end: dt.datetime | None
+    limit: int
+    enlarged: bool = False
+
+
+class ScannedRange(NamedTuple):
+    """A range that was read.
+
+    Attributes
+    ----------
+    start, end : datetime or None
+        From when (inclusive) to when (exclusive); None is open.
+    lines : Lines
+    asked_at : datetime or None
+        The server's time when its page was asked for, as far as that is known.
+    is_complete : bool
+        False if the server holds more lines than it can be made to give.
+    is_proven : bool
+        False if its lines are all there is unless the server has a cap that is not known yet.
+    request : PageRequest or None
+        The one whose page closed it; None for a gap.
+    """
+
+    start: dt.datetime | None
+    end: dt.datetime | None
+    lines: Lines
+    asked_at: dt.datetime | None
+    is_complete: bool = True
+    is_proven: bool = True
+    request: PageRequest | None = None
+
+
+class Gap(NamedTuple):
+    """What an earlier scan could not read whole.
+
+    Attributes
+    ----------
+    start, end : datetime
+        Whole seconds.
+    resumes_at : datetime or None
+        The time from which lines could be read again.
+    """
+
+    start: dt.datetime
+    end: dt.datetime
+    resumes_at: dt.datetime | None
+
+
+class Answer(NamedTuple):
+    """A page, and the request that it answers.
+
+    Attributes
+    ----------
+    request : PageRequest
+    lines : Lines
+        Those that have a time.
+    length : int
+        How many lines it has.
+    asked_at : datetime or None
+    ends_untimed : bool
+        Whether lines without a time follow the newest of the others.
+    """
+
+    request: PageRequest
+    lines: Lines
+    length: int
+    asked_at: dt.datetime | None
+    ends_untimed: bool = False
+
+    def claim(self, low: dt.datetime | None) -> dt.datetime | None:
+        """Up to when (exclusive) its end lets a short page have all lines; None: to the last."""
+        end = self.request.end
+        if end is None:
+            return None
+        whole = floor(end, SECOND)
+        if not self.lines.times:
+            return whole
+        newest = self.lines.times[-1]
+        if self.ends_untimed and (low is None or newest > low):
+            return newest  # the next page shows all that follows that line
+        return max(whole, newest)
+
+
+@dataclass(slots=True, eq=False)
+class PlannedRange:
+    """From `low` (inclusive) to `high` (exclusive); None is open.
+
+    Attributes
+    ----------
+    start : datetime or None
+        From when it is asked for.
+    level : int
+        0: asked for with pages of the ordinary size, 1: with the limit, 2: with more.
+    starts : list of datetime
+        From when it can be asked for, as far as is known, from early to late.
+    is_late : bool
+        Whether too much is read from earlier starts.
+    too_short, too_long : datetime or None
+        Between which its end must lie: with the one nothing was proven, with the other its page
+        was full.
+    is_doubted : bool
+        Whether the page that was too long was not full, but as long as a cap may be, ...
+    is_trusted : bool
+        ... and is to be believed.
+    is_split : bool
+        Whether it is asked for from a time between two lines: see `RangeScan._split`.
+    is_sized : bool
+        Whether its end was chosen, and not only left over, ...
+    is_predicted : bool
+        ... from how many lines were expected.
+    is_refused : bool
+        Whether more lines than usual cannot be had.
+    request : PageRequest or None
+        What was asked, until the answer was resolved.
+    """
+
+    low: dt.datetime | None
+    high: dt.datetime | None
+    start: dt.datetime | None = None
+    level: int = 0
+    starts: list[dt.datetime] = field(default_factory=list)
+    is_late: bool = False
+    too_short: dt.datetime | None = None
+    too_long: dt.datetime | None = None
+    is_doubted: bool = False
+    is_trusted: bool = False
+    is_split: bool = False
+    repeats: int = 0
+    is_sized: bool = False
+    is_predicted: bool = False
+    is_refused: bool = False
+    request: PageRequest | None = None
+    answer: Answer | None = None
+
+    def __post_init__(self) -> None:
+        if self.high is not None and self.high >= _LAST_SECOND:
+            self.high = None  # times end there, so that nothing could be planned behind it
+        if self.start is None:
+            self.start = self.low
+
+    # Where it begins
+
+    def begin_behind(
+        self, older: dt.datetime | None, *, is_shown: bool, unit: dt.timedelta
+    ) -> None:
+        """Plan from when to ask for it, so that its page surely has all lines from `low` on.
+
+        Parameters
+        ----------
+        older : datetime or None
+            The last line before it.
+        is_shown : bool
+            Whether a line with the time `low` is known, which was earlier in truth if times are
+            rounded when they are shown.
+        unit : timedelta
+            Of which the start is to be a multiple.
+        """
+        low = self.low
+        if low is None:
+            return
+        safe = floor(low, SECOND)
+        if is_shown and safe == low:
+            safe = add(low, -SECOND)
+        near = safe if older is None else max(safe, add(older, -MICROSECOND))
+        coarse = floor(near, MILLISECOND)
+        starts = {safe, max(safe, add(coarse, -MILLISECOND)), max(safe, coarse), near}
+        self.starts = sorted(starts | {max(safe, add(low, -MICROSECOND)), low})
+        if self.request is None:
+            self.start = max(safe, floor(near, unit))
+
+    def begin_earlier(self, *, is_harmful: bool) -> bool:
+        """Ask from an earlier bound; False if there is none.
+
+        Parameters
+        ----------
+        is_harmful : bool
+            Whether the present one left out a line, and not only may have done so.
+        """
+        start = self.start
+        earlier = [each for each in self.starts if start is not None and each < start]
+        if is_harmful:
+            self.starts = earlier
+        if not earlier:
+            return False
+        self.start = earlier[-1]
+        return True
+
+    def begin_later(self) -> bool:
+        """Ask from a later bound, because too much was read before `low`; False if none is."""
+        start = self.start
+        later = [each for each in self.starts if start is not None and each > start]
+        if not later:
+            return False
+        self.start, self.is_late = later[0], True
+        self.too_long = None  # what was too long may be a page now
+        return True
+
+    # Where it ends
+
+    @property
+    def bottom(self) -> dt.datetime | None:
+        """The time after which an end makes sense."""
+        if self.low is None or self.too_short is None:
+            return self.low or self.too_short
+        return max(self.low, self.too_short)
+
+    def end_near(self, time: dt.datetime) -> dt.datetime | None:
+        """Return an end near a time: whole seconds and milliseconds are better than others."""
+        low, whole = self.low, floor(time, SECOND)
+        ends = [ceil(time, MILLISECOND), time, whole, next_second(time)]
+        if low is None or time - whole <= (time - low) / 16:
+            ends.insert(0, whole)
+        return next(filter(self._may_end_at, ends), None)
+
+    def _may_end_at(self, end: dt.datetime) -> bool:
+        bottom, top = self.bottom, self.too_long
+        return (bottom is None or bottom < end) and (top is None or end < top)
+
+
+class RangePlan:
+    """The ranges that are still to be read, from old to new.
+
+    Parameters
+    ----------
+    low, high : datetime or None
+        From when to when; None is open.
+    """
+
+    def __init__(self, low: dt.datetime | None, high: dt.datetime | None) -> None:
+        self._ranges = deque([PlannedRange(low, high)])
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+    def __getitem__(self, index: int) -> PlannedRange:
+        return self._ranges[index]
+
+    def of(self, request: PageRequest) -> PlannedRange | None:
+        """Return the range that a request is for, if it is still planned."""
+        return next((each for each in self._ranges if each.request is request), None)
+
+    def put_before(self, ranges: list[PlannedRange]) -> None:
+        """Plan to read older ranges once more."""
+        self._ranges.extendleft(reversed(ranges))
+
+    def end_at(self, each: PlannedRange, end: dt.datetime) -> None:
+        """End a range earlier, or the first one later; what is behind it begins there."""
+        ranges = self._ranges
+        if each.high is None or end < each.high:
+            ranges.insert(ranges.index(each) + 1, PlannedRange(end, each.high))
+            each.high = end
+            return
+        while len(ranges) > 1 and is_at_most(ranges[1].high, end):
+            del ranges[1]
+        if len(ranges) > 1 and not is_at_most(end, ranges[1].low):
+            ranges[1].low = end
+        each.high = end
+
+    def absorb_next(self) -> bool:
+        """Join the first range with the next one, if that was not asked for yet."""
+        ranges = self._ranges
+        if len(ranges) < 2 or ranges[1].request is not None or ranges[1].low != ranges[0].high:
+            return False
+        ranges[0].high = ranges[1].high
+        del ranges[1]
+        return True
+
+    def move_on(self, low: dt.datetime | None) -> PlannedRange | None:
+        """Begin the first range at a time, and return it; None: all was read."""
+        ranges = self._ranges
+        while ranges and (low is None or is_at_most(ranges[0].high, low)):
+            ranges.popleft()
+        if not ranges:
+            return None
+        head = ranges[0]
+        if low is not None and (head.low is None or head.low < low):
+            head.low = low
+        if head.request is None:
+            while self.absorb_next():
+                pass
+            ranges[0] = PlannedRange(head.low, head.high)
+        return ranges[0]
+
+
+def is_at_most(high: dt.datetime | None, time: dt.datetime | None) -> bool:
+    """Tell whether the end of a range, where None is open, is not after a time."""
+    return high is not None and time is not None and high <= time

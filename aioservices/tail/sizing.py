@@ -1,0 +1,216 @@
+"""How much time a range should span: a matter of cost alone, never of what is complete.
+
+A range is sized by the density of the lines before it to fill most of a page. Where its page turns
+out to be full, its new end leaves out some of the lines that are known: the last of them where the
+server keeps the oldest lines of a full page, otherwise half of them.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+from .lines import Lines
+from .profile import ServerProfile
+from .ranges import PlannedRange
+from .times import (
+    LATEST,
+    MICROSECOND,
+    MILLISECOND,
+    SECOND,
+    TIME_UNITS,
+    add,
+    ceil,
+    floor,
+    next_second,
+)
+
+__all__ = ["RangeSizer", "split_between"]
+
+# The part of a page that a range is sized to fill, at the least, at first and at the most.
+_LEAST_FILL, _FIRST_FILL, _MOST_FILL = 0.5, 0.85, 0.92
+# Ranges at least this long end at whole seconds.
+_LONG = dt.timedelta(seconds=20)
+
+
+class RangeSizer:
+    """Sizes the ranges of one scan.
+
+    Parameters
+    ----------
+    profile : ServerProfile
+    density : float, optional
+        Lines a second that are expected.
+
+    Attributes
+    ----------
+    density : float or None
+        Lines a second, as the last range showed it.
+    """
+
+    def __init__(self, profile: ServerProfile, density: float | None) -> None:
+        self.density = density
+        self._profile = profile
+        self._fill = _FIRST_FILL
+
+    def fit(
+        self, each: PlannedRange, until: dt.datetime, known: Lines, size: int
+    ) -> dt.datetime | None:
+        """Return an end with which a range is expected to fill most of a page.
+
+        Parameters
+        ----------
+        each : PlannedRange
+        until : datetime
+            Where it ends at the latest.
+        known : Lines
+            Its lines, as far as pages showed them.
+        size : int
+            Lines of a page.
+
+        Returns
+        -------
+        datetime or None
+            None: all of it is expected to fit a page.
+        """
+        aim = self._aim(each.low, known, max(1.0, self._fill * size - 1))
+        if aim is None or aim >= until:
+            return None
+        begin = each.bottom or known.times[0]
+        is_coarse = aim - begin >= _LONG or self._profile.rounds_ends
+        end = floor(aim, SECOND if is_coarse else MILLISECOND)
+        if known.times and end <= known.times[0]:  # nothing known would be left in it
+            end = ceil(add(known.times[0], MICROSECOND), MILLISECOND)
+        if end <= begin:
+            end = next_second(begin)
+        return end if end < until else None
+
+    def _aim(self, low: dt.datetime | None, known: Lines, target: float) -> dt.datetime | None:
+        """Return the time up to which a range is expected to hold so many lines."""
+        density, times = self.density, known.times
+        first = 0 if low is None else bisect_right(times, low)
+        count = len(times) - first
+        if count and self._profile.keeps_oldest:
+            if count > target:
+                return times[first + int(target)]
+            return None if density is None else add(times[-1], _span(target - count, density))
+        return None if low is None or density is None else add(low, _span(target, density))
+
+    def fits(self, lines: Lines, low: dt.datetime | None, high: dt.datetime | None) -> None:
+        """Learn from a range that was read how many lines a second the next one may have."""
+        self._fill = min(_MOST_FILL, self._fill + 0.02)
+        times = lines.times
+        begin = low or (times[0] if times else high)
+        if high is None or begin is None or begin >= high:
+            return
+        count = len(times) or 0.25
+        if len(times) >= 20:  # its later half tells more of what comes
+            middle = len(times) // 2
+            if times[middle] < high:
+                count, begin = len(times) - middle, times[middle]
+        self.density = count / (high - begin).total_seconds()
+
+    def is_overfull(self) -> None:
+        """Learn that a range that was sized had more lines than a page."""
+        self._fill = max(_LEAST_FILL, self._fill - 0.06)
+
+    def is_empty(self, low: dt.datetime, high: dt.datetime, size: int) -> None:
+        """Learn that nothing came for a while: the next range is several times as long."""
+        lines = min(1.0, self._fill * size / 2)
+        self.density = lines / max(2 * (high - low).total_seconds(), 1e-3)
+
+    def shorter_end(
+        self, each: PlannedRange, known: Lines, *, size: int, full_pages: int
+    ) -> dt.datetime | None:
+        """Return a new end for a range whose page was full.
+
+        Parameters
+        ----------
+        each : PlannedRange
+        known : Lines
+            Its lines, as far as pages showed them.
+        size : int
+            Lines of a page.
+        full_pages : int
+            How many pages in a row were full.
+
+        Returns
+        -------
+        datetime or None
+            None: no end can leave out some of the lines, but not all.
+        """
+        places = self._places(each, known, size, full_pages)
+        return next((end for at in places if (end := each.end_near(at)) is not None), None)
+
+    def middle(self, each: PlannedRange, known: Lines) -> dt.datetime | None:
+        """Return an end that leaves out half of the lines that are known, or some of them."""
+        inside = _inside(each, known)
+        places = [inside[len(inside) // 2], inside[0]] if inside else []
+        places += _whole_seconds(each, known)
+        return next((end for at in places if (end := each.end_near(at)) is not None), None)
+
+    def _places(
+        self, each: PlannedRange, known: Lines, size: int, full_pages: int
+    ) -> Iterator[dt.datetime]:
+        """Give times near which a range whose page was full may end, the best first."""
+        bottom, times, inside = each.bottom, known.times, _inside(each, known)
+        if not inside:
+            yield from _whole_seconds(each, known)
+            return
+        oldest, newest = inside[0], inside[-1]
+        if self._profile.keeps_oldest and full_pages == 1:
+            at = times[min(int(self._fill * size), len(times) - 1)]
+            if bisect_right(times, at) >= size:  # too many have that time
+                at = times[max(0, bisect_left(times, at) - 1)]
+            yield at
+        elif bottom is None:
+            yield add(oldest, -(2**full_pages) * max(newest - oldest, MICROSECOND))
+        else:
+            if 4 * (oldest - bottom) > newest - oldest:
+                yield add(bottom, (oldest - bottom) / 2)  # those left out may be older
+            elif self.density is not None and full_pages == 1 and not each.is_predicted:
+                likely = add(bottom, _span(self._fill * size, self.density))
+                if likely < newest:
+                    yield likely
+        yield from (inside[len(inside) // 2], oldest, *_whole_seconds(each, known))
+
+
+def _inside(each: PlannedRange, known: Lines) -> list[dt.datetime]:
+    """Return the times of the known lines at which a range may end."""
+    times, bottom = known.times, each.bottom
+    first = 0 if bottom is None else bisect_right(times, bottom)
+    return times[first : bisect_left(times, each.too_long or LATEST)]
+
+
+def _whole_seconds(each: PlannedRange, known: Lines) -> list[dt.datetime]:
+    """Return ends for what is before all known lines, and for what is within a second.
+
+    Ends may be rounded up to any whole second: one that is at least as early leaves out a line.
+    """
+    before = [add(floor(known.times[0], SECOND), -SECOND)] if known.times else []
+    return before if each.bottom is None else [*before, next_second(each.bottom)]
+
+
+def split_between(low: dt.datetime, high: dt.datetime) -> dt.datetime | None:
+    """Return a bound that separates two times however the server rounds; None: there may be none.
+
+    The bound is a multiple of the largest unit that has one between the two. What rounds to that
+    unit or to a finer one leaves the bound as it is. What rounds to a larger one moves it, and
+    everything between the two, beyond one of them, which shows, unless one of them is a multiple of
+    that unit itself.
+    """
+    for unit in TIME_UNITS:
+        bound = add(floor(low, unit), unit)
+        if bound < high:
+            return bound
+        if bound == high or floor(low, unit) == low:
+            return None
+    return None
+
+
+def _span(lines: float, density: float) -> dt.timedelta:
+    """Return how long so many lines last."""
+    return dt.timedelta(seconds=min(lines / max(density, 1e-9), 1e9))

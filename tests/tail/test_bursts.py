@@ -1,0 +1,174 @@
+"""Many lines at one instant, or about it: read whole where an instant fits a page."""
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioservices import TailedEntry
+from aioservices.tail.lines import sort_lines
+from aioservices.tail.times import LATEST
+
+from .history import History
+from .model import BASE, MICROSECOND, MILLISECOND, SECOND, Behaviour, Rounding
+from .test_history import behaviours, keeps, seeds, thoroughly
+
+# How a server comes to give no more than 100 lines: it refuses more, or says nothing of it.
+hundred = st.sampled_from([(100, Behaviour(largest=100)), (100, Behaviour(cap=100))])
+hidden = st.just((10_000, Behaviour(cap=100)))
+
+
+def bursts(behaviour: Behaviour, seed: int, limit: int, *, count: int) -> History:
+    """Read while 60 lines at one instant follow 60 just before it, again and again."""
+    history = History(behaviour, seed, limit)
+    for _ in range(count):
+        history.write(60, spread=0.0, late=0.0, unit=1)
+        history.write(60, spread=history.random.choice([0.0001, 0.001]), late=0.0, unit=1)
+        history.wait(history.random.choice([0.0005, 0.5, 1.0]))
+        history.poll(whole=history.random.random() < 0.2)
+    history.end()
+    return history
+
+
+def has_all(history: History) -> bool:
+    return not history.surplus() and not history.missing() and not history.gaps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", ["oldest", "newest", "any"])
+@pytest.mark.parametrize("seed", range(30))
+def test_bursts_at_one_instant_that_fit_a_page_leave_no_gap(kept: str, seed: int) -> None:
+    assert has_all(bursts(Behaviour(keeps=kept, largest=100), seed, 100, count=25))
+
+
+@thoroughly(12)
+@given(hundred | hidden, keeps, seeds)
+def test_bursts_leave_no_gap_however_the_server_comes_to_give_no_more(
+    server: tuple[int, Behaviour], kept: str, seed: int
+) -> None:
+    limit, behaviour = server
+    assert has_all(bursts(replace(behaviour, keeps=kept), seed, limit, count=6))
+
+
+@thoroughly(25)
+@given(keeps, st.integers(1, 999), st.lists(st.integers(2, 1999), min_size=1, max_size=4), seeds)
+def test_neighbouring_instants_that_fit_a_page_each_but_not_together_leave_no_gap(
+    kept: str, first: int, steps: list[int], seed: int
+) -> None:
+    history = History(Behaviour(keeps=kept, largest=100), seed, 100)
+    at = 10 * SECOND + first * MICROSECOND
+    for step in (*steps, 1):
+        # Not at a multiple of half a millisecond: there, rounding could hide what is in between.
+        at += MICROSECOND * (at % (MILLISECOND // 2) == 0)
+        for number in range(80):
+            history.server.write(at, f"{at} {number}")
+        at += step * MICROSECOND
+    history.wait(300)
+    history.poll()
+    assert has_all(history)
+
+
+@thoroughly(60)
+@given(behaviours, seeds, st.lists(st.tuples(st.sampled_from([1, 60, 90]), st.integers(0, 2_000))))
+def test_neighbouring_instants_lose_nothing_in_silence_however_bounds_are_rounded(
+    behaviour: Behaviour, seed: int, instants: list[tuple[int, int]]
+) -> None:
+    history = History(replace(behaviour, largest=100), seed, 100)
+    at = 10 * SECOND
+    for count, step in instants:
+        at += step * 500  # nanoseconds
+        for number in range(count):
+            history.server.write(at, f"{at} {number}")
+    history.wait(300)
+    history.poll()
+    assert not history.surplus()
+    assert not history.unreported()
+
+
+@thoroughly(40)
+@given(behaviours, seeds, st.sampled_from([110, 150, 300]))
+def test_a_cap_between_the_limit_and_a_larger_one_loses_nothing_in_silence(
+    behaviour: Behaviour, seed: int, cap: int
+) -> None:
+    history = History(replace(behaviour, cap=cap), seed, 100)
+    for second in (1, 5, 9):
+        history.server.write(second * SECOND, "of another second")
+    choose = history.random.choice
+    for _ in range(6):
+        history.write(
+            choose([60, 130, 250]),
+            spread=choose([0.0, 0.01, 1.0, 30.0]),
+            late=0.0,
+            unit=choose([1, MICROSECOND, MILLISECOND, SECOND]),
+        )
+        history.wait(choose([0.5, 1.0, 20.0]))
+        history.poll(whole=choose([True, False, False]))
+    history.end()
+    assert not history.surplus()
+    assert not history.unreported()
+
+
+def test_a_part_that_a_cap_may_have_cut_clears_nothing() -> None:
+    whole = Rounding(SECOND)
+    history = History(Behaviour(cap=150, start=whole, end=whole, end_lines=whole), 0, 100)
+    history.server.write(5 * SECOND, "before")
+    for number in range(300):
+        history.server.write(10 * SECOND + number * MILLISECOND, f"{number}")
+    history.server.write(20 * SECOND, "behind")
+    history.wait(300)
+    history.poll()
+    assert history.gaps
+    assert not history.unreported()
+
+
+def test_identical_lines_on_both_sides_of_a_bound_both_come() -> None:
+    # Shown at the same time, but only one of the two was written at or after it.
+    history = History(Behaviour(shown=Rounding(MILLISECOND, "half")), 0, 10)
+    for number in range(8):
+        history.server.write(10 * SECOND - (9 - number) * MILLISECOND, f"{number}")
+    for number in range(8):
+        history.server.write(10 * SECOND - 400_000 + number * 100_000, "twin")
+    history.wait(300)
+    history.poll()
+    assert has_all(history)
+
+
+@thoroughly(20)
+@given(keeps, seeds, st.integers(1, 3), st.sampled_from([1, MILLISECOND, SECOND]))
+def test_the_smallest_pages_leave_no_gap_where_larger_ones_can_be_had(
+    kept: str, seed: int, limit: int, unit: int
+) -> None:
+    history = History(Behaviour(keeps=kept, shown=Rounding(unit)), seed, limit)
+    for number in range(40):
+        history.server.write(10 * SECOND + history.random.randrange(3 * SECOND), f"{number}")
+    history.wait(300)
+    history.poll()
+    assert has_all(history)
+
+
+@pytest.mark.parametrize("count", [5, 40])
+@pytest.mark.parametrize("kept", ["oldest", "newest", "any"])
+def test_lines_at_the_end_of_time_leave_no_gap(kept: str, count: int) -> None:
+    history = History(Behaviour(keeps=kept), 0, 10)
+    last = (LATEST - BASE) // dt.timedelta(microseconds=1) * MICROSECOND
+    for number in range(count):
+        history.server.write(10 * SECOND + number * SECOND, f"a{number}")
+        history.server.write(last - number % 3 * SECOND, f"b{number}")
+    history.wait(300)
+    history.poll()
+    assert has_all(history)
+
+
+def test_times_beyond_the_last_there_is_in_utc_are_that_one() -> None:
+    west, east = dt.timezone(dt.timedelta(hours=-12)), dt.timezone(dt.timedelta(hours=12))
+    page = [
+        TailedEntry(created_at=dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=west), message="a"),
+        TailedEntry(created_at=dt.datetime(1, 1, 1, tzinfo=east), message="b"),
+        TailedEntry(created_at=dt.datetime(9999, 12, 31, 23, 59, 58, tzinfo=west), message="c"),
+    ]
+    lines = sort_lines(page)
+    assert [entry.message for entry in lines.entries] == ["b", "c", "a"]
+    assert lines.times == [dt.datetime.min.replace(tzinfo=dt.UTC), LATEST, LATEST]
+    assert lines.ties == [1]
