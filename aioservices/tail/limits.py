@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .profile import ServerProfile
 from .ranges import Answer, PageRequest, PlannedRange
-from .times import to_utc
+from .times import LATEST, to_utc
 
 __all__ = ["PageLimits"]
 
@@ -87,7 +87,7 @@ class PageLimits:
 
     def enlarge(self, each: PlannedRange) -> bool:
         """Have a range asked for with more lines; False if that cannot help."""
-        if each.is_refused:
+        if each.refused_end is not None and each.refused_end <= (each.high or LATEST):
             return False
         if each.level == 0 and not self.is_usual:
             each.level = 1
@@ -109,7 +109,7 @@ class PageLimits:
             self._profile.takes_larger_limits = False
             self.resize_pages(self._wanted_size)
         if each is not None:
-            each.is_refused = not is_headroom
+            each.refused_end = None if is_headroom else each.high or LATEST
             each.request, each.level = None, 0
 
     def observe(self, length: int) -> None:

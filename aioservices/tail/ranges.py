@@ -159,8 +159,8 @@ class PlannedRange:
         Whether its end was chosen, and not only left over, ...
     is_predicted : bool
         ... from how many lines were expected.
-    is_refused : bool
-        Whether more lines than usual cannot be had.
+    refused_end : datetime or None
+        With this end, or a later one, more lines than usual cannot be had.
     request : PageRequest or None
         What was asked, until the answer was resolved.
     """
@@ -179,7 +179,7 @@ class PlannedRange:
     repeats: int = 0
     is_sized: bool = False
     is_predicted: bool = False
-    is_refused: bool = False
+    refused_end: dt.datetime | None = None
     request: PageRequest | None = None
     answer: Answer | None = None
 
