@@ -6,7 +6,7 @@ import datetime as dt
 import functools
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -38,7 +38,18 @@ _LEAST_LABEL = 16  # cells
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
-class _Duration(click.ParamType[float]):
+if TYPE_CHECKING:
+    ParamType = click.ParamType
+else:
+
+    class ParamType(click.ParamType):
+        """`click.ParamType`, which is generic for type checkers; before click 8.4 only for them."""
+
+        def __class_getitem__(cls, _: object) -> type[ParamType]:
+            return cls
+
+
+class _Duration(ParamType[float]):
     """Seconds, as people write them."""
 
     name = "duration"
@@ -60,7 +71,7 @@ class _Duration(click.ParamType[float]):
 DURATION = _Duration()
 
 
-class _Integer(click.ParamType[int]):
+class _Integer(ParamType[int]):
     """A whole number from a least one up."""
 
     name = "integer"
@@ -84,7 +95,7 @@ COUNT = _Integer(0)
 POSITIVE = _Integer(1)
 
 
-class _Instant(click.ParamType[Instant]):
+class _Instant(ParamType[Instant]):
     """A time, as people write it."""
 
     name = "time"
@@ -100,7 +111,7 @@ class _Instant(click.ParamType[Instant]):
         return instant
 
 
-class _Pattern(click.ParamType[str]):
+class _Pattern(ParamType[str]):
     """A regular expression."""
 
     name = "regexp"
@@ -115,7 +126,7 @@ class _Pattern(click.ParamType[str]):
         return str(value)
 
 
-class _Template(click.ParamType[str]):
+class _Template(ParamType[str]):
     """A template of a line."""
 
     name = "template"
@@ -129,7 +140,7 @@ class _Template(click.ParamType[str]):
             self.fail(str(exc), param, ctx)
 
 
-class _Service(click.ParamType[str]):
+class _Service(ParamType[str]):
     """An id, a name or a pattern of services; shells complete names."""
 
     name = "service"

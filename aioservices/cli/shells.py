@@ -38,11 +38,34 @@ class _Bash(BashComplete):
 
 
 class _Fish(FishComplete):
-    """Completion for fish; a comma may be part of what completes a word, or of its explanation."""
+    """Completion for fish, of words and explanations that may have commas in them.
 
-    source_template = FishComplete.source_template.replace(
-        'string split "," $', 'string split --max 1 "," $'
-    )
+    Releases of click differ in what they write and in what their script reads; here both are given.
+    """
+
+    source_template = """\
+function %(complete_func)s
+    set -l response (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp) \\
+        COMP_CWORD=(commandline -t) %(prog_name)s)
+    for completion in $response
+        set -l metadata (string split --max 1 "," $completion)
+        if test $metadata[1] = "dir"
+            __fish_complete_directories $metadata[2]
+        else if test $metadata[1] = "file"
+            __fish_complete_path $metadata[2]
+        else if test $metadata[1] = "plain"
+            echo $metadata[2]
+        end
+    end
+end
+
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
+"""
+
+    def format_completion(self, item: CompletionItem[Any]) -> str:
+        """Give a completion, with its explanation after a tab."""
+        explanation = f"\t{' '.join(item.help.split())}" if item.help else ""
+        return f"{item.type},{item.value}{explanation}"
 
 
 def _is_quoted() -> bool:

@@ -173,6 +173,17 @@ async def test_completion_is_printed_and_installed(cli: Cli, tmp_path: Path, she
     assert "_AIOSERVICES_COMPLETE" in written.read_text()
 
 
+async def test_it_runs_with_a_click_whose_types_are_not_generic_yet() -> None:
+    """As click 8.2 and 8.3, which the project's requirements admit."""
+    program = (
+        "import sys, click; click.ParamType.__class_getitem__ = None; "
+        "from aioservices.__main__ import main; sys.exit(main(['list', '--help']))"
+    )
+    with anyio.fail_after(PATIENCE):
+        done = await anyio.run_process([sys.executable, "-c", program], check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 ODD_NAMES = ["日本 x", "web [prod]", "web $(touch /tmp/x)", "it's", "a,b", "team:web"]
 
 
