@@ -18,6 +18,7 @@ from click.shell_completion import (
 
 __all__ = ["SHELLS"]
 
+_ANY_CASE = "-M 'm:{[:lower:][:upper:]}={[:upper:][:lower:]}'"  # as names are looked up
 _SPECIAL = re.compile(r"([^\w%+,./:=@^-])")
 
 
@@ -35,6 +36,18 @@ class _Bash(BashComplete):
         if not _is_quoted():
             value = _SPECIAL.sub(r"\\\1", value)
         return f"{item.type},{value}"
+
+
+class _Zsh(ZshComplete):
+    """Completion for zsh, which compares what it is offered with what was typed.
+
+    Where it does not, as by click's ``-U``, it puts what all offers have in common in place of what
+    was typed: nothing, where they differ in the case of their first letter.
+    """
+
+    source_template = ZshComplete.source_template.replace(
+        "completions_with_descriptions -U", f"completions_with_descriptions {_ANY_CASE}"
+    ).replace("compadd -U", f"compadd {_ANY_CASE}")
 
 
 class _Fish(FishComplete):
@@ -76,11 +89,12 @@ def _is_quoted() -> bool:
 
 
 add_completion_class(_Bash, name="bash")
+add_completion_class(_Zsh, name="zsh")
 add_completion_class(_Fish, name="fish")
 
 SHELLS: Mapping[str, type[ShellComplete]] = {
     "bash": _Bash,
-    "zsh": ZshComplete,
+    "zsh": _Zsh,
     "fish": _Fish,
 }
 """The shells that completion is known for, by name."""

@@ -17,6 +17,7 @@ import pytest
 from aioservices.cli.app import cli as root
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Respond
+from tests.servers.terminal import shell_on_terminal
 from tests.servers.waiting import PATIENCE
 
 from .conftest import Cli
@@ -225,6 +226,66 @@ async def test_a_shell_takes_what_it_is_offered(
             assert done.stderr == b""
             offered = done.stdout.decode().splitlines()
     assert sorted(offered) == sorted(ODD_NAMES)
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed here")
+async def test_zsh_takes_nothing_away_of_what_was_typed(
+    cli: Cli, emulator: Emulator, tmp_path: Path
+) -> None:
+    for name in ("service-1", "service-2", "Service #5", "web-shop"):
+        emulator.add_service(name)
+    environment = cli.environment(
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+        HOME=str(tmp_path),
+        ZDOTDIR=str(tmp_path),
+        LC_ALL="C.UTF-8",
+        TERM="vt100",
+    )
+    script = (await cli.run("completion", "zsh")).output
+    (tmp_path / "completion").write_text(script)
+    # Ctrl-X shows, after the completion that was asked for before, what is on the line.
+    (tmp_path / ".zshrc").write_text(
+        "PS1='READY> '; autoload -U compinit; compinit -u -D; source ~/completion\n"
+        "show() { print -r -- \"<$BUFFER>\"; BUFFER=''; zle reset-prompt }\n"
+        "zle -N show; bindkey '^X' show; setopt no_beep\n"
+    )
+    asked = {"_AIOSERVICES_COMPLETE": "zsh_complete", "COMP_CWORD": "2"}
+    asked |= {"COMP_WORDS": "aioservices logs w", "XDG_CACHE_HOME": environment["XDG_CACHE_HOME"]}
+    with anyio.fail_after(PATIENCE):
+        while "web-shop" not in (await cli.run(**asked)).output:
+            pass  # a slow machine has no names within half a second, and then keeps them
+    with shell_on_terminal("zsh", "-i", environment=environment) as terminal:
+        await terminal.until("READY> ")
+        for typed, line in {
+            "aioservices logs serv": "aioservices logs service",
+            "aioservices logs WEB": "aioservices logs web-shop ",
+            "aioservices help net": "aioservices help network ",
+        }.items():
+            terminal.type(f"{typed}\t\x18")
+            await terminal.until(f"<{line}>")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered", "not_offered"),
+    [
+        ("help ", {"start", "key", "deploy", "shares", "help"}, {"add"}),
+        ("help ne", {"network"}, {"start"}),
+        ("help shares ", {"list", "add", "remove"}, {"start", "deploy"}),
+        ("help deploy ", set[str](), {"start", "deploy"}),
+        ("help nonsense ", set[str](), {"start", "deploy"}),
+    ],
+)
+async def test_help_completes_commands_and_topics(
+    cli: Cli, words: str, offered: set[str], not_offered: set[str]
+) -> None:
+    line = f"aioservices {words}"
+    asked = {"_AIOSERVICES_COMPLETE": "bash_complete", "COMP_WORDS": line.replace(" ", "\n")}
+    ended = await cli.run(**asked, COMP_CWORD=str(line.count(" ")))
+    assert (ended.status, ended.errors) == (0, "")
+    found = {each.removeprefix("plain,") for each in ended.lines}
+    assert offered <= found
+    assert not not_offered & found
 
 
 def every_command(

@@ -242,7 +242,7 @@ def launch(
             stderr=streams[2],
             env=environment,
             cwd=folder,
-            preexec_fn=_take_terminal if on_terminal else None,
+            preexec_fn=take_terminal if on_terminal else None,
         )
     return _Copy(module, arguments, streams, environment, folder or Path.cwd(), on_terminal)
 
@@ -308,7 +308,7 @@ def _become(
         os.dup2(stream.fileno(), number)
         stream.close()
     if on_terminal:
-        _take_terminal()
+        take_terminal()
     # As Python does it, in the suite's locale.
     encoding, _, handler = environment.get("PYTHONIOENCODING", "").partition(":")
     own = partial(os.fdopen, encoding=codecs.lookup(encoding or "utf-8").name, closefd=False)
@@ -321,7 +321,7 @@ def _become(
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _take_terminal() -> None:
+def take_terminal() -> None:
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 

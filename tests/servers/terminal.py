@@ -5,13 +5,14 @@ import os
 import pty
 import re
 import struct
+import subprocess
 import termios
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import anyio
 
-from tests.servers.programs import Ended, Process, kill, launch
+from tests.servers.programs import Ended, Process, kill, launch, take_terminal
 from tests.servers.waiting import PATIENCE
 
 # As much of what a terminal understands as rich makes use of.
@@ -94,12 +95,44 @@ def on_terminal(
     environment: Mapping[str, str],
 ) -> Iterator[Terminal]:
     """Run a program on a terminal of its own; it is killed, if it still runs."""
+
+    def start(descriptor: int) -> Process:
+        streams = [descriptor] * 3
+        return launch(module, arguments, streams, environment, on_terminal=True)
+
+    with _started_on_terminal(start, columns, rows) as terminal:
+        yield terminal
+
+
+@contextmanager
+def shell_on_terminal(
+    *command: str, columns: int = 80, rows: int = 24, environment: Mapping[str, str]
+) -> Iterator[Terminal]:
+    """Run a shell on a terminal of its own; it is killed, if it still runs."""
+
+    def start(descriptor: int) -> Process:
+        return subprocess.Popen(
+            command,
+            stdin=descriptor,
+            stdout=descriptor,
+            stderr=descriptor,
+            env=environment,
+            preexec_fn=take_terminal,
+        )
+
+    with _started_on_terminal(start, columns, rows) as terminal:
+        yield terminal
+
+
+@contextmanager
+def _started_on_terminal(
+    start: Callable[[int], Process], columns: int, rows: int
+) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     try:
         try:
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-            streams = [theirs, theirs, theirs]
-            process = launch(module, arguments, streams, environment, on_terminal=True)
+            process = start(theirs)
         finally:
             os.close(theirs)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import CompletionItem
 
 from aioservices.cli.arguments import examples
 from aioservices.cli.help_text import HelpContext, wrapped
@@ -12,12 +13,37 @@ from aioservices.terminal.output import stdout
 __all__ = ["help_command"]
 
 
+def _next_words(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Give what may follow: commands, topics at first, and the commands of a group after it."""
+    given: tuple[str, ...] = context.params.get("words") or ()
+    inner = context.find_root()
+    command = inner.command
+    for word in given:
+        chosen = command.get_command(inner, word) if isinstance(command, click.Group) else None
+        if chosen is None:
+            return []
+        command, inner = chosen, HelpContext(chosen, info_name=word, parent=inner)
+    found = {} if given else {name: topic.title for name, topic in TOPICS.items()}
+    if isinstance(command, click.Group):
+        for name in command.list_commands(inner):
+            each = command.get_command(inner, name)
+            if each is not None and not each.hidden:
+                found[name] = each.get_short_help_str(limit=80)
+    return [
+        CompletionItem(name, help=text)
+        for name, text in found.items()
+        if name.startswith(incomplete)
+    ]
+
+
 @click.command(
     "help",
     short_help="Explain a command or a topic: " + ", ".join(TOPICS) + ".",
     epilog=examples("aioservices help start", "aioservices help key", "aioservices help logs"),
 )
-@click.argument("words", metavar="[COMMAND|TOPIC]...", nargs=-1)
+@click.argument("words", metavar="[COMMAND|TOPIC]...", nargs=-1, shell_complete=_next_words)
 @click.pass_context
 def help_command(context: click.Context, words: tuple[str, ...]) -> int:
     """Explain a command or a topic."""
