@@ -38,6 +38,8 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.run
 
 demo: $(VENV)/.run
 	@$(BIN)/aioservices demo
+	@command -v aioservices >/dev/null || \
+		echo "The command is in $(BIN); to have it in this shell: source $(BIN)/activate"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 6 -m 'not slow' \

@@ -18,6 +18,7 @@ import anyio
 from aioservices._version import __version__
 from aioservices.client import Services
 from aioservices.errors import APIError, NotFoundError, ServicesError
+from aioservices.http.auth import validate_api_key
 from aioservices.http.failure import system_reason
 from aioservices.http.response import RawResponse, http_date
 from aioservices.http.retry import RetryPolicy
@@ -75,7 +76,7 @@ async def examine(connection: Connection) -> AsyncGenerator[Finding, None]:
     if not key:
         yield Finding("key", "failed", "CIVIS_API_KEY is not set: see aioservices help key")
     else:
-        yield Finding("key", "ok", f"CIVIS_API_KEY is set, {len(key)} characters")
+        yield _key(key)
     try:
         target, through = _first_hop(url)
     except ValueError as exc:
@@ -88,6 +89,17 @@ async def examine(connection: Connection) -> AsyncGenerator[Finding, None]:
         return
     async for finding in _ask(connection, url):
         yield finding
+
+
+def _key(key: str) -> Finding:
+    if key != key.strip():
+        text = "CIVIS_API_KEY begins or ends with a blank or a line break: set it without"
+        return Finding("key", "failed", text)
+    try:
+        validate_api_key(None)
+    except ValueError as exc:
+        return Finding("key", "failed", str(exc))
+    return Finding("key", "ok", f"CIVIS_API_KEY is set, {len(key)} characters")
 
 
 def _versions() -> list[Finding]:
@@ -184,8 +196,9 @@ async def _permissions(
     """Tell whose key it is, and what it may do."""
     try:
         me = (await services.request("GET", "users/me")).json()
-    except NotFoundError:
-        me = None  # an emulator, or a key that may not ask
+    except NotFoundError:  # an emulator, or a key that may not ask
+        me = None
+        yield Finding("owner", "ok", "the API does not tell whose key it is")
     except APIError as exc:
         yield Finding("owner", "warning", explain(exc, url=url).text)
         me = None

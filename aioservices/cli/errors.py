@@ -130,7 +130,7 @@ def _explained_call(error: RequestError, url: str) -> tuple[str, str]:
         case PermissionDeniedError():
             return f"the API key's owner may not do this: {_reason(error)}", ""
         case NotFoundError():
-            return f"there is no {_thing(error.path)} at {url}, or the API key may not see it", ""
+            return f"{_not_there(error.method, error.path, url)}, or the API key may not see it", ""
         case RateLimitedError(retry_after=None):
             return "the rate limit is reached", "try again in some minutes"
         case RateLimitedError(retry_after=float() | int() as seconds):
@@ -167,14 +167,22 @@ def _explained_connection(error: ConnectionFailedError, url: str) -> tuple[str, 
             return f"the connection to {url} broke, again and again", again
 
 
-def _thing(path: str) -> str:
+def _not_there(method: str, path: str, url: str) -> str:
     match = _THING.match(path)
     if match is None:
-        return "services API" if path == "services" else one_line(path)
+        thing = "services API" if path == "services" else one_line(path)
+        return f"there is no {thing} at {url}"
     service, kind, holders, number = match.groups()
     if number is None:
-        return f"service {service}"
-    return f"{(holders or kind).removesuffix('s')} {number} of service {service}"
+        return f"there is no service {service} at {url}"
+    thing = (holders or kind).removesuffix("s")
+    if holders:
+        return f"service {service} is not shared with {thing} {number} at {url}"
+    if kind == "projects":  # these are not the service's own
+        if method == "DELETE":
+            return f"service {service} is not in project {number} at {url}"
+        return f"there is no project {number}, or no service {service}, at {url}"
+    return f"there is no {thing} {number} of service {service} at {url}"
 
 
 def _tls_trouble(error: BaseException) -> str | None:

@@ -17,7 +17,7 @@ from aioservices.terminal.sanitize import one_line, printable
 
 from .labels import Labels
 
-__all__ = ["FIELDS", "Filter", "Format", "checked_template", "colour_of"]
+__all__ = ["FIELDS", "Colours", "Filter", "Format", "checked_template", "colour_of"]
 
 FIELDS = ("time", "name", "service_id", "deployment_id", "stream", "source", "message")
 
@@ -90,12 +90,16 @@ class Format:
         self._timestamps = timestamps
         self._coloured = coloured
         self._labels = labels
+        self._colours = Colours()
         self._aligned = aligned
 
     def expect(self, services: Mapping[int, str | None]) -> None:
         """Learn the names of services before their first lines."""
         if self._labels is not None:
             self._labels.expect(services)
+        # In the same order each time, so that the same services have the same colours.
+        for service_id, name in sorted(services.items()):
+            self._colours.of(service_id, _shown_name(service_id, name))
 
     def __call__(self, entry: TailedEntry, name: str | None = None) -> str:
         """Give the text of a line, with its line feed.
@@ -111,7 +115,7 @@ class Format:
             if self._labels is not None:
                 shown["service_name"] = name
             return json.dumps(shown) + "\n"
-        shown_name = one_line(name or "") or f"service {entry.service_id}"
+        shown_name = _shown_name(entry.service_id, name)
         message = printable(entry.message or "")
         if self._template is not None:
             return self._filled(self._template, entry, shown_name, message) + "\n"
@@ -121,7 +125,8 @@ class Format:
             label = self._labels.label(entry.service_id, name)
             if self._aligned:  # some characters take two cells of a terminal, and some none
                 label = set_cell_size(label, self._labels.width)
-            head += self._painted(f"{label} | ", colour_of(name or shown_name))
+            colour = self._colours.of(entry.service_id, shown_name)
+            head += self._painted(f"{label} | ", colour)
         style = 31 if entry.stream == "stderr" else 2 if entry.source == "system" else None
         return "".join(f"{head}{self._painted(line, style)}\n" for line in message.split("\n"))
 
@@ -163,8 +168,30 @@ def checked_template(template: str) -> str:
 
 
 def colour_of(name: str) -> int:
-    """Give a name its colour, which is always the same, as the number of an ANSI code."""
+    """Give the colour that a name has by itself, as the number of an ANSI code."""
     return _PALETTE[zlib.crc32(name.encode("utf-8", "surrogatepass")) % len(_PALETTE)]
+
+
+def _shown_name(service_id: int, name: str | None) -> str:
+    return one_line(name or "") or f"service {service_id}"
+
+
+class Colours:
+    """A colour for each service: that of its name, or another that is free yet."""
+
+    def __init__(self) -> None:
+        self._given: dict[int, int] = {}
+
+    def of(self, service_id: int, name: str) -> int:
+        """Give the colour of a service, which stays the same, as the number of an ANSI code."""
+        if service_id not in self._given:
+            wanted = colour_of(name)
+            start = _PALETTE.index(wanted)
+            taken = set(self._given.values())
+            others = (*_PALETTE[start:], *_PALETTE[:start])
+            free = (each for each in others if each not in taken)
+            self._given[service_id] = next(free, wanted)
+        return self._given[service_id]
 
 
 def _time(entry: TailedEntry) -> str:

@@ -56,7 +56,7 @@ It is shown once. Then, for example:
 
   read -rs CIVIS_API_KEY && export CIVIS_API_KEY
 
-To see which key is used, who it belongs to and what it may do:
+To see whether a key is set and works, what it may do, and whose it is if the API tells:
 
   aioservices doctor
 

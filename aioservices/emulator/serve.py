@@ -130,7 +130,8 @@ async def _serve(emulator: Emulator, port: int, write: Write, *, tell_key: bool)
         except OSError as error:
             # asyncio puts a sentence of its own into `strerror`.
             reason = os.strerror(error.errno) if error.errno else str(error)
-            raise ServeError(f"cannot listen on port {port}: {reason}") from error
+            advice = "choose another, or 0 for a free one"
+            raise ServeError(f"cannot listen on port {port}: {reason}: {advice}") from error
         await write(f"Emulator listening on {emulator.url}\n", sys.stdout)
         settings = f"CIVIS_API_ENDPOINT={emulator.url}"
         if tell_key:

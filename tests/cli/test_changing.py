@@ -111,23 +111,23 @@ async def test_a_question_is_a_sentence_and_the_same_as_the_dry_run(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "thing"),
+    ("arguments", "said"),
     [
-        (["tokens", "revoke", "web", "99", "--yes"], "token 99 of service 1"),
-        (["shares", "remove", "web", "--user", "99"], "user 99 of service 1"),
-        (["shares", "remove", "web", "--group", "99"], "group 99 of service 1"),
-        (["projects", "remove", "web", "99"], "project 99 of service 1"),
-        (["logs", "web", "--deployment", "99"], "deployment 99 of service 1"),
-        (["api", "GET", "things/7"], "things/7"),
+        (["tokens", "revoke", "web", "99", "--yes"], "there is no token 99 of service 1"),
+        (["shares", "remove", "web", "--user", "99"], "service 1 is not shared with user 99"),
+        (["shares", "remove", "web", "--group", "99"], "service 1 is not shared with group 99"),
+        (["projects", "remove", "web", "99"], "service 1 is not in project 99"),
+        (["logs", "web", "--deployment", "99"], "there is no deployment 99 of service 1"),
+        (["api", "GET", "things/7"], "there is no things/7"),
     ],
 )
 async def test_what_is_not_there_is_named(
-    cli: Cli, emulator: Emulator, arguments: list[str], thing: str
+    cli: Cli, emulator: Emulator, arguments: list[str], said: str
 ) -> None:
     emulator.add_service("web")
     ended = await cli.run(*arguments)
     assert ended.status == 1
-    assert f"there is no {thing} at {emulator.url}" in ended.errors
+    assert f"{said} at {emulator.url}" in ended.errors
 
 
 async def test_stopping_ends_the_current_deployment(cli: Cli, emulator: Emulator) -> None:

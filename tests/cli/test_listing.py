@@ -87,6 +87,32 @@ async def test_patterns_and_columns_choose_what_is_listed(cli: Cli) -> None:
     assert "'nonsense' is not a column" in refused.errors
 
 
+@pytest.mark.usefixtures("fleet")
+async def test_a_term_that_fits_nothing_is_told_beside_what_was_found(cli: Cli) -> None:
+    ended = await cli.run("list", "web-*", "nosuch", "other-*", "99", "-q")
+    assert (ended.status, sorted(ended.lines)) == (0, ["1", "2"])
+    assert ended.errors == "aioservices: nothing found for 'nosuch', 'other-*', '99'\n"
+    assert (await cli.run("list", "web-*", "-q")).errors == ""
+    # What comes after a limit was not looked at.
+    assert (await cli.run("list", "web-*", "nosuch", "-q", "-n", "1")).errors == ""
+    assert (await cli.run("list", "nosuch")).errors == "aioservices: no services found\n"
+
+
+async def test_every_command_shows_the_same_address_for_all_deployments(
+    cli: Cli, emulator: Emulator
+) -> None:
+    emulator.add_service("web", deployed=True)
+    seen: set[str] = set()
+    for _ in range(2):
+        seen |= set((await cli.run("open", "web", "--print")).lines)
+        table = await cli.run("list", "--columns", "url", "--csv")
+        seen.add(table.lines[1])
+        facts = dict(line.split(maxsplit=1) for line in (await cli.run("get", "web")).lines)
+        seen.add(facts["url"])
+        assert (await cli.run("redeploy", "web")).status == 0
+    assert len(seen) == 1
+
+
 async def test_deployments_are_listed_newest_first(cli: Cli, emulator: Emulator) -> None:
     emulator.add_service("web", deployed=True)
     emulator.deploy(1)

@@ -66,6 +66,39 @@ async def test_tokens_are_revoked_after_a_question(cli: Cli, emulator: Emulator)
     assert "has no tokens" in (await cli.run("tokens", "list", "web")).errors
 
 
+async def test_a_token_is_revoked_by_its_name(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    ids = []
+    for name in ("ci", "robot", "twice", "twice"):
+        made = await cli.run("tokens", "create", "web", name, "--json")
+        ids.append(json.loads(made.output)["id"])
+    unknown = await cli.run("tokens", "revoke", "web", "ci", "nosuch", "--yes")
+    assert (unknown.status, unknown.output, unknown.errors.count("\n")) == (1, "", 1)
+    assert "web (1) has no token called 'nosuch'" in unknown.errors
+    several = await cli.run("tokens", "revoke", "web", "twice", "--yes")
+    assert (several.status, several.output) == (2, "")
+    assert f"say which by its id ({ids[2]}, {ids[3]})" in several.errors
+    arguments = ["tokens", "revoke", "web", "ci", str(ids[0]), str(ids[3])]
+    planned = await cli.run(*arguments, "--dry-run")
+    assert planned.output == f"would revoke tokens ci ({ids[0]}), {ids[3]} of web (1)\n"
+    done = await cli.run(*arguments, "--yes")
+    assert done.lines == [
+        f"revoked token ci ({ids[0]}) of web (1)",
+        f"revoked token {ids[3]} of web (1)",
+    ]
+    listed = [json.loads(each) for each in (await cli.run("tokens", "list", "web", "--json")).lines]
+    assert sorted(each["id"] for each in listed) == [ids[1], ids[2]]
+
+
+async def test_a_plan_says_when_a_token_would_expire(cli: Cli, emulator: Emulator) -> None:
+    emulator.add_service("web")
+    planned = await cli.run("tokens", "create", "web", "ci", "--expires-in", "90d", "--dry-run")
+    assert planned.output == "would create the token 'ci' of web (1), which expires in 90 d\n"
+    unsaid = await cli.run("tokens", "create", "web", "ci", "--dry-run")
+    assert unsaid.output == "would create the token 'ci' of web (1)\n"
+    assert "up to the platform" in unsaid.errors
+
+
 async def test_a_service_goes_into_projects_and_out_of_them(cli: Cli, emulator: Emulator) -> None:
     emulator.add_service("web")
     assert "belongs to no project" in (await cli.run("projects", "list", "web")).errors

@@ -95,6 +95,16 @@ async def test_the_doctor_finds_all_well_and_tells_no_secret(cli: Cli, emulator:
     assert names[:5] == ["aioservices", "packages", "address", "key", "proxy"]
     for expected in ("agrees with the server's", "requests are left", "the key sees 1 service"):
         assert expected in ended.output
+    assert "the API does not tell whose key it is" in ended.output
+
+
+@pytest.mark.parametrize("key", ["{} ", " {}", "{}\n", "{}:x", "a b", "schlüssel"])
+async def test_the_doctor_sees_that_a_key_is_none(cli: Cli, emulator: Emulator, key: str) -> None:
+    ended = await cli.run("doctor", "--json", CIVIS_API_KEY=key.format(emulator.api_key))
+    findings = {each["name"]: each for each in map(json.loads, ended.lines)}
+    assert (ended.status, findings["key"]["grade"]) == (1, "failed")
+    assert findings["key"]["text"].startswith("CIVIS_API_KEY ")
+    assert emulator.api_key not in ended.output
 
 
 async def test_the_doctor_tells_which_step_fails(cli: Cli, emulator: Emulator) -> None:

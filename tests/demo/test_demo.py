@@ -1,9 +1,12 @@
 """The demo, as a stranger runs it."""
 
 import io
+import shutil
 import signal
 import sys
+from pathlib import Path
 
+import anyio
 import pytest
 
 from aioservices.demo.screen import Screen
@@ -49,6 +52,28 @@ async def test_an_outage_and_a_lost_answer_are_survived(shown: str) -> None:
 async def test_it_ends_with_what_to_try_next(shown: str) -> None:
     steps = shown.partition("── What to try next\n")[2].splitlines()
     assert [line.split("  ")[1] for line in steps] == [command for command, _ in NEXT_STEPS]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed here")
+@pytest.mark.parametrize("installed", [False, True])
+async def test_make_says_where_the_command_is_unless_it_is_found(
+    tmp_path: Path, installed: bool
+) -> None:
+    program = tmp_path / "bin" / "aioservices"
+    program.parent.mkdir()
+    for each in (program, program.with_name("python")):
+        each.write_text("#!/bin/sh\n")
+        each.chmod(0o755)
+    (tmp_path / ".run").touch()  # as after the installation
+    tools = f"{tmp_path / 'bin'}:/usr/bin:/bin" if installed else "/usr/bin:/bin"
+    ended = await anyio.run_process(
+        ["make", "demo", f"VENV={tmp_path}"],
+        cwd=Path(__file__).parents[2],
+        env={"PATH": tools},
+    )
+    said = "" if installed else f"source {tmp_path}/bin/activate\n"
+    assert ended.stdout.decode().endswith(said)
+    assert bool(ended.stdout) is not installed
 
 
 @pytest.mark.parametrize("command", [command for command, _ in NEXT_STEPS])

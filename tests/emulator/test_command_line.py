@@ -205,7 +205,9 @@ async def test_a_port_that_is_taken_is_told_in_one_line() -> None:
         ended = await run("--port", port, module=MODULE)
     assert (ended.status, ended.output) == (1, "")
     assert ended.errors.count("\n") == 1
-    assert ended.errors.endswith(f"cannot listen on port {port}: Address already in use\n")
+    advice = "choose another, or 0 for a free one"
+    expected = f"cannot listen on port {port}: Address already in use: {advice}\n"
+    assert ended.errors.endswith(expected)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aioservices.api.models import TailedEntry
 from aioservices.cli.errors import CommandError
-from aioservices.cli.filters import Format, colour_of
+from aioservices.cli.filters import Colours, Format, colour_of
 from aioservices.cli.matching import select, terms_from_lines
 from aioservices.terminal.sanitize import one_line, printable
 from aioservices.terminal.times import in_words, parse_duration, parse_instant
@@ -68,6 +68,23 @@ def test_a_name_in_the_right_case_goes_before_others() -> None:
 def test_a_line_that_is_no_service_is_refused(line: str) -> None:
     with pytest.raises(CommandError, match="no service id"):
         terms_from_lines([line])
+
+
+@given(st.dictionaries(st.integers(1), st.text(min_size=1), max_size=10))
+def test_services_differ_in_colour_while_there_are_free_ones(names: dict[int, str]) -> None:
+    colours = Colours()
+    given = {each: colours.of(each, name) for each, name in names.items()}
+    assert len(set(given.values())) == len(names)
+    assert {each: colours.of(each, "renamed") for each in names} == given
+
+
+def test_a_service_has_the_colour_of_its_name_where_it_can() -> None:
+    colours = Colours()
+    assert colours.of(1, "web-shop") == colour_of("web-shop")
+    assert colours.of(2, "web-shop") != colour_of("web-shop")
+    for number in range(3, 20):
+        colours.of(number, "web-shop")
+    assert colours.of(20, "web-shop") == colour_of("web-shop")
 
 
 def test_a_name_has_one_colour_for_ever() -> None:

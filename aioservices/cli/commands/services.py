@@ -150,8 +150,11 @@ def list_services(
     except ValueError as exc:
         raise click.BadParameter(str(exc), param_hint="--columns") from None
 
+    missing: dict[str, None] = {}  # terms that fit none, in their order
+
     async def found(services: Services) -> list[ServiceSummary]:
         listed: list[ServiceSummary] = []
+        missing.update(dict.fromkeys(wanted))
         async for service in services.list(
             hidden=hidden or None,
             archived="true" if archived else None,
@@ -160,9 +163,13 @@ def list_services(
             order=order,
             order_dir="desc" if desc else "asc",
         ):
-            if not wanted or any(_fits(service, term) for term in wanted):
+            fitting = [term for term in wanted if _fits(service, term)]
+            for term in fitting:
+                missing.pop(term, None)
+            if fitting or not wanted:
                 listed.append(service)
             if len(listed) == limit:
+                missing.clear()  # it might have come later
                 break
         return listed
 
@@ -182,6 +189,8 @@ def list_services(
             text = ""
         if not listed:
             note("no services found")
+        elif missing:
+            note(f"nothing found for {', '.join(map(repr, missing))}")
         await stdout().write(text)
         return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Sequence
 
 import click
@@ -20,13 +21,13 @@ from aioservices.cli.arguments import (
     connected,
     examples,
 )
-from aioservices.cli.confirm import confirm, numbered
+from aioservices.cli.confirm import confirm, enumerated
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
-from aioservices.cli.errors import CommandError
+from aioservices.cli.errors import MISUSED, CommandError
 from aioservices.cli.groups import Group
 from aioservices.cli.tables import Column, age, table
-from aioservices.cli.targets import find_one
+from aioservices.cli.targets import Target, find_one
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line
@@ -40,6 +41,18 @@ def _expiry(token: Token, now: dt.datetime) -> str:
         return "never"
     left = (token.expires_at - now).total_seconds()
     return f"in {in_words(left)}" if left > 0 else "expired"
+
+
+class _TokenTerm(click.ParamType[int | str]):
+    """The id or the name of a token; digits are always an id."""
+
+    name = "token"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        text = str(value)
+        return POSITIVE.convert(value, param, ctx) if re.fullmatch(r"[+-]?[0-9]+", text) else text
 
 
 def _owner(token: Token, _: dt.datetime) -> str | None:
@@ -126,8 +139,12 @@ def create_token(
     that matches one name.
     """
     [target] = look_up(connection, [service], one=True)
+    lifetime = None if expires_in is None else max(1, round(expires_in))  # in whole seconds
     if dry_run:
-        print(f"would create the token {one_line(name)!r} of {called(target)}")
+        expires = "" if lifetime is None else f", which expires in {in_words(lifetime)}"
+        print(f"would create the token {one_line(name)!r} of {called(target)}{expires}")
+        if lifetime is None:
+            note("when it expires is up to the platform: --expires-in says it")
         return 0
 
     async def work() -> int:
@@ -136,7 +153,7 @@ def create_token(
                 target.id,
                 name,
                 machine_token=machine or UNSET,
-                expires_in=UNSET if expires_in is None else max(1, round(expires_in)),
+                expires_in=UNSET if lifetime is None else lifetime,
             )
         if not made.token:
             raise CommandError(f"the server has made token {made.id}, and not told its value")
@@ -155,22 +172,26 @@ def create_token(
 @tokens.command(
     "revoke",
     short_help="Revoke tokens of a service.",
-    epilog=examples("aioservices tokens revoke web-shop 11 12"),
+    epilog=examples(
+        "aioservices tokens revoke web-shop 11 12", "aioservices tokens revoke web-shop ci"
+    ),
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
-@click.argument("token_ids", metavar="TOKEN_ID...", nargs=-1, required=True, type=POSITIVE)
+@click.argument("terms", metavar="TOKEN...", nargs=-1, required=True, type=_TokenTerm())
 @changing(asks="it asks, because a token that is revoked cannot be had back")
 @connected()
 def revoke_tokens(
-    connection: Connection, *, service: str, token_ids: Sequence[int], dry_run: bool, yes: bool
+    connection: Connection, *, service: str, terms: Sequence[int | str], dry_run: bool, yes: bool
 ) -> int:
     """Revoke tokens of a service: what uses them is turned away from then on.
 
-    SERVICE is an id, a name, or a pattern that matches one name; TOKEN_ID as
-    aioservices tokens list shows it.
+    SERVICE is an id, a name, or a pattern that matches one name; TOKEN is an id
+    or a name, as aioservices tokens list shows them.
     """
     [target] = look_up(connection, [service], one=True)
-    action = f"revoke {numbered('token', token_ids)} of {called(target)}"
+    chosen = _chosen(connection, target, terms)
+    plural = "s" * (len(chosen) > 1)
+    action = f"revoke token{plural} {enumerated([*chosen.values()])} of {called(target)}"
     if dry_run:
         print(f"would {action}")
         return 0
@@ -182,9 +203,39 @@ def revoke_tokens(
 
     async def work() -> int:
         async with connection.open() as services:
-            for token_id in token_ids:
+            for token_id, shown in chosen.items():
                 await services.delete_tokens(target.id, token_id)
-                stdout().post(f"revoked token {token_id} of {called(target)}\n")
+                stdout().post(f"revoked token {shown} of {called(target)}\n")
         return 0
 
     return run(work)
+
+
+def _chosen(connection: Connection, target: Target, terms: Sequence[int | str]) -> dict[int, str]:
+    """Find the tokens that are meant: by their ids, how they are called."""
+    listed: list[Token] = []
+
+    async def look() -> int:
+        async with connection.open() as services:
+            listed.extend(await services.list_tokens(target.id))
+        return 0
+
+    if any(isinstance(term, str) for term in terms) and (status := run(look)):
+        raise click.exceptions.Exit(status)
+    chosen: dict[int, str] = {}
+    for term in terms:
+        if isinstance(term, int):
+            chosen.setdefault(term, str(term))
+            continue
+        ids = [each.id for each in listed if each.name == term]
+        if not ids:
+            advice = f"aioservices tokens list {target.id} shows what there is"
+            raise CommandError(f"{called(target)} has no token called {term!r}: {advice}")
+        if len(ids) > 1:
+            numbers = ", ".join(map(str, ids))
+            raise CommandError(
+                f"{len(ids)} tokens are called {term!r}: say which by its id ({numbers})",
+                status=MISUSED,
+            )
+        chosen[ids[0]] = f"{one_line(term)} ({ids[0]})"
+    return chosen
