@@ -26,6 +26,7 @@ __all__ = [
     "INSTANT",
     "POSITIVE",
     "SERVICE",
+    "TOKEN",
     "as_json",
     "changing",
     "connected",
@@ -93,6 +94,21 @@ class _Integer(ParamType[int]):
 _LARGEST = 2**63 - 1
 COUNT = _Integer(0)
 POSITIVE = _Integer(1)
+
+
+class _Token(ParamType[int | str]):
+    """The id or the name of a token; digits are always an id."""
+
+    name = "token"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        text = str(value)
+        return POSITIVE.convert(value, param, ctx) if re.fullmatch(r"[+-]?[0-9]+", text) else text
+
+
+TOKEN = _Token()
 
 
 class _Instant(ParamType[Instant]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Sequence
 
 import click
@@ -14,8 +13,8 @@ from aioservices.api.models import Token, to_dict
 from aioservices.cli.actions import called, look_up
 from aioservices.cli.arguments import (
     DURATION,
-    POSITIVE,
     SERVICE,
+    TOKEN,
     as_json,
     changing,
     connected,
@@ -41,18 +40,6 @@ def _expiry(token: Token, now: dt.datetime) -> str:
         return "never"
     left = (token.expires_at - now).total_seconds()
     return f"in {in_words(left)}" if left > 0 else "expired"
-
-
-class _TokenTerm(click.ParamType[int | str]):
-    """The id or the name of a token; digits are always an id."""
-
-    name = "token"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | str:
-        text = str(value)
-        return POSITIVE.convert(value, param, ctx) if re.fullmatch(r"[+-]?[0-9]+", text) else text
 
 
 def _owner(token: Token, _: dt.datetime) -> str | None:
@@ -177,7 +164,7 @@ def create_token(
     ),
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
-@click.argument("terms", metavar="TOKEN...", nargs=-1, required=True, type=_TokenTerm())
+@click.argument("terms", metavar="TOKEN...", nargs=-1, required=True, type=TOKEN)
 @changing(asks="it asks, because a token that is revoked cannot be had back")
 @connected()
 def revoke_tokens(
