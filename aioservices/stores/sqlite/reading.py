@@ -172,12 +172,12 @@ def forward_positions(
         for sink, service_id, seq, behind in connection.execute(
             """SELECT sinks.sink, tail.service_id, coalesce(forward.seq, 0),
                       tail.seq - max(coalesce(forward.seq, 0), tail.removed)
-               FROM (SELECT DISTINCT sink FROM forward WHERE ?1 IS NULL
-                     UNION SELECT ?1 WHERE ?1 IS NOT NULL) AS sinks
+               FROM (SELECT DISTINCT sink FROM forward WHERE :sink IS NULL
+                     UNION SELECT :sink WHERE :sink IS NOT NULL) AS sinks
                CROSS JOIN tail LEFT JOIN forward
                    ON forward.sink = sinks.sink AND forward.service_id = tail.service_id
                ORDER BY 1, 2""",
-            (forwarder,),
+            {"sink": forwarder},
         )
     ]
 
@@ -204,8 +204,8 @@ def rejected(connection: sqlite3.Connection, forwarder: str | None) -> list[Reje
         )
         for each in connection.execute(
             """SELECT sink, service_id, first_seq, last_seq, lines, reason, at FROM rejected
-               WHERE ?1 IS NULL OR sink = ?1 ORDER BY id""",
-            (forwarder,),
+               WHERE :sink IS NULL OR sink = :sink ORDER BY id""",
+            {"sink": forwarder},
         )
     ]
 
@@ -246,10 +246,11 @@ def _audit_service(
     lines, first_at, last_at, misplaced = connection.execute(
         """SELECT sum(lines), min(first_at), max(last_at), coalesce(sum(misplaced), 0) FROM (
                SELECT count(*) AS lines, min(created_at) AS first_at, max(created_at) AS last_at,
-                      sum(seq <= ?2 OR seq > ?3) AS misplaced FROM line WHERE service_id = ?1
+                      sum(seq <= :sealed OR seq > :last) AS misplaced
+                      FROM line WHERE service_id = :service
                UNION ALL SELECT coalesce(sum(lines), 0), min(first_at), max(last_at),
-                      sum(last_seq > ?2) FROM block WHERE service_id = ?1)""",
-        (service_id, sealed_seq, seq),
+                      sum(last_seq > :sealed) FROM block WHERE service_id = :service)""",
+        {"service": service_id, "sealed": sealed_seq, "last": seq},
     ).fetchone()
     problems: list[str] = []
     if lines + removed != seq:
