@@ -13,10 +13,12 @@ import pytest
 from aioservices import Services
 from aioservices.emulator import Emulator
 from aioservices.tail.poller import jittered
+from aioservices.tail.scan import RangeScan, ServerProfile
 from aioservices.tail.schedule import PollInterval
 from tests.servers.hostile import hostile
 
 from .conftest import QUICK, collecting, looks, queries, session, take, until, write, write_spread
+from .model import BASE, Behaviour, ModelServer
 from .plain import PlainServer
 
 
@@ -197,3 +199,22 @@ def test_polls_of_many_tails_are_spread() -> None:
     for begin in range(600, 650, 10):
         together = sum(begin <= time < begin + 10 for time in at)
         assert together < 0.45 * len(at)  # of 22 % where they are spread evenly
+
+
+def test_large_pages_of_a_backlog_are_asked_for_ahead_also_where_they_last_a_few_seconds() -> None:
+    server = ModelServer(Behaviour())
+    for number in range(30_000):  # a page of 1,000 lasts 5 s
+        server.write(number * 5_000_000, f"line {number}")
+    now = BASE + timedelta(hours=1)
+    scan = RangeScan(None, now=now, profile=ServerProfile(), limit=1_000)
+    rounds = with_one_ahead = 0
+    while (request := scan.next_request()) is not None:
+        asked = [request, scan.next_request(ahead=1)]
+        rounds += 1
+        with_one_ahead += asked[1] is not None
+        for each in asked:
+            if each is not None:
+                scan.feed(each, server.ask(each, now).entries)
+    assert scan.is_complete
+    assert with_one_ahead > rounds / 2
+    assert len(server.requests) < 1.5 * 30
