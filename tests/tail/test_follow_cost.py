@@ -13,7 +13,8 @@ import pytest
 from aioservices import Services
 from aioservices.emulator import Emulator
 from aioservices.tail.poller import jittered
-from aioservices.tail.scan import RangeScan, ServerProfile
+from aioservices.tail.profile import ServerProfile
+from aioservices.tail.scan import RangeScan
 from aioservices.tail.schedule import PollInterval
 from tests.servers.hostile import hostile
 
