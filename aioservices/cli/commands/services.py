@@ -15,8 +15,8 @@ import click
 
 from aioservices.api.matching import is_id, matches
 from aioservices.api.models import JSON, Service, ServiceSummary, to_dict
-from aioservices.api.states import StatusFilter, is_final
-from aioservices.cli.actions import called
+from aioservices.api.states import StatusFilter
+from aioservices.cli.actions import called, running_deployment
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, connected, examples
 from aioservices.cli.attributes import MASK
 from aioservices.cli.connection import Connection
@@ -43,9 +43,9 @@ def _age(service: ServiceSummary, now: dt.datetime) -> str | None:
 
 
 def _url(service: ServiceSummary, _: dt.datetime) -> str | None:
-    deployment = service.current_deployment
     # At the address of a deployment that has ended there is nothing.
-    host = None if deployment is None or is_final(deployment.state) else deployment.host
+    deployment = running_deployment(service)
+    host = None if deployment is None else deployment.host
     return host if not host or "://" in host else f"https://{host}"
 
 
