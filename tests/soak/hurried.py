@@ -42,13 +42,12 @@ class HurriedClock:
     Parameters
     ----------
     path : Path
-        Where others read how far it is ahead.
+        Where others read how far it is ahead: eight bytes, all zero at the begin.
     limit : float
         Until when it leaps.
     """
 
     def __init__(self, path: Path, limit: float) -> None:
-        path.write_bytes(struct.pack("d", 0.0))
         with path.open("r+b") as file:
             self._shared = mmap.mmap(file.fileno(), 8)
         self._limit = limit
