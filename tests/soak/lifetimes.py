@@ -81,9 +81,12 @@ class Lifetime(msgspec.Struct, kw_only=True):
     @property
     def growth(self) -> float:
         """By how much more memory it takes in its last third than in the one before."""
-        third = (self.samples[-1].at - self.samples[0].at) / 3
+        start = self.samples[0].at
+        third = (self.samples[-1].at - start) / 3
         before, last = (
-            median(each.memory for each in self.samples if begin <= each.at - self.samples[0].at)
+            median(
+                each.memory for each in self.samples if begin <= each.at - start <= begin + third
+            )
             for begin in (third, 2 * third)
         )
         return last / before
