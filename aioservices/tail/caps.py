@@ -176,9 +176,14 @@ class CapCheck:
         return position is None or is_at_most(self._high, position)
 
     def is_other_page(self, answer: Answer) -> bool:
-        """Tell whether another page is exactly as long as this one, as a cap makes them."""
-        times, own = answer.lines.times, self.answer.lines.times
-        return answer.length == self.length and bool(times) and bool(own) and times[-1] > own[-1]
+        """Tell whether another page is exactly as long as this one, as a cap makes them.
+
+        Only with newer lines that had been written when this one was asked for: a program may
+        write as many lines at once, time after time.
+        """
+        own = self.answer.lines.times
+        written = answer.lines.between(None, self.answer.asked_at or self._settled).times
+        return answer.length == self.length and bool(written and own) and written[-1] > own[-1]
 
     def add(self, lines: Lines) -> None:
         """Count the lines of a part."""

@@ -172,3 +172,34 @@ def test_times_beyond_the_last_there_is_in_utc_are_that_one() -> None:
     assert [entry.message for entry in lines.entries] == ["b", "c", "a"]
     assert lines.times == [dt.datetime.min.replace(tzinfo=dt.UTC), LATEST, LATEST]
     assert lines.ties == [1]
+
+
+@pytest.mark.parametrize("asked_before", range(9))
+def test_two_bursts_of_equal_length_are_not_taken_for_pages_of_a_capped_length(
+    asked_before: int,
+) -> None:
+    """A program writes as many lines at once as before, while these are being read."""
+    history = History(Behaviour(), 0, 10_000)
+    first, second = 60_993 * MILLISECOND, 61_011 * MILLISECOND
+    history.now = BASE + dt.timedelta(milliseconds=60_995)
+    for number in range(20):
+        history.server.write(first, f"a{number}")
+    reader, asked = history.reader, 0
+    for _ in range(3):
+        reader.begin(history.now)
+        while not reader.is_complete:
+            request = reader.next_request()
+            assert request is not None
+            if asked == asked_before:
+                history.wait(0.02)
+                for number in range(20):
+                    history.server.write(second, f"b{number}")
+            asked += 1
+            page = history.server.ask(request, history.now)
+            asked_at = history.now.replace(microsecond=0)  # as `Date` tells it
+            for batch in reader.feed(request, page, asked_at=asked_at):
+                history.deliveries.append(history.tracker.take(batch))
+        reader.finish()
+        history.consume()
+        history.wait(0.3)
+    assert has_all(history)
