@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -22,11 +23,21 @@ _HOST, _PORT = "127.0.0.1", 5432
 _STARTS_WITHIN = 60.0
 
 
-def let_others_pass(directory: Path) -> None:
-    """Let other users reach a directory: pytest's are for their owner only."""
-    for parent in directory.parents:
-        if parent != Path(tempfile.gettempdir()) and parent.is_relative_to(tempfile.gettempdir()):
-            parent.chmod(parent.stat().st_mode | 0o011)
+@contextmanager
+def directory_for(user: str | None) -> Generator[Path]:
+    """Make a directory that a user owns and can reach; it is removed at the end.
+
+    It is none of pytest's: each session of pytest that begins closes their parent to others.
+    """
+    with tempfile.TemporaryDirectory(prefix="aioservices-test-") as name:
+        if user is not None:
+            shutil.chown(name, user)
+        yield Path(name)
+
+
+def service_user() -> str | None:
+    """Tell who runs PostgreSQL and pgbouncer, which refuse to run as root; None: who we are."""
+    return "postgres" if os.geteuid() == 0 else None
 
 
 def find_binary(name: str) -> str | None:
@@ -100,18 +111,13 @@ class PostgresServer:
     Parameters
     ----------
     directory : Path
-        An empty one, for its data.
+        An empty one, for its data, that belongs to `service_user`.
     """
 
     def __init__(self, directory: Path) -> None:
         self.data = directory / "data"
         self._directory = directory
         self.port = _free_port()
-        # The server refuses to run as root.
-        self._user = "postgres" if os.geteuid() == 0 else None
-        if self._user is not None:
-            shutil.chown(directory, self._user)
-            let_others_pass(directory)
 
     @property
     def url(self) -> str:
@@ -137,10 +143,20 @@ class PostgresServer:
             "-o", options, "start",
         )  # fmt: skip
 
-    def stop(self, mode: str = "immediate") -> None:
-        """Stop it, by default as a crash does."""
-        if (self.data / "postmaster.pid").exists():
-            self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
+    def crash(self) -> None:
+        """End it at once, if it runs, as a crash does."""
+        pid_file = self.data / "postmaster.pid"
+        try:
+            pid = int(pid_file.read_text().split()[0])
+            os.kill(pid, signal.SIGQUIT)
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        until = time.monotonic() + _STARTS_WITHIN
+        while pid_file.exists():
+            if time.monotonic() > until:
+                os.kill(pid, signal.SIGKILL)
+                raise RuntimeError(f"PostgreSQL, process {pid}, had to be killed")
+            time.sleep(0.02)
 
     def refuse_standbys(self) -> None:
         """Send no standby anything any more."""
@@ -163,31 +179,45 @@ class PostgresServer:
         binary = find_binary(program)
         if binary is None:
             pytest.skip(f"{program} of PostgreSQL is not installed")
-        subprocess.run(
-            [binary, *arguments],
-            check=True,
-            user=self._user,
-            cwd=self._directory,
-            timeout=_STARTS_WITHIN,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        # Into a file, because a server that is started would keep a pipe open.
+        with tempfile.TemporaryFile() as said:
+            done = subprocess.run(
+                [binary, *arguments],
+                user=service_user(),
+                cwd=self._directory,
+                timeout=_STARTS_WITHIN,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+            said.seek(0)
+            if done.returncode != 0:
+                reason = said.read().decode(errors="replace").strip()
+                raise RuntimeError(f"{program} {arguments} ended with {done.returncode}: {reason}")
 
 
 @contextmanager
-def new_server(directory: Path) -> Generator[PostgresServer]:
+def own_server() -> Generator[PostgresServer]:
+    """Give a server of our own that is still to be made; what runs of it at the end is ended."""
+    with directory_for(service_user()) as directory:
+        server = PostgresServer(directory)
+        try:
+            yield server
+        finally:
+            server.crash()
+
+
+@contextmanager
+def new_server() -> Generator[PostgresServer]:
     """Start a server of our own."""
-    server = PostgresServer(directory)
-    server.create()
-    server.start()
-    try:
+    with own_server() as server:
+        server.create()
+        server.start()
         yield server
-    finally:
-        server.stop()
 
 
 @contextmanager
-def pgbouncer(server: str, directory: Path) -> Generator[str]:
+def pgbouncer(server: str) -> Generator[str]:
     """Start a pgbouncer in transaction mode before a server; give its URL, without a database."""
     binary = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if binary is None:
@@ -196,10 +226,11 @@ def pgbouncer(server: str, directory: Path) -> Generator[str]:
     address = server.partition("@")[2]
     host, _, port = address.partition(":")
     listening = _free_port()
-    (directory / "users").write_text(f'"{user}" ""\n')
-    configuration = directory / "pgbouncer.ini"
-    configuration.write_text(
-        f"""[databases]
+    with directory_for(service_user()) as directory:
+        (directory / "users").write_text(f'"{user}" ""\n')
+        configuration = directory / "pgbouncer.ini"
+        configuration.write_text(
+            f"""[databases]
 * = host={host} port={port} user={user}
 [pgbouncer]
 listen_addr = {_HOST}
@@ -210,23 +241,20 @@ auth_file = {directory / "users"}
 pool_mode = transaction
 default_pool_size = 3
 """
-    )
-    command = [binary, "-q", str(configuration)]
-    owner = None
-    if os.geteuid() == 0:  # it refuses to run as root, too
-        owner = "postgres"
-        for path in (directory, configuration, directory / "users"):
-            shutil.chown(path, owner)
-        let_others_pass(directory)
-    process = subprocess.Popen(
-        command, user=owner, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait_for(listening, process)
-        yield f"postgresql://{user}@{_HOST}:{listening}"
-    finally:
-        process.kill()
-        process.wait()
+        )
+        process = subprocess.Popen(
+            [binary, "-q", str(configuration)],
+            user=service_user(),
+            cwd=directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait_for(listening, process)
+            yield f"postgresql://{user}@{_HOST}:{listening}"
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

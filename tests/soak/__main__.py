@@ -41,12 +41,12 @@ def _run(name: str, directory: Path) -> dict[str, object]:
             sqlite_history(directory / "logs.db", services=20, lines=50_000, kills=100, seed=1)
         )
     if name == "failover":
-        return asyncio.run(postgres_failover(directory, services=12, lines=12_000, seed=3))
+        return asyncio.run(postgres_failover(services=12, lines=12_000, seed=3))
     if name == "week":
         return _week(directory)
     if (server := running_server()) is not None:
         return _postgres(name, server, directory)
-    with new_server(directory) as own:
+    with new_server() as own:
         return _postgres(name, own.url, directory)
 
 

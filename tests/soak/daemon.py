@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import threading
 
 from aioservices import Services
 from aioservices.fleet.collecting import CollectOptions, Collector
@@ -38,6 +40,13 @@ async def main(store_url: str, url: str, api_key: str, lease: float) -> None:
             await asyncio.sleep(0.2)  # the database is away
 
 
+def _end_with_parent() -> None:
+    """End once the other end of standard input is closed, as it is when its process is killed."""
+    sys.stdin.read()
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     store_url, url, api_key, lease = sys.argv[1:]
     asyncio.run(main(store_url, url, api_key, float(lease)))

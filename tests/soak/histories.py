@@ -16,7 +16,7 @@ import psycopg
 
 from aioservices.emulator import Emulator, Reset, Respond
 from aioservices.stores import StoreError, open_store
-from tests.servers.postgres import PostgresServer
+from tests.servers.postgres import own_server
 
 __all__ = ["postgres_failover", "postgres_history", "sqlite_history"]
 
@@ -59,7 +59,7 @@ async def fleet(services: int, lines: int, chance: random.Random) -> AsyncGenera
 
 
 class Daemon:
-    """A collector in a process of its own."""
+    """A collector in a process of its own, which ends with this one at the latest."""
 
     def __init__(self, store_url: str, emulator: Emulator, lease: float) -> None:
         self._arguments = (store_url, emulator.url, emulator.api_key, str(lease))
@@ -69,7 +69,12 @@ class Daemon:
         """Start it, unless it runs."""
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.soak.daemon", *self._arguments, stdout=PIPE
+                sys.executable,
+                "-m",
+                "tests.soak.daemon",
+                *self._arguments,
+                stdin=PIPE,
+                stdout=PIPE,
             )
 
     async def wait_until_collecting(self) -> None:
@@ -90,24 +95,43 @@ class Daemon:
             await self._process.wait()
 
 
+@asynccontextmanager
+async def collectors(
+    count: int, store_url: str, emulator: Emulator, lease: float
+) -> AsyncGenerator[list[Daemon]]:
+    """Run collectors inside the block; none is left at its end, whatever happens in it."""
+    daemons = [Daemon(store_url, emulator, lease) for _ in range(count)]
+    try:
+        for daemon in daemons:
+            await daemon.start()
+        for daemon in daemons:
+            await daemon.wait_until_collecting()
+        yield daemons
+    finally:
+        with anyio.CancelScope(shield=True):
+            for daemon in daemons:
+                await daemon.kill()
+
+
 async def sqlite_history(
     path: Path, *, services: int, lines: int, kills: int, seed: int
 ) -> dict[str, object]:
     """Kill a collector again and again while a fleet writes."""
     chance = random.Random(seed)
     url = f"sqlite:{path}"
-    async with fleet(services, lines, chance) as written, anyio.create_task_group() as group:
-        daemon = Daemon(url, written.emulator, 30.0)
-        group.start_soon(written.write, kills * 0.4)
-        for _ in range(kills):
-            await daemon.start()
-            await daemon.wait_until_collecting()
-            await asyncio.sleep(chance.random() ** 2 * 0.8)
-            await daemon.kill()
-        await daemon.start()
-        await _drain(url, written)
-        await daemon.kill()
-    return await _check(url, written)
+    async with fleet(services, lines, chance) as written:
+        async with (
+            collectors(1, url, written.emulator, 30.0) as (daemon,),
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(written.write, kills * 0.4)
+            for _ in range(kills):
+                await asyncio.sleep(chance.random() ** 2 * 0.8)
+                await daemon.kill()
+                await daemon.start()
+                await daemon.wait_until_collecting()
+            await _drain(url, written)
+        return await _check(url, written)
 
 
 async def postgres_history(
@@ -115,43 +139,35 @@ async def postgres_history(
 ) -> dict[str, object]:
     """Kill, stop and cut off three collectors while a fleet writes."""
     chance = random.Random(seed)
-    async with fleet(services, lines, chance) as written, anyio.create_task_group() as group:
-        daemons = [Daemon(url, written.emulator, lease) for _ in range(3)]
-        for daemon in daemons:
-            await daemon.start()
-        for daemon in daemons:
-            await daemon.wait_until_collecting()
-        group.start_soon(written.write, rounds * 0.8)
-        for _ in range(rounds):
-            daemon = chance.choice(daemons)
-            event = chance.choice(["kill", "stop", "cut"])
-            await asyncio.sleep(chance.random() * 0.5)
-            if event == "kill":
-                await daemon.kill()
-                await daemon.start()
-            elif event == "stop":
-                daemon.send(signal.SIGSTOP)
-                await asyncio.sleep(lease * (1 + chance.random()))
-                daemon.send(signal.SIGCONT)
-            else:
-                await _cut_sessions(url)
-        await _drain(url, written)
-        for daemon in daemons:
-            await daemon.kill()
-    return await _check(url, written)
+    async with fleet(services, lines, chance) as written:
+        async with (
+            collectors(3, url, written.emulator, lease) as daemons,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(written.write, rounds * 0.8)
+            for _ in range(rounds):
+                daemon = chance.choice(daemons)
+                event = chance.choice(["kill", "stop", "cut"])
+                await asyncio.sleep(chance.random() * 0.5)
+                if event == "kill":
+                    await daemon.kill()
+                    await daemon.start()
+                elif event == "stop":
+                    daemon.send(signal.SIGSTOP)
+                    await asyncio.sleep(lease * (1 + chance.random()))
+                    daemon.send(signal.SIGCONT)
+                else:
+                    await _cut_sessions(url)
+            await _drain(url, written)
+        return await _check(url, written)
 
 
-async def postgres_failover(
-    directory: Path, *, services: int, lines: int, seed: int
-) -> dict[str, object]:
+async def postgres_failover(*, services: int, lines: int, seed: int) -> dict[str, object]:
     """Promote a standby that has forgotten the last transactions."""
     chance = random.Random(seed)
-    for name in ("primary", "standby"):
-        (directory / name).mkdir()
-    primary, standby = PostgresServer(directory / "primary"), PostgresServer(directory / "standby")
-    await asyncio.to_thread(primary.create)
-    await asyncio.to_thread(primary.start)
-    try:
+    with own_server() as primary, own_server() as standby:
+        await asyncio.to_thread(primary.create)
+        await asyncio.to_thread(primary.start)
         primary.execute("CREATE DATABASE logs TEMPLATE template0 ENCODING 'UTF8'")
         await asyncio.to_thread(standby.copy_of, primary)
         await asyncio.to_thread(standby.start)
@@ -159,30 +175,24 @@ async def postgres_failover(
             f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/logs"
             "?target_session_attrs=read-write"
         )
-        async with fleet(services, lines, chance) as written, anyio.create_task_group() as group:
-            daemons = [Daemon(url, written.emulator, 1.0) for _ in range(3)]
-            for daemon in daemons:
-                await daemon.start()
-            for daemon in daemons:
-                await daemon.wait_until_collecting()
-            group.start_soon(written.write, 12.0)
-            await asyncio.sleep(4)
-            # It hears nothing any more, while the primary goes on to acknowledge commits.
-            primary.refuse_standbys()
-            await asyncio.sleep(3)
-            acknowledged = await _count(f"{primary.url}/logs")
-            await asyncio.to_thread(primary.stop)
-            remembered = await _count(f"{standby.url}/logs")
-            await asyncio.to_thread(standby.promote)
-            await _drain(url, written)
-            for daemon in daemons:
-                await daemon.kill()
+        async with fleet(services, lines, chance) as written:
+            async with (
+                collectors(3, url, written.emulator, 1.0),
+                anyio.create_task_group() as group,
+            ):
+                group.start_soon(written.write, 12.0)
+                await asyncio.sleep(4)
+                # It hears nothing any more, while the primary goes on to acknowledge commits.
+                primary.refuse_standbys()
+                await asyncio.sleep(3)
+                acknowledged = await _count(f"{primary.url}/logs")
+                await asyncio.to_thread(primary.crash)
+                remembered = await _count(f"{standby.url}/logs")
+                await asyncio.to_thread(standby.promote)
+                await _drain(url, written)
             outcome = await _check(url, written)
-        assert acknowledged > remembered
-        return outcome | {"forgotten by the failover": acknowledged - remembered}
-    finally:
-        await asyncio.to_thread(primary.stop)
-        await asyncio.to_thread(standby.stop)
+    assert acknowledged > remembered
+    return outcome | {"forgotten by the failover": acknowledged - remembered}
 
 
 async def _count(url: str) -> int:

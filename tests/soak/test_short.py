@@ -8,7 +8,7 @@ import pytest
 
 from tests.stores.conftest import postgres_server, postgres_url
 
-from .histories import postgres_history, sqlite_history
+from .histories import postgres_failover, postgres_history, sqlite_history
 from .lifetimes import live
 
 __all__ = ["postgres_server", "postgres_url"]
@@ -31,6 +31,12 @@ async def test_collectors_that_are_killed_stopped_and_cut_off_keep_every_line_on
     postgres_url: str,
 ) -> None:
     await postgres_history(postgres_url, services=5, lines=1500, rounds=4, lease=0.5, seed=2)
+
+
+@pytest.mark.slow
+async def test_a_promoted_standby_that_has_forgotten_commits_gets_every_line_once() -> None:
+    outcome = await postgres_failover(services=5, lines=1500, seed=3)
+    assert outcome["lines"] == 1500
 
 
 @pytest.mark.slow

@@ -11,12 +11,12 @@ from tests.servers.postgres import new_database, new_server, running_server
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL, without a database."""
     if (url := running_server()) is not None:
         yield url
         return
-    with new_server(tmp_path_factory.mktemp("postgres")) as server:
+    with new_server() as server:
         yield server.url
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -526,10 +525,10 @@ async def test_another_time_zone_of_the_database_changes_nothing(postgres_url: s
 
 
 async def test_it_all_works_through_pgbouncer_in_transaction_mode(
-    postgres_server: str, postgres_url: str, tmp_path: Path
+    postgres_server: str, postgres_url: str
 ) -> None:
     database = postgres_url.rpartition("/")[2]
-    with pgbouncer(postgres_server, tmp_path) as server:
+    with pgbouncer(postgres_server) as server:
         async with two(f"{server}/{database}") as (one, other):
             writers = [
                 await Writer.on(store, service_id)

@@ -25,7 +25,7 @@ from aioservices.stores import (
     StoreLockedError,
     StoreVersionError,
 )
-from tests.servers.postgres import let_others_pass
+from tests.servers.postgres import directory_for
 
 from .lines import Writer, line, lines, messages
 
@@ -113,21 +113,22 @@ async def test_a_file_can_be_read_while_another_process_has_it(path: Path) -> No
             assert len(await messages(store)) == 3000
 
 
-async def test_a_file_in_a_directory_that_is_read_only_can_be_read(path: Path) -> None:
-    await fill(path, 10)
-    let_others_pass(path)
-    path.parent.chmod(0o555)
-    path.chmod(0o444)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _READER, path.name],
-            cwd=path.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        path.parent.chmod(0o755)
+async def test_a_file_in_a_directory_that_is_read_only_can_be_read() -> None:
+    with directory_for(None) as directory:
+        path = directory / "logs.db"
+        await fill(path, 10)
+        directory.chmod(0o555)
+        path.chmod(0o444)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", _READER, path.name],
+                cwd=directory,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        finally:
+            directory.chmod(0o755)
     assert done.stdout == "10\n", done.stderr
 
 
