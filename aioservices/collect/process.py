@@ -13,7 +13,6 @@ import logging
 import math
 import signal
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
 from typing import TypeAlias
 
 import anyio
@@ -23,12 +22,14 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from aioservices.concurrency import first_error
 from aioservices.fleet.collecting import CollectOptions, Collector
 from aioservices.stores import open_store
+from aioservices.stores.url import path_of
 
 from .config import Address, CollectConfig
 from .health import health_routes, serve
 from .keys import KeyRing
 from .live import Rates
 from .metrics import Metrics, RequestCounter
+from .opening import Opening
 from .page import Page
 from .systemd import Systemd
 
@@ -88,10 +89,10 @@ async def _collect(
     async with contextlib.AsyncExitStack() as stack:
         keys = KeyRing(config, requests)
         stack.push_async_callback(keys.aclose)
-        if config.store is None:
-            Path(config.store_url.removeprefix("sqlite:")).parent.mkdir(parents=True, exist_ok=True)
-        store = await stack.enter_async_context(open_store(config.store_url, lease=config.lease))
-        log.info("lines are kept in %s", store.url)
+        store = open_store(config.store_url, lease=config.lease)
+        stack.push_async_callback(store.aclose)
+        opening = Opening(store, path_of(config.store_url).parent if config.store is None else None)
+        await opening.attempt()  # what ends the daemon does so before it is seen
         collector = Collector(
             store,
             keys.sessions,
@@ -112,7 +113,7 @@ async def _collect(
             log.info("the page, health checks and metrics are served at http://%s/", address)
             if on_listening is not None:
                 on_listening(address)
-        await _Process(collector, keys, page, on_progress).run(orders)
+        await _Process(opening, collector, keys, page, on_progress).run(orders)
 
 
 def _options(config: CollectConfig) -> CollectOptions:
@@ -134,6 +135,7 @@ class _Process:
 
     def __init__(
         self,
+        opening: Opening,
         collector: Collector,
         keys: KeyRing,
         page: Page | None,
@@ -141,10 +143,12 @@ class _Process:
     ) -> None:
         self._page = page
         self._on_progress = on_progress
+        self._opening = opening
         self._collector = collector
         self._keys = keys
         self._systemd = Systemd()
         self._reloading = anyio.Lock()
+        self._stopping = anyio.Event()
 
     async def run(self, orders: _Orders) -> None:
         """Collect until it is ordered to end, or the collector fails."""
@@ -156,7 +160,8 @@ class _Process:
             group.start_soon(self._show)
             if self._page is not None:
                 group.start_soon(self._page.run)
-            await self._collector.run()
+            if await self._opening.until_open(self._collector.postpone, self._stopping):
+                await self._collector.run()
             group.cancel_scope.cancel()
 
     async def _obey(self, orders: _Orders) -> None:
@@ -169,6 +174,7 @@ class _Process:
                 self._systemd.ready()
             else:
                 self._systemd.stopping()
+                self._stopping.set()
                 self._collector.stop()
 
     async def _renew_keys(self) -> None:

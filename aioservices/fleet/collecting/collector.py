@@ -110,7 +110,7 @@ class Collector:
         self._wake = anyio.Event()
         self._look = anyio.Event()
         self._stopping = anyio.Event()
-        self._begun = False
+        self._not_begun: tuple[str, ...] = CollectorStatus.empty().reasons
         self._lease_error: str | None = None
         self._removed = 0
         self._late_lines = self._gaps = 0  # of tails that were closed
@@ -149,6 +149,10 @@ class Collector:
     def kept(self) -> dict[int, int]:
         """How many lines of each service were kept since this collector has it."""
         return {service_id: reader.slot.lines for service_id, reader in self._readers.items()}
+
+    def postpone(self, reason: str) -> None:
+        """Say why `run` is not called yet."""
+        self._not_begun = (reason,)
 
     def stop(self) -> None:
         """End the tails, commit what waits, and have `run` return."""
@@ -191,7 +195,7 @@ class Collector:
         StoreError
             If the store fails in a way that waiting does not mend.
         """
-        self._begun = True
+        self._not_begun = ()
         try:
             async with anyio.create_task_group() as group:
                 async with anyio.create_task_group() as writing:
@@ -394,8 +398,8 @@ class Collector:
             reader.close_tail()
 
     def _reasons(self) -> list[str]:
-        if not self._begun:
-            return list(CollectorStatus.empty().reasons)
+        if self._not_begun:
+            return [*self._not_begun]
         reasons = [
             f"the API refuses key {number}: {source.error}"
             for number, source in enumerate(self._sources, 1)

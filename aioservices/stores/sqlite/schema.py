@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from aioservices.stores.errors import (
     StoreUnavailableError,
     StoreVersionError,
 )
-from aioservices.stores.files import SQLITE_MAGIC
+from aioservices.stores.files import SQLITE_MAGIC, is_no_room
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -34,6 +35,9 @@ _APPLICATION_ID = 0x61696F73  # "aios"
 _HEADER, _ID_AT = 100, 68  # bytes of a file's header, and where it has the application's id
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _BUSY_SECONDS = 10.0
+_LEAST_ROOM = 1 << 16  # bytes for the smallest file that SQLite puts beside a database
+# How SQLite also reports a full disk, as where it cannot make that file.
+_FOR_ANY_REASON = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
 _UNAVAILABLE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_NOMEM")
 
 _TABLES = """
@@ -116,19 +120,34 @@ def translated_errors(path: Path) -> Generator[None]:
         yield
     except sqlite3.Error as exc:
         raise _translated(exc, path) from exc
-    except (OSError, UnicodeEncodeError) as exc:
+    except OSError as exc:
+        if is_no_room(exc):
+            raise _full(path) from exc
+        raise StoreUnavailableError(f"{path}: {exc}") from exc
+    except UnicodeEncodeError as exc:
         raise StoreUnavailableError(f"{path}: {exc}") from exc
 
 
 def _translated(exc: sqlite3.Error, path: Path) -> StoreError:
     code = str(getattr(exc, "sqlite_errorname", ""))
-    if code.startswith("SQLITE_FULL"):
-        return StoreFullError(f"{path}: there is no room left on the disk")
+    if code.startswith("SQLITE_FULL") or (code.startswith(_FOR_ANY_REASON) and _is_full(path)):
+        return _full(path)
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StoreCorruptError(f"{path} is damaged: {exc}")
     if code.startswith(_UNAVAILABLE):
         return StoreUnavailableError(f"{path}: {exc} ({code})")
     return StoreError(f"{path}: {exc}")
+
+
+def _full(path: Path) -> StoreFullError:
+    return StoreFullError(f"{path}: there is no room left on the disk")
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.absolute().parent).free < _LEAST_ROOM
+    except OSError:
+        return False
 
 
 def connect(path: Path, *, mode: str) -> sqlite3.Connection:
