@@ -63,8 +63,6 @@ _MOST_STOPS = 5
 _MOST_REPEATS = 3
 # Lines of full pages that are remembered at least.
 _MOST_KNOWN = 2_000
-# A server that gives lines so much later than a whole-second end ignores it.
-_IGNORED = dt.timedelta(seconds=2)
 
 
 class RangeScan:
@@ -282,7 +280,8 @@ class RangeScan:
         """See what the page of the first range tells: close it, or ask for something else."""
         each.answer = each.request = None
         length, end, times = answer.length, answer.request.end, answer.lines.times
-        if end is not None and times and times[-1] > add(end, _IGNORED):
+        # However an end is rounded, to whole seconds at most: such lines are beyond it.
+        if end is not None and times and times[-1] >= add(ceil(end, SECOND), SECOND):
             self._ignores_end = self._profile.ignores_end = True
         is_full = self._limits.is_full(answer)
         must_check = not is_full and self._caps.begins(each, answer, self._now)

@@ -331,6 +331,20 @@ def test_a_log_whose_server_ignores_end_at_is_read_on_over_its_gaps() -> None:
     assert history.requests <= 30
 
 
+@pytest.mark.parametrize("keeps", ["newest", "any"])
+@pytest.mark.parametrize("offset", range(0, 1000, 50))
+def test_whatever_the_second_it_is_seen_that_a_server_ignores_end_at(
+    offset: int, keeps: str
+) -> None:
+    history = History(Behaviour(keeps=keeps, ignores_end=True, largest=20), 0, 20)
+    for number in range(200):
+        history.server.write(20 * SECOND + (offset + 20 * number) * MILLISECOND, f"{number}")
+    history.now = BASE + dt.timedelta(seconds=29, milliseconds=offset)
+    history.poll()
+    assert history.gaps
+    assert history.profile.ignores_end
+
+
 def test_a_line_dated_ahead_of_the_clock_is_read_and_holds_nothing_back() -> None:
     history = History(Behaviour(), 0, 1000)
     history.write(10, spread=-3600.0, late=0.0, unit=1)
