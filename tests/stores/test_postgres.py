@@ -626,3 +626,18 @@ async def test_a_database_whose_clock_jumps_by_a_day_gives_leases_early_or_late_
             await third.keep(lines(31, 40))
             assert await messages(one) == [f"line {number}" for number in range(1, 41)]
             assert (await one.audit(thorough=True)).ok
+
+
+async def test_a_clock_that_jumps_ends_no_session_that_has_just_begun(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as session:
+        clock = DatabaseClock(session)
+        async with PostgresStore(postgres_url) as store:
+            busy = await psycopg.AsyncConnection.connect(
+                postgres_url, autocommit=True, application_name=session_module.APPLICATION_NAME
+            )
+            async with busy:
+                await busy.execute("BEGIN")
+                clock.set_ahead(86_400)
+                await beat(store)
+                await store.lease([1], [])
+                await busy.execute("COMMIT")

@@ -227,7 +227,7 @@ async def end_stuck_sessions(connection: Connection) -> None:
            WHERE datname = current_database() AND usename = current_user
                AND application_name = %s AND pid <> pg_backend_pid() AND state <> 'idle'
                AND wait_event = 'ClientRead'
-               AND xact_start < clock_timestamp() - %s * interval '1 second'""",
+               AND xact_start < pg_catalog.clock_timestamp() - %s * interval '1 second'""",
         (APPLICATION_NAME, STUCK_SECONDS),
     )
 
