@@ -50,7 +50,7 @@ from .limits import PageLimits
 from .lines import NO_LINES, Lines, merge_max, missing_from_range, sort_lines
 from .profile import ServerProfile
 from .ranges import Answer, Gap, PageRequest, PlannedRange, RangePlan, ScannedRange, is_at_most
-from .sizing import RangeSizer, split_between
+from .sizing import FineBounds, RangeSizer, split_between
 from .times import LATEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor, next_second, to_utc
 
 __all__ = ["Gap", "PageRequest", "RangeScan", "ScannedRange", "ServerProfile", "Sketch"]
@@ -125,6 +125,7 @@ class RangeScan:
         if start is not None:  # a time that is rounded when it is shown was earlier in truth
             start = floor(add(to_utc(start), -MILLISECOND), SECOND)
         self._ranges = RangePlan(start, end and next_second(to_utc(end)))
+        self._fine_bounds = FineBounds()
         self._known = NO_LINES  # what pages showed and no closed range has
         self._has_older = False  # whether the log has lines that are older than its first range
         self._attempts = 0  # pages since the last progress, ...
@@ -283,6 +284,7 @@ class RangeScan:
         # However an end is rounded, to whole seconds at most: such lines are beyond it.
         if end is not None and times and times[-1] >= add(ceil(end, SECOND), SECOND):
             self._ignores_end = self._profile.ignores_end = True
+        self._fine_bounds.observe(answer)
         is_full = self._limits.is_full(answer)
         must_check = not is_full and self._caps.begins(each, answer, self._now)
         self._limits.observe(length)
@@ -546,7 +548,7 @@ class RangeScan:
             return self._stop(each, answer)
         later = bisect_right(known.times, low)
         following = known.times[later] if later < len(known.times) else None
-        bound = following and split_between(low, following)
+        bound = following and split_between(low, following, self._fine_bounds)
         if bound is None or following is None or following > top:
             return self._stop(each, answer)
         if is_at_most(bound, each.too_short):  # its page has shown nothing of the newer time

@@ -203,3 +203,50 @@ def test_two_bursts_of_equal_length_are_not_taken_for_pages_of_a_capped_length(
         history.consume()
         history.wait(0.3)
     assert has_all(history)
+
+
+steps = st.sampled_from([50, 100, 250, 500, 1000])  # milliseconds
+
+
+def backlog_of_bursts(behaviour: Behaviour, seed: int, step: int, *, between: bool) -> History:
+    """Read bursts that begin with a whole second, long after they were written."""
+    history = History(replace(behaviour, largest=100), seed, 100)
+    random = history.random
+    for number in range(random.randint(2, 12)):
+        at = 10 * SECOND + number * step * MILLISECOND
+        for line in range(random.choice([40, 60, 90])):
+            history.server.write(at, f"{number}-{line}")
+        for line in range(random.randint(0, 30) if between else 0):
+            later = at + random.randrange(1, step * MILLISECOND)
+            history.server.write(later, f"between {number}-{line}")
+    history.wait(7200)
+    history.poll()
+    return history
+
+
+@pytest.mark.parametrize("kept", ["oldest", "newest", "any"])
+@pytest.mark.parametrize("step", [50, 100, 250])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_backlog_of_bursts_has_no_gap_although_some_are_at_whole_seconds(
+    seed: int, step: int, kept: str
+) -> None:
+    assert has_all(backlog_of_bursts(Behaviour(keeps=kept), seed, step, between=seed == 1))
+
+
+@thoroughly(25)
+@given(behaviours, seeds, steps, st.booleans())
+def test_a_backlog_of_bursts_loses_nothing_in_silence_however_bounds_are_rounded(
+    behaviour: Behaviour, seed: int, step: int, between: bool
+) -> None:
+    history = backlog_of_bursts(behaviour, seed, step, between=between)
+    assert not history.surplus()
+    assert not history.unreported()
+
+
+def test_as_many_lines_as_the_limit_at_two_neighbouring_instants_are_no_gap() -> None:
+    history = History(Behaviour(), 0, 10)
+    for number in range(10):
+        history.server.write(10 * SECOND + number // 9 * 2 * MILLISECOND, f"{number}")
+    history.wait(300)
+    history.poll()
+    assert has_all(history)
