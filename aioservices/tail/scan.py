@@ -127,7 +127,7 @@ class RangeScan:
         self._ranges = RangePlan(start, end and next_second(to_utc(end)))
         self._fine_bounds = FineBounds()
         self._known = NO_LINES  # what pages showed and no closed range has
-        self._has_older = False  # whether the log has lines that are older than its first range
+        self._emitted = 0  # lines that are older than the first range
         self._attempts = 0  # pages since the last progress, ...
         self._full_pages = 0  # ... and how many of them were full
         self._stops = 0  # gaps since the last range that was complete
@@ -504,13 +504,18 @@ class RangeScan:
                 each.answer, each.request = answer, answer.request
                 self._probe, self._is_probe_out = self._limits.probe(), False
                 return []
-            if not is_full and not self._has_older:
+            if not is_full and not self._lacks_older(each, answer):
                 return self._take_on_faith(each, answer)
             self._profile.cap = answer.length  # or all of the log were as long as this range
         times = answer.lines.times
         if is_full and times and each.low and times[0] < each.low and each.begin_later():
             return []  # the lines before it may be those that are too many
         return self._split(each, answer)
+
+    def _lacks_older(self, each: PlannedRange, answer: Answer) -> bool:
+        """Tell whether the log has lines, older than a range, that are not in its page."""
+        shown = 0 if each.low is None else bisect_left(answer.lines.times, each.low)
+        return self._emitted > shown
 
     def _take_on_faith(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
         """Close a range where nothing can show at present whether a cap cut its page."""
@@ -628,7 +633,7 @@ class RangeScan:
         """Hand on the first range up to a time, and go on from there."""
         if self._goal is not None:
             lines = lines.up_to(self._goal)
-        self._has_older = self._has_older or bool(lines.times)
+        self._emitted += len(lines.times)
         self._attempts = self._full_pages = 0
         if lines.times or not is_complete:
             self._older = lines.times[-1] if is_complete else None
