@@ -12,6 +12,8 @@ from typing import Literal, TypeVar, cast, get_args
 from msgspec import UNSET, UnsetType
 
 __all__ = [
+    "LONGEST_SECONDS",
+    "SHORTEST_INTERVAL",
     "expected",
     "format_timestamp",
     "parse_timestamp",
@@ -29,7 +31,8 @@ T = TypeVar("T")
 OptionalIntT = TypeVar("OptionalIntT", int | None, UnsetType | int | None)
 
 _LARGEST = 2**63 - 1  # what databases, servers and other clients take for an integer
-_LONGEST = 1e9  # seconds: more than 30 years
+LONGEST_SECONDS = 1e9  # that can be waited for: more than 30 years
+SHORTEST_INTERVAL = 0.001  # seconds between two things that are repeated
 _MOST_DIGITS = 30  # of a number that a message repeats
 
 
@@ -80,9 +83,10 @@ def validate_choice(value: T, choices: Sequence[T], name: str) -> T:
     TypeError, ValueError
         If it is neither.
     """
-    if value is not None:
-        validate_type(value, type(choices[0]), name)
-    if value is not None and value not in choices:
+    if value is None:
+        return value
+    validate_type(value, type(choices[0]), name)
+    if value not in choices:
         known = ", ".join(repr(each) for each in choices)
         raise ValueError(f"{name} must be one of {known}, or None, not {value!r}")
     return value
@@ -265,10 +269,10 @@ def validate_seconds(
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
     if unbounded and value == math.inf:
         return value
-    if least <= value <= _LONGEST and (value > 0 or zero):  # no comparison holds for NaN
+    if least <= value <= LONGEST_SECONDS and (value > 0 or zero):  # no comparison holds for NaN
         return value
     lower = f"at least {least:g}" if zero or least > 0 else "greater than 0"
-    upper = f"at most {_LONGEST:,.0f} seconds"
+    upper = f"at most {LONGEST_SECONDS:,.0f} seconds"
     if unbounded:
         otherwise = "math.inf for no bound"
     others = f", or {otherwise}" if otherwise else ""

@@ -30,7 +30,7 @@ from aioservices.stores.files import files_of, refuse_store_file
 from aioservices.stores.forward import Forwarder, JSONLForwarder, name_of, open_forwarder
 from aioservices.stores.url import path_of
 from aioservices.terminal.times import parse_duration
-from aioservices.validation import validate_int
+from aioservices.validation import LONGEST_SECONDS, SHORTEST_INTERVAL, validate_int
 
 __all__ = [
     "PREFIX",
@@ -48,8 +48,6 @@ _OPTIONS = {"services": "SERVICE", "endpoint": "--url"}  # that are not called a
 _LONGEST_FILE = 1_000_000  # bytes
 _MOST_DIGITS = 30
 _OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
-_SHORTEST = 0.001  # seconds
-_LONGEST = 1e9
 T = TypeVar("T")
 LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -228,10 +226,10 @@ def _seconds(value: object, *, zero: bool = False) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("must be a duration, such as 30s, 10m or 90d")  # noqa: TRY004 - of its text
     seconds = parse_duration(value) if isinstance(value, str) else value
-    if not (seconds >= _SHORTEST or (seconds == 0 and zero)):  # NaN is neither
-        raise ValueError(f"must be greater than zero: {_SHORTEST:g} seconds or more")
-    if seconds > _LONGEST:
-        raise ValueError(f"must be {_LONGEST:.0f} seconds or less")
+    if not (seconds >= SHORTEST_INTERVAL or (seconds == 0 and zero)):  # NaN is neither
+        raise ValueError(f"must be greater than zero: {SHORTEST_INTERVAL:g} seconds or more")
+    if seconds > LONGEST_SECONDS:
+        raise ValueError(f"must be {LONGEST_SECONDS:.0f} seconds or less")
     return float(seconds)
 
 

@@ -8,6 +8,7 @@ from typing import Protocol, Self
 import msgspec
 
 from aioservices.validation import (
+    SHORTEST_INTERVAL,
     parse_timestamp,
     validate_int,
     validate_optional_int,
@@ -28,7 +29,6 @@ __all__ = [
     "validate_polling",
 ]
 
-_SHORTEST = 0.001  # seconds between two polls
 _GRACE = 30.0  # seconds
 
 
@@ -125,7 +125,7 @@ def validate_polling(options: PollOptions) -> None:
         With the name of the option.
     """
     validate_int(options.limit, "limit", least=1)
-    validate_seconds(options.poll_interval, "poll_interval", least=_SHORTEST)
+    validate_seconds(options.poll_interval, "poll_interval", least=SHORTEST_INTERVAL)
     validate_seconds(options.max_poll_interval, "max_poll_interval", least=options.poll_interval)
     validate_seconds(options.overlap, "overlap", zero=True)
     validate_optional_seconds(options.grace, "grace", zero=True)

@@ -27,8 +27,9 @@ A full page proves nothing, but its lines are known from then on. The end of its
 one with which nothing was proven and one with which the page was full, and each answer brings these
 two nearer to each other, mostly to a line that is known. Where nothing lies between them, a larger
 limit is tried. Where that does not help, two neighbouring times that together have more lines than
-a page are read one by one, from both sides of a bound between them. What is left is a gap; the scan
-goes on behind it. All of its second is told as missing, so that nothing need be proven there.
+a page are read one by one, from both sides of a bound between them (`split`). What is left is a
+gap; the scan goes on behind it. All of its second is told as missing, so that nothing need be
+proven there.
 
 Ranges go from old to new. Each is sized to fill most of a page (`sizing`), a page as long as the
 longest so far may have been cut by a cap that nobody mentioned (`caps`), and how many lines to ask
@@ -50,7 +51,8 @@ from .limits import PageLimits
 from .lines import NO_LINES, Lines, merge_max, missing_from_range, sort_lines
 from .profile import ServerProfile
 from .ranges import Answer, Gap, PageRequest, PlannedRange, RangePlan, ScannedRange, is_at_most
-from .sizing import FineBounds, RangeSizer, split_between
+from .sizing import RangeSizer
+from .split import FineBounds, split_between
 from .times import LATEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor, next_second, to_utc
 
 __all__ = ["Gap", "PageRequest", "RangeScan", "ScannedRange", "ServerProfile", "Sketch"]

@@ -15,20 +15,19 @@ from collections.abc import Iterator
 
 from .lines import Lines
 from .profile import ServerProfile
-from .ranges import Answer, PlannedRange
+from .ranges import PlannedRange
 from .times import (
     LATEST,
     MICROSECOND,
     MILLISECOND,
     SECOND,
-    TIME_UNITS,
     add,
     ceil,
     floor,
     next_second,
 )
 
-__all__ = ["FineBounds", "RangeSizer", "split_between"]
+__all__ = ["RangeSizer"]
 
 # The part of a page that a range is sized to fill, at the least, at first and at the most.
 _LEAST_FILL, _FIRST_FILL, _MOST_FILL = 0.5, 0.85, 0.92
@@ -38,8 +37,6 @@ _LONG = dt.timedelta(seconds=20)
 # be asked for ahead, which saves the way of a page and costs at most a second of each range.
 _LARGE_PAGE = 1_000
 _LONG_FOR_LARGE = dt.timedelta(seconds=4)
-
-_HALF = SECOND / 2
 
 
 class RangeSizer:
@@ -199,66 +196,6 @@ def _whole_seconds(each: PlannedRange, known: Lines) -> list[dt.datetime]:
     """
     before = [add(floor(known.times[0], SECOND), -SECOND)] if known.times else []
     return before if each.bottom is None else [*before, next_second(each.bottom)]
-
-
-class FineBounds:
-    """What the pages of one scan show of bounds that are not rounded to whole seconds.
-
-    An end that lets a line pass which is newer than the whole second before it is not rounded down
-    to that second, nor is the line up to the next one; if both are in the same half of the second,
-    neither of them is rounded to the nearest one. Starts are the same case, the other way round.
-    """
-
-    def __init__(self) -> None:
-        self._ends: set[bool] = set()  # in which halves of a second; the later one is True
-        self._starts: set[bool] = set()
-
-    def observe(self, answer: Answer) -> None:
-        """Learn from a page."""
-        start, end, times = answer.request.start, answer.request.end, answer.lines.times
-        if not times:
-            return
-        if end is not None and floor(end, _HALF) < times[-1] <= end:
-            self._ends.add(_is_in_later_half(end))
-        if start is not None and start <= times[0] < ceil(start, _HALF):
-            self._starts.add(_is_in_later_half(start))
-
-    def are_fine(self, low: dt.datetime, bound: dt.datetime, high: dt.datetime) -> bool:
-        """Tell whether a bound between two times of a second is known not to be rounded away.
-
-        Only a time that is itself a multiple of what a bound is rounded to may hide that.
-        """
-        if low == floor(low, SECOND):
-            may_end = bool(self._ends) if _is_in_later_half(bound) else False in self._ends
-        else:
-            may_end = low != floor(low, _HALF) or True in self._ends
-        if high == floor(high, _HALF):
-            return may_end and (high == floor(high, SECOND)) in self._starts
-        return may_end
-
-
-def _is_in_later_half(time: dt.datetime) -> bool:
-    return time - floor(time, SECOND) >= _HALF
-
-
-def split_between(low: dt.datetime, high: dt.datetime, fine: FineBounds) -> dt.datetime | None:
-    """Return a bound that separates two times however the server rounds; None: there may be none.
-
-    The bound is a multiple of the largest unit that has one between the two. What rounds to that
-    unit or to a finer one leaves the bound as it is. What rounds to a larger one moves it, and
-    everything between the two, beyond one of them, which shows, unless one of them is a multiple of
-    that unit itself; then other pages may show that nothing is rounded to it.
-    """
-    for unit in TIME_UNITS:
-        bound = add(floor(low, unit), unit)
-        if bound < high:
-            return bound
-        if bound == high or floor(low, unit) == low:
-            break
-    middle = add(floor(low, SECOND), _HALF)
-    bound = middle if low < middle < high else add(floor(low, MILLISECOND), MILLISECOND)
-    is_between = low < bound < high <= next_second(low)
-    return bound if is_between and fine.are_fine(low, bound, high) else None
 
 
 def _span(lines: float, density: float) -> dt.timedelta:

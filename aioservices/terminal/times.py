@@ -6,10 +6,11 @@ import datetime as dt
 import re
 from typing import NamedTuple
 
+from aioservices.validation import LONGEST_SECONDS
+
 __all__ = ["Instant", "in_words", "parse_duration", "parse_instant"]
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_LONGEST = 1e9  # seconds: more than 30 years
 _LONGEST_TEXT = 40
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhdw])")
 
@@ -44,8 +45,10 @@ def parse_duration(text: str) -> float:
         raise ValueError(f"{shown!r} is not a duration: write it as 90s, 10m, 1h30m or 2d")
     else:
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-    if seconds > _LONGEST:
-        raise ValueError(f"{shown!r} is too long for a duration: the longest is {_LONGEST:.0f}s")
+    if seconds > LONGEST_SECONDS:
+        raise ValueError(
+            f"{shown!r} is too long for a duration: the longest is {LONGEST_SECONDS:.0f}s"
+        )
     return float(seconds)
 
 
