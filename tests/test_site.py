@@ -1,5 +1,6 @@
 """The documentation as people see it: built, and opened in a browser."""
 
+import mimetypes
 import re
 import subprocess
 import sys
@@ -40,8 +41,18 @@ def build(folder: Path) -> None:
 @pytest.fixture
 async def address(site: Path) -> AsyncIterator[str]:
     """Serve the site."""
+
+    async def serve(request: web.Request) -> web.Response:
+        path = site / request.match_info["path"]
+        if not path.is_file():
+            raise web.HTTPNotFound
+        # Whole and at once: a handler that aiohttp cancels while it opens a file, because the
+        # browser has gone on to the next page, leaves that file open.
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return web.Response(body=path.read_bytes(), headers={"Content-Type": kind})
+
     app = web.Application()
-    app.router.add_static("/", site)
+    app.router.add_get("/{path:.*}", serve)
     async with TestServer(app, host="127.0.0.1") as server:
         yield str(server.make_url("/"))
 
