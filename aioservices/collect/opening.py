@@ -1,8 +1,9 @@
-"""Opening the daemon's store: at once, or, where the disk is full, once there is room.
+"""Opening the daemon's store: at once, or, while it cannot be reached, once it can.
 
-A disk that is full when the daemon starts is no other than one that becomes full while it runs:
-nothing is to be mended in the store, and to end would only take away the health checks that say
-what it waits for. Whatever else is wrong with a store is raised.
+A database that is away when the daemon starts, or a disk that is full, is the same as one that
+becomes so while the daemon runs: nothing in the configuration has to be mended, and machines start
+their programs in any order. To end would only take away the health checks that say what the daemon
+waits for. Every other error of a store is raised, because waiting does not mend it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import anyio
 
 from aioservices.http.failure import system_reason
 from aioservices.http.retry import backoff_delays
-from aioservices.stores import Store, StoreConfigError, StoreFullError
+from aioservices.stores import Store, StoreConfigError, StoreFullError, StoreUnavailableError
 from aioservices.stores.files import is_no_room
 
 __all__ = ["Opening"]
@@ -40,55 +41,54 @@ class Opening:
         self._store = store
         self._directory = directory
         self._is_open = False
+        self._attempted = anyio.Event()
+        self._ended = anyio.Event()
+        self._scope = anyio.CancelScope()
 
-    async def attempt(self) -> str | None:
-        """Open it, unless the disk is full.
-
-        Returns
-        -------
-        str or None
-            Why it is not open, if it is not.
-
-        Raises
-        ------
-        StoreError
-            If the store cannot be used, and room would not help.
-        """
-        if self._is_open:
-            return None
-        try:
-            if self._directory is not None:
-                _make(self._directory)
-            await self._store.__aenter__()
-        except StoreFullError as exc:
-            return f"the store cannot be opened yet: {exc}"
-        self._is_open = True
-        log.info("lines are kept in %s", self._store.url)
-        return None
-
-    async def until_open(self, report: Callable[[str], None], given_up: anyio.Event) -> bool:
-        """Open it, however long there is no room.
+    async def run(self, report: Callable[[str], None]) -> None:
+        """Open the store, however often that has to be tried, or until `give_up`.
 
         Parameters
         ----------
         report : callable
-            Called with the reason each time that it has to wait.
-        given_up : anyio.Event
-            Set when nobody wants it any more.
+            Called with the reason each time that an attempt has failed.
 
-        Returns
-        -------
-        bool
-            Whether it is open.
+        Raises
+        ------
+        StoreError
+            If the store cannot be used, and waiting would not help.
         """
         delays = backoff_delays(*_DELAYS)
-        while not given_up.is_set():
-            if (reason := await self.attempt()) is None:
-                return True
-            report(reason)
-            with anyio.move_on_after(next(delays)):
-                await given_up.wait()
+        with self._scope:
+            while not self._is_open:
+                try:
+                    await self._attempt()
+                except StoreUnavailableError as exc:
+                    report(f"the store cannot be opened yet: {exc}")
+                    self._attempted.set()
+                    await anyio.sleep(next(delays))
+        self._attempted.set()
+        self._ended.set()
+
+    async def until_attempted(self) -> None:
+        """Wait until the first attempt has succeeded or failed."""
+        await self._attempted.wait()
+
+    async def is_open(self) -> bool:
+        """Wait until the store is open, or given up; tell which."""
+        await self._ended.wait()
         return self._is_open
+
+    def give_up(self) -> None:
+        """Open it no more, if it is not open: nobody wants it now."""
+        self._scope.cancel()
+
+    async def _attempt(self) -> None:
+        if self._directory is not None:
+            _make(self._directory)
+        await self._store.__aenter__()
+        self._is_open = True
+        log.info("lines are kept in %s", self._store.url)
 
 
 def _make(directory: Path) -> None:

@@ -39,6 +39,7 @@ log = logging.getLogger("aioservices.collect")
 
 _Orders: TypeAlias = "MemoryObjectReceiveStream[int]"
 
+_UNSEEN_SECONDS = 2.0
 _DRAIN_SECONDS = 10.0
 _KEY_CHECK_SECONDS = 5.0
 _REPORT_SECONDS = 2.0  # between two reports to the service manager
@@ -92,7 +93,6 @@ async def _collect(
         store = open_store(config.store_url, lease=config.lease)
         stack.push_async_callback(store.aclose)
         opening = Opening(store, path_of(config.store_url).parent if config.store is None else None)
-        await opening.attempt()  # what ends the daemon does so before it is seen
         collector = Collector(
             store,
             keys.sessions,
@@ -100,20 +100,27 @@ async def _collect(
             forwarders=config.forwarders(),
             retention=config.retention,
         )
-        page = None
-        if config.listen is not None:
-            metrics = Metrics(lambda: collector.status, requests)
-            token = None
-            if config.listen_token_file is not None:
-                token = config.listen_token_file.read_text("utf-8").strip()
-            routes = health_routes(lambda: collector.status, metrics)
-            page = Page(collector, store, config.listen, token)
-            routes += page.routes()
-            address = await stack.enter_async_context(serve(config.listen, routes))
-            log.info("the page, health checks and metrics are served at http://%s/", address)
-            if on_listening is not None:
-                on_listening(address)
-        await _Process(opening, collector, keys, page, on_progress).run(orders)
+        async with anyio.create_task_group() as group:
+            group.start_soon(opening.run, collector.postpone)
+            # What ends the daemon at its start does so before it is seen, unless that takes long.
+            with anyio.move_on_after(_UNSEEN_SECONDS):
+                await opening.until_attempted()
+            page = None
+            if config.listen is not None:
+                page = Page(collector, store, config.listen, _token(config))
+                metrics = Metrics(lambda: collector.status, requests)
+                routes = health_routes(lambda: collector.status, metrics) + page.routes()
+                address = await stack.enter_async_context(serve(config.listen, routes))
+                log.info("the page, health checks and metrics are served at http://%s/", address)
+                if on_listening is not None:
+                    on_listening(address)
+            await _Process(opening, collector, keys, page, on_progress).run(orders)
+            group.cancel_scope.cancel()
+
+
+def _token(config: CollectConfig) -> str | None:
+    file = config.listen_token_file
+    return None if file is None else file.read_text("utf-8").strip()
 
 
 def _options(config: CollectConfig) -> CollectOptions:
@@ -148,7 +155,6 @@ class _Process:
         self._keys = keys
         self._systemd = Systemd()
         self._reloading = anyio.Lock()
-        self._stopping = anyio.Event()
 
     async def run(self, orders: _Orders) -> None:
         """Collect until it is ordered to end, or the collector fails."""
@@ -160,7 +166,7 @@ class _Process:
             group.start_soon(self._show)
             if self._page is not None:
                 group.start_soon(self._page.run)
-            if await self._opening.until_open(self._collector.postpone, self._stopping):
+            if await self._opening.is_open():
                 await self._collector.run()
             group.cancel_scope.cancel()
 
@@ -174,7 +180,7 @@ class _Process:
                 self._systemd.ready()
             else:
                 self._systemd.stopping()
-                self._stopping.set()
+                self._opening.give_up()
                 self._collector.stop()
 
     async def _renew_keys(self) -> None:

@@ -16,6 +16,9 @@ import pytest
 from aioservices.emulator import Emulator
 from tests.servers.programs import Process, start
 from tests.servers.waiting import PATIENCE
+from tests.stores.conftest import postgres_server, postgres_url
+
+__all__ = ["daemons", "emulator_options", "postgres_server", "postgres_url"]
 
 QUICK = ["--refresh", "0.2", "--poll-interval", "0.05", "--max-poll-interval", "0.2"]
 QUICK += ["--overlap", "1", "--grace", "0.3"]

@@ -23,6 +23,7 @@ from aioservices.stores.files import SQLITE_MAGIC, is_no_room
 __all__ = [
     "SCHEMA_VERSION",
     "check_header",
+    "check_usable",
     "connect",
     "open_database",
     "open_readonly",
@@ -235,6 +236,25 @@ def _create(path: Path) -> None:
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def check_usable(path: Path) -> None:
+    """See that a file can be made or written by this user.
+
+    Raises
+    ------
+    StoreConfigError
+        If it cannot, which waiting does not mend.
+    """
+    directory = path.absolute().parent
+    try:
+        if not directory.is_dir():
+            raise StoreConfigError(f"there is no directory {directory}")
+        for each in (directory, path):
+            if each.exists() and not os.access(each, os.R_OK | os.W_OK):
+                raise StoreConfigError(f"{each} cannot be written by this user")
+    except PermissionError as exc:
+        raise StoreConfigError(f"{path} cannot be used: {exc.strerror}") from None
 
 
 def check_header(path: Path) -> None:

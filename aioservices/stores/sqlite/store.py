@@ -35,7 +35,7 @@ from typing import ParamSpec, Self, TypeVar
 
 import anyio
 
-from aioservices.stores.errors import StoreConfigError, StoreError, StoreLockedError
+from aioservices.stores.errors import StoreError, StoreLockedError
 from aioservices.stores.lock import OwnerLock
 from aioservices.stores.protocol import (
     DaemonInfo,
@@ -58,7 +58,7 @@ from .blocks import Query
 from .database import Database
 from .requests import ResendRequest, pending_requests, post_request
 from .retention import apply_retention
-from .schema import check_header, open_readonly, translated_errors
+from .schema import check_header, check_usable, open_readonly, translated_errors
 
 __all__ = ["SQLiteStore"]
 
@@ -108,7 +108,7 @@ class SQLiteStore:
 
     async def __aenter__(self) -> Self:
         if not self._read_only:
-            self._database = await self._writer.run(self._open)
+            await self._writer.run(self._open)
         else:
             await self._readers.check()
         return self
@@ -127,15 +127,15 @@ class SQLiteStore:
             await self._readers.aclose()
             await self._writer.aclose(self._close)
 
-    def _open(self) -> Database:
+    def _open(self) -> None:
         with translated_errors(self._path):
-            if not self._path.absolute().parent.is_dir():
-                raise StoreConfigError(f"there is no directory {self._path.absolute().parent}")
+            check_usable(self._path)
             if self._path.exists():
                 check_header(self._path)  # before a lock is put beside somebody else's file
             self._lock.acquire()
         try:
-            return Database(self._path)
+            # Set here: a caller that was cancelled has it closed all the same.
+            self._database = Database(self._path)
         except BaseException:
             self._lock.release()
             raise
