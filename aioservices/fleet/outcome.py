@@ -6,7 +6,7 @@ What happened is handed in, and so is the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from aioservices.api.models import Deployment, DeploymentSummary
 from aioservices.errors import APIError, ConnectionFailedError, RequestError, ResponseDecodeError
@@ -14,6 +14,7 @@ from aioservices.errors import APIError, ConnectionFailedError, RequestError, Re
 from .progress import newest_since
 
 __all__ = [
+    "LEAST_ATTEMPTS",
     "CheckSchedule",
     "CircuitBreaker",
     "History",
@@ -24,9 +25,7 @@ __all__ = [
     "newest_after",
 ]
 
-History: TypeAlias = Callable[[Iterable[DeploymentSummary]], DeploymentSummary | None]
-"""Given deployments of a service, finds the newest of those that it has not had before."""
-
+LEAST_ATTEMPTS = 5  # to read something, however long they take
 _CHECKS = 5
 _FAILURES = 20
 _PROBES = 5
@@ -57,6 +56,23 @@ def is_refusal(status: int) -> bool:
 def has_acted(error: RequestError) -> bool:
     """Tell whether there must be a deployment, although the answer could not be read."""
     return isinstance(error, ResponseDecodeError)
+
+
+class History(NamedTuple):
+    """What is known of the deployments that a service had before it was deployed.
+
+    Attributes
+    ----------
+    newest_of : callable
+        Finds the newest of the deployments it takes that may be later than all of those; None if
+        none may be.
+    is_certain : bool
+        Whether what it finds is later for sure, wherever it is found. If not, that is only so for
+        what the service itself shows, because it showed none before.
+    """
+
+    newest_of: Callable[[Iterable[DeploymentSummary]], DeploymentSummary | None]
+    is_certain: bool = True
 
 
 class Made(NamedTuple):
@@ -133,17 +149,22 @@ class CheckSchedule:
 
 
 class CircuitBreaker:
-    """Stops the repeating of requests while none of them takes.
+    """Stops the repeating of requests while none of them takes effect.
 
-    One lost answer is no reason not to ask again; twenty in a row, of as many services, are an
-    outage, and repeating them all would only use up the rate limit. Then a few services probe,
-    by repeating theirs; all others wait until one of these succeeds.
+    One lost answer is no reason to stop; twenty in a row, of as many services, are an outage, and
+    repeating them all would only use up the rate limit. Then a few services probe, by repeating
+    theirs; all others wait until one of these succeeds.
     """
 
     def __init__(self) -> None:
         self._failures = 0
         self._probing: set[int] = set()
         self._probes_left = _PROBES
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an outage."""
+        return self._failures >= _FAILURES
 
     def succeed(self) -> None:
         """Record that a request took effect."""
@@ -156,14 +177,14 @@ class CircuitBreaker:
         self._failures += 1
 
     def may_repeat(self, service_id: int) -> bool | None:
-        """Tell whether to repeat the request of a service.
+        """Decide whether to repeat the request of a service.
 
         Returns
         -------
         bool or None
             None while that depends on the probes of others.
         """
-        if self._failures < _FAILURES or service_id in self._probing:
+        if not self.is_open or service_id in self._probing:
             return True
         if self._probes_left:
             self._probes_left -= 1
@@ -172,5 +193,5 @@ class CircuitBreaker:
         return None if self._probing else False
 
     def give_up(self, service_id: int) -> None:
-        """Record that a service is not repeated any more."""
+        """Record that the work on a service has ended."""
         self._probing.discard(service_id)

@@ -379,6 +379,24 @@ async def leave_an_old_deployment(emulator: Emulator, services: Services, servic
     return old
 
 
+async def test_in_an_outage_a_deployment_of_before_is_never_taken_for_ours() -> None:
+    async with (
+        Emulator(services=60) as emulator,
+        Services(emulator.api_key, base_url=emulator.url) as services,
+    ):
+        for each in reversed(emulator.service_ids):
+            await leave_an_old_deployment(emulator, services, each)
+        emulator.fault(Reset(), method="POST", times=60)
+        outcomes = await deploy(services, emulator.service_ids)
+    for service_id, outcome in outcomes.items():
+        if outcome.error is None:
+            assert emulator.deploys[service_id] == 1
+        else:  # one that may be older is not known to be ours, nor not to be
+            assert emulator.deploys[service_id] == 0
+            assert outcome.deployment is None
+            assert "is not known" in "".join(outcome.error.__notes__)
+
+
 LOST: list[Effect] = [
     *(Respond(status) for status in (408, 500, 502, 504)),
     *(Respond(status, acts=True) for status in (408, 500, 502, 504)),
@@ -824,9 +842,19 @@ async def test_a_fleet_that_was_never_deployed_costs_few_lists_of_deployments() 
     assert lists <= 20
 
 
-async def test_a_fleet_of_which_all_lose_their_answer_costs_three_requests_a_service() -> None:
-    emulator = await deploy_fleet(Reset(), times=150, size=150)
+@pytest.mark.parametrize("deployed", [True, False])
+async def test_a_fleet_of_which_all_lose_their_answer_costs_three_requests_a_service(
+    deployed: bool,
+) -> None:
+    emulator = await deploy_fleet(Reset(), times=150, size=150, deployed=deployed)
     assert len(emulator.requests) <= 3 * 150 + 90
+
+
+async def test_a_fleet_that_was_deployed_although_all_answers_are_lost_costs_a_request_each() -> (
+    None
+):
+    emulator = await deploy_fleet(Reset(acts=True), times=150, size=150, deployed=False)
+    assert len(emulator.requests) <= 150 + 90
 
 
 async def test_a_fleet_none_of_which_can_be_deployed_is_not_asked_for_again_and_again() -> None:

@@ -108,17 +108,22 @@ def decisions(breaker: CircuitBreaker, ids: range) -> list[bool | None]:
     return [breaker.may_repeat(each) for each in ids]
 
 
-def test_a_few_lost_answers_are_no_outage() -> None:
+def failing(count: int) -> CircuitBreaker:
     breaker = CircuitBreaker()
-    for _ in range(19):
+    for _ in range(count):
         breaker.fail()
+    return breaker
+
+
+def test_a_few_lost_answers_are_no_outage() -> None:
+    breaker = failing(19)
+    assert not breaker.is_open
     assert decisions(breaker, range(19)) == [True] * 19
 
 
 def test_in_an_outage_only_a_few_are_repeated() -> None:
-    breaker = CircuitBreaker()
-    for _ in range(100):
-        breaker.fail()
+    breaker = failing(100)
+    assert breaker.is_open
     assert decisions(breaker, range(100)) == [True] * 5 + [None] * 95
     assert decisions(breaker, range(5)) == [True] * 5  # a probe goes on
     for each in range(5):
@@ -128,9 +133,8 @@ def test_in_an_outage_only_a_few_are_repeated() -> None:
 
 
 def test_one_success_ends_an_outage() -> None:
-    breaker = CircuitBreaker()
-    for _ in range(100):
-        breaker.fail()
+    breaker = failing(100)
     assert decisions(breaker, range(10)) == [True] * 5 + [None] * 5
     breaker.succeed()
+    assert not breaker.is_open
     assert decisions(breaker, range(100)) == [True] * 100
