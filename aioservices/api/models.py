@@ -17,7 +17,7 @@ from typing import Annotated, Literal, TypeAlias, cast, overload
 
 import msgspec
 
-from .states import State
+from .states import State, state_as_text
 
 __all__ = [
     "JSON",
@@ -218,6 +218,11 @@ class DeploymentSummary(_Masked, frozen=True, kw_only=True, rename="camel"):
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
     service_id: int | None = None
+
+    def __post_init__(self) -> None:
+        state: object = self.state  # as it is decoded, it may be any JSON
+        if not isinstance(state, str | None):
+            msgspec.structs.force_setattr(self, "state", state_as_text(state))
 
 
 class Deployment(DeploymentSummary, frozen=True, kw_only=True, rename="camel"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+import msgspec
 
 __all__ = [
     "FINAL_STATES",
@@ -17,6 +19,7 @@ __all__ = [
     "is_final",
     "is_known",
     "is_running",
+    "state_as_text",
 ]
 
 ServiceStatus: TypeAlias = Literal["running", "idle"]
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
     State: TypeAlias = DeploymentState | str
     """A state as the server gives it: one that is known, or any other."""
 else:
-    State = str  # what msgspec is to decode: it takes no union of strings
+    State = Any  # for msgspec, which takes no union of strings; see `state_as_text`
 
 SLEEPING = "sleeping"
 FINAL_STATES: frozenset[str] = frozenset(get_args(FinalState))
@@ -88,6 +91,16 @@ def is_running(state: str | None) -> bool:
 def is_known(state: str | None) -> bool:
     """Tell whether it is known what a state means. A new deployment may be in none yet."""
     return not state or _normalized(state) in _KNOWN
+
+
+def state_as_text(state: object) -> str | None:
+    """Return a state as text: one that a server gives as anything else is not known.
+
+    It is shown as JSON, so that one odd value does not make the rest of an answer useless.
+    """
+    if state is None or isinstance(state, str):
+        return state
+    return msgspec.json.encode(state).decode()
 
 
 class UnknownStates:

@@ -25,6 +25,7 @@ from aioservices.errors import ServicesError
 
 from .failure import as_services_error
 from .session import Session
+from .tolerant import decode_tolerant
 
 __all__ = ["ServiceCheck", "ServiceIndex", "ServiceSnapshot", "SharedChecks"]
 
@@ -94,7 +95,8 @@ class ServiceIndex:
 
         async def visit(service_id: int) -> None:
             try:
-                record(service_id, await self._session.get(service_id))
+                response = await self._session.raw.get(service_id)
+                record(service_id, decode_tolerant(response, Service))
             except Exception as exc:
                 record(service_id, as_services_error(exc))
 

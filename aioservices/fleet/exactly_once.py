@@ -65,6 +65,7 @@ from .outcome import (
 )
 from .progress import complete, newest_since
 from .session import Session
+from .tolerant import decode_tolerant
 
 __all__ = ["Deployer"]
 
@@ -234,9 +235,9 @@ class Deployer:
         asked_at = anyio.current_time()
         self.begun.setdefault(service_id, asked_at)
         view = self._session.with_options(on_attempt=partial(self._record_attempt, service_id))
-        post = view.post_redeploy if self._redeploy else view.post_deployments
+        post = view.raw.post_redeploy if self._redeploy else view.raw.post_deployments
         try:
-            made = await post(service_id)
+            made = decode_tolerant(await post(service_id), Deployment)
         except RequestError as exc:
             return exc
         self._record_made(Made(asked_at, made))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Literal, Protocol, Self
 
-from aioservices.api.models import Deployment, LogEntry, Service
+from aioservices.api.models import LogEntry
 from aioservices.api.states import StatusFilter
 from aioservices.http.options import AttemptHook
 from aioservices.http.response import RawResponse
@@ -15,7 +15,7 @@ __all__ = ["RawSession", "Session"]
 
 
 class RawSession(Protocol):
-    """The listings with their headers, which tell how many pages there are."""
+    """Calls whose answers are decoded with more tolerance, or whose headers are needed."""
 
     def list(
         self,
@@ -41,6 +41,22 @@ class RawSession(Protocol):
         """``GET /services/{service_id}/deployments``, one page."""
         ...
 
+    def get(self, id: int) -> Awaitable[RawResponse]:
+        """``GET /services/{id}``."""
+        ...
+
+    def get_deployments(self, service_id: int, deployment_id: int) -> Awaitable[RawResponse]:
+        """``GET /services/{service_id}/deployments/{deployment_id}``."""
+        ...
+
+    def post_deployments(self, service_id: int) -> Awaitable[RawResponse]:
+        """``POST /services/{service_id}/deployments``."""
+        ...
+
+    def post_redeploy(self, service_id: int) -> Awaitable[RawResponse]:
+        """``POST /services/{service_id}/redeploy``."""
+        ...
+
 
 class Session(Protocol):
     """The calls that are made on behalf of many services; `Services` has them all."""
@@ -63,22 +79,6 @@ class Session(Protocol):
         on_attempt: AttemptHook = ...,
     ) -> Self:
         """Make a view with other options: see `Services.with_options`."""
-        ...
-
-    async def get(self, id: int) -> Service:
-        """``GET /services/{id}``."""
-        ...
-
-    async def get_deployments(self, service_id: int, deployment_id: int) -> Deployment:
-        """``GET /services/{service_id}/deployments/{deployment_id}``."""
-        ...
-
-    async def post_deployments(self, service_id: int) -> Deployment:
-        """``POST /services/{service_id}/deployments``."""
-        ...
-
-    async def post_redeploy(self, service_id: int) -> Deployment:
-        """``POST /services/{service_id}/redeploy``."""
         ...
 
     async def list_deployments_logs(

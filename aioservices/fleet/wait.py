@@ -23,6 +23,7 @@ from .discovery import SharedChecks
 from .failure import as_services_error, failure_of
 from .progress import Observation, Outcome, Progress, is_newer
 from .session import Session
+from .tolerant import decode_tolerant
 
 __all__ = ["DeploymentWaiter", "fetch_deployment", "wait_until_running", "without_repeating"]
 
@@ -187,7 +188,8 @@ async def fetch_deployment(
     if shown is not None and shown.deployment_id == deployment_id:
         return shown
     try:
-        return await session.get_deployments(service_id, deployment_id)
+        response = await session.raw.get_deployments(service_id, deployment_id)
+        return decode_tolerant(response, Deployment)
     except Exception as exc:
         return as_services_error(exc)
 

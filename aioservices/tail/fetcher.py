@@ -32,6 +32,7 @@ from aioservices.api.models import (
     Timestamp,
 )
 from aioservices.api.pagination import total_pages
+from aioservices.api.states import state_as_text
 from aioservices.errors import (
     APIError,
     AuthenticationError,
@@ -528,16 +529,11 @@ def _snapshot(deployment: _Deployment) -> DeploymentSnapshot | None:
         return None
     return DeploymentSnapshot(
         deployment.deployment_id,
-        _state(deployment.state),
+        state_as_text(deployment.state),
         _text(deployment.state_message),
         _time(deployment.created_at),
         _time(deployment.updated_at),
     )
-
-
-def _state(value: object) -> str | None:
-    """Return a state as text: one that is not a text is one that is not known."""
-    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _text(value: object) -> str | None:

@@ -378,6 +378,17 @@ def test_a_state_that_is_not_known_is_taken() -> None:
     )
 
 
+@pytest.mark.parametrize("state", [5, -0.5, True, ["running"], {"name": "running"}])
+def test_a_state_that_is_not_a_text_is_shown_as_json(state: object) -> None:
+    text = json.dumps(state, separators=(",", ":"))
+    answer = json.dumps({"id": 1, "currentDeployment": {"deploymentId": 2, "state": state}})
+    service = msgspec.json.decode(answer, type=Service)
+    summary = msgspec.json.decode(answer, type=ServiceSummary)
+    for current in (service.current_deployment, summary.current_deployment):
+        assert current is not None
+        assert current.state == text
+
+
 def test_a_timestamp_keeps_its_offset_and_is_aware() -> None:
     entry = decode({"createdAt": "2026-11-23T14:34:56+02:00"}, LogEntry)
     assert isinstance(entry, LogEntry)

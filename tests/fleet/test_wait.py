@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from yarl import URL
 
 from aioservices import (
     AuthenticationError,
@@ -13,6 +14,7 @@ from aioservices import (
     DeploymentTimeoutError,
     NotFoundError,
     RateLimitedError,
+    ResponseDecodeError,
     RetryPolicy,
     Services,
 )
@@ -24,6 +26,7 @@ from aioservices.fleet.discovery import ServiceIndex, SharedChecks
 from aioservices.fleet.failure import last_lines
 from aioservices.fleet.wait import DeploymentWaiter
 from tests.servers.emulated import session
+from tests.servers.hostile import Behaviour, Request, Writer, answer, hostile
 from tests.servers.lagging import lagging
 
 from .conftest import PATIENCE, requests_to, running_tasks, until
@@ -77,6 +80,69 @@ async def test_a_state_that_is_not_known_counts_as_running_and_is_told_once(
     deployment = await patient.wait_until_running(1, number, stay_up=0.1, **QUICK)
     assert deployment.state == "warming up"
     assert caplog.text.count("unknown state 'warming up'") == 1
+
+
+def odd_answers(made: dict[str, Any]) -> Behaviour:
+    """Answer every request of a fleet about service 1 with a deployment."""
+
+    async def behave(request: Request, writer: Writer) -> None:
+        path = URL(request.target).path.strip("/").split("/")
+        service = {"id": 1, "name": "web", "currentDeployment": made}
+        if path[-1] == "logs":
+            return await answer([])(request, writer)
+        if request.method == "POST":
+            service["currentDeployment"] = made
+            return await answer(made, status=201)(request, writer)
+        if "deployments" in path:
+            return await answer([made] if path[-1] == "deployments" else made)(request, writer)
+        return await answer(service if len(path) > 1 else [service])(request, writer)
+
+    return behave
+
+
+RUNNING = {"deploymentId": 7, "serviceId": 1, "state": "running"}
+OPTIONAL = [
+    name for name in Deployment.__struct_encode_fields__ if name not in {"deploymentId", "state"}
+]
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+async def test_one_odd_value_ends_no_wait_and_no_deploy(name: str) -> None:
+    made = RUNNING | {name: {"odd": [None]}}
+    async with hostile(odd_answers(made)) as server, session(server) as services:
+        deployment = await services.wait_until_running(1, 7, **QUICK)
+        assert deployment == Deployment(
+            deployment_id=7, service_id=deployment.service_id, state="running"
+        )
+        run = services.deploy_many([1], **QUICK)
+        outcomes = [outcome async for outcome in run]
+        assert [(outcome.deployment, outcome.error) for outcome in outcomes] == [(deployment, None)]
+        assert await run.recheck() == []
+
+
+async def test_a_state_that_is_not_a_text_counts_as_running_and_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server_of = hostile(odd_answers(RUNNING | {"state": 5}))
+    async with server_of as server, session(server) as services:
+        deployment = await services.wait_until_running(1, 7, stay_up=0.1, **QUICK)
+        assert deployment.state == "5"
+        assert caplog.text.count("unknown state '5'") == 1
+        async for outcome in services.deploy_many([1], stay_up=0.1, **QUICK):
+            assert outcome.error is None
+        assert caplog.text.count("unknown state '5'") == 2  # once by each wait
+        current = (await services.list())[0].current_deployment
+        assert current is not None
+        assert current.state == "5"
+
+
+@pytest.mark.parametrize(
+    "made", [RUNNING | {"deploymentId": "7"}, {"state": "running"}, 5], ids=["text", "none", "5"]
+)
+async def test_a_deployment_without_an_identifier_is_an_error(made: Any) -> None:
+    async with hostile(odd_answers(made)) as server, session(server) as services:
+        outcomes = [each async for each in services.deploy_many([1], settle=0.05, **QUICK)]
+    assert isinstance(outcomes[0].error, ResponseDecodeError)
 
 
 async def test_a_state_that_is_not_known_may_turn_out_to_be_followed_by_a_bad_one(

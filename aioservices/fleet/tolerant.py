@@ -1,0 +1,81 @@
+"""Reading a service or a deployment although some of its members are odd; pure."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TypeVar, cast
+
+import msgspec
+
+from aioservices.errors import ResponseDecodeError
+from aioservices.http.api_error import field_of
+from aioservices.http.response import RawResponse, decode
+
+__all__ = ["decode_tolerant"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+_MOST_MEMBERS = 50
+_NEEDED = frozenset({"currentDeployment"})  # without it a service would seem not to be deployed
+
+
+def decode_tolerant(response: RawResponse, type_: type[T]) -> T:
+    """Decode the body of an answer; a member that is not as promised counts as null.
+
+    A fleet needs few of the members. One odd value in one of the others must not end a wait.
+
+    Parameters
+    ----------
+    response : RawResponse
+    type_ : type
+        What the body should be.
+
+    Raises
+    ------
+    ResponseDecodeError
+        If a member is odd without which nothing can be said: an identifier, or the current
+        deployment as a whole.
+    """
+    try:
+        return decode(response, type_)
+    except ResponseDecodeError as exc:
+        value = _convert(response.content, type_)
+        if value is None:
+            raise
+        log.debug("the odd value is ignored: %s", exc)
+        return value
+
+
+def _convert(content: bytes, type_: type[T]) -> T | None:
+    try:
+        document: object = msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    for _ in range(_MOST_MEMBERS):
+        try:
+            return msgspec.convert(document, type_)
+        except msgspec.ValidationError as exc:
+            if not _clear(document, field_of(exc) or ""):
+                return None
+    return None
+
+
+def _clear(document: object, place: str) -> bool:
+    """Set what stands at a place such as ``$.currentDeployment.memory`` to null, if it may be."""
+    parent: object = None
+    key: str | int = ""
+    value = document
+    for name, index in _STEP.findall(place):
+        parent, key = value, name or int(index)
+        try:
+            value = cast("dict[str | int, object]", parent)[key]
+        except LookupError:  # a required member that is missing
+            return False
+    if parent is None or value is None or key in _NEEDED:
+        return False
+    cast("dict[str | int, object]", parent)[key] = None
+    return True
