@@ -53,7 +53,7 @@ class Access:
         if self._address.is_loopback and _hostname(host) not in _LOOPBACK_NAMES:
             return 403, "this is served to this machine only, under the name localhost"
         origin = headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _netloc(origin) != host.lower():
             return 403, "another site may not use this"
         # A link from elsewhere may lead to the page, but no site may embed it or call it.
         site, mode = headers.get("Sec-Fetch-Site"), headers.get("Sec-Fetch-Mode")
@@ -87,8 +87,18 @@ class Access:
         return (
             self._token is not None
             and presented is not None
-            and hmac.compare_digest(presented.encode(), self._token.encode())
+            # Bytes of a header that are no text have come as lone surrogates.
+            and hmac.compare_digest(
+                presented.encode("utf-8", "surrogatepass"), self._token.encode()
+            )
         )
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _hostname(host: str) -> str:

@@ -41,11 +41,14 @@ __all__ = [
     "Mistake",
     "read_api_key",
     "read_config",
+    "read_token",
 ]
 
 PREFIX = "AIOSERVICES_"
 _OPTIONS = {"services": "SERVICE", "endpoint": "--url"}  # that are not called as their settings
 _LONGEST_FILE = 1_000_000  # bytes
+_LONGEST_SECRET = 10_000
+_SHORTEST_TOKEN = 16
 _MOST_DIGITS = 30
 _OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 T = TypeVar("T")
@@ -311,13 +314,19 @@ def _key_file(value: object) -> Path:
     return path
 
 
+def _token_file(value: object) -> Path:
+    path = _readable(value)
+    read_token(path)
+    return path
+
+
 SETTINGS: Mapping[str, Setting[object]] = {
     "services": Setting(_service, many=True),
     "status": Setting(_one_of(*get_args(Status))),
     "store": Setting(_store),
     "forward": Setting(_forwarder, many=True),
     "listen": Setting(_address),
-    "listen_token_file": Setting(_readable),
+    "listen_token_file": Setting(_token_file),
     "keep": Setting(_seconds),
     "keep_bytes": Setting(_bytes),
     "api_key_file": Setting(_key_file, many=True),
@@ -351,16 +360,50 @@ def read_api_key(path: Path) -> str:
     ValueError
         If it cannot be read, or holds no key. The message never repeats what it holds.
     """
-    try:
-        text = path.read_text("utf-8").strip()
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not a text file") from None
+    text = _secret(path)
     try:
         return validate_api_key(text)
     except (MissingAPIKeyError, ValueError):
         raise ValueError(f"{path} does not hold one API key, alone, in one line") from None
+
+
+def read_token(path: Path) -> str:
+    """Read the token of the page from its file.
+
+    Parameters
+    ----------
+    path : Path
+        The token stands alone in it; white space around it does not count.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or holds no token. The message never repeats what it holds.
+    """
+    text = _secret(path)
+    if len(text) < _SHORTEST_TOKEN or not text.isprintable() or " " in text:
+        raise ValueError(
+            f"{path} must hold a token of {_SHORTEST_TOKEN} characters or more, alone, in one line"
+        )
+    return text
+
+
+def _secret(path: Path) -> str:
+    """Read a short text file."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_SECRET + 1)
+        if len(text) > _LONGEST_SECRET:
+            raise ValueError(f"{path} is longer than {_LONGEST_SECRET:,} bytes")
+        return text.decode("utf-8-sig").strip()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a text file") from None
 
 
 def read_config(
@@ -488,10 +531,6 @@ def _contradictions(
             "or listen on 127.0.0.1"
         )
         mistakes.append(Mistake(sources["listen"], message))
-    token_file = values.get("listen_token_file")
-    if isinstance(token_file, Path) and len(token_file.read_text("utf-8", "replace").strip()) < 16:
-        message = f"{token_file} must hold a token of 16 characters or more"
-        mistakes.append(Mistake(sources["listen_token_file"], message))
     if "api_key_file" not in sources:
         mistakes += _key_mistakes(environment.get("CIVIS_API_KEY", ""))
     forward = cast("tuple[str, ...]", values.get("forward", ()))

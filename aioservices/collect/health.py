@@ -8,9 +8,11 @@ store commits and no forwarder needs somebody's attention; else 503 with the rea
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from aioservices.errors import ServicesError
@@ -24,8 +26,19 @@ from .metrics import Metrics
 __all__ = ["ListenError", "health_routes", "serve"]
 
 
+log = logging.getLogger("aioservices.collect.http")
+
+
 class ListenError(ServicesError):
     """The address cannot be listened on."""
+
+
+def _is_of_ours(record: logging.LogRecord) -> bool:
+    """Tell whether an error is not merely that somebody sent what is no request of HTTP."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+log.addFilter(_is_of_ours)
 
 
 def health_routes(
@@ -90,7 +103,7 @@ async def serve(
 
     application = web.Application(middlewares=[guard])
     application.add_routes(routes)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0, logger=log)
     await runner.setup()
     try:
         site = web.TCPSite(runner, address.host, address.port)

@@ -42,7 +42,7 @@ class _JSON(logging.Formatter):
 
 
 def start_logging(format: str, level: str) -> None:
-    """Have the library's records written to standard error.
+    """Have all records written to standard error.
 
     Parameters
     ----------
@@ -51,9 +51,10 @@ def start_logging(format: str, level: str) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JSON() if format == "json" else _Text())
-    logger = logging.getLogger("aioservices")
-    logger.addHandler(handler)
-    logger.setLevel(level.upper())
-    logger.propagate = False
     logging.captureWarnings(True)
-    logging.getLogger("py.warnings").addHandler(handler)
+    # What the libraries below have to say is one record a line, too.
+    for name in ("aioservices", "aiohttp", "asyncio", "py.warnings"):
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        logger.propagate = False
+    logging.getLogger("aioservices").setLevel(level.upper())

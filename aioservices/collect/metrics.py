@@ -23,7 +23,7 @@ _PREFIX = "aioservices_watch_"
 
 
 class RequestCounter:
-    """Counts the requests of some sessions by what came of them; a hook for `on_attempt`."""
+    """Counts the requests of some sessions by their result; a hook for `on_attempt`."""
 
     def __init__(self) -> None:
         self.by_status: Counter[str] = Counter()
@@ -63,7 +63,10 @@ class Metrics(MetricsSource):
         (bytes, str)
             The text, and its content type.
         """
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that is no number
+            encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 
     def describe(self) -> Iterable[Metric]:
@@ -136,7 +139,9 @@ class Metrics(MetricsSource):
             f"{_PREFIX}forward_oldest_seconds", "Age of the oldest of these.", labels=["sink"]
         )
         lines = CounterMetricFamily(
-            f"{_PREFIX}forward_lines", "Lines by what came of them.", labels=["sink", "outcome"]
+            f"{_PREFIX}forward_lines",
+            "Lines sent on, and lines rejected.",
+            labels=["sink", "outcome"],
         )
         for forwarder in status.forwarders:
             behind.add_metric([forwarder.name], forwarder.behind)

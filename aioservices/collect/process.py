@@ -24,7 +24,7 @@ from aioservices.fleet.collecting import CollectOptions, Collector
 from aioservices.stores import open_store
 from aioservices.stores.url import path_of
 
-from .config import Address, CollectConfig
+from .config import Address, CollectConfig, read_token
 from .health import health_routes, serve
 from .keys import KeyRing
 from .live import Rates
@@ -111,6 +111,7 @@ async def _collect(
                 metrics = Metrics(lambda: collector.status, requests)
                 routes = health_routes(lambda: collector.status, metrics) + page.routes()
                 address = await stack.enter_async_context(serve(config.listen, routes))
+                stack.push_async_callback(page.aclose)
                 log.info("the page, health checks and metrics are served at http://%s/", address)
                 if on_listening is not None:
                     on_listening(address)
@@ -120,7 +121,7 @@ async def _collect(
 
 def _token(config: CollectConfig) -> str | None:
     file = config.listen_token_file
-    return None if file is None else file.read_text("utf-8").strip()
+    return None if file is None else read_token(file)
 
 
 def _options(config: CollectConfig) -> CollectOptions:

@@ -47,7 +47,12 @@ def test_a_link_from_another_site_may_lead_to_the_page() -> None:
     assert status(LOCAL, **headers) == 200
 
 
-@given(st.none() | st.text())
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//[", "null", "", "\udcff"])
+def test_an_origin_that_cannot_be_read_is_foreign(origin: str) -> None:
+    assert status(LOCAL, Host="localhost:9100", Origin=origin) == 403
+
+
+@given(st.none() | st.text(st.characters()))  # lone surrogates too: bytes that are no text
 def test_where_others_can_reach_it_only_the_token_opens_it(presented: str | None) -> None:
     assert status(OPEN, presented, Host="collector:9100") == (
         200 if presented == "a-token-of-16-characters" else 401

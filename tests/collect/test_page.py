@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator
 
 import aiohttp
+import anyio
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from aioservices.emulator import Emulator
 from tests.collect.conftest import Daemon, Daemons
 from tests.servers.browser import OpenPage
+from tests.servers.waiting import PATIENCE
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
 
@@ -162,3 +165,120 @@ async def test_a_service_that_cannot_be_is_a_wrong_request_and_no_trouble(
     assert status == 400
     assert "service must be" in text
     assert daemon.errors == before
+
+
+async def answer_to(url: str, request: bytes) -> bytes:
+    """Send bytes as they are, and read all that is answered."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    received = b""
+    async with await anyio.connect_tcp(host, int(port)) as stream:
+        await stream.send(request)
+        with anyio.fail_after(PATIENCE), contextlib.suppress(anyio.EndOfStream):
+            while True:
+                received += await stream.receive()
+    return received
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer \xff\xfe\r\n", 401),
+        (b"GET / HTTP/1.1\r\nHost: here\r\nCookie: aioservices-token=\xff\r\n", 401),
+        (b"GET / HTTP/1.1\r\nHost: here\r\nOrigin: http://[\r\n", 403),
+        (b"GET /metrics HTTP/1.1\r\nHost: here\r\nAccept: text/plain;version=x.y\r\n", 200),
+        (b"GET / HTTP/1.1\r\n", 400),
+        (b"\x16\x03\x01 this is TLS\r\n", 400),
+    ],
+)
+async def test_bytes_that_no_browser_sends_are_refused_and_fill_no_log(
+    daemons: Daemons, request_: bytes, status: int
+) -> None:
+    token = daemons.folder / "token"
+    token.write_text("a-token-of-some-length\n")
+    options = ["--store", "sqlite:logs.db", "--listen", "0.0.0.0:0"]
+    with daemons.start(*options, "--listen-token-file", str(token)) as daemon:
+        url = (await daemon.until_listening()).replace("0.0.0.0", "127.0.0.1")
+        said = daemon.errors
+        answer = await answer_to(url, request_ + b"Connection: close\r\n\r\n")
+        assert int(answer.split(b" ", 2)[1]) == status
+        assert daemon.errors == said
+
+
+async def test_a_line_that_comes_while_stored_ones_are_read_is_shown_once(
+    daemon: Daemon, emulator: Emulator, open_page: OpenPage
+) -> None:
+    page = await open_page(daemon.url)
+    await expect(page.locator("#services tr")).to_have_count(2)
+
+    async def hold_back(route: Route) -> None:
+        # The stream is first, and what is stored has the line too.
+        await expect(page.locator("#log")).to_contain_text("a line meanwhile")
+        await route.continue_()
+
+    await page.route("**/api/lines*", hold_back)
+    await page.locator("#services button").first.click()
+    emulator.log(1, "a line meanwhile")
+    await expect(page.locator("#log")).to_contain_text("an old line")
+    assert await page.locator("#log li", has_text="a line meanwhile").count() == 1
+
+
+async def test_a_line_that_the_stream_brings_after_it_was_read_is_shown_once(
+    daemon: Daemon, open_page: OpenPage
+) -> None:
+    page = await open_page(daemon.url)
+    await page.locator("#services button").first.click()
+    await expect(page.locator("#log")).to_contain_text("an old line")
+    line = {"service": 1, "seq": 1, "time": "2026-01-01T00:00:00.000Z", "message": "an old line"}
+    await page.evaluate("line => showLines([line, { ...line, seq: 2, message: 'new' }])", line)
+    assert await page.locator("#log li").all_inner_texts() == [
+        await page.locator("#log li").first.inner_text(),
+        "00:00:00.000\nnew",
+    ]
+
+
+async def test_an_answer_that_comes_too_late_does_not_replace_what_is_shown_now(
+    daemon: Daemon, emulator: Emulator, open_page: OpenPage
+) -> None:
+    page = await open_page(daemon.url)
+    await page.locator("#services button").first.click()
+    await expect(page.locator("#log")).to_contain_text("an old line")
+    asked, left = anyio.Event(), anyio.Event()
+
+    async def hold_back(route: Route) -> None:
+        if "contains" in route.request.url:
+            asked.set()
+            await left.wait()
+        await route.continue_()
+
+    await page.route("**/api/lines*", hold_back)
+    await page.locator("#stored").click()
+    with anyio.fail_after(PATIENCE):
+        await asked.wait()
+    await page.keyboard.press("Escape")
+    async with page.expect_response(lambda response: "contains" in response.url):
+        left.set()
+    emulator.log(1, "live again")
+    await expect(page.locator("#log")).to_contain_text("live again")
+    await expect(page.locator("#note")).to_have_text("")
+
+
+async def test_what_came_while_a_service_was_paused_is_there_afterwards(
+    daemon: Daemon, emulator: Emulator, open_page: OpenPage
+) -> None:
+    page = await open_page(daemon.url)
+    await page.locator("#services button").first.click()
+    await expect(page.locator("#log")).to_contain_text("an old line")
+    await page.locator("#pause").click()
+    emulator.log(1, "while it is paused")
+    await expect(page.locator("#note")).to_contain_text("1 lines since it was paused")
+    await page.locator("#pause").click()
+    await expect(page.locator("#log")).to_contain_text("while it is paused")
+
+
+async def test_of_a_long_line_as_much_is_shown_as_anybody_reads(
+    daemon: Daemon, emulator: Emulator, open_page: OpenPage
+) -> None:
+    page = await open_page(daemon.url)
+    await expect(page.locator("#state")).to_have_text("Ready")
+    emulator.log(1, "x" * 50_000)
+    await expect(page.locator("#log")).to_contain_text("and 40,000 more characters")

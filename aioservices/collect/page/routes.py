@@ -1,7 +1,7 @@
 """What the page asks of the daemon: its files, the status, stored lines, and a stream of new ones.
 
 The page itself is three files without a build step. It receives the status every other second, and
-each line as it is stored, over one stream of server-sent events. Everything is sent as JSON and put
+lines as they are stored, over one stream of server-sent events. Everything is sent as JSON and put
 into the page as text, never as markup: a line of a log can hold anything.
 """
 
@@ -45,6 +45,11 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _STATUS_SECONDS = 2.0
+_LINES_SECONDS = 0.25  # between two events with lines
+_LINES_AT_ONCE = 250  # in one of them
+_MOST_STREAMS = 100
+_PATIENCE = 60.0  # seconds in which a browser has to read some of what is sent
+_LONGEST_MESSAGE = 10_000  # characters that are shown
 _SAMPLE_SECONDS = 5.0
 _MOST_LINES = 1000
 _MOST_DIGITS = 30
@@ -73,6 +78,8 @@ class Page:
         self._access = Access(address, token)
         self._history = LinesPerMinute()
         self._started = time.time()
+        self._streams: dict[anyio.CancelScope, anyio.Event] = {}
+        self._is_closed = False
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """Make the routes of the page."""
@@ -89,6 +96,15 @@ class Page:
         while True:
             self._history.add(self._collector.kept, time.monotonic())
             await anyio.sleep(_SAMPLE_SECONDS)
+
+    async def aclose(self) -> None:
+        """End what is being sent to browsers."""
+        self._is_closed = True
+        streams = [*self._streams.items()]
+        for scope, _ in streams:
+            scope.cancel()
+        for _, ended in streams:
+            await ended.wait()
 
     def _guarded(self, handler: _Handler, *, sign_in: bool = False) -> _Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
@@ -153,36 +169,48 @@ class Page:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Send the status and the lines that are stored from now on."""
+        if len(self._streams) >= _MOST_STREAMS or self._is_closed:
+            return web.Response(
+                status=503, text="too many browsers watch this daemon\n", headers=_HEADERS
+            )
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        sending = anyio.Lock()
-
-        async def send(event: str, value: object) -> None:
-            text = json.dumps(value, ensure_ascii=False)
-            async with sending:
-                await response.write(f"event: {event}\ndata: {text}\n\n".encode())
-
-        async def tell_status() -> None:
-            while True:
-                await send("status", self._picture(self._collector.status))
-                await anyio.sleep(_STATUS_SECONDS)
-
-        async def tell_lines() -> None:
-            async with self._collector.lines() as lines:
-                lost = 0
-                async for entry in lines:
-                    await send("line", _line(entry))
-                    if lines.lost > lost:
-                        await send("lost", lines.lost - lost)
-                        lost = lines.lost
-
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(tell_status)
-                group.start_soon(tell_lines)
-        except* ConnectionError:
-            pass  # the browser has gone
+        ended = anyio.Event()
+        with anyio.CancelScope() as scope:
+            self._streams[scope] = ended
+            try:
+                await response.prepare(request)
+                async with anyio.create_task_group() as group:
+                    sending = anyio.Lock()
+                    group.start_soon(self._send_status, response, sending)
+                    group.start_soon(self._send_lines, response, sending)
+            except* ConnectionError:
+                pass  # the browser has gone
+            except* TimeoutError:
+                if request.transport is not None:
+                    request.transport.abort()  # it is there, and reads nothing
+            finally:
+                del self._streams[scope]
+                ended.set()
         return response
+
+    async def _send_status(self, response: web.StreamResponse, sending: anyio.Lock) -> None:
+        while True:
+            await _send(response, sending, "status", self._picture(self._collector.status))
+            await anyio.sleep(_STATUS_SECONDS)
+
+    async def _send_lines(self, response: web.StreamResponse, sending: anyio.Lock) -> None:
+        """Send lines, several at a time, and no more of them than anybody can see go by."""
+        async with self._collector.lines() as lines:
+            lost = 0
+            while True:
+                found = await lines.take()
+                shown = found[-_LINES_AT_ONCE:]
+                missing = lines.lost - lost + len(found) - len(shown)
+                lost = lines.lost
+                await _send(response, sending, "lines", [_line(entry) for entry in shown])
+                if missing:
+                    await _send(response, sending, "lost", missing)
+                await anyio.sleep(_LINES_SECONDS)
 
     def _picture(self, status: CollectorStatus) -> dict[str, object]:
         """Put the status into what JSON can hold."""
@@ -224,6 +252,16 @@ class Page:
         }
 
 
+async def _send(
+    response: web.StreamResponse, sending: anyio.Lock, event: str, value: object
+) -> None:
+    """Send an event; raise TimeoutError if there is nobody who reads it."""
+    text = json.dumps(value, ensure_ascii=False)
+    async with sending:
+        with anyio.fail_after(_PATIENCE):
+            await response.write(f"event: {event}\ndata: {text}\n\n".encode())
+
+
 def _whole(text: str, name: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(f"{name} must be a whole number, not {text[:_MOST_DIGITS]!r}")
@@ -231,6 +269,7 @@ def _whole(text: str, name: str) -> int:
 
 
 def _line(entry: StoredEntry) -> dict[str, object]:
+    message = entry.message or ""
     return {
         "service": entry.service_id,
         "name": entry.service_name,
@@ -238,7 +277,8 @@ def _line(entry: StoredEntry) -> dict[str, object]:
         "seq": entry.seq,
         "time": _instant(entry.created_at),
         "stream": entry.stream,
-        "message": entry.message,
+        "message": message[:_LONGEST_MESSAGE],
+        "more": max(0, len(message) - _LONGEST_MESSAGE),
     }
 
 

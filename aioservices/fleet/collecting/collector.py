@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections import deque
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Self, cast
+from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -34,26 +33,25 @@ from aioservices.stores import (
     DaemonInfo,
     Retention,
     Store,
-    StoredEntry,
     StoreError,
     StoreUnavailableError,
 )
 from aioservices.stores.forward import Forwarder, ForwardWorker, name_of
 from aioservices.validation import validate_int
 
+from .kept_lines import KeptLines
 from .options import CollectOptions, CollectSession
 from .reader import ServiceReader
 from .source import Source
 from .status import CollectorStatus, SessionStatus
 from .writer import StoreWriter
 
-__all__ = ["Collector", "KeptLines"]
+__all__ = ["Collector"]
 
 log = logging.getLogger("aioservices.collect")
 
 _DEFAULTS = CollectOptions()
 _RETAIN_SECONDS = 60.0
-_STREAM_LINES = 10_000  # that wait for one who watches what is kept
 _RECENTLY = 86_400.0  # seconds before the store's last commit in which a log is worth a last look
 
 
@@ -426,34 +424,6 @@ class Collector:
             rate_limit=source.session.rate_limit,
             daemons=source.daemons,
         )
-
-
-class KeptLines:
-    """Lines that have just been kept: an async iterator of `StoredEntry`.
-
-    A slow reader loses lines; `lost` counts them.
-    """
-
-    def __init__(self) -> None:
-        self.lost = 0
-        self._entries: deque[StoredEntry] = deque()
-        self._news = anyio.Event()
-
-    def receive(self, entries: Sequence[StoredEntry]) -> None:
-        """Take lines in."""
-        room = _STREAM_LINES - len(self._entries)
-        self._entries += entries[: max(0, room)]
-        self.lost += max(0, len(entries) - room)
-        self._news.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> StoredEntry:
-        while not self._entries:
-            self._news = anyio.Event()
-            await self._news.wait()
-        return self._entries.popleft()
 
 
 def _errors_in(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

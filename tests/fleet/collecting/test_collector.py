@@ -525,7 +525,7 @@ async def test_lines_can_be_watched_as_they_are_kept(
 async def test_one_who_watches_too_slowly_is_told_what_is_lost(
     emulator: Emulator, services: Services, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioservices.fleet.collecting.collector._STREAM_LINES", 10)
+    monkeypatch.setattr("aioservices.fleet.collecting.kept_lines._LINES", 10)
     async with (
         SQLiteStore(path) as store,
         collecting(store, services) as collector,

@@ -9,6 +9,9 @@ let paused = false;
 let missed = 0; // lines that came while paused
 let searching = false; // stored lines are shown in place of live ones
 let latest = null;
+let view = 0; // counts what was asked to be shown: an answer that comes too late is dropped
+let loading = false; // the picked service's stored lines are asked for
+let shown = new Set(); // numbers of its lines that could come twice: as stored ones, and by the stream
 
 const number = (value) => value.toLocaleString("en");
 const duration = (seconds) => {
@@ -119,7 +122,7 @@ function showStatus(status) {
 
 function fitsFilter(line) {
   const text = $("filter").value.toLowerCase();
-  return (picked === null || line.service === picked) && (!text || (line.message || "").toLowerCase().includes(text));
+  return (picked === null || line.service === picked) && (!text || line.message.toLowerCase().includes(text));
 }
 
 function item(line) {
@@ -129,20 +132,23 @@ function item(line) {
   time.title = line.time;
   li.append(time);
   if (picked === null) li.append(element("b", line.name || `service ${line.service}`));
-  li.append(element("span", line.message ?? ""));
+  li.append(element("span", line.message));
+  if (line.more) li.append(element("i", ` … and ${number(line.more)} more characters`));
   return li;
 }
 
-function showLine(line) {
-  if (searching || !fitsFilter(line)) return;
+function showLines(lines) {
+  if (searching) return;
+  const wanted = lines.filter((line) => fitsFilter(line) && !(picked !== null && shown.has(line.seq)));
   if (paused) {
-    missed += 1;
-    note(`${number(missed)} lines since it was paused`);
+    missed += wanted.length;
+    if (missed) note(`${number(missed)} lines since it was paused`);
     return;
   }
   const log = $("log");
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-  log.append(item(line));
+  if (loading) wanted.forEach((line) => shown.add(line.seq));
+  log.append(...wanted.map(item));
   while (log.children.length > MOST_LINES) log.firstChild.remove();
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
@@ -153,14 +159,21 @@ function pick(id) {
   picked = id;
   const service = latest?.services.find((s) => s.id === id);
   $("lines-title").textContent = service ? `Lines of ${label(service)}` : "Lines of all services";
-  live();
   if (latest) showServices(latest.services);
-  if (id !== null) recent(id);
+  begin();
+}
+
+function begin() {
+  live();
+  if (picked !== null) recent(picked);
 }
 
 function live() {
   searching = false;
   missed = 0;
+  view += 1;
+  loading = false;
+  shown = new Set();
   $("log").replaceChildren();
   note("");
 }
@@ -168,43 +181,51 @@ function live() {
 async function ask(id, parameters) {
   const query = new URLSearchParams({ service: id, ...parameters });
   const response = await fetch(`/api/lines?${query}`);
-  const answer = await response.json();
+  const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.error || `status ${response.status}`);
   return answer;
 }
 
 async function recent(id) {
+  const asked = view;
+  loading = true;
   try {
     const { lines } = await ask(id, { last: 200 });
-    if (picked !== id || searching) return;
+    if (view !== asked) return;
+    loading = false;
+    // Some may have come over the stream already, and others may still come over it.
+    const before = lines.filter((line) => !shown.has(line.seq));
+    shown = new Set(lines.map((line) => line.seq));
     const log = $("log");
-    log.prepend(...lines.filter(fitsFilter).map(item));
+    log.prepend(...before.filter(fitsFilter).map(item));
     log.scrollTop = log.scrollHeight;
-  } catch (error) { note(`Not read: ${error.message}`); }
+  } catch (error) { if (view === asked) note(`Not read: ${error.message}`); }
 }
 
 $("search").addEventListener("submit", async (event) => {
   event.preventDefault();
   if (picked === null) return note("Choose a service first: what is stored is searched service by service.");
-  const id = picked;
   const text = $("filter").value;
+  const asked = view += 1;
   searching = true;
   note("Searching …");
   try {
-    const { lines, whole } = await ask(id, { contains: text, last: MOST_LINES });
-    if (picked !== id) return;
+    const { lines, whole } = await ask(picked, { contains: text, last: MOST_LINES });
+    if (view !== asked) return;
     $("log").replaceChildren(...lines.map(item));
     $("log").scrollTop = $("log").scrollHeight;
     const most = lines.length === MOST_LINES ? "the last " : "";
     note(`${most}${number(lines.length)} stored lines${text ? ` with “${text}”` : ""}${whole ? "" : "; there was no time to read all"}. Esc: live again.`);
-  } catch (error) { note(`Not read: ${error.message}`); }
+  } catch (error) { if (view === asked) note(`Not read: ${error.message}`); }
 });
 
-$("filter").addEventListener("input", () => { if (!searching) live(); });
+$("filter").addEventListener("input", () => { if (!searching) begin(); });
 $("find").addEventListener("input", () => { if (latest) showServices(latest.services); });
 $("clear").addEventListener("click", live);
 $("pause").addEventListener("click", () => {
   paused = !paused;
+  // What came meanwhile was not kept here: of one service it can be read again.
+  if (!paused && missed && !searching && picked !== null) begin();
   missed = 0;
   $("pause").setAttribute("aria-pressed", String(paused));
   $("pause").textContent = paused ? "Go on" : "Pause";
@@ -214,7 +235,7 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLInputElement;
   if (event.key === "Escape") {
     if (typing && event.target.value) { event.target.value = ""; event.target.dispatchEvent(new Event("input")); }
-    else if (searching) { live(); if (picked !== null) recent(picked); }
+    else if (searching) begin();
     else if (picked !== null) pick(null);
     return;
   }
@@ -224,11 +245,24 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "p") $("pause").click();
 });
 
-const stream = new EventSource("/api/stream");
-stream.addEventListener("status", (event) => showStatus(JSON.parse(event.data)));
-stream.addEventListener("line", (event) => showLine(JSON.parse(event.data)));
-stream.addEventListener("lost", (event) => note(`${event.data} lines were stored too fast to be shown here.`));
-stream.addEventListener("error", () => {
-  $("state").textContent = "The daemon does not answer: trying again …";
-  $("state").className = "bad";
-});
+function connect() {
+  const stream = new EventSource("/api/stream");
+  let wasLost = false;
+  stream.addEventListener("open", () => {
+    if (wasLost && !searching && !paused) begin(); // what came meanwhile is stored
+    wasLost = false;
+  });
+  stream.addEventListener("status", (event) => showStatus(JSON.parse(event.data)));
+  stream.addEventListener("lines", (event) => showLines(JSON.parse(event.data)));
+  stream.addEventListener("lost", (event) => {
+    if (!searching && !paused) note(`${number(JSON.parse(event.data))} lines were stored too fast to be shown here.`);
+  });
+  stream.addEventListener("error", () => {
+    wasLost = true;
+    $("state").textContent = "The daemon does not answer: trying again …";
+    $("state").className = "bad";
+    // A refusal ends the stream for good, unlike a connection that broke.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+  });
+}
+connect();

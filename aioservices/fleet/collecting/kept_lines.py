@@ -1,0 +1,65 @@
+"""Lines that have just been kept, on their way to somebody who watches them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Self
+
+import anyio
+
+from aioservices.stores import StoredEntry
+
+__all__ = ["KeptLines"]
+
+_LINES = 10_000  # that wait at most
+_CHARACTERS = 8_000_000  # of all their messages
+
+
+class KeptLines:
+    """Lines that have just been kept: an async iterator of `StoredEntry`.
+
+    What waits for a slow reader is bounded: it loses lines, and `lost` counts them.
+    """
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self._entries: deque[StoredEntry] = deque()
+        self._characters = 0
+        self._news = anyio.Event()
+
+    def receive(self, entries: Sequence[StoredEntry]) -> None:
+        """Take lines in."""
+        for number, entry in enumerate(entries):
+            if len(self._entries) >= _LINES or self._characters >= _CHARACTERS:
+                self.lost += len(entries) - number
+                break
+            self._entries.append(entry)
+            self._characters += _length(entry)
+        self._news.set()
+
+    async def take(self) -> list[StoredEntry]:
+        """Wait until there are lines, and give all of them."""
+        await self._wait()
+        entries = [*self._entries]
+        self._entries.clear()
+        self._characters = 0
+        return entries
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StoredEntry:
+        await self._wait()
+        entry = self._entries.popleft()
+        self._characters -= _length(entry)
+        return entry
+
+    async def _wait(self) -> None:
+        while not self._entries:
+            self._news = anyio.Event()
+            await self._news.wait()
+
+
+def _length(entry: StoredEntry) -> int:
+    return len(entry.message or "")
