@@ -13,7 +13,7 @@ import hmac
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from .config import Address
+from .address import Address
 
 __all__ = ["COOKIE", "Access"]
 

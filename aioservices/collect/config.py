@@ -9,55 +9,33 @@ neither start half a daemon nor touch what is stored; every mistake is reported,
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import os
-import stat
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast, get_args
+from typing import NamedTuple, TypeAlias, TypeVar, cast
 from urllib.parse import unquote
 
 import msgspec
 
-from aioservices.api.matching import is_id
 from aioservices.errors import MissingAPIKeyError, ServicesError
 from aioservices.http.auth import validate_api_key
-from aioservices.http.url import validate_base_url
-from aioservices.stores import Retention, StoreConfigError, open_store
+from aioservices.stores import Retention, StoreConfigError
 from aioservices.stores.files import files_of, refuse_store_file
 from aioservices.stores.forward import Forwarder, JSONLForwarder, name_of, open_forwarder
 from aioservices.stores.url import path_of
-from aioservices.terminal.times import parse_duration
-from aioservices.validation import LONGEST_SECONDS, SHORTEST_INTERVAL, validate_int
 
-__all__ = [
-    "PREFIX",
-    "SETTINGS",
-    "Address",
-    "CollectConfig",
-    "ConfigError",
-    "Mistake",
-    "read_api_key",
-    "read_config",
-    "read_token",
-]
+from .address import Address
+from .settings import SETTINGS, LogFormat, LogLevel, Setting, Status
+
+__all__ = ["PREFIX", "CollectConfig", "ConfigError", "Mistake", "read_config"]
 
 PREFIX = "AIOSERVICES_"
 _OPTIONS = {"services": "SERVICE", "endpoint": "--url"}  # that are not called as their settings
 _LONGEST_FILE = 1_000_000  # bytes
-_LONGEST_SECRET = 10_000
-_SHORTEST_TOKEN = 16
-_MOST_DIGITS = 30
 _OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 T = TypeVar("T")
-LogFormat: TypeAlias = Literal["text", "json"]
-LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
-Status: TypeAlias = Literal["running", "idle", "any"]
-
-_DECIMAL = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-_SIZES = _DECIMAL | {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
 class Mistake(NamedTuple):
@@ -90,26 +68,6 @@ class ConfigError(ServicesError):
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("; ".join(map(str, mistakes)))
         self.mistakes = tuple(mistakes)
-
-
-class Address(NamedTuple):
-    """Where the daemon listens."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class CollectConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,213 +155,6 @@ class CollectConfig(msgspec.Struct, frozen=True, kw_only=True):
     def forwarders(self) -> list[Forwarder]:
         """Make the forwarders; nothing is opened."""
         return [open_forwarder(url, headers=self.otlp_headers) for url in self.forward]
-
-
-class Setting(NamedTuple, Generic[T]):
-    """One setting: how its text is read, and whether it may be given several times."""
-
-    parse: Callable[[object], T]
-    many: bool = False
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be a text that is not empty")
-    return value.strip()
-
-
-def _service(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    text = _text(value)
-    if is_id(text):
-        return str(validate_int(int(text[:_MOST_DIGITS]), "an id", least=1))
-    return text
-
-
-def _path(value: object) -> Path:
-    return Path(_text(value)).expanduser()
-
-
-def _seconds(value: object, *, zero: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("must be a duration, such as 30s, 10m or 90d")  # noqa: TRY004 - of its text
-    seconds = parse_duration(value) if isinstance(value, str) else value
-    if not (seconds >= SHORTEST_INTERVAL or (seconds == 0 and zero)):  # NaN is neither
-        raise ValueError(f"must be greater than zero: {SHORTEST_INTERVAL:g} seconds or more")
-    if seconds > LONGEST_SECONDS:
-        raise ValueError(f"must be {LONGEST_SECONDS:.0f} seconds or less")
-    return float(seconds)
-
-
-def _seconds_or_zero(value: object) -> float:
-    return _seconds(value, zero=True)
-
-
-def _bytes(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        size: float = value
-    else:
-        text = str(value).strip().lower().replace(" ", "")
-        number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
-        try:
-            size = float(number) * _SIZES[text[len(number) :]]
-        except (ValueError, KeyError):
-            raise ValueError(f"{value!r} is not a size: write it as 500MB or 20GB") from None
-    if not 1_000_000 <= size < 2**63:
-        raise ValueError("must be 1MB or more, and less than 8 EiB")
-    return int(size)
-
-
-def _count(value: object) -> int:
-    if isinstance(value, str) and len(value) <= 10 and value.isascii() and value.isdecimal():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
-        raise ValueError(f"must be a whole number, from 1 to {2**31 - 1}")
-    return value
-
-
-def _address(value: object) -> Address:
-    host, colon, port = _text(value).rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
-        raise ValueError(f"{value!r} is not HOST:PORT: write it as 127.0.0.1:9100")
-    return Address(host or "127.0.0.1", int(port))
-
-
-def _one_of(*choices: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}, not {value!r}")
-        return str(value)
-
-    return parse
-
-
-def _store(value: object) -> str:
-    url = _text(value)
-    open_store(url)  # which opens nothing before it is entered
-    return url
-
-
-def _forwarder(value: object) -> str:
-    url = _text(value)
-    open_forwarder(url)
-    return url
-
-
-def _endpoint(value: object) -> str:
-    return validate_base_url(_text(value), argument="the address")
-
-
-def _readable(value: object) -> Path:
-    path = _path(value)
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ValueError(f"{path} is not a file")
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    if not os.access(path, os.R_OK):
-        raise ValueError(f"{path} cannot be read by this user")
-    return path
-
-
-def _key_file(value: object) -> Path:
-    path = _readable(value)
-    read_api_key(path)
-    return path
-
-
-def _token_file(value: object) -> Path:
-    path = _readable(value)
-    read_token(path)
-    return path
-
-
-SETTINGS: Mapping[str, Setting[object]] = {
-    "services": Setting(_service, many=True),
-    "status": Setting(_one_of(*get_args(Status))),
-    "store": Setting(_store),
-    "forward": Setting(_forwarder, many=True),
-    "listen": Setting(_address),
-    "listen_token_file": Setting(_token_file),
-    "keep": Setting(_seconds),
-    "keep_bytes": Setting(_bytes),
-    "api_key_file": Setting(_key_file, many=True),
-    "endpoint": Setting(_endpoint),
-    "lease": Setting(_seconds),
-    "poll_interval": Setting(_seconds),
-    "max_poll_interval": Setting(_seconds),
-    "overlap": Setting(_seconds_or_zero),
-    "refresh": Setting(_seconds),
-    "grace": Setting(_seconds_or_zero),
-    "max_waiting_lines": Setting(_count),
-    "log_format": Setting(_one_of(*get_args(LogFormat))),
-    "log_level": Setting(_one_of(*get_args(LogLevel))),
-}
-
-
-def read_api_key(path: Path) -> str:
-    """Read an API key from its file.
-
-    Parameters
-    ----------
-    path : Path
-        The key stands alone in it; white space around it does not count.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read, or holds no key. The message never repeats what it holds.
-    """
-    text = _secret(path)
-    try:
-        return validate_api_key(text)
-    except (MissingAPIKeyError, ValueError):
-        raise ValueError(f"{path} does not hold one API key, alone, in one line") from None
-
-
-def read_token(path: Path) -> str:
-    """Read the token of the page from its file.
-
-    Parameters
-    ----------
-    path : Path
-        The token stands alone in it; white space around it does not count.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read, or holds no token. The message never repeats what it holds.
-    """
-    text = _secret(path)
-    if len(text) < _SHORTEST_TOKEN or not text.isprintable() or " " in text:
-        raise ValueError(
-            f"{path} must hold a token of {_SHORTEST_TOKEN} characters or more, alone, in one line"
-        )
-    return text
-
-
-def _secret(path: Path) -> str:
-    """Read a short text file."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LONGEST_SECRET + 1)
-        if len(text) > _LONGEST_SECRET:
-            raise ValueError(f"{path} is longer than {_LONGEST_SECRET:,} bytes")
-        return text.decode("utf-8-sig").strip()
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not a text file") from None
 
 
 def read_config(

@@ -20,7 +20,7 @@ from aioservices.fleet.collecting import CollectorStatus
 from aioservices.http.failure import system_reason
 
 from .access import Access
-from .config import Address
+from .address import Address
 from .metrics import Metrics
 
 __all__ = ["ListenError", "health_routes", "serve"]

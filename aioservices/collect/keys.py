@@ -9,7 +9,8 @@ from pathlib import Path
 from aioservices.client import Services
 from aioservices.http.options import AttemptHook
 
-from .config import CollectConfig, read_api_key
+from .config import CollectConfig
+from .secret_files import read_api_key
 
 __all__ = ["KeyRing"]
 

@@ -24,13 +24,15 @@ from aioservices.fleet.collecting import CollectOptions, Collector
 from aioservices.stores import open_store
 from aioservices.stores.url import path_of
 
-from .config import Address, CollectConfig, read_token
+from .address import Address
+from .config import CollectConfig
 from .health import health_routes, serve
 from .keys import KeyRing
 from .live import Rates
 from .metrics import Metrics, RequestCounter
 from .opening import Opening
 from .page import Page
+from .secret_files import read_token
 from .systemd import Systemd
 
 __all__ = ["run_daemon"]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioservices.collect.access import Access
-from aioservices.collect.config import Address
+from aioservices.collect.address import Address
 
 LOCAL = Access(Address("127.0.0.1", 9100))
 OPEN = Access(Address("0.0.0.0", 9100), "a-token-of-16-characters")

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioservices.collect.config import SETTINGS, Address, CollectConfig, ConfigError, read_config
+from aioservices.collect.address import Address
+from aioservices.collect.config import CollectConfig, ConfigError, read_config
+from aioservices.collect.settings import SETTINGS
 
 KEY = {"CIVIS_API_KEY": "a-secret-key"}
 STORE = {"store": "sqlite:logs.db"}

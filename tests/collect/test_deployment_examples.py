@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from aioservices.collect.config import SETTINGS, read_config
+from aioservices.collect.config import read_config
 from aioservices.collect.metrics import Metrics, RequestCounter
+from aioservices.collect.settings import SETTINGS
 from aioservices.fleet.collecting import CollectorStatus
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "collect"

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from aioservices import Services
-from aioservices.collect.config import Address
+from aioservices.collect.address import Address
 from aioservices.collect.health import serve
 from aioservices.collect.page import Page, routes
 from aioservices.emulator import Emulator

@@ -18,7 +18,7 @@ import anyio
 from aiohttp import web
 
 from aioservices.collect.access import COOKIE, Access
-from aioservices.collect.config import Address
+from aioservices.collect.address import Address
 from aioservices.fleet.collecting import Collector, CollectorStatus
 from aioservices.stores import Store, StoredEntry, StoreError
 from aioservices.validation import parse_timestamp, validate_int

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from aioservices.stores.errors import StoreConfigError
+from aioservices.stores.sizes import parse_size
 
 from .jsonl import JSONLForwarder
 from .protocol import Forwarder
@@ -13,7 +14,6 @@ from .protocol import Forwarder
 __all__ = ["open_forwarder"]
 
 _FORMS = "otlp:URL or jsonl:PATH"
-_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 def open_forwarder(url: str, *, headers: Mapping[str, str] | None = None) -> Forwarder:
@@ -59,7 +59,7 @@ def _jsonl_options(query: str) -> dict[str, int]:
     options: dict[str, int] = {}
     for name, values in parse_qs(query, keep_blank_values=True).items():
         if name == "rotate":
-            options[name] = _parse_size(values[-1])
+            options[name] = _rotate(values[-1])
         elif name == "keep" and values[-1].isascii() and values[-1].isdecimal():
             options[name] = int(values[-1])
         else:
@@ -69,9 +69,11 @@ def _jsonl_options(query: str) -> dict[str, int]:
     return options
 
 
-def _parse_size(text: str) -> int:
-    digits = text.rstrip("BGKMbgikm")
-    unit = text[len(digits) :].lower()
-    if not (digits.isascii() and digits.isdecimal()) or unit not in _UNITS or int(digits) == 0:
+def _rotate(text: str) -> int:
+    try:
+        size = parse_size(text)
+    except ValueError:
+        size = 0
+    if size == 0:
         raise StoreConfigError(f"rotate must be a size such as 100MB, not {text!r}")
-    return int(digits) * _UNITS[unit]
+    return size
