@@ -14,6 +14,9 @@ from .secret_files import read_api_key
 
 __all__ = ["KeyRing"]
 
+# Bytes of an answer. A page that is larger is asked for with fewer lines.
+_LARGEST_BODY = 32 << 20
+
 log = logging.getLogger("aioservices.collect")
 
 
@@ -86,4 +89,4 @@ class KeyRing:
 
     def _open(self, key: str | None) -> Services:
         session = Services(key, base_url=self._config.endpoint, user_agent="aioservices-collect")
-        return session.with_options(on_attempt=self._on_attempt)
+        return session.with_options(on_attempt=self._on_attempt, max_body_size=_LARGEST_BODY)

@@ -18,12 +18,23 @@ from .failure import PROBLEMS
 
 __all__ = ["read_body", "read_error_body", "too_large"]
 
+_LARGE_BODY = 1 << 20  # bytes
 _ERROR_BODY_SIZE = 64 * 1024
 _ERROR_BODY_TIMEOUT = 5.0  # seconds
 
 
-async def read_body(answer: aiohttp.ClientResponse, call: Call) -> bytes:
+async def read_body(
+    answer: aiohttp.ClientResponse, call: Call, large: anyio.CapacityLimiter
+) -> bytes:
     """Read a body to its end.
+
+    Parameters
+    ----------
+    answer : aiohttp.ClientResponse
+    call : Call
+    large : anyio.CapacityLimiter
+        How many large bodies are read at once; the rest of another one waits in the network. So
+        what many calls take of memory is bounded, whatever a server sends.
 
     Raises
     ------
@@ -34,12 +45,16 @@ async def read_body(answer: aiohttp.ClientResponse, call: Call) -> bytes:
     """
     chunks: list[bytes] = []
     size = 0
+    is_large = False
     try:
         while chunk := await answer.content.readany():
             size += len(chunk)
             if size > call.options.max_body_size:
                 raise too_large(call, answer)
             chunks.append(chunk)
+            if size > _LARGE_BODY and not is_large:
+                await large.acquire_on_behalf_of(answer)
+                is_large = True
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     except aiohttp.ClientPayloadError as exc:
         if not isinstance(exc.__cause__, ContentEncodingError):
@@ -47,6 +62,8 @@ async def read_body(answer: aiohttp.ClientResponse, call: Call) -> bytes:
     finally:
         chunk = b""
         chunks.clear()  # or a traceback with local variables would show the body
+        if is_large:
+            large.release_on_behalf_of(answer)
     raise ResponseDecodeError("the body cannot be decompressed", **_context(call, answer))
 
 

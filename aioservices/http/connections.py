@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
+import anyio
 from multidict import CIMultiDict, istr
 from yarl import URL
 
@@ -35,7 +36,8 @@ __all__ = ["Connections"]
 
 _LONGEST_CONNECT = 30.0  # seconds
 _SHORT_KEY = 3  # characters, of which too little is left to be told from other texts
-_LARGE_BODY = 1024 * 1024  # bytes
+_LARGE_BODY = 1024 * 1024  # bytes that are sent
+_LARGE_BODIES = 8  # that are read at once
 _LONGEST_HEADER = 64 * 1024  # bytes
 _CONTENT_TYPE = istr("Content-Type")
 _SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -104,6 +106,7 @@ class Connections:
         self.secrets = (key, SecretStr(encoded))
         self._http = http
         self._owns_http = http is None
+        self._large_bodies = anyio.CapacityLimiter(_LARGE_BODIES)
         self._stranger: aiohttp.ClientSession | None = None
         self._proxy: ProxyAddress | None = None
         # What a request is made with: a GET or another one without a body, one with a body, and one
@@ -209,7 +212,7 @@ class Connections:
                     del content  # or a traceback with local variables would show the body
                     raise too_large(call, answer)
             else:
-                content = await _read(answer, call)
+                content = await _read(answer, call, self._large_bodies)
         except PROBLEMS as exc:
             problem: Exception = exc
         except RuntimeError as exc:
@@ -292,11 +295,11 @@ def _open(
     )
 
 
-async def _read(answer: aiohttp.ClientResponse, call: Call) -> bytes:
+async def _read(answer: aiohttp.ClientResponse, call: Call, large: anyio.CapacityLimiter) -> bytes:
     """Read a body that is not there yet, or that belongs to an error."""
     try:
         if answer.status < 300:
-            return await read_body(answer, call)
+            return await read_body(answer, call, large)
         timeout = call.options.timeout
         left = float("inf") if timeout is None else call.begun + timeout - time.monotonic()
         return await read_error_body(answer, left)

@@ -665,6 +665,34 @@ async def test_a_huge_body_is_not_read_to_its_end(behaviour: Behaviour) -> None:
         assert (await services.get(42)).id == 42
 
 
+async def test_huge_bodies_that_come_at_once_take_the_memory_of_a_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aioservices.http.connections._LARGE_BODIES", 1)
+    refused: list[ResponseTooLargeError] = []
+
+    async def get(services: Services) -> None:
+        try:
+            await services.get(42)
+        except ResponseTooLargeError as exc:
+            refused.append(exc)
+
+    async with (
+        hostile(endless()) as server,
+        session(server, max_body_size=8_000_000) as services,
+    ):
+        tracemalloc.start()
+        try:
+            async with anyio.create_task_group() as group:
+                for _ in range(12):
+                    group.start_soon(get, services)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert len(refused) == 12
+    assert peak < 48_000_000
+
+
 async def test_a_large_body_is_sent_whole_at_each_attempt() -> None:
     large = {"TEXT": "x" * 2_000_000}
     async with hostile(answer(b"", status=503), FINE) as server, session(server) as services:

@@ -404,7 +404,8 @@ class Collector:
             if not source.is_valid
         ]
         if not any(source.has_looked for source in self._sources):
-            reasons.append("the services have not been listed yet")
+            problems = "; ".join(filter(None, (source.problem for source in self._sources)))
+            reasons.append(f"the services have not been listed yet{problems and f': {problems}'}")
         if self._writer.error is not None:
             reasons.append(f"the store does not commit: {self._writer.error}")
         elif self._lease_error is not None:

@@ -23,7 +23,8 @@ class Source:
         self.services: dict[int, str | None] = {}
         self.is_valid = True
         self.has_looked = False
-        self.error: str | None = None
+        self.error: str | None = None  # why the key is refused
+        self.problem: str | None = None  # why the services could not be listed the last time
         self.daemons = 1
         self.given = session
         self.session = session.with_options(background=True)
@@ -47,12 +48,14 @@ class Source:
         session = self.session
         try:
             services = {each.id: each.name async for each in session.list(status=status)}
-        except SESSION_WIDE as exc:
-            if session is self.session:
+        except ServicesError as exc:
+            self.problem = str(exc)
+            if isinstance(exc, SESSION_WIDE) and session is self.session:
                 self.refuse(exc)
             raise
         self.services = services
         self.has_looked = True
+        self.problem = None
         self.accept()
 
     def refuse(self, error: ServicesError) -> None:

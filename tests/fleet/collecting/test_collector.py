@@ -26,6 +26,7 @@ from aioservices.stores import (
     open_store,
 )
 from tests.servers.emulated import requests_to, session
+from tests.servers.hostile import answer, hostile
 from tests.servers.waiting import PATIENCE, until
 from tests.stores.lines import Writer, messages
 
@@ -552,3 +553,14 @@ async def test_the_status_counts_what_was_kept(
         "service-2",
         "service-3",
     ]
+
+
+async def test_why_the_services_cannot_be_listed_is_a_reason(path: Path) -> None:
+    async with (
+        hostile(answer(b"", status=403)) as server,
+        Services(server.api_key, base_url=server.url) as services,
+        SQLiteStore(path) as store,
+        collecting(store, services) as collector,
+    ):
+        await until(lambda: "403" in collector.status.reasons[0])
+        assert collector.status.reasons[0].startswith("the services have not been listed yet: ")
