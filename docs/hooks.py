@@ -125,9 +125,9 @@ def public_names(package: str) -> Iterator[tuple[str, str]]:
 def endpoint_table() -> str:
     """Describe each endpoint in a row: method, path, parameters, result."""
     rows = ["| method of `Services` | request | parameters | result |", "|---|---|---|---|"]
-    for name, method in vars(Endpoints).items():
-        if name.startswith("_"):
-            continue
+    groups = Endpoints.__bases__
+    methods = [each for group in groups for each in vars(group).items() if each[0][0] != "_"]
+    for name, method in methods:
         request = re.search(r"``([A-Z]+ [^`]+)``", inspect.getdoc(method) or "")
         if request is None:
             raise ValueError(f"the docstring of {name} names no endpoint")

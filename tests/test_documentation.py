@@ -89,7 +89,7 @@ async def test_the_example_of_a_docstring_runs(
 
 
 def test_every_endpoint_has_an_example() -> None:
-    endpoints = set(vars(Endpoints))
+    endpoints = set(dir(Endpoints))
     shown = {example.id for example in docstring_examples()}
     assert {name for name in endpoints if not name.startswith("_")} <= shown
 
