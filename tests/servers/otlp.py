@@ -105,9 +105,9 @@ def partial_success(count: int, message: str) -> web.Response:
 
 
 @asynccontextmanager
-async def otlp_receiver() -> AsyncGenerator[OTLPReceiver]:
-    """Run a receiver."""
-    receiver = OTLPReceiver()
+async def otlp_receiver(receiver: OTLPReceiver | None = None) -> AsyncGenerator[OTLPReceiver]:
+    """Run a receiver: the one that is given, or an ordinary one."""
+    receiver = OTLPReceiver() if receiver is None else receiver
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{path:.*}", receiver.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -2,7 +2,8 @@
 
 ``sqlite``, ``postgres`` and ``failover`` kill collectors, stop them and cut them off; ``week`` and
 ``days`` have a daemon live a week beside a fleet of 200 services, with SQLite, and some days, with
-PostgreSQL.
+PostgreSQL; ``otlp`` forwards a day's lines to a collector that is dead for an hour of it, and has
+troubles of each kind afterwards.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 
 from tests.servers.postgres import new_database, new_server, running_server
 
+from .collectors import otlp_history
 from .histories import postgres_failover, postgres_history, sqlite_history
 from .lifetimes import Lifetime, live
 
-HISTORIES = ("sqlite", "postgres", "failover", "week", "days")
+HISTORIES = ("sqlite", "postgres", "failover", "week", "days", "otlp")
 _QUIET = ("--poll-interval", "1m", "--max-poll-interval", "20m", "--refresh", "10m")
 
 
@@ -44,6 +46,10 @@ def _run(name: str, directory: Path) -> dict[str, object]:
         return asyncio.run(postgres_failover(services=12, lines=12_000, seed=3))
     if name == "week":
         return _week(directory)
+    if name == "otlp":
+        return asyncio.run(
+            otlp_history(directory, hours=24, services=50, lines=200_000, seed=4, within=3600)
+        )
     if (server := running_server()) is not None:
         return _postgres(name, server, directory)
     with new_server() as own:

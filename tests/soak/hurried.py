@@ -21,7 +21,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,7 @@ def install(clock: HurriedClock) -> None:
     _hold_for_threads(clock)
     _hold_for_answers(clock)
     _hold_for_transactions(clock)
+    _hold_for_collectors(clock)
 
 
 def _let_the_loop_leap(clock: HurriedClock) -> None:
@@ -168,6 +169,20 @@ def _hold_for_transactions(clock: HurriedClock) -> None:
                 yield connection
 
     Session.transaction = held  # type: ignore[method-assign]
+
+
+def _hold_for_collectors(clock: HurriedClock) -> None:
+    from aioservices.stores import StoredEntry
+    from aioservices.stores.forward.otlp import OTLPForwarder
+    from aioservices.stores.forward.protocol import PartlyRejected
+
+    send = OTLPForwarder.send
+
+    async def held(self: OTLPForwarder, lines: Sequence[StoredEntry]) -> PartlyRejected | None:
+        with clock.holding():
+            return await send(self, lines)
+
+    OTLPForwarder.send = held  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

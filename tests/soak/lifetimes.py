@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from statistics import median
@@ -18,7 +18,7 @@ import anyio
 import msgspec
 import psycopg
 
-from aioservices.stores import open_store
+from aioservices.stores import Store, open_store
 from tests.servers.hostile import hostile
 from tests.servers.lifetime import SECOND, FleetLife, FleetServer
 from tests.servers.postgres import DatabaseClock
@@ -102,6 +102,7 @@ async def live(
     outages: int = 3,
     seed: int = 1,
     within: float,
+    is_done: Callable[[Store], Awaitable[bool]] | None = None,
 ) -> Lifetime:
     """Let a daemon live beside a fleet, and see that it has kept every line once.
 
@@ -125,6 +126,8 @@ async def live(
     seed : int, default 1
     within : float
         Seconds that it may really take.
+    is_done : callable, optional
+        What has to be so, too, before the daemon is ended.
     """
     began = time.monotonic()
     start = time.time_ns() // 1000
@@ -143,7 +146,7 @@ async def live(
         arguments += ["--store", store_url, "--url", listener.url, "--listen", "127.0.0.1:0"]
         async with hurried_daemon(directory, *arguments, *options) as process:
             with _seen(store_url) as store, anyio.fail_after(within):
-                await _watch(process, store, now, life, found)
+                await _watch(process, store, now, life, found, is_done)
             found.ended_at = now()
             process.send_signal(signal.SIGTERM)
             with anyio.fail_after(_ENDS_WITHIN):
@@ -192,7 +195,12 @@ async def hurried_daemon(directory: Path, *arguments: str) -> AsyncGenerator[Pro
 
 
 async def _watch(
-    process: Process, store: _Store, now: Callable[[], int], life: FleetLife, found: Lifetime
+    process: Process,
+    store: _Store,
+    now: Callable[[], int],
+    life: FleetLife,
+    found: Lifetime,
+    is_done: Callable[[Store], Awaitable[bool]] | None,
 ) -> None:
     """Look at a daemon until it has kept every line."""
     memory = Path(f"/proc/{process.pid}/statm")
@@ -203,13 +211,12 @@ async def _watch(
         store.set_clock(at)
         pages = int(memory.read_text().split()[1])
         found.samples.append(Sample(at, pages * _PAGE, store.size()))
-        if at >= life.end + _AFTER and await _count(store.url) >= life.lines:
-            return
-
-
-async def _count(url: str) -> int:
-    async with open_store(url, read_only=True) as store:
-        return sum(each.seq for each in await store.services())
+        if at < life.end + _AFTER:
+            continue
+        async with open_store(store.url, read_only=True) as opened:
+            kept = sum(each.seq for each in await opened.services())
+            if kept >= life.lines and (is_done is None or await is_done(opened)):
+                return
 
 
 class _Store(Protocol):

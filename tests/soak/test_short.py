@@ -8,6 +8,7 @@ import pytest
 
 from tests.stores.conftest import postgres_server, postgres_url
 
+from .collectors import otlp_history
 from .histories import postgres_failover, postgres_history, sqlite_history
 from .lifetimes import live
 
@@ -78,3 +79,14 @@ async def test_a_database_keeps_the_days_that_are_to_be_kept(
     assert DAY / 24 < lived.ended_at - lived.oldest < DAY * 1.05
     assert lived.left < lived.written * 0.7
     assert lived.samples[-1].store < 1_000_000 + 500 * lived.left
+
+
+@pytest.mark.slow
+async def test_every_line_arrives_at_a_collector_that_is_dead_for_an_hour_and_then_has_troubles(
+    tmp_path: Path,
+) -> None:
+    outcome = await otlp_history(tmp_path, hours=4, services=5, lines=8_000, seed=4, within=300)
+    assert outcome["lines"] == pytest.approx(8_000, rel=0.1)
+    requests = outcome["requests"]
+    assert isinstance(requests, dict)
+    assert {"dead", "429", "503", "lost", "partly", "none"} <= requests.keys()
