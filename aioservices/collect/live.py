@@ -37,6 +37,9 @@ class Rates:
         (since, before), (until, lines) = self._seen[0], self._seen[-1]
         rate = (lines - before) / (until - since) if until > since else 0.0
         parts = [f"{rate:,.0f} lines/s", f"{status.leases:,} services"]
+        if not status.ready:  # first, as the end of a line may be cut off
+            more = f" (and {len(status.reasons) - 1} more)" if len(status.reasons) > 1 else ""
+            parts.insert(0, f"NOT READY: {status.reasons[0]}{more}")
         lags = [s.lag_seconds for s in status.services if s.lag_seconds is not None]
         if lags:
             parts.append(f"lag {max(lags):,.0f} s")
@@ -49,7 +52,4 @@ class Rates:
         ]
         if status.gaps:
             parts.append(f"{status.gaps:,} gaps")
-        if not status.ready:
-            more = f" (and {len(status.reasons) - 1} more)" if len(status.reasons) > 1 else ""
-            parts.append(f"NOT READY: {status.reasons[0]}{more}" if status.reasons else "starting")
         return ", ".join(parts)

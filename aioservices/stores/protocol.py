@@ -179,14 +179,22 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
         The oldest lines, when the store is larger.
     forwarded_to : tuple of str
         Lines that all of these forwarders have sent, however new. Empty: none.
+    server_time : datetime or None
+        What time it is by the clock that dates the lines, if that is known. A store whose own clock
+        is ahead of it goes by this one, so that a wrong clock removes no line too early.
     """
 
     max_age: dt.timedelta | None = None
     max_bytes: int | None = None
     forwarded_to: tuple[str, ...] = ()
+    server_time: dt.datetime | None = None
 
     def __post_init__(self) -> None:
         validate_optional_int(self.max_bytes, "max_bytes", least=1)
+
+    def time(self, own: dt.datetime) -> dt.datetime:
+        """Say by which time lines are too old, where a store's own clock shows another one."""
+        return own if self.server_time is None else min(own, self.server_time)
 
 
 class RemovedLines(msgspec.Struct, frozen=True, kw_only=True):

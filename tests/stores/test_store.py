@@ -465,3 +465,18 @@ async def test_a_key_is_known_by_a_salted_hash(store_url: str) -> None:
         assert b"one" not in key_id
         info = DaemonInfo(host="here", version="1", key_ids=(key_id,), tails=0)
         assert await store.heartbeat(info) == {key_id: 1}
+
+
+async def test_a_clock_that_is_ahead_of_the_servers_removes_no_line_too_early(
+    store_url: str,
+) -> None:
+    then = dt.datetime(2000, 1, 1, 12, tzinfo=dt.UTC)
+    day = dt.timedelta(days=1)
+    async with open_store(store_url) as store:
+        await (await Writer.on(store)).keep([line(1, created_at=then)])
+        for server_time in (then + day, then - 400 * day):
+            await store.retain(Retention(max_age=day, server_time=server_time))
+            assert await messages(store) == ["line 1"]
+        removed = await store.retain(Retention(max_age=day, server_time=then + 3 * day))
+        assert removed.lines == 1
+        assert await messages(store) == []

@@ -138,4 +138,8 @@ def collect(*, file: Path | None, check: bool, **options: object) -> int:
 
 
 def _fitted(line: str, columns: int) -> str:
-    return line if len(line) < columns else f"{line[: columns - 2]}…"
+    """Cut a line so that it fits a terminal, with room for the ^C that one shows."""
+    from rich.cells import cell_len, set_cell_size
+
+    width = max(1, columns - len("^C") - 1)
+    return line if cell_len(line) <= width else f"{set_cell_size(line, width - 1).rstrip()}…"

@@ -17,6 +17,7 @@ the cursor behind the last line that it gave.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import socket
 from collections.abc import AsyncGenerator, Collection, Sequence
@@ -42,6 +43,7 @@ from aioservices.validation import validate_int
 from .kept_lines import KeptLines
 from .options import CollectOptions, CollectSession
 from .reader import ServiceReader
+from .retaining import Retainer
 from .source import Source
 from .status import CollectorStatus, SessionStatus
 from .writer import StoreWriter
@@ -51,7 +53,6 @@ __all__ = ["Collector"]
 log = logging.getLogger("aioservices.collect")
 
 _DEFAULTS = CollectOptions()
-_RETAIN_SECONDS = 60.0
 _RECENTLY = 86_400.0  # seconds before the store's last commit in which a log is worth a last look
 
 
@@ -82,7 +83,9 @@ class Collector:
     ) -> None:
         self._store = store
         self._options = options
-        self._retention = retention
+        self._retainer = (
+            None if retention is None else Retainer(store, retention, self._server_time)
+        )
         if not sessions:
             raise ValueError("a collector needs a session")
         for service_id in ids_among(options.patterns):
@@ -110,7 +113,6 @@ class Collector:
         self._stopping = anyio.Event()
         self._not_begun: tuple[str, ...] = CollectorStatus.empty().reasons
         self._lease_error: str | None = None
-        self._removed = 0
         self._late_lines = self._gaps = 0  # of tails that were closed
 
     @property
@@ -135,7 +137,7 @@ class Collector:
             leases=len(self._readers),
             commits=dict(writer.commits),
             commit_seconds=writer.commit_seconds,
-            removed=self._removed,
+            removed=0 if self._retainer is None else self._retainer.removed,
         )
 
     @property
@@ -200,8 +202,8 @@ class Collector:
                     writing.start_soon(self._writer.run)
                     for worker in self._workers:
                         group.start_soon(worker.run)
-                    if self._retention is not None:
-                        group.start_soon(self._retain, self._retention)
+                    if self._retainer is not None:
+                        group.start_soon(self._retainer.run)
                     async with anyio.create_task_group() as reading:
                         async with anyio.create_task_group() as looking:
                             looking.start_soon(self._looks)
@@ -333,18 +335,11 @@ class Collector:
         for service_id in sorted(result.held)[: result.excess]:
             self._readers[service_id].end()
 
-    async def _retain(self, retention: Retention) -> None:
-        while True:
-            try:
-                removed = await self._store.retain(retention)
-            except StoreUnavailableError as exc:
-                log.warning("old lines could not be removed now: %s", exc)
-            else:
-                self._removed += removed.lines
-                for name, lines in removed.unsent.items():
-                    if lines:
-                        log.warning("%d lines were removed that %s had not sent", lines, name)
-            await anyio.sleep(_RETAIN_SECONDS)
+    def _server_time(self) -> dt.datetime | None:
+        """Tell the time by the server's clock, if a tail has heard of it; the earliest of them."""
+        tails = (reader.tail for reader in self._readers.values())
+        times = (None if tail is None else tail.server_time for tail in tails)
+        return min((time for time in times if time is not None), default=None)
 
     # For the readers
 

@@ -61,7 +61,8 @@ async def _next_to_drop(connection: Connection, retention: Retention) -> str | N
     found = await rows.fetchall()
     if not found:
         return None
-    return next_to_drop({str(name): size for name, size, _ in found}, found[0][2], retention)
+    now = retention.time(found[0][2])
+    return next_to_drop({str(name): size for name, size, _ in found}, now, retention)
 
 
 def next_to_drop(sizes: Mapping[str, int], now: dt.datetime, retention: Retention) -> str | None:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 
 from aioservices.stores.protocol import RemovedLines, Retention
+from aioservices.stores.record import from_micros, to_micros
 
 from .database import Database, insert_block
 from .schema import translated_errors
@@ -27,14 +28,14 @@ _SEAL_AFTER = 3600  # seconds for which the lines of a quiet service stay rows
 def apply_retention(database: Database, retention: Retention) -> RemovedLines:
     """Remove what may be removed, some at a time, and give the freed space back."""
     removal = _Removal(database)
-    now = time.time_ns() // 1000
+    now = to_micros(retention.time(from_micros(time.time_ns() // 1000)))
     if retention.forwarded_to:
         removal.remove_forwarded(retention.forwarded_to)
     if retention.max_age is not None:
         age = int(retention.max_age.total_seconds() * _MICROSECONDS)
         removal.remove_older(now - age)
         tolerance = min(age // _TOLERANCE, _LONGEST_TOLERANCE)
-        is_due = now - database.trimmed_at >= tolerance
+        is_due = abs(now - database.trimmed_at) >= tolerance  # clocks go backwards, too
         if is_due and removal.trim_blocks(now - age, now - age - tolerance):
             database.trimmed_at = now
     if retention.max_bytes is not None:

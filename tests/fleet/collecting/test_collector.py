@@ -487,7 +487,7 @@ async def test_what_is_stored_is_sent_to_a_forwarder_of_ten_lines(
 async def test_a_store_can_be_emptied_behind_its_forwarders(
     emulator: Emulator, services: Services, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioservices.fleet.collecting.collector._RETAIN_SECONDS", 0.05)
+    monkeypatch.setattr("aioservices.fleet.collecting.retaining._INTERVAL", 0.05)
     memory = Memory()
     async with (
         SQLiteStore(path) as store,
