@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
 import anyio
+import anyio.lowlevel
 
 from .errors import SessionClosedError
 
-__all__ = ["BackgroundTasks", "Stream", "first_error", "for_each"]
+__all__ = ["BackgroundTasks", "Stream", "finish_within", "first_error", "for_each"]
 
 T = TypeVar("T")
 
@@ -89,6 +90,42 @@ async def for_each(
             workers.start_soon(worker)
     if errors:
         raise errors[0]
+
+
+async def finish_within(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
+    """Do some work, which has some seconds left when it is cancelled.
+
+    Parameters
+    ----------
+    seconds : float
+        Counted from the cancellation of an enclosing scope or task group.
+    work : callable
+        Awaited once. If it finishes in time, the caller has its result, and the cancellation goes
+        on at whatever it awaits next.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+    shield = anyio.CancelScope(shield=True)
+
+    async def limit() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            shield.deadline = anyio.current_time() + seconds
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(limit)
+        with shield:
+            try:
+                results.append(await work())
+            except Exception as exc:  # raised below by itself, not in a group
+                errors.append(exc)
+        group.cancel_scope.cancel()
+    if errors:
+        raise errors.pop()  # no cycle: what its frames hold goes with it
+    if not results:
+        await anyio.lowlevel.checkpoint()  # raises the cancellation
+    return results[0]
 
 
 class Stream(Generic[T]):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from aioservices.concurrency import BackgroundTasks, Stream
+from aioservices.concurrency import BackgroundTasks, Stream, finish_within
 from aioservices.errors import SessionClosedError
 
 Emit = Callable[[int], Awaitable[None]]
@@ -176,3 +176,48 @@ async def test_the_producer_waits_while_the_consumer_is_slow() -> None:
         await anext(stream)
         await anyio.wait_all_tasks_blocked()
         assert len(produced) <= 4
+
+
+# Work that has some seconds left when it is cancelled
+
+
+async def test_work_that_is_cancelled_may_finish_within_its_seconds() -> None:
+    done: list[bool] = []
+
+    async def work() -> None:
+        group.cancel_scope.cancel()
+        for _ in range(10):
+            await anyio.sleep(0)
+        done.append(True)
+
+    async with anyio.create_task_group() as group:
+        await finish_within(3600.0, work)
+        await anyio.sleep(0)
+        pytest.fail("the cancellation did not go on")
+    assert done
+
+
+async def test_work_that_does_not_finish_within_its_seconds_is_cancelled() -> None:
+    async def work() -> None:
+        group.cancel_scope.cancel()
+        await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group:
+        await finish_within(0.01, work)
+        pytest.fail("the cancellation did not go on")
+
+
+async def test_work_that_nobody_cancels_has_all_the_time_it_wants() -> None:
+    async def work() -> int:
+        await anyio.sleep(0.05)
+        return 7
+
+    assert await finish_within(0.0, work) == 7
+
+
+async def test_an_error_of_work_is_raised_by_itself() -> None:
+    async def work() -> None:
+        raise LookupError("no fourth")
+
+    with pytest.raises(LookupError, match="no fourth"):
+        await finish_within(1.0, work)

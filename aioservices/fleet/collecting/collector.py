@@ -53,6 +53,7 @@ __all__ = ["Collector"]
 log = logging.getLogger("aioservices.collect")
 
 _DEFAULTS = CollectOptions()
+_FORWARD_SECONDS = 5.0  # at the end, for what destinations are being sent
 _RECENTLY = 86_400.0  # seconds before the store's last commit in which a log is worth a last look
 
 
@@ -155,7 +156,7 @@ class Collector:
         self._not_begun = (reason,)
 
     def stop(self) -> None:
-        """End the tails, commit what waits, and have `run` return."""
+        """End the tails, commit what waits, finish what is being sent, and have `run` return."""
         self._stopping.set()
         self._wake.set()
 
@@ -198,20 +199,18 @@ class Collector:
         self._not_begun = ()
         try:
             async with anyio.create_task_group() as group:
-                async with anyio.create_task_group() as writing:
-                    writing.start_soon(self._writer.run)
+                if self._retainer is not None:
+                    group.start_soon(self._retainer.run)
+                async with anyio.create_task_group() as forwarding:
                     for worker in self._workers:
-                        group.start_soon(worker.run)
-                    if self._retainer is not None:
-                        group.start_soon(self._retainer.run)
-                    async with anyio.create_task_group() as reading:
-                        async with anyio.create_task_group() as looking:
-                            looking.start_soon(self._looks)
-                            await self._rounds(reading)
-                            looking.cancel_scope.cancel()
-                        for reader in self._readers.values():
-                            reader.end()
-                    self._writer.end()
+                        forwarding.start_soon(worker.run)
+                    async with anyio.create_task_group() as writing:
+                        writing.start_soon(self._writer.run)
+                        await self._read()
+                        self._writer.end()
+                    for worker in self._workers:
+                        worker.end()
+                    forwarding.cancel_scope.deadline = anyio.current_time() + _FORWARD_SECONDS
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as exc:
             # The store's error, if it is among them: the rest failed with it.
@@ -224,6 +223,16 @@ class Collector:
                     close = getattr(forwarder, "aclose", None)
                     if close is not None:
                         await close()
+
+    async def _read(self) -> None:
+        """Read logs until it is stopped, and those that are read up to where they are."""
+        async with anyio.create_task_group() as reading:
+            async with anyio.create_task_group() as looking:
+                looking.start_soon(self._looks)
+                await self._rounds(reading)
+                looking.cancel_scope.cancel()
+            for reader in self._readers.values():
+                reader.end()
 
     # Which services
 

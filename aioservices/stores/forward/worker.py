@@ -7,6 +7,9 @@ those positions, has them sent, and moves the positions; a crash in between send
 destination that can undo (`ResumableForwarder`) notes its state in the transaction that moves
 the positions, and goes back to the noted state before it begins: there each line is once.
 
+An orderly end repeats nothing either: the round at hand is finished, unless its destination does
+not take the lines now. Also when it is cancelled, the positions are moved if the lines were taken.
+
 There is no last attempt. What a destination refuses for good is halved until the line at fault is
 found; that one becomes a dead letter, and the others go on.
 """
@@ -14,6 +17,7 @@ found; that one becomes a dead letter, and the others go on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import inspect
 import logging
@@ -23,6 +27,7 @@ from collections.abc import Sequence
 import anyio
 import msgspec
 
+from aioservices.concurrency import finish_within
 from aioservices.http.retry import backoff_delays
 from aioservices.stores.errors import (
     ForwardError,
@@ -41,9 +46,14 @@ log = logging.getLogger("aioservices.forward")
 _LINES_AT_ONCE = 1000
 _CANCELLED_WITHIN = "a task that it waits for was cancelled"
 _DELAYS = (0.5, 60.0)  # between attempts
+_MARK_SECONDS = 2.0  # to note what was taken, after a cancellation
 _LOOK_SECONDS = 5.0  # between looks for lines that another collector has kept
 _MEASURE_SECONDS = 10.0
 _MEASURED_SERVICES = 20  # whose first unsent line is looked at
+
+
+class _EndedError(Exception):
+    """It is to end, and its destination or the store does not take anything now."""
 
 
 class ForwarderStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +133,7 @@ class ForwardWorker:
         self._must_resume = True
         self._is_known = False  # to the store
         self._wake = anyio.Event()
+        self._ending = anyio.Event()
 
     @property
     def status(self) -> ForwarderStatus:
@@ -148,22 +159,32 @@ class ForwardWorker:
         """Look for lines now: some have been kept."""
         self._wake.set()
 
+    def end(self) -> None:
+        """Have `run` return when the destination has what it is being sent, and that is noted."""
+        self._ending.set()
+        self._wake.set()
+
     async def run(self) -> None:
-        """Send until cancelled."""
+        """Send until it is ended or cancelled."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._measure)
+            with contextlib.suppress(_EndedError):
+                await self._rounds()
+            group.cancel_scope.cancel()
+
+    async def _rounds(self) -> None:
+        delays = backoff_delays(*_DELAYS)
+        while not self._ending.is_set():
+            self._wake = anyio.Event()
+            try:
+                more = await self._round()
+            except StoreUnavailableError as exc:
+                await self._pause(exc, next(delays))
+                continue
             delays = backoff_delays(*_DELAYS)
-            while True:
-                self._wake = anyio.Event()
-                try:
-                    more = await self._round()
-                except StoreUnavailableError as exc:
-                    await self._pause(exc, next(delays))
-                    continue
-                delays = backoff_delays(*_DELAYS)
-                if not more:
-                    with anyio.move_on_after(_LOOK_SECONDS):
-                        await self._wake.wait()
+            if not more and not self._ending.is_set():
+                with anyio.move_on_after(_LOOK_SECONDS):
+                    await self._wake.wait()
 
     async def forward_stored(self) -> None:
         """Send all that is stored now, and return."""
@@ -227,14 +248,20 @@ class ForwardWorker:
         note: str | None,
     ) -> bool:
         """Move the positions; after an unknown outcome they may be found moved already."""
-        delays = backoff_delays(*_DELAYS)
-        while True:
-            try:
-                return await self._store.mark_forwarded(
-                    self.name, moves, rejected=rejected, place=self._place, note=note
-                )
-            except StoreUnavailableError as exc:
-                await self._pause(exc, next(delays))
+
+        async def mark() -> bool:
+            delays = backoff_delays(*_DELAYS)
+            while True:
+                try:
+                    return await self._store.mark_forwarded(
+                        self.name, moves, rejected=rejected, place=self._place, note=note
+                    )
+                except StoreUnavailableError as exc:
+                    await anyio.sleep(self._note_error(exc, next(delays)))
+                    self._retry_at = None
+
+        # A round that is cut off here would be sent again.
+        return await finish_within(_MARK_SECONDS, mark)
 
     async def _resume(self) -> None:
         forwarder = self._forwarder
@@ -327,7 +354,15 @@ class ForwardWorker:
     # Waiting
 
     async def _pause(self, error: Exception, delay: float) -> None:
-        """Wait until the next attempt."""
+        """Wait until the next attempt, which there is not when it is to end."""
+        seconds = self._note_error(error, delay)
+        with anyio.move_on_after(seconds):
+            await self._ending.wait()
+            raise _EndedError
+        self._retry_at = None
+
+    def _note_error(self, error: Exception, delay: float) -> float:
+        """Tell why it does not send, and in how many seconds it tries again."""
         if isinstance(error, ForwardError):
             self._needs_attention = error.needs_attention
             if error.retry_after is not None:
@@ -339,8 +374,7 @@ class ForwardWorker:
             log.warning("%s does not send now, and tries again: %s", self.name, text)
         self._error = text
         self._retry_at = anyio.current_time() + delay
-        await anyio.sleep(delay)
-        self._retry_at = None
+        return delay
 
     def _clear_error(self) -> None:
         if self._error is not None:

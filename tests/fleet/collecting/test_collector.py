@@ -479,9 +479,30 @@ async def test_what_is_stored_is_sent_to_a_forwarder_of_ten_lines(
             "service-2",
             "service-3",
         }
-        await until(lambda: True)
+    # Those who end a collector find no line again that a destination had.
     async with SQLiteStore(path) as store:
         assert sum(each.seq for each in await store.forward_positions("Memory")) == 100
+
+
+async def test_a_destination_that_does_not_take_lines_does_not_hold_up_the_end(
+    emulator: Emulator, services: Services, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioservices.fleet.collecting.collector._FORWARD_SECONDS", 0.05)
+
+    class Stuck:
+        asked = 0
+
+        async def send(self, lines: Sequence[StoredEntry], /) -> None:
+            self.asked += 1
+            await anyio.sleep_forever()
+
+    stuck = Stuck()
+    emulator.log(1, "line")
+    async with SQLiteStore(path) as store:
+        with anyio.fail_after(PATIENCE):
+            async with collecting(store, services, forwarders=[stuck]):
+                await until(lambda: stuck.asked)
+        assert await count(store) == 1
 
 
 async def test_a_store_can_be_emptied_behind_its_forwarders(
