@@ -1,29 +1,81 @@
-"""With which limit a page is asked for, and whether it is full.
+"""How long pages are: with which limit one is asked for, whether it is full, whether it was cut.
 
 Three sizes are in use: ordinary pages, which a server that is in trouble may have made small, the
 limit, and ten times the limit for a range that no end can make shorter. Whether a server gives
 pages as long as that shows at the first that is longer than the limit. A page of exactly the limit
 may be one that ignores what it was asked for.
 
+A server may also give fewer lines than it is asked for without a word. A page as long as the
+longest so far is under suspicion: a longer one acquits it. Without that its range is read again in
+parts, if much hangs on it. More lines in the parts than in the page show the cap, which is known
+from then on. A part that cannot be told from one that was cut is taken on faith, and read once more
+if a cap shows later. Until then nothing that was read is proven: the next scan begins before it.
+
 Pure.
 """
 
 from __future__ import annotations
 
-from .profile import ServerProfile
-from .ranges import Answer, PageRequest, PlannedRange
-from .times import LATEST, to_utc
+import datetime as dt
+from typing import NamedTuple
 
-__all__ = ["PageLimits"]
+from .lines import Lines
+from .ranges import Answer, PageRequest, PlannedRange, is_at_most
+from .times import LATEST, add, to_utc
+
+__all__ = ["CapWatch", "PageLimits", "ServerProfile", "Sketch"]
 
 # How much larger the limit is with which an overfull range is asked for, and how large at least.
 _ENLARGEMENT = 10
 _LEAST_ENLARGED = 10_000
-# No smaller limit is asked for, unless the server refuses it.
-_SMALLEST_LIMIT = 10
 # How much larger it is for a range that was sized for a page, but may have more lines.
 _HEADROOM = 2
-_LARGEST_LEVEL = 2
+# No smaller limit is asked for, unless the server refuses it, nor is a smaller cap looked for.
+_SMALLEST_LIMIT = 10
+# A page that is so many times as long as the longest before it did not just grow.
+_SURGE = 1.25
+
+
+class ServerProfile:
+    """What pages showed of a server, for all scans of a session. It saves requests, no more.
+
+    Attributes
+    ----------
+    longest : int
+        Lines of the longest page.
+    cap : int or None
+        Lines of a page at most, where the server gave fewer than it was asked for.
+    refused : int or None
+        The smallest limit, larger than the usual one, that it refused.
+    keeps_oldest : bool
+        Whether full pages seem to keep the oldest lines.
+    rounds_ends : bool
+        Whether an end finer than the second was of no use.
+    ignores_end : bool
+        Whether it gave lines that are later than the end: its full pages leave gaps.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0
+        self.cap: int | None = None
+        self.refused: int | None = None
+        self.keeps_oldest = True
+        self.rounds_ends = False
+        self.ignores_end = False
+
+    def page_size(self, limit: int) -> int:
+        """Return how many lines a page has at most, as far as is known."""
+        return min(limit, self.cap or limit)
+
+    def takes(self, limit: int) -> bool:
+        """Tell whether a limit was not refused, nor a smaller one."""
+        return self.refused is None or limit < self.refused
+
+    def record(self, length: int) -> None:
+        """Take note of the length of a page."""
+        self.longest = max(self.longest, length)
+        if self.cap is not None and length > self.cap:
+            self.cap = None
 
 
 class PageLimits:
@@ -43,13 +95,13 @@ class PageLimits:
         As they are used.
     honours_larger : bool
         Whether there was a page that is longer than the limit.
-    is_probed : bool
-        Whether the whole log was asked for to see how long pages get.
+    probed : int or None
+        Lines of the last page for which the whole log was asked for, to see how long pages get.
     """
 
     def __init__(self, profile: ServerProfile, limit: int, page_size: int) -> None:
         self.honours_larger = profile.longest > limit
-        self.is_probed = False
+        self.probed: int | None = None
         self._profile = profile
         self._wanted_limit = limit
         self.resize_pages(page_size)
@@ -59,7 +111,7 @@ class PageLimits:
         limit = self._wanted_limit
         self._wanted_size = self.page_size = min(max(1, size), limit)
         self.limit = limit
-        if self.page_size == limit < _SMALLEST_LIMIT and self._profile.takes_larger_limits:
+        if self.page_size == limit < _SMALLEST_LIMIT and self._profile.takes(_SMALLEST_LIMIT):
             # Ranges share lines at their ends: of a few lines hardly any would be new.
             self.limit = self.page_size = _SMALLEST_LIMIT
 
@@ -68,22 +120,23 @@ class PageLimits:
         """Whether ordinary pages are as long as the limit."""
         return self.page_size == self.limit
 
-    def of(self, each: PlannedRange) -> int:
-        """Return the limit with which a range is to be asked for."""
-        if each.is_predicted and not each.level and self.is_usual and self._profile.takes_headroom:
-            return self.limit * _HEADROOM
-        enlarged = max(self.limit * _ENLARGEMENT, _LEAST_ENLARGED)
-        return (self.page_size, self.limit, enlarged)[each.level]
+    @property
+    def _enlarged(self) -> int:
+        return max(self.limit * _ENLARGEMENT, _LEAST_ENLARGED)
 
     def request(self, each: PlannedRange) -> PageRequest:
         """Return the request for a range."""
-        limit, start, end = self.of(each), each.start, each.high
-        is_enlarged = limit > self._wanted_size
-        return PageRequest(start and to_utc(start), end and to_utc(end), limit, is_enlarged)
+        limit = (self.page_size, self.limit, self._enlarged)[each.level]
+        if each.is_predicted and not each.level and self.is_usual:
+            headroom = self.limit * _HEADROOM
+            limit = headroom if self._profile.takes(headroom) else limit
+        start, end = each.start and to_utc(each.start), each.high and to_utc(each.high)
+        return PageRequest(start, end, limit, limit > self._wanted_size)
 
-    def probe(self) -> PageRequest:
-        """Return a request for the whole log, which shows how long pages get."""
-        return self.request(PlannedRange(None, None, level=_LARGEST_LEVEL))
+    def probe(self, length: int) -> PageRequest:
+        """Return a request for the whole log: it shows whether pages get longer than that."""
+        self.probed = length
+        return self.request(PlannedRange(None, None, level=2))
 
     def enlarge(self, each: PlannedRange) -> bool:
         """Have a range asked for with more lines; False if that cannot help."""
@@ -92,23 +145,21 @@ class PageLimits:
         if each.level == 0 and not self.is_usual:
             each.level = 1
             return True
-        is_ignored = self.is_probed and not self.honours_larger
-        if each.level == _LARGEST_LEVEL or self._profile.cap is not None or is_ignored:
+        is_ignored = self.probed is not None and not self.honours_larger
+        if each.level == 2 or self._profile.cap is not None or is_ignored:
             return False
-        if not self._profile.takes_larger_limits:
+        if not self._profile.takes(self._enlarged):
             return False
-        each.level = _LARGEST_LEVEL
+        each.level = 2
         return True
 
     def refuse(self, each: PlannedRange | None, limit: int) -> None:
-        """Do without a limit that the server does not take."""
-        is_headroom = limit == self.limit * _HEADROOM
-        if is_headroom:
-            self._profile.takes_headroom = False
-        elif limit > self._wanted_limit:
-            self._profile.takes_larger_limits = False
+        """Do without a limit that the server does not take, and without larger ones."""
+        if limit > self._wanted_limit:
+            self._profile.refused = min(limit, self._profile.refused or limit)
             self.resize_pages(self._wanted_size)
         if each is not None:
+            is_headroom = each.level == 0
             each.refused_end = None if is_headroom else each.high or LATEST
             each.request, each.level = None, 0
 
@@ -124,7 +175,160 @@ class PageLimits:
             return True
         return limit > self._wanted_limit == length and not self.honours_larger
 
+    def suspects(self, length: int) -> bool:
+        """Tell whether a cap may have cut a page that is shorter than its limit."""
+        smallest = max(2, min(self._wanted_limit, _SMALLEST_LIMIT))
+        return length >= max(self._profile.longest, smallest)
+
     def may_be_cut(self, each: PlannedRange, answer: Answer) -> bool:
         """Tell whether nothing shows that an enlarged page could have been longer."""
         is_longest = self._profile.longest <= answer.length < answer.request.limit
-        return is_longest and each.level == _LARGEST_LEVEL
+        return is_longest and each.level == 2
+
+
+class Sketch(NamedTuple):
+    """What tells a page from another one."""
+
+    length: int
+    oldest: dt.datetime
+    newest: dt.datetime
+
+    @classmethod
+    def of(cls, answer: Answer) -> Sketch:
+        """Sketch a page."""
+        return cls(answer.length, answer.lines.times[0], answer.lines.times[-1])
+
+
+class CapWatch:
+    """Looks out for pages that a cap may have cut, during one scan.
+
+    Parameters
+    ----------
+    profile : ServerProfile
+    overlap : timedelta
+        How long after its time a line can be seen at the latest.
+    settled : datetime, optional
+        A page as long as the longest is read again in parts if it has lines older than this;
+        None: in any case.
+    cleared : Sketch, optional
+        `cleared` of an earlier scan.
+
+    Attributes
+    ----------
+    page : Answer or None
+        The page whose range is being read again.
+    is_proven : bool
+        Whether all pages so far are complete for certain, but for that one.
+    cleared : Sketch or None
+        The last page as long as the longest that turned out to be complete.
+    """
+
+    def __init__(
+        self,
+        profile: ServerProfile,
+        *,
+        overlap: dt.timedelta,
+        settled: dt.datetime | None,
+        cleared: Sketch | None,
+    ) -> None:
+        self.page: Answer | None = None
+        self.is_proven = True
+        self.cleared = cleared
+        self._profile = profile
+        self._overlap = overlap
+        self._settled = settled
+        self._doubtful: PlannedRange | None = None  # from the first such part to the last one
+        # Of the page whose range is being read again:
+        self._high: dt.datetime | None = None
+        self._due_until: dt.datetime | None = None  # lines older than this could be seen then
+        self._count = 0  # lines in the parts, ...
+        self._due = 0  # ... and those among them that the page must have had
+        self._is_doubted = False
+
+    def begins(self, each: PlannedRange, answer: Answer, now: dt.datetime) -> bool:
+        """Tell whether the range of a page as long as the longest has to be read in parts."""
+        if not answer.lines.times:  # what has no times cannot be read in parts
+            return False
+        if self.page is None and not self._is_worth_a_check(answer):
+            self.is_proven = False
+            return False
+        if self.page is None:
+            self.page, self._high = answer, each.high
+            self._due_until = add(answer.asked_at or now, -self._overlap)
+            self._count = self._due = 0
+            self._is_doubted = False
+        elif self._is_other_page(self.page, answer):
+            self._profile.cap = answer.length
+        return True
+
+    def _is_worth_a_check(self, answer: Answer) -> bool:
+        """Tell whether much hangs on it: most such pages are those of a log that grows."""
+        longest = self._profile.longest
+        is_old = self._settled is None or answer.lines.times[0] < self._settled
+        is_repeated = answer.length == longest and self.cleared != Sketch.of(answer)
+        return is_old or is_repeated or answer.length > _SURGE * longest
+
+    def _is_other_page(self, page: Answer, answer: Answer) -> bool:
+        """Tell whether another page is exactly as long as this one, as a cap makes them.
+
+        Only with newer lines that had been written when this one was asked for: a program may
+        write as many lines at once, time after time.
+        """
+        written = answer.lines.between(None, page.asked_at or self._due_until).times
+        is_newer = bool(written) and written[-1] > page.lines.times[-1]
+        return answer.length == page.length and is_newer
+
+    def add(self, lines: Lines) -> None:
+        """Count the lines of a part."""
+        lines = lines.between(None, self._high)
+        self._count += len(lines.times)
+        self._due += self._due_among(lines)
+
+    def take_on_faith(self, each: PlannedRange) -> None:
+        """Take a part for complete; it is read again if a cap shows in the rest of the scan."""
+        self.is_proven, self._is_doubted = False, True
+        low = each.low if self._doubtful is None else self._doubtful.low
+        self._doubtful = PlannedRange(low, each.high)
+
+    def has_more(self, known: Lines) -> bool:
+        """Tell whether the page lacks lines: those of parts, and others known of its range."""
+        if self.page is None:
+            return False
+        known = known.between(None, self._high)
+        return self._due + self._due_among(known) > len(self.page.lines.times)
+
+    def is_over(self, position: dt.datetime | None) -> bool:
+        """Tell whether the whole range was read again."""
+        return self.page is not None and (position is None or is_at_most(self._high, position))
+
+    def end(self, known: Lines) -> None:
+        """See from the parts of a range whether the page of the whole had all lines.
+
+        Parameters
+        ----------
+        known : Lines
+            What is known of parts that were not read yet.
+        """
+        page, is_short = self.page, self.has_more(known)
+        self.page = None
+        if page is None:
+            return
+        if is_short:
+            self._profile.cap = page.length
+        elif self._count <= len(page.lines.times) and not self._is_doubted:
+            self.cleared = Sketch.of(page)
+        else:  # some may have come in the meantime
+            self.is_proven = False
+
+    def take_doubtful(self) -> PlannedRange | None:
+        """Return what has to be read once more, now that a cap is known."""
+        doubtful = None
+        if self._profile.cap is not None:
+            doubtful, self._doubtful = self._doubtful, None
+        return doubtful
+
+    def _due_among(self, lines: Lines) -> int:
+        """Return how many of some lines the page must have had, if it had all."""
+        settled = len(lines.between(None, self._due_until).times)
+        times = self.page.lines.times if self.page is not None else []
+        return max(settled, len(lines.up_to(times[-1]).times)) if times else settled

@@ -64,12 +64,6 @@ class Lines(NamedTuple):
             ties = [place - first for place in ties[low:high]]
         return Lines(self.entries[first:last], self.times[first:last], ties)
 
-    @property
-    def has_copies(self) -> bool:
-        """Whether some lines are identical, their times too."""
-        places = {*self.ties, *(place + 1 for place in self.ties)}
-        return len({self.entries[place] for place in places}) < len(places)
-
 
 NO_LINES = Lines([], [], [])
 

@@ -185,6 +185,9 @@ class LogPages:
         """Wait, and tell whether a limit that is larger than usual is refused for certain."""
         if isinstance(error, ResponseTooLargeError):
             return True
+        is_limit = isinstance(error, APIError) and error.status in _REFUSALS
+        if is_limit and not self._patience.is_failing:
+            return True  # if it was not the limit, the next page, a usual one, is refused too
         try:
             await self._patience.wait(error, doubted_until=self._doubted_until)
         except APIError as refusal:

@@ -149,10 +149,6 @@ class PlannedRange:
     too_short, too_long : datetime or None
         Between which its end must lie: with the one nothing was proven, with the other its page
         was full.
-    is_doubted : bool
-        Whether the page that was too long was not full, but as long as a cap may be, ...
-    is_trusted : bool
-        ... and is to be believed.
     is_split : bool
         Whether it is asked for from a time between two lines: see `RangeScan._split`.
     is_sized : bool
@@ -173,8 +169,6 @@ class PlannedRange:
     is_late: bool = False
     too_short: dt.datetime | None = None
     too_long: dt.datetime | None = None
-    is_doubted: bool = False
-    is_trusted: bool = False
     is_split: bool = False
     repeats: int = 0
     is_sized: bool = False
@@ -213,9 +207,8 @@ class PlannedRange:
         if is_shown and safe == low:
             safe = add(low, -SECOND)
         near = safe if older is None else max(safe, add(older, -MICROSECOND))
-        coarse = floor(near, MILLISECOND)
-        starts = {safe, max(safe, add(coarse, -MILLISECOND)), max(safe, coarse), near}
-        self.starts = sorted(starts | {max(safe, add(low, -MICROSECOND)), low})
+        # A time that is shown in microseconds may be rounded up.
+        self.starts = sorted({safe, near, max(safe, add(low, -MICROSECOND)), low})
         if self.request is None:
             self.start = max(safe, floor(near, unit))
 
@@ -290,9 +283,9 @@ class RangePlan:
         """Return the range that a request is for, if it is still planned."""
         return next((each for each in self._ranges if each.request is request), None)
 
-    def put_before(self, ranges: list[PlannedRange]) -> None:
-        """Plan to read older ranges once more."""
-        self._ranges.extendleft(reversed(ranges))
+    def put_before(self, older: PlannedRange) -> None:
+        """Plan to read an older range once more."""
+        self._ranges.appendleft(older)
 
     def end_at(self, each: PlannedRange, end: dt.datetime) -> None:
         """End a range earlier, or the first one later; what is behind it begins there."""

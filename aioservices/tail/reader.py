@@ -143,7 +143,7 @@ class LogReader:
         self._scan = RangeScan(
             start,
             self._end_at,
-            now=max(now, self._newest) if self._newest else now,
+            now=now,
             profile=self._profile,
             limit=self._limit,
             page_size=page_size,

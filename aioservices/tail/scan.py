@@ -32,8 +32,8 @@ gap; the scan goes on behind it. All of its second is told as missing, so that n
 proven there.
 
 Ranges go from old to new. Each is sized to fill most of a page (`sizing`), a page as long as the
-longest so far may have been cut by a cap that nobody mentioned (`caps`), and how many lines to ask
-for is a matter of its own (`limits`). The last range is open, so that lines dated ahead of the
+longest so far may have been cut by a cap that nobody mentioned, and how many lines to ask for is a
+matter of its own (`limits`). The last range is open, so that lines dated ahead of the
 clock are seen, and "now" moves on with each answer. Ranges that begin at a whole second can be
 asked for ahead, and pages may come in any order.
 """
@@ -46,10 +46,8 @@ from collections.abc import Sequence
 
 from aioservices.api.models import TailedEntry
 
-from .caps import CapWatch, Sketch
-from .limits import PageLimits
+from .limits import CapWatch, PageLimits, ServerProfile, Sketch
 from .lines import NO_LINES, Lines, merge_max, missing_from_range, sort_lines
-from .profile import ServerProfile
 from .ranges import Answer, Gap, PageRequest, PlannedRange, RangePlan, ScannedRange, is_at_most
 from .sizing import RangeSizer
 from .split import FineBounds, split_between
@@ -63,6 +61,8 @@ _MOST_ATTEMPTS = 40
 _MOST_STOPS = 5
 # ... and how often a page is repeated that contradicts an earlier one, as of a replica behind it.
 _MOST_REPEATS = 3
+# No cap above the limit is suspected that is smaller than this, where nothing else shows one.
+_SMALLEST_HIDDEN_CAP = 100
 # Lines of full pages that are remembered at least.
 _MOST_KNOWN = 2_000
 
@@ -129,7 +129,6 @@ class RangeScan:
         self._ranges = RangePlan(start, end and next_second(to_utc(end)))
         self._fine_bounds = FineBounds()
         self._known = NO_LINES  # what pages showed and no closed range has
-        self._emitted = 0  # lines that are older than the first range
         self._attempts = 0  # pages since the last progress, ...
         self._full_pages = 0  # ... and how many of them were full
         self._stops = 0  # gaps since the last range that was complete
@@ -186,9 +185,8 @@ class RangeScan:
 
     def _may_ask_ahead(self, each: PlannedRange) -> bool:
         is_whole = each.low is not None and not each.low.microsecond
-        return (
-            is_whole and self._caps.check is None and not self._ignores_end and not self._attempts
-        )
+        is_plain = self._caps.page is None and not self._ignores_end and not self._attempts
+        return is_whole and is_plain
 
     def _fit(self, each: PlannedRange) -> None:
         """Cut a range that is expected to hold more than a page."""
@@ -226,7 +224,7 @@ class RangeScan:
         """Plan a request again whose limit is larger than the server takes."""
         self._limits.refuse(self._ranges.of(request), request.limit)
         if request is self._probe:
-            self._end_probe()
+            self._probe = None
 
     # Answers
 
@@ -265,7 +263,7 @@ class RangeScan:
         length = len(page) if length is None else length
         if request is self._probe:
             self._limits.observe(length)
-            self._end_probe()
+            self._probe = None
         else:
             each = self._ranges.of(request)
             if each is None:
@@ -277,6 +275,9 @@ class RangeScan:
         scanned: list[ScannedRange] = []
         while self._probe is None and self._ranges and (answer := self._ranges[0].answer):
             scanned += self._resolve(self._ranges[0], answer)
+            if doubtful := self._caps.take_doubtful():
+                self._ranges.put_before(doubtful)
+                self._attempts = self._full_pages = 0
         return scanned
 
     def _resolve(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
@@ -288,10 +289,9 @@ class RangeScan:
             self._ignores_end = self._profile.ignores_end = True
         self._fine_bounds.observe(answer)
         is_full = self._limits.is_full(answer)
-        must_check = not is_full and self._caps.begins(each, answer, self._now)
+        is_suspect = not is_full and self._limits.suspects(length)
+        must_check = is_suspect and self._caps.begins(each, answer, self._now)
         self._limits.observe(length)
-        if must_check and each.is_trusted:
-            return self._take_on_faith(each, answer)
         if is_full or must_check:
             return self._narrow(each, answer)
         if each.is_split:
@@ -326,16 +326,13 @@ class RangeScan:
     def _shows_beginning(self, each: PlannedRange, answer: Answer) -> bool:
         """Tell whether a short page surely has all lines from the beginning of its range on.
 
-        It has if an older line is there too, or if its start is a whole second, unless lines of
-        that very time may have been earlier before they were rounded to be shown. Where nothing
-        else can be had, it is enough that no known line is missing.
+        It has if an older line is there too, or if its start is a whole second. Where neither can
+        be had, it is enough that no known line is missing.
         """
-        low, start, lines = each.low, answer.request.start, answer.lines
-        if low is None or start is None or each.is_late or (lines.times and lines.times[0] < low):
+        low, start, times = each.low, answer.request.start, answer.lines.times
+        if low is None or start is None or each.is_late or not start.microsecond:
             return True
-        if not start.microsecond and (start < low or not self._known.has_time(low)):
-            return True
-        return not lines.has_copies
+        return bool(times) and times[0] < low
 
     def _complete(
         self, each: PlannedRange, answer: Answer, claim: dt.datetime | None
@@ -343,8 +340,8 @@ class RangeScan:
         """Close a range at a time up to which its page has all lines."""
         low, lines = each.low, answer.lines.between(each.low, claim)
         self._stops = 0
-        if self._caps.check is not None:
-            self._caps.check.add(lines)
+        if self._caps.page is not None:
+            self._caps.add(lines)
         elif self._full_pages and lines.times:  # which of them were in a page that was full?
             known = self._known.between(low, claim).times
             self._profile.keeps_oldest = len(known) >= len(lines.times)
@@ -355,9 +352,8 @@ class RangeScan:
             rest = answer.lines.between(claim, None)
             self._known = merge_max(self._known.between(claim, None), rest)
         scanned = self._emit(low, claim, lines, answer)
-        check = self._caps.check
-        if check is not None and (not self._ranges or check.is_over(claim)):
-            self._ranges.put_before(self._caps.end(self._known))
+        if not self._ranges or self._caps.is_over(claim):
+            self._caps.end(self._known)
         return scanned
 
     def _end_later(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
@@ -377,7 +373,7 @@ class RangeScan:
         if later < each.too_long:
             self._ranges.end_at(each, later)
             return []
-        return [] if self._trusts(each) else self._split(each, answer)
+        return self._split(each, answer)
 
     def _coarsen_bounds(
         self, each: PlannedRange, answer: Answer, missing: dt.datetime
@@ -398,10 +394,7 @@ class RangeScan:
             if each.too_long is None or later < each.too_long:
                 self._ranges.end_at(each, later)
                 return []
-            return [] if self._trusts(each) else self._exhaust(each, answer)
-        if self._profile.suspects(answer.length) and self._profile.cap != answer.length:
-            self._profile.cap = answer.length
-            return self._narrow(each, answer)
+            return self._exhaust(each, answer)
         each.repeats += 1
         return [] if each.repeats <= _MOST_REPEATS else self._stop(each, answer)
 
@@ -418,13 +411,10 @@ class RangeScan:
         if self._full_pages > 2:
             self._profile.keeps_oldest = False  # else it would have been narrowed enough
         low, times = each.low, answer.lines.times
-        check, known = self._caps.check, self._known.between(low, None)
-        if check is not None and check.has_more(known):
+        known = self._known.between(low, None)
+        if self._caps.has_more(known):
             self._attempts = self._full_pages = 1
-            doubtful = self._caps.end(known)
-            self._ranges.put_before(doubtful)
-            if doubtful:
-                return []
+            self._caps.end(known)
         gap = self._gap_ahead(each)
         if gap is not None:
             if low is None or low < gap.start:
@@ -443,7 +433,7 @@ class RangeScan:
         if is_reread and each.begin_later():
             self._start_unit = MICROSECOND
             return []
-        each.too_long, each.is_doubted = _too_long(answer), not is_full
+        each.too_long = answer.request.end or LATEST
         end = None if self._ignores_end else self._shorter_end(each, answer)
         if end is None:
             return self._exhaust(each, answer)
@@ -476,7 +466,7 @@ class RangeScan:
         size = self._profile.page_size(answer.request.limit)
         if each.low is not None:
             size -= bisect_left(answer.lines.times, each.low)  # those were read before
-        if self._caps.check is not None:
+        if self._caps.page is not None:
             return self._sizer.middle(each, known)
         return self._sizer.shorter_end(each, known, size=size, full_pages=self._full_pages)
 
@@ -496,52 +486,30 @@ class RangeScan:
         """Do what is left where no end helps: a larger limit, a split, a page taken on faith."""
         is_full = self._limits.is_full(answer)
         may_be_cut = self._limits.may_be_cut(each, answer)
-        if self._caps.check is not None and not is_full and not may_be_cut:
+        if self._caps.page is not None and not is_full and not may_be_cut:
             return self._take_on_faith(each, answer)
         if self._limits.enlarge(each):
             each.too_long = None
             return []
-        if may_be_cut:
-            if not self._limits.is_probed:
-                each.answer, each.request = answer, answer.request
-                self._probe, self._is_probe_out = self._limits.probe(), False
-                return []
-            if not is_full and not self._lacks_older(each, answer):
-                return self._take_on_faith(each, answer)
-            self._profile.cap = answer.length  # or all of the log were as long as this range
-        times = answer.lines.times
-        if is_full and times and each.low and times[0] < each.low and each.begin_later():
-            return []  # the lines before it may be those that are too many
+        times, probed = answer.lines.times, self._limits.probed
+        has_older = bool(times and each.low and times[0] < each.low)  # maybe they are too many
+        if (is_full or may_be_cut) and has_older and each.begin_later():
+            return []
+        if may_be_cut and (probed is None or probed < answer.length):
+            each.answer, each.request = answer, answer.request
+            self._probe, self._is_probe_out = self._limits.probe(answer.length), False
+            return []
+        if may_be_cut and answer.length < _SMALLEST_HIDDEN_CAP:
+            return self._take_on_faith(each, answer)
+        if may_be_cut:  # unless all of the log is as long as this range: that does not show
+            self._profile.cap = answer.length
         return self._split(each, answer)
-
-    def _lacks_older(self, each: PlannedRange, answer: Answer) -> bool:
-        """Tell whether the log has lines, older than a range, that are not in its page."""
-        shown = 0 if each.low is None else bisect_left(answer.lines.times, each.low)
-        return self._emitted > shown
 
     def _take_on_faith(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
         """Close a range where nothing can show at present whether a cap cut its page."""
         each.too_long = None
-        self._caps.take_on_faith(each, to_the_end=self._limits.may_be_cut(each, answer))
+        self._caps.take_on_faith(each)
         return (self._close if not each.is_split else self._join)(each, answer)
-
-    def _trusts(self, each: PlannedRange) -> bool:
-        """Ask once more for what was too long only because a cap may have cut it, and believe it.
-
-        Returns
-        -------
-        bool
-            False if it was too long for certain.
-        """
-        end = each.too_long
-        if not each.is_doubted or end is None:
-            return False
-        each.too_long, each.is_trusted = None, True
-        if end < LATEST:
-            self._ranges.end_at(each, end)
-        while end >= LATEST and self._ranges.absorb_next():
-            pass
-        return True
 
     def _split(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
         """Read two neighbouring times, which together have more lines than a page, one by one.
@@ -618,9 +586,6 @@ class RangeScan:
         self._known = NO_LINES if end is None else self._known.between(end, None)
         return self._emit(low, end, lines, answer, is_complete=False)
 
-    def _end_probe(self) -> None:
-        self._probe, self._limits.is_probed = None, True
-
     # Ranges
 
     def _emit(
@@ -635,7 +600,6 @@ class RangeScan:
         """Hand on the first range up to a time, and go on from there."""
         if self._goal is not None:
             lines = lines.up_to(self._goal)
-        self._emitted += len(lines.times)
         self._attempts = self._full_pages = 0
         if lines.times or not is_complete:
             self._older = lines.times[-1] if is_complete else None
@@ -646,21 +610,10 @@ class RangeScan:
             if not is_complete and head.request is None:
                 head.start, head.is_late = head.low, bool(head.low.microsecond)
         request = answer.request if is_complete else None
-        return ScannedRange(
-            low, end, lines, answer.asked_at, is_complete, self._caps.is_proven, request
-        )
+        is_proven = self._caps.page is None and self._caps.is_proven
+        return ScannedRange(low, end, lines, answer.asked_at, is_complete, is_proven, request)
 
     def _note_known(self, lines: Lines) -> None:
         """Remember what a page showed: it must be in the page that closes its range."""
         known = merge_max(self._known, lines.between(self._ranges[0].low, None))
         self._known = known.cut(0, max(4 * self._limits.limit, _MOST_KNOWN))
-
-
-def _too_long(answer: Answer) -> dt.datetime:
-    """Return the time from which on no end helps, where a page was full."""
-    end, times = answer.request.end or LATEST, answer.lines.times
-    if not times or times[-1] <= end:
-        return end
-    # It was rounded up: so are others that are of no larger unit.
-    unit = SECOND if times[-1] > add(end, MILLISECOND) else MILLISECOND
-    return min(end, add(floor(end, unit), MICROSECOND))

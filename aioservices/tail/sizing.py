@@ -13,8 +13,8 @@ import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
+from .limits import ServerProfile
 from .lines import Lines
-from .profile import ServerProfile
 from .ranges import PlannedRange
 from .times import (
     LATEST,

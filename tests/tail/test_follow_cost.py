@@ -12,8 +12,8 @@ import pytest
 
 from aioservices import Services
 from aioservices.emulator import Emulator
+from aioservices.tail.limits import ServerProfile
 from aioservices.tail.poller import jittered
-from aioservices.tail.profile import ServerProfile
 from aioservices.tail.scan import RangeScan
 from aioservices.tail.schedule import PollInterval
 from tests.servers.hostile import hostile

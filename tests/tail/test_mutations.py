@@ -10,9 +10,8 @@ import pytest
 from aioservices.api.models import TailedEntry
 from aioservices.tail import scan as scan_module
 from aioservices.tail.dedup import DeliveredLines
-from aioservices.tail.limits import PageLimits
+from aioservices.tail.limits import PageLimits, ServerProfile
 from aioservices.tail.lines import NO_LINES
-from aioservices.tail.profile import ServerProfile
 from aioservices.tail.ranges import Answer, PlannedRange, ScannedRange
 from aioservices.tail.reader import LogReader
 from aioservices.tail.scan import RangeScan
@@ -107,7 +106,7 @@ def trust_full_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @mutation
 def take_no_page_for_one_that_a_cap_has_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ServerProfile, "suspects", lambda self, length: False)
+    monkeypatch.setattr(PageLimits, "suspects", lambda self, length: False)
 
 
 @mutation
