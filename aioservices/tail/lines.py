@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
 from itertools import islice
-from operator import attrgetter, lt
+from operator import attrgetter, eq, ge, gt
 from typing import NamedTuple
 
 from aioservices.api.models import TailedEntry
@@ -70,25 +69,21 @@ NO_LINES = Lines([], [], [])
 
 def sort_lines(page: list[TailedEntry]) -> Lines:
     """Put the lines of a page, which may be in any order, into that of their time."""
-    times = list(map(_created_at, page))
-    # One pass for what most pages are: sorted, and all times different.
-    rises = list(map(lt, times, islice(times, 1, None)))
+    times = [entry.created_at for entry in page]
     ties: list[int] = []
-    place = -1
-    for _ in range(rises.count(False)):
-        place = rises.index(False, place + 1)
-        if times[place] != times[place + 1]:
+    if any(map(ge, times, islice(times, 1, None))):  # most are sorted, and all times different
+        if any(map(gt, times, islice(times, 1, None))):
             return sort_lines(sorted(page, key=_created_at))
-        ties.append(place)
+        ties = [place for place, is_tie in enumerate(map(eq, times, times[1:])) if is_tie]
     if times and (times[0] < EARLIEST or times[-1] > LATEST):  # in UTC; nothing can lie beyond
         times = [min(max(time, EARLIEST), LATEST) for time in times]
         ties = [place for place in range(len(times) - 1) if times[place] == times[place + 1]]
     return Lines(page, times, ties)
 
 
-def _missing_from(page: Sequence[TailedEntry], known: Sequence[TailedEntry]) -> list[TailedEntry]:
+def _missing_from(page: list[TailedEntry], known: list[TailedEntry]) -> list[TailedEntry]:
     """Return the known lines that a page lacks; copies are counted."""
-    if not known:
+    if not known or page == known:  # pages of one log mostly agree, and this is quickly seen
         return []
     there = Counter(page)
     lines: list[TailedEntry] = []
