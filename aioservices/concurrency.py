@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
@@ -13,7 +13,7 @@ import anyio.lowlevel
 
 from .errors import SessionClosedError
 
-__all__ = ["BackgroundTasks", "Stream", "finish_within", "first_error", "for_each"]
+__all__ = ["BackgroundTasks", "Signal", "Stream", "finish_within", "first_error", "for_each"]
 
 T = TypeVar("T")
 
@@ -128,6 +128,53 @@ async def finish_within(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
     return results[0]
 
 
+class Signal:
+    """Wakes those that wait for it; who comes later waits for the next one.
+
+    A thousand idle tails wait in several places each, so it holds little, and nothing is needed
+    beside it for a time limit.
+    """
+
+    __slots__ = ("_waiters",)
+
+    def __init__(self) -> None:
+        self._waiters: list[asyncio.Future[bool]] = []
+
+    async def wait(self, seconds: float = math.inf) -> bool:
+        """Wait until it is sent.
+
+        Parameters
+        ----------
+        seconds : float, optional
+            How long to wait for it. Default: forever.
+
+        Returns
+        -------
+        bool
+            False if it was not sent within that time.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        timer = None if seconds == math.inf else loop.call_later(seconds, _end, waiter, False)
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        finally:
+            self._waiters.remove(waiter)
+            if timer is not None:
+                timer.cancel()
+
+    def send(self) -> None:
+        """Wake all that wait."""
+        for waiter in self._waiters:
+            _end(waiter, True)
+
+
+def _end(waiter: asyncio.Future[bool], is_sent: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(is_sent)
+
+
 class Stream(Generic[T]):
     """An async iterator whose items a task of its own produces.
 
@@ -171,7 +218,7 @@ class Stream(Generic[T]):
         channel = self._channel
         if self._task is None:
             self._task = self._tasks.start(self._produce(channel.send))
-            self._task.add_done_callback(channel.wake)
+            self._task.add_done_callback(lambda _: channel.filled.send())
         while not channel.items:
             if self._ended:  # somebody closed it meanwhile
                 raise StopAsyncIteration
@@ -181,7 +228,7 @@ class Stream(Generic[T]):
                     raise SessionClosedError("the session was closed during the iteration")
                 self._task.result()
                 raise StopAsyncIteration
-            await channel.wait()
+            await channel.filled.wait()
         return channel.take()
 
     async def __aenter__(self) -> Self:
@@ -209,44 +256,29 @@ class Stream(Generic[T]):
 
 
 class _Channel(Generic[T]):
-    """Items on their way to the consumer.
+    """Items on their way to the consumer; `filled` says that there may be one.
 
     They stay here until a step takes them: one that is cancelled, at whatever
     moment, loses none.
     """
 
     def __init__(self, buffer: int) -> None:
-        self.items: deque[T] = deque()
+        self.items: list[T] = []  # a few
+        self.filled = Signal()
+        self._emptied = Signal()
         self._buffer = buffer
-        # Of those who wait, and only while they do: a thousand idle tails have one channel each.
-        self._filled: asyncio.Event | None = None
-        self._emptied: asyncio.Event | None = None
 
     async def send(self, item: T) -> None:
         """Add an item, and wait until there is room for the next one."""
         self.items.append(item)
-        self.wake(item)
+        self.filled.send()
         while len(self.items) > self._buffer:
-            self._emptied = self._emptied or asyncio.Event()
             await self._emptied.wait()
-
-    async def wait(self) -> None:
-        """Wait until there may be an item."""
-        self._filled = self._filled or asyncio.Event()
-        await self._filled.wait()
 
     def take(self) -> T:
         """Take the first item."""
-        if self._emptied is not None:
-            self._emptied.set()
-            self._emptied = None
-        return self.items.popleft()
-
-    def wake(self, _: object) -> None:
-        """End the waiting: there is an item, or there will be no more."""
-        if self._filled is not None:
-            self._filled.set()
-            self._filled = None
+        self._emptied.send()
+        return self.items.pop(0)
 
 
 def first_error(error: BaseException) -> BaseException:

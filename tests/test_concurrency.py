@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from aioservices.concurrency import BackgroundTasks, Stream, finish_within
+from aioservices.concurrency import BackgroundTasks, Signal, Stream, finish_within
 from aioservices.errors import SessionClosedError
 
 Emit = Callable[[int], Awaitable[None]]
@@ -221,3 +221,34 @@ async def test_an_error_of_work_is_raised_by_itself() -> None:
 
     with pytest.raises(LookupError, match="no fourth"):
         await finish_within(1.0, work)
+
+
+async def test_a_signal_wakes_all_that_wait_and_none_that_come_later() -> None:
+    signal = Signal()
+    woken: list[int] = []
+
+    async def wait(number: int) -> None:
+        assert await signal.wait()
+        woken.append(number)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait, 1)
+        group.start_soon(wait, 2)
+        await anyio.wait_all_tasks_blocked()
+        signal.send()
+        group.start_soon(wait, 3)
+        await anyio.wait_all_tasks_blocked()
+        assert woken == [1, 2]
+        signal.send()
+
+
+async def test_a_signal_that_is_not_sent_in_time_says_so() -> None:
+    assert not await Signal().wait(0)
+
+
+async def test_who_gives_up_waiting_for_a_signal_is_forgotten() -> None:
+    signal = Signal()
+    with anyio.move_on_after(0):
+        await signal.wait()
+    assert not signal._waiters
+    signal.send()

@@ -11,9 +11,13 @@ Pure, but for the waiting.
 
 from __future__ import annotations
 
-import anyio
+from collections.abc import Awaitable, Callable
 
-__all__ = ["LineAccount", "LineBudget"]
+from aioservices.concurrency import Signal
+
+from .cursor import Batch
+
+__all__ = ["LineAccount", "LineBudget", "Outlet"]
 
 # Lines of the smallest page that a tail may have at any time.
 _SMALL_PAGE = 200
@@ -31,12 +35,14 @@ class LineBudget:
     ----------
     used : int
         Lines that wait, or that were announced.
+    freed : Signal
+        That less is used.
     """
 
     def __init__(self, capacity: int = 100_000) -> None:
         self.capacity = capacity
         self.used = 0
-        self._freed: anyio.Event | None = None  # while somebody waits for it
+        self.freed = Signal()
 
     @property
     def is_tight(self) -> bool:
@@ -46,14 +52,8 @@ class LineBudget:
     def change(self, lines: int) -> None:
         """Use more, or less."""
         self.used += lines
-        if lines < 0 and self._freed is not None:
-            self._freed.set()
-            self._freed = None
-
-    async def freed(self) -> None:
-        """Wait until less is used."""
-        self._freed = self._freed or anyio.Event()
-        await self._freed.wait()
+        if lines < 0:
+            self.freed.send()
 
 
 class LineAccount:
@@ -95,7 +95,7 @@ class LineAccount:
             if not self._held:
                 size = min(size, max(room, _SMALL_PAGE))
                 break
-            await self.budget.freed()
+            await self.budget.freed.wait()
         announced = min(size, expected)
         self.hold(announced)
         return size, announced
@@ -109,3 +109,31 @@ class LineAccount:
         """Note that no line waits any more."""
         if self._held:
             self.hold(-self._held)
+
+
+class Outlet:
+    """Where the batches of a tail leave: while one waits for the consumer, no page is asked for."""
+
+    def __init__(self, send: Callable[[Batch], Awaitable[None]]) -> None:
+        self._send = send
+        self._waiting = 0
+        self._freed = Signal()
+
+    async def put(self, batch: Batch) -> None:
+        """Hand a batch to the consumer, as soon as there is room for it."""
+        self._waiting += 1
+        try:
+            await self._send(batch)
+        finally:
+            self._waiting -= 1
+            self._freed.send()
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether a batch waits for the consumer."""
+        return self._waiting > 0
+
+    async def ready(self) -> None:
+        """Wait until no batch waits."""
+        while self._waiting:
+            await self._freed.wait()

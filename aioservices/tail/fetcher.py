@@ -287,8 +287,8 @@ class LogFetcher:
         self._max_outage = max_outage
         self._newest_first: bool | None = None  # whether a page has its lines from new to old
         self._malformed_pages = 0  # in a row, until such pages are taken as they are
-        self._seen: set[int | None] = set()  # deployments that were found; None is the service
-        self._asked_at: dict[int | None, float] = {}  # when one was asked for first
+        # Until when a 403 or 404 of a deployment is not believed; None is the service:
+        self._doubted_until: dict[int | None, float] = {}
 
     def patience(self, deployment_id: int | None = None) -> Patience:
         """Make what a call is repeated by."""
@@ -303,8 +303,7 @@ class LogFetcher:
     async def current_deployment(self) -> DeploymentSnapshot | None:
         """Get the service's current deployment, if it has one."""
         if self._look is not None:
-            service = await self._repeat(self._look, doubted_until=self._doubted_until(None))
-            self._seen.add(None)
+            service = await self._repeat_get(None, self._look)
             current = service.current_deployment
             if current is None:
                 return None
@@ -429,15 +428,14 @@ class LogFetcher:
         async def get() -> T:
             return decode(await self._send(call), type_)
 
-        value = await self._repeat(get, doubted_until=self._doubted_until(deployment_id))
-        self._seen.add(deployment_id)
-        return value
+        return await self._repeat_get(deployment_id, get)
 
-    def _doubted_until(self, deployment_id: int | None) -> float:
-        """Until when a 403 or 404 of the service, or of a deployment, is not believed."""
-        if deployment_id in self._seen:
-            return 0.0
-        return self._asked_at.setdefault(deployment_id, time.monotonic()) + _READ_LAG
+    async def _repeat_get(self, deployment_id: int | None, get: Callable[[], Awaitable[T]]) -> T:
+        """Get the service or a deployment; what was never seen may be on its way to be read."""
+        doubted_until = self._doubted_until.setdefault(deployment_id, time.monotonic() + _READ_LAG)
+        value = await self._repeat(get, doubted_until=doubted_until)
+        self._doubted_until[deployment_id] = 0.0
+        return value
 
     async def _listed(self) -> AsyncIterator[DeploymentSnapshot]:
         """Give each deployment that is listed, asked for from the newest to the oldest."""

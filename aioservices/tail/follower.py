@@ -21,14 +21,14 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from aioservices.api.states import UnknownStates, is_final
+from aioservices.concurrency import Signal
 from aioservices.errors import NotFoundError, PermissionDeniedError
 
-from .budget import LineAccount
+from .budget import LineAccount, Outlet
 from .cursor import NO_DEPLOYMENT, Batch, LatestDeployment, Position
 from .dedup import DeliveredLines
 from .fetcher import DeploymentSnapshot, LogFetcher, LogSource, Look
 from .options import Now, TailOptions
-from .outlet import Outlet
 from .poller import CHECK_EVERY, Poller, jittered
 from .scan import ServerProfile
 from .schedule import PollInterval
@@ -112,7 +112,8 @@ class Follower:
         # Between two checks without a log to poll:
         self._interval = PollInterval(options.poll_interval, options.max_poll_interval)
         self._is_finishing = False
-        self._pause: anyio.CancelScope | None = None  # between two checks
+        self._is_check_due = False
+        self._progress = Signal()  # of the pollers, or a check is due
         self._failure: Exception | None = None
 
     @property
@@ -138,8 +139,8 @@ class Follower:
         self._check_soon()
 
     def _check_soon(self) -> None:
-        if self._pause is not None:
-            self._pause.cancel()
+        self._is_check_due = True
+        self._progress.send()
 
     async def run(self, send: Callable[[Batch], Awaitable[None]]) -> None:
         """Read until all that was asked for was handed on."""
@@ -149,14 +150,14 @@ class Follower:
             for position in self._positions:
                 deployment = DeploymentSnapshot(position.deployment_id)
                 self._start_polling(deployment, position.delivered())
-            group.start_soon(self._guard, self._watch)
+            await self._guard(self._watch())
         if self._failure is not None:
             raise self._failure
 
-    async def _guard(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
+    async def _guard(self, work: Awaitable[None]) -> None:
         """Run a part of the work; an error ends the whole and is raised as it is."""
         try:
-            await work(*args)
+            await work
         except Exception as exc:
             self._failure = self._failure or exc
             self._group.cancel_scope.cancel()
@@ -183,8 +184,7 @@ class Follower:
                 return
             if not self._options.follow or left <= 0:
                 return
-            with anyio.move_on_after(left) as self._pause:
-                await self._wait_for_next_check(current)
+            await self._wait_for_next_check(current, left)
 
     async def _check_service(self) -> Poller | None:
         deployment = await self._fetcher.current_deployment()
@@ -227,17 +227,26 @@ class Follower:
             poller.record_replaced()
         return poller
 
-    async def _wait_for_next_check(self, current: Poller | None) -> None:
+    async def _wait_for_next_check(self, current: Poller | None, longest: float) -> None:
         """Wait, also until the log was asked for twice: checks must not outnumber the polls."""
+        self._is_check_due = False
+        now = time.monotonic()
+        requests = 0
         if current is None:  # such a check takes two requests
-            await anyio.sleep(jittered(2 * self._interval.after(0)))
+            interval = 2 * self._interval.after(0)
         elif current.is_over:
-            await anyio.sleep(jittered(self._interval.after(0)))
+            interval = self._interval.after(0)
         else:
             self._interval.after(1)
+            interval = CHECK_EVERY * current.interval
             requests = current.requests + CHECK_EVERY
-            await anyio.sleep(jittered(CHECK_EVERY * current.interval))
-            await current.requested(requests)
+        begins_at, ends_at = now + jittered(interval), now + longest
+        while not self._is_check_due and now < ends_at:
+            has_asked = current is None or current.is_over or current.requests >= requests
+            if has_asked and now >= begins_at:
+                return
+            await self._progress.wait((begins_at if has_asked else ends_at) - now)
+            now = time.monotonic()
 
     def _seconds_left(self) -> float:
         """Seconds until nothing can come any more."""
@@ -332,9 +341,10 @@ class Follower:
             options=self._options,
             profile=self._profile,
             metrics=self._metrics,
+            progress=self._progress,
         )
         self._pollers[deployment.deployment_id] = poller
-        self._group.start_soon(self._guard, self._poll, poller)
+        self._group.start_soon(self._poll, poller)
         return poller
 
     def _record_state(self, poller: Poller, deployment: DeploymentSnapshot) -> None:
@@ -344,7 +354,7 @@ class Follower:
         poller.record_state(deployment)
         if poller.is_over and not is_final(state):
             poller.resume()
-            self._group.start_soon(self._guard, self._poll, poller)
+            self._group.start_soon(self._poll, poller)
 
     def _report_unknown_state(self, deployment_id: int, state: str) -> None:
         service_id = self._options.service_id
@@ -359,6 +369,9 @@ class Follower:
         )
 
     async def _poll(self, poller: Poller) -> None:
+        await self._guard(self._read(poller))
+
+    async def _read(self, poller: Poller) -> None:
         try:
             await poller.run()
         except (NotFoundError, PermissionDeniedError):
@@ -382,8 +395,8 @@ class Follower:
         """Read what is left of a service that cannot be read any more."""
         for poller in self._pollers.values():
             poller.record_gone()
-        for poller in self._pollers.values():
-            await poller.over()
+        while not all(poller.is_over for poller in self._pollers.values()):
+            await self._progress.wait()
 
     def _forget_drained(self) -> None:
         drained = [each for each in self._pollers.values() if each.is_replaced and each.is_over]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import anyio
 
+from aioservices.concurrency import Signal
 from aioservices.errors import APIError, RequestError, ResponseTooLargeError
 
 from .fetcher import LogFetcher, is_too_large
@@ -59,6 +60,8 @@ class LogPages:
     deployment_id : int
     limit : int
         Lines that a page may have.
+    progress : Signal
+        Is sent whenever a page was asked for.
 
     Attributes
     ----------
@@ -66,14 +69,16 @@ class LogPages:
         Pages that were asked for, answered or not.
     """
 
-    def __init__(self, fetcher: LogFetcher, deployment_id: int, limit: int) -> None:
+    def __init__(
+        self, fetcher: LogFetcher, deployment_id: int, limit: int, progress: Signal
+    ) -> None:
         self.requests = 0
+        self._progress = progress
         self._fetcher = fetcher
         self._deployment_id = deployment_id
         self._patience = fetcher.patience(deployment_id)
         self._size = PageSize(limit)
         self._doubted_until = time.monotonic() + _SLOW_START
-        self._requested: anyio.Event | None = None  # while somebody waits for it
 
     @property
     def size(self) -> int:
@@ -89,17 +94,6 @@ class LogPages:
     def failures(self) -> int:
         """How many requests have failed."""
         return self._patience.failures
-
-    async def requested(self) -> None:
-        """Wait until a page was asked for, or `release` was called."""
-        self._requested = self._requested or anyio.Event()
-        await self._requested.wait()
-
-    def release(self) -> None:
-        """End the waiting of `requested`."""
-        if self._requested is not None:
-            self._requested.set()
-            self._requested = None
 
     def doubt_no_more(self) -> None:
         """Believe a 404 as soon as it is confirmed, however young the log is."""
@@ -161,7 +155,7 @@ class LogPages:
             response = await fetcher.page(self._deployment_id, request)
         finally:
             self.requests += 1
-            self.release()
+            self._progress.send()
         asked_at = fetcher.clock.at(sent_at) if fetcher.clock.known else None
         if on_answer is not None and on_answer():
             await anyio.lowlevel.checkpoint()  # lets it send them

@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import anyio
 
+from aioservices.concurrency import Signal
+
 __all__ = ["read_ahead"]
 
 RequestT = TypeVar("RequestT")
@@ -44,7 +46,7 @@ async def read_ahead(
         The first one that `fetch` or `take` raised, as it is.
     """
     arrived: deque[tuple[RequestT, PageT | None]] = deque()
-    arrival = anyio.Event()
+    arrival = Signal()
     outstanding = 0
     failure: Exception | None = None
 
@@ -68,13 +70,12 @@ async def read_ahead(
                 arrived.append((request, await fetch(request, ask)))
             except Exception as exc:
                 fail(exc)
-            arrival.set()
+            arrival.send()
 
         try:
             ask()
             while outstanding:
                 while not arrived:
-                    arrival = anyio.Event()
                     await arrival.wait()
                 request, page = arrived.popleft()
                 if page is not None:

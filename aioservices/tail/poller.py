@@ -8,15 +8,13 @@ import random
 import time
 from collections.abc import Callable
 
-import anyio
-
 from aioservices.api.states import SLEEPING, is_final
+from aioservices.concurrency import Signal
 
-from .budget import LineAccount
+from .budget import LineAccount, Outlet
 from .dedup import DeliveredLines
 from .fetcher import DeploymentSnapshot, LogFetcher
 from .options import TailOptions
-from .outlet import Outlet
 from .pages import LogPages, Page, Replan
 from .pipeline import read_ahead
 from .reader import LogReader, PollSummary
@@ -55,6 +53,8 @@ class Poller:
     options : TailOptions
     profile : ServerProfile
     metrics : TailMetrics
+    progress : Signal
+        Is sent whenever a page was asked for, and when the log is over.
 
     Attributes
     ----------
@@ -75,13 +75,15 @@ class Poller:
         options: TailOptions,
         profile: ServerProfile,
         metrics: TailMetrics,
+        progress: Signal,
     ) -> None:
         self.deployment_id = deployment.deployment_id
         self.is_replaced = False
         self.is_over = False
         self._created_at = deployment.created_at
         self._fetcher = fetcher
-        self._pages = LogPages(fetcher, self.deployment_id, options.limit)
+        self._pages = LogPages(fetcher, self.deployment_id, options.limit, progress)
+        self._progress = progress
         self._outlet = outlet
         self._account = account
         self._expected = options.limit  # new lines of the next page, at most
@@ -104,7 +106,7 @@ class Poller:
         self._last_alive: dt.datetime | None = None  # by the server's clock, as the next one
         self._ended: dt.datetime | None = None
         self._unreported_end: DeploymentEnded | None = None
-        self._wake: anyio.Event | None = None  # set when the deployment ends, while it waits
+        self._wake = Signal()  # the deployment has ended
         self._first_asked_at: dt.datetime | None = None  # in the poll that is under way
 
     @property
@@ -116,16 +118,6 @@ class Poller:
     def requests(self) -> int:
         """Pages that were asked for, answered or not."""
         return self._pages.requests
-
-    async def over(self) -> None:
-        """Wait until the log was read to its end."""
-        while not self.is_over:
-            await self._pages.requested()
-
-    async def requested(self, count: int) -> None:
-        """Wait until so many pages were asked for, or the log is over."""
-        while self._pages.requests < count and not self.is_over:
-            await self._pages.requested()
 
     # What becomes known of the deployment
 
@@ -160,8 +152,7 @@ class Poller:
 
     def _record_end(self, at: dt.datetime) -> None:
         self._ended = at
-        if self._wake is not None:
-            self._wake.set()
+        self._wake.send()
 
     def _end_of(self, deployment: DeploymentSnapshot) -> dt.datetime:
         """When a deployment ended, at the latest; by a clock that is compared to `Date` later."""
@@ -189,7 +180,7 @@ class Poller:
     async def finalize(self) -> None:
         """Tell the consumer that the log is over."""
         self.is_over = True
-        self._pages.release()
+        self._progress.send()
         await self._outlet.put(self._reader.ended())
 
     def resume(self) -> None:
@@ -220,10 +211,7 @@ class Poller:
                 wait = min(wait, max(options.poll_interval, left))
             wait = jittered(wait)
             self._metrics.due[self.deployment_id] = time.time() + wait
-            self._wake = anyio.Event()
-            with anyio.move_on_after(wait):
-                await self._wake.wait()
-            self._wake = None
+            await self._wake.wait(wait)
 
     @property
     def _end(self) -> dt.datetime | None:

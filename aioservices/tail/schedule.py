@@ -6,12 +6,14 @@ Pure: intervals, counts and times in, seconds and spans out.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 
 __all__ = ["Lookback", "PollInterval"]
 
 _GROWTH = 1.5
 # A page filled to this part calls for the next poll before the usual time.
 _HALF_FULL = 0.5
+_STEPS = 7
 
 
 class PollInterval:
@@ -22,6 +24,8 @@ class PollInterval:
     shortest, longest : float
         Seconds.
     """
+
+    __slots__ = ("_longest", "_shortest", "interval")
 
     def __init__(self, shortest: float, longest: float) -> None:
         self._shortest = shortest
@@ -62,25 +66,29 @@ class Lookback:
         Seconds of the longest look.
     """
 
-    _STEPS = 7
+    __slots__ = ("_looked", "_steps")
 
     def __init__(self, overlap: float) -> None:
-        base = overlap / 2 ** (self._STEPS - 1)
-        self._steps = [dt.timedelta(seconds=base * 2**step) for step in range(self._STEPS)]
-        self._looked: list[dt.datetime | None] = [None] * self._STEPS
+        self._steps = _steps(overlap)
+        self._looked: list[dt.datetime | None] = [None] * _STEPS
 
     def reset(self, now: dt.datetime) -> None:
         """Take note of a poll that looks back all the way."""
-        self._looked = [now] * self._STEPS
+        self._looked = [now] * _STEPS
 
     def next(self, now: dt.datetime) -> dt.timedelta | None:
         """Return how far to look back before the end of the last poll; None is all the way."""
-        step = self._STEPS - 1
+        step = _STEPS - 1
         while step > 0 and not self._is_due(step, now):
             step -= 1
         self._looked[: step + 1] = [now] * (step + 1)
-        return self._steps[step] if step < self._STEPS - 1 else None
+        return self._steps[step] if step < _STEPS - 1 else None
 
     def _is_due(self, step: int, now: dt.datetime) -> bool:
         looked = self._looked[step]
         return looked is None or now < looked or now - looked >= self._steps[step]
+
+
+@functools.lru_cache(maxsize=16)  # all tails of a session mostly have the same
+def _steps(overlap: float) -> tuple[dt.timedelta, ...]:
+    return tuple(dt.timedelta(seconds=overlap * 2.0**-step) for step in reversed(range(_STEPS)))

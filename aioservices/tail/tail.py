@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import warnings
 from types import TracebackType
 from typing import Self
-
-import anyio
 
 from aioservices.api.models import TailedEntry
 from aioservices.concurrency import BackgroundTasks, Stream
@@ -67,7 +66,7 @@ class LogTail:
         self._taken = 0  # lines of the last batch
         self._delivered = 0
         # Tasks may share a tail: each line is given to one of them.
-        self._turn = anyio.Lock(fast_acquire=True)
+        self._turn = asyncio.Lock()
 
     def __aiter__(self) -> Self:
         return self

@@ -79,7 +79,8 @@ async def test_a_fault_neither_loses_nor_repeats_a_line(
         await until(lambda: len(messages) >= 60 and tail.status.error is None)
         written += write(emulator, service_id, 60)
         await until(lambda: len(messages) > 60)
-        assert messages == written
+        # Not in their order: a scan that is under way when lines are written finds them late.
+        assert Counter(messages) == Counter(written)
         # On a busy machine more than what is stalled takes longer than such a timeout.
         assert tail.status.outages == 1 or is_stalled
 
