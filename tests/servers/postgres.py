@@ -158,6 +158,23 @@ class PostgresServer:
                 raise RuntimeError(f"PostgreSQL, process {pid}, had to be killed")
             time.sleep(0.02)
 
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Have it do nothing at all inside the block, as a machine that is stopped does."""
+        processes = self._processes()
+        try:
+            for each in processes:
+                os.kill(each, signal.SIGSTOP)
+            yield
+        finally:
+            for each in processes:
+                os.kill(each, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        first = (self.data / "postmaster.pid").read_text().split()[0]
+        found = subprocess.run(["pgrep", "-P", first], capture_output=True, text=True, check=True)
+        return [int(first), *map(int, found.stdout.split())]
+
     def refuse_standbys(self) -> None:
         """Send no standby anything any more."""
         # The word "all" does not mean replication.

@@ -3,7 +3,7 @@
 ``sqlite``, ``postgres`` and ``failover`` kill collectors, stop them and cut them off; ``week`` and
 ``days`` have a daemon live a week beside a fleet of 200 services, with SQLite, and some days, with
 PostgreSQL; ``otlp`` forwards a day's lines to a collector that is dead for an hour of it, and has
-troubles of each kind afterwards.
+troubles of each kind afterwards; ``pause`` stops the database of a daemon that reads 500 services.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from tests.servers.postgres import new_database, new_server, running_server
 from .collectors import otlp_history
 from .histories import postgres_failover, postgres_history, sqlite_history
 from .lifetimes import Lifetime, live
+from .pauses import postgres_pause
 
-HISTORIES = ("sqlite", "postgres", "failover", "week", "days", "otlp")
+HISTORIES = ("sqlite", "postgres", "failover", "week", "days", "otlp", "pause")
 _QUIET = ("--poll-interval", "1m", "--max-poll-interval", "20m", "--refresh", "10m")
 
 
@@ -46,6 +47,14 @@ def _run(name: str, directory: Path) -> dict[str, object]:
         return asyncio.run(postgres_failover(services=12, lines=12_000, seed=3))
     if name == "week":
         return _week(directory)
+    if name == "pause":
+        outcome = asyncio.run(
+            postgres_pause(directory, services=500, lines=3_000_000, most=200_000, within=3600)
+        )
+        memory = outcome["MB of memory at most"]
+        assert isinstance(memory, int)
+        assert memory < 400
+        return outcome
     if name == "otlp":
         return asyncio.run(
             otlp_history(directory, hours=24, services=50, lines=200_000, seed=4, within=3600)

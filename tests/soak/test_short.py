@@ -11,6 +11,7 @@ from tests.stores.conftest import postgres_server, postgres_url
 from .collectors import otlp_history
 from .histories import postgres_failover, postgres_history, sqlite_history
 from .lifetimes import live
+from .pauses import postgres_pause
 
 __all__ = ["postgres_server", "postgres_url"]
 
@@ -90,3 +91,12 @@ async def test_every_line_arrives_at_a_collector_that_is_dead_for_an_hour_and_th
     requests = outcome["requests"]
     assert isinstance(requests, dict)
     assert {"dead", "429", "503", "lost", "partly", "none"} <= requests.keys()
+
+
+@pytest.mark.slow
+async def test_no_more_lines_wait_than_may_while_the_database_is_stopped(tmp_path: Path) -> None:
+    outcome = await postgres_pause(tmp_path, services=50, lines=100_000, most=5_000, within=300)
+    assert outcome["lines that waited at most"] == 5_000
+    memory = outcome["MB of memory at most"]
+    assert isinstance(memory, int)
+    assert memory < 150
