@@ -37,9 +37,10 @@ class Rates:
         (since, before), (until, lines) = self._seen[0], self._seen[-1]
         rate = (lines - before) / (until - since) if until > since else 0.0
         parts = [f"{rate:,.0f} lines/s", f"{status.leases:,} services"]
-        if not status.ready:  # first, as the end of a line may be cut off
-            more = f" (and {len(status.reasons) - 1} more)" if len(status.reasons) > 1 else ""
-            parts.insert(0, f"NOT READY: {status.reasons[0]}{more}")
+        if status.reasons:  # first, as the end of a line may be cut off
+            reason, *others = status.reasons
+            more = f" (and {len(others)} more)" if others else ""
+            parts.insert(0, f"NOT READY: {reason}{more}")
         lags = [s.lag_seconds for s in status.services if s.lag_seconds is not None]
         if lags:
             parts.append(f"lag {max(lags):,.0f} s")

@@ -19,7 +19,7 @@ from .errors import (
     StoreUnavailableError,
     StoreVersionError,
 )
-from .protocol import (
+from .models import (
     DaemonInfo,
     ForwardPosition,
     KeepResult,
@@ -30,11 +30,11 @@ from .protocol import (
     RemovedLines,
     Retention,
     ServiceAudit,
-    Store,
     StoreAudit,
     StoredGap,
     StoredService,
 )
+from .protocol import Store
 from .record import StoredEntry, to_json_line
 from .sqlite import SQLiteStore
 from .url import open_store

@@ -9,27 +9,33 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from .files import refuse_store_file
 from .protocol import Store
 from .record import StoredEntry, to_json_line
 
-__all__ = ["write_jsonl", "write_parquet"]
+__all__ = ["Format", "export_lines"]
+
+Format: TypeAlias = Literal["jsonl", "parquet"]
+_Write: TypeAlias = Callable[[Sequence[StoredEntry]], object]
 
 _BATCH = 20_000  # lines: so many are in memory at once
 
 
-async def write_jsonl(
+async def export_lines(
     store: Store,
     service_ids: Sequence[int],
     path: Path,
     *,
+    format: Format,
     start_at: dt.datetime | None = None,
     end_at: dt.datetime | None = None,
 ) -> int:
-    """Write lines as JSON objects, a line each.
+    """Write lines to a file.
 
     Parameters
     ----------
@@ -37,43 +43,8 @@ async def write_jsonl(
     service_ids : sequence of int
     path : Path
         Replaced when everything is written.
-    start_at, end_at : datetime, optional
-        Both inclusive.
-
-    Returns
-    -------
-    int
-        How many lines were written.
-
-    Raises
-    ------
-    StoreConfigError
-        If the file is a store, or belongs to one.
-    """
-    count = 0
-    with _complete(path) as new, new.open("wb") as file:
-        async for entries in _batches(store, service_ids, start_at, end_at):
-            file.write(b"".join(map(to_json_line, entries)))
-            count += len(entries)
-    return count
-
-
-async def write_parquet(
-    store: Store,
-    service_ids: Sequence[int],
-    path: Path,
-    *,
-    start_at: dt.datetime | None = None,
-    end_at: dt.datetime | None = None,
-) -> int:
-    """Write lines as a Parquet file, compressed; needs pyarrow.
-
-    Parameters
-    ----------
-    store : Store
-    service_ids : sequence of int
-    path : Path
-        Replaced when everything is written.
+    format : {'jsonl', 'parquet'}
+        One JSON object a line; or Parquet, compressed, which needs pyarrow.
     start_at, end_at : datetime, optional
         Both inclusive.
 
@@ -85,10 +56,26 @@ async def write_parquet(
     Raises
     ------
     ModuleNotFoundError
-        If pyarrow is not installed.
+        If pyarrow is needed, and not installed.
     StoreConfigError
         If the file is a store, or belongs to one.
     """
+    count = 0
+    with _complete(path) as new, _WRITERS[format](new) as write:
+        async for entries in _batches(store, service_ids, start_at, end_at):
+            write(entries)
+            count += len(entries)
+    return count
+
+
+@contextlib.contextmanager
+def _jsonl(path: Path) -> Generator[_Write]:
+    with path.open("wb") as file:
+        yield lambda entries: file.write(b"".join(map(to_json_line, entries)))
+
+
+@contextlib.contextmanager
+def _parquet(path: Path) -> Generator[_Write]:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
@@ -109,13 +96,19 @@ async def write_parquet(
             ("line_id", arrow.string()),
         ]
     )
-    count = 0
-    with _complete(path) as new, parquet.ParquetWriter(new, schema, compression="zstd") as file:
-        async for entries in _batches(store, service_ids, start_at, end_at):
-            columns = {name: [getattr(entry, name) for entry in entries] for name in schema.names}
-            file.write_table(arrow.table(columns, schema=schema))
-            count += len(entries)
-    return count
+
+    def write(entries: Sequence[StoredEntry]) -> None:
+        columns = {name: [getattr(entry, name) for entry in entries] for name in schema.names}
+        file.write_table(arrow.table(columns, schema=schema))
+
+    with parquet.ParquetWriter(path, schema, compression="zstd") as file:
+        yield write
+
+
+_WRITERS: Mapping[Format, Callable[[Path], AbstractContextManager[_Write]]] = {
+    "jsonl": _jsonl,
+    "parquet": _parquet,
+}
 
 
 async def _batches(
@@ -136,7 +129,7 @@ async def _batches(
 
 
 @contextlib.contextmanager
-def _complete(path: Path) -> Generator[Path, None, None]:
+def _complete(path: Path) -> Generator[Path]:
     """Give the name of a file beside another one, which it replaces if all went well."""
     refuse_store_file(path)
     new = path.with_name(f".{path.name}.{os.getpid()}.new")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioservices.stores.query import LineQuery
 from aioservices.stores.record import Row
-from aioservices.stores.sqlite.blocks import Query, matching_rows, pack_block, unpack_block
+from aioservices.stores.sqlite.blocks import matching_rows, pack_block, unpack_block
 
 _numbers = st.integers(-(2**62), 2**62)
 _small = st.integers(0, 2**31)
@@ -46,7 +47,7 @@ def test_a_query_of_a_block_gives_what_a_query_of_its_lines_gives(
     deployment_id: int | None,
     contains: str | None,
 ) -> None:
-    query = Query(
+    query = LineQuery(
         start_at=start_at, end_at=end_at, deployment_id=deployment_id, contains=contains or None
     )
     assert matching_rows(pack_block(rows), query) == [row for row in rows if query.matches(row)]

@@ -468,6 +468,17 @@ async def test_tables_of_a_newer_release_are_refused_and_left_as_they_are(
                 pass
 
 
+async def test_a_newer_release_that_changes_the_tables_meanwhile_ends_an_older_daemon(
+    postgres_url: str,
+) -> None:
+    daemon = DaemonInfo(host="here", version="1", key_ids=(b"key",), tails=0)
+    async with PostgresStore(postgres_url) as store:
+        await store.heartbeat(daemon)
+        execute(postgres_url, "UPDATE meta SET schema = 99")
+        with pytest.raises(StoreVersionError, match="Upgrade"):
+            await store.heartbeat(daemon)
+
+
 async def test_tables_of_an_older_release_are_brought_up_to_date_or_left_as_they_were(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

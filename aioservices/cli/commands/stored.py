@@ -256,15 +256,21 @@ def export(
     begin, end = since and since.at(now), until and until.at(now)
 
     async def main() -> int:
-        from aioservices.stores.export import write_jsonl, write_parquet
+        from aioservices.stores.export import export_lines
 
         async with opened(store_url) as store:
             services = await stored_services(store, terms)
             path = parquet or jsonl
             assert path is not None  # noqa: S101 - one of them was given
-            write = write_jsonl if parquet is None else write_parquet
             try:
-                count = await write(store, list(services), path, start_at=begin, end_at=end)
+                count = await export_lines(
+                    store,
+                    list(services),
+                    path,
+                    format="jsonl" if parquet is None else "parquet",
+                    start_at=begin,
+                    end_at=end,
+                )
             except ModuleNotFoundError as exc:
                 raise CommandError(
                     f"--parquet needs the package {exc.name}: "

@@ -34,7 +34,8 @@ from aioservices.stores.errors import (
     LinesRefusedError,
     StoreUnavailableError,
 )
-from aioservices.stores.protocol import ForwardPosition, RejectedLines, Store
+from aioservices.stores.models import ForwardPosition, RejectedLines
+from aioservices.stores.protocol import Store
 from aioservices.stores.record import StoredEntry
 
 from .protocol import Forwarder, PartlyRejected, ResumableForwarder

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-from aioservices.stores.protocol import (
+from aioservices.stores.models import (
     ForwardPosition,
     RejectedLines,
     ServiceAudit,
@@ -15,6 +15,7 @@ from aioservices.stores.protocol import (
     StoredGap,
     StoredService,
 )
+from aioservices.stores.query import LineQuery
 from aioservices.stores.record import Row, StoredEntry, from_micros
 
 from .session import Connection, Session
@@ -39,41 +40,31 @@ _COLUMNS = f"""seq, {_MICROS.format("line.created_at")}, {_MICROS.format("line.k
     deployment_id, copy, severity, stream, source, message, raw"""
 
 
-async def read(
-    session: Session,
-    service_id: int,
-    *,
-    start_at: dt.datetime | None,
-    end_at: dt.datetime | None,
-    deployment_id: int | None,
-    contains: str | None,
-    where: Callable[[StoredEntry], bool] | None,
-    last: int | None,
-) -> AsyncIterator[StoredEntry]:
+async def read(session: Session, service_id: int, query: LineQuery) -> AsyncIterator[StoredEntry]:
     """Read the lines of a service by time; see `Store.read`."""
     async with session.transaction() as connection:
         name, seq = await _tail(connection, service_id)
     conditions = ["service_id = %(service_id)s", "seq <= %(seq)s"]
     values: dict[str, Any] = {"service_id": service_id, "seq": seq, "limit": _PAGE}
     for condition, key, value in (
-        ("created_at >= %(start_at)s", "start_at", start_at),
-        ("created_at <= %(end_at)s", "end_at", end_at),
-        ("deployment_id = %(deployment_id)s", "deployment_id", deployment_id),
-        ("strpos(message, %(contains)s) > 0", "contains", contains),
+        ("created_at >= %(start_at)s", "start_at", _time(query.start_at)),
+        ("created_at <= %(end_at)s", "end_at", _time(query.end_at)),
+        ("deployment_id = %(deployment_id)s", "deployment_id", query.deployment_id),
+        ("strpos(message, %(contains)s) > 0", "contains", query.contains),
     ):
         if value is not None:
             conditions.append(condition)
             values[key] = value
+    last = query.last
     pages = _pages(session, service_id, name, conditions, values, newest_first=last is not None)
     if last is None:
         async for page in pages:
-            for entry in page:
-                if where is None or where(entry):
-                    yield entry
+            for entry in query.select(page):
+                yield entry
         return
     found: list[StoredEntry] = []
     async for page in pages if last > 0 else _nothing():
-        found += page if where is None else [entry for entry in page if where(entry)]
+        found += query.select(page)
         if len(found) >= last:
             break
     for entry in reversed(found[:last]):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from psycopg import errors, sql
 
-from aioservices.stores.protocol import RemovedLines, Retention
+from aioservices.stores.models import RemovedLines, Retention
 
 from .partitions import Partitions
 from .session import Connection, Session

@@ -8,7 +8,7 @@ from aioservices.stores.errors import StoreConfigError, StoreVersionError
 
 from .session import Connection, Session
 
-__all__ = ["SCHEMA_VERSION", "SETUP_LOCK", "open_schema"]
+__all__ = ["SCHEMA_VERSION", "SETUP_LOCK", "check_schema", "open_schema"]
 
 SCHEMA_VERSION = 1
 
@@ -115,16 +115,33 @@ async def open_schema(session: Session, name: str, *, read_only: bool) -> bytes:
         found = await (await connection.execute("SELECT schema, salt FROM meta")).fetchone()
         assert found is not None  # noqa: S101 - made with the table
         version, salt = found
-        if version > SCHEMA_VERSION:
-            raise StoreVersionError(
-                f"{name} has schema version {version}, and this release knows up to "
-                f"{SCHEMA_VERSION}: a newer aioservices has made it. Upgrade this one"
-            )
+        _check_version(version, name)
         if version < SCHEMA_VERSION and not read_only:
             for number in range(version, SCHEMA_VERSION):
                 await connection.execute(_MIGRATIONS[number - 1].encode())
             await connection.execute("UPDATE meta SET schema = %s", (SCHEMA_VERSION,))
         return bytes(salt)
+
+
+async def check_schema(connection: Connection, name: str) -> None:
+    """See that no newer release has changed the tables meanwhile.
+
+    Raises
+    ------
+    StoreVersionError
+        If one has.
+    """
+    found = await (await connection.execute("SELECT schema FROM meta")).fetchone()
+    if found is not None:
+        _check_version(found[0], name)
+
+
+def _check_version(version: int, name: str) -> None:
+    if version > SCHEMA_VERSION:
+        raise StoreVersionError(
+            f"{name} has schema version {version}, and this release knows up to "
+            f"{SCHEMA_VERSION}: a newer aioservices has made it. Upgrade this one"
+        )
 
 
 async def _check_encoding(connection: Connection, name: str) -> None:

@@ -20,15 +20,14 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from types import TracebackType
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Self
 from uuid import uuid4
 
 import anyio
 
 from aioservices.stores.errors import StoreError
-from aioservices.stores.protocol import (
+from aioservices.stores.models import (
     DaemonInfo,
     ForwardPosition,
     KeepResult,
@@ -41,13 +40,15 @@ from aioservices.stores.protocol import (
     StoredGap,
     StoredService,
 )
+from aioservices.stores.protocol import Store
+from aioservices.stores.query import LineQuery
 from aioservices.stores.record import StoredEntry
-from aioservices.validation import validate_int, validate_optional_int, validate_seconds
+from aioservices.validation import validate_int, validate_seconds
 
 from . import reading, writing
 from .partitions import Partitions
 from .retention import apply_retention
-from .schema import open_schema
+from .schema import check_schema, open_schema
 from .session import Session, describe
 
 __all__ = ["PostgresStore"]
@@ -56,7 +57,7 @@ _GOODBYE_SECONDS = 5
 _AUDIT_SECONDS = 3600
 
 
-class PostgresStore:
+class PostgresStore(Store):
     """Log lines in a PostgreSQL database, in its schema ``aioservices``.
 
     An async context manager: the tables are made, if they are not there, when it is entered.
@@ -110,14 +111,6 @@ class PostgresStore:
             await session.aclose()
             raise
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Give all leases back, and close the connections."""
@@ -194,6 +187,7 @@ class PostgresStore:
         self._check_open()
         keys = list(daemon.key_ids)
         async with self._leaser.transaction() as connection:
+            await check_schema(connection, self._name)
             await connection.execute(
                 """DELETE FROM daemon
                    WHERE id = %s OR seen_at < clock_timestamp() - interval '1 day'""",
@@ -228,32 +222,8 @@ class PostgresStore:
 
     # Reading back
 
-    def read(
-        self,
-        service_id: int,
-        *,
-        start_at: dt.datetime | None = None,
-        end_at: dt.datetime | None = None,
-        deployment_id: int | None = None,
-        contains: str | None = None,
-        where: Callable[[StoredEntry], bool] | None = None,
-        last: int | None = None,
-    ) -> AsyncIterator[StoredEntry]:
-        """Read the lines of a service that are stored now, in order of ``created_at``.
-
-        See `Store.read`.
-        """
-        validate_optional_int(last, "last")
-        return reading.read(
-            self._reader,
-            validate_int(service_id, "service_id"),
-            start_at=start_at,
-            end_at=end_at,
-            deployment_id=validate_optional_int(deployment_id, "deployment_id"),
-            contains=contains,
-            where=where,
-            last=last,
-        )
+    def _read(self, service_id: int, query: LineQuery) -> AsyncIterator[StoredEntry]:
+        return reading.read(self._reader, service_id, query)
 
     async def read_after(self, service_id: int, seq: int, limit: int) -> list[StoredEntry]:
         """Read the lines that were kept after a line, in the order of keeping."""

@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg import errors
 
 from aioservices.stores.errors import StoreCorruptError, StoreUnavailableError
-from aioservices.stores.protocol import KeepResult, Lease, PendingBatch, RejectedLines
+from aioservices.stores.models import KeepResult, Lease, PendingBatch, RejectedLines
 from aioservices.stores.record import rows_of, to_micros
 from aioservices.tail import LogCursor
 

@@ -13,31 +13,12 @@ from itertools import accumulate
 
 import msgspec
 
+from aioservices.stores.query import LineQuery
 from aioservices.stores.record import Row
 
-__all__ = ["Block", "Query", "matching_rows", "pack_block", "unpack_block"]
+__all__ = ["Block", "matching_rows", "pack_block", "unpack_block"]
 
 _LEVEL = 6
-
-
-class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """Which lines are wanted; times are microseconds since 1970, both inclusive."""
-
-    start_at: int | None = None
-    end_at: int | None = None
-    deployment_id: int | None = None
-    contains: str | None = None
-
-    def matches(self, row: Row) -> bool:
-        """Tell whether a line is wanted."""
-        return (
-            (self.start_at is None or row.created_at >= self.start_at)
-            and (self.end_at is None or row.created_at <= self.end_at)
-            and (self.deployment_id is None or row.deployment_id == self.deployment_id)
-            and (
-                self.contains is None or (row.message is not None and self.contains in row.message)
-            )
-        )
 
 
 class Block(msgspec.Struct, array_like=True):
@@ -75,10 +56,10 @@ def unpack_block(data: bytes) -> list[Row]:
     ValueError
         If it was changed after it was written.
     """
-    return matching_rows(data, Query())
+    return matching_rows(data, LineQuery())
 
 
-def matching_rows(data: bytes, query: Query) -> list[Row]:
+def matching_rows(data: bytes, query: LineQuery) -> list[Row]:
     """Give the lines of a block that a query asks for; `ValueError` as `unpack_block`."""
     try:
         block = _decode(zlib.decompress(data))

@@ -12,12 +12,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from aioservices.stores.errors import StoreCorruptError, StoreUnavailableError
-from aioservices.stores.protocol import (
-    KeepResult,
-    Lease,
-    PendingBatch,
-    RejectedLines,
-)
+from aioservices.stores.models import KeepResult, Lease, PendingBatch, RejectedLines
 from aioservices.stores.record import Row, rows_of, to_micros
 from aioservices.tail import LogCursor
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aioservices.stores.errors import StoreCorruptError
-from aioservices.stores.protocol import (
+from aioservices.stores.models import (
     ForwardPosition,
     RejectedLines,
     ServiceAudit,
@@ -17,9 +17,10 @@ from aioservices.stores.protocol import (
     StoredGap,
     StoredService,
 )
+from aioservices.stores.query import LineQuery
 from aioservices.stores.record import Row, StoredEntry, from_micros
 
-from .blocks import Query, matching_rows
+from .blocks import matching_rows
 
 __all__ = [
     "Piece",
@@ -54,7 +55,7 @@ class Plan(NamedTuple):
     pieces: list[Piece]
 
 
-def plan(connection: sqlite3.Connection, service_id: int, query: Query) -> Plan:
+def plan(connection: sqlite3.Connection, service_id: int, query: LineQuery) -> Plan:
     """Find the pieces that may hold what a query asks for."""
     with _snapshot(connection):
         tail = connection.execute(
@@ -84,7 +85,7 @@ def plan(connection: sqlite3.Connection, service_id: int, query: Query) -> Plan:
 
 
 def load(
-    connection: sqlite3.Connection, path: Path, service_id: int, piece: Piece, query: Query
+    connection: sqlite3.Connection, path: Path, service_id: int, piece: Piece, query: LineQuery
 ) -> list[Row]:
     """Read a piece, by time. Its rows may have become a block meanwhile, or been removed."""
     with _snapshot(connection):
@@ -107,7 +108,7 @@ def read_after(
     connection: sqlite3.Connection, path: Path, service_id: int, seq: int, limit: int
 ) -> list[StoredEntry]:
     """Read lines in the order of keeping."""
-    everything = Query()
+    everything = LineQuery()
     rows: list[Row] = []
     with _snapshot(connection):
         tail = connection.execute(
@@ -301,7 +302,7 @@ def _all_rows(
         "SELECT data FROM block WHERE service_id = ? ORDER BY first_seq", (service_id,)
     ):
         try:
-            yield _unpacked(data, path, service_id, Query())
+            yield _unpacked(data, path, service_id, LineQuery())
         except StoreCorruptError as exc:
             problems.append(str(exc))
     yield [
@@ -313,7 +314,7 @@ def _all_rows(
     ]
 
 
-def _unpacked(data: bytes, path: Path, service_id: int, query: Query) -> list[Row]:
+def _unpacked(data: bytes, path: Path, service_id: int, query: LineQuery) -> list[Row]:
     try:
         return matching_rows(data, query)
     except ValueError as exc:

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections import Counter
 
-from aioservices.stores.protocol import RemovedLines, Retention
+from aioservices.stores.models import RemovedLines, Retention
 from aioservices.stores.record import from_micros, to_micros
 
 from .database import Database, insert_block

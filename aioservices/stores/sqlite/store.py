@@ -19,25 +19,20 @@ meanwhile is found there by its numbers, and what retention has taken is simply 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import logging
 import os
-import sqlite3
-import threading
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Self
 
 import anyio
 
 from aioservices.stores.errors import StoreError, StoreLockedError
 from aioservices.stores.lock import OwnerLock
-from aioservices.stores.protocol import (
+from aioservices.stores.models import (
     DaemonInfo,
     ForwardPosition,
     KeepResult,
@@ -50,28 +45,26 @@ from aioservices.stores.protocol import (
     StoredGap,
     StoredService,
 )
+from aioservices.stores.protocol import Store
+from aioservices.stores.query import LineQuery
 from aioservices.stores.record import StoredEntry, to_micros
-from aioservices.validation import validate_int, validate_optional_int
+from aioservices.validation import validate_int
 
 from . import reading
-from .blocks import Query
 from .database import Database
 from .requests import ResendRequest, pending_requests, post_request
 from .retention import apply_retention
-from .schema import check_header, check_usable, open_readonly, translated_errors
+from .schema import check_header, check_usable, translated_errors
+from .threads import ReaderThreads, WorkThreads
 
 __all__ = ["SQLiteStore"]
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 log = logging.getLogger("aioservices.stores")
 
-_READERS = 2
 _REQUEST_SECONDS = 0.1  # between two looks whether what was asked for is done
 
 
-class SQLiteStore:
+class SQLiteStore(Store):
     """Log lines in one SQLite file.
 
     An async context manager: the file is opened, and made if it is not there, when it is entered.
@@ -98,8 +91,8 @@ class SQLiteStore:
         self._read_only = read_only
         self._lock = OwnerLock(self._path, "collect into it")
         self._database: Database | None = None
-        self._writer = _Thread(1, "store-writer")
-        self._readers = _Readers(self._path)
+        self._writer = WorkThreads(1, "store-writer")
+        self._readers = ReaderThreads(self._path)
 
     @property
     def url(self) -> str:
@@ -112,14 +105,6 @@ class SQLiteStore:
         else:
             await self._readers.check()
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Wait for what is being written, and close the file."""
@@ -213,38 +198,16 @@ class SQLiteStore:
 
     # Reading back
 
-    async def read(
-        self,
-        service_id: int,
-        *,
-        start_at: dt.datetime | None = None,
-        end_at: dt.datetime | None = None,
-        deployment_id: int | None = None,
-        contains: str | None = None,
-        where: Callable[[StoredEntry], bool] | None = None,
-        last: int | None = None,
-    ) -> AsyncIterator[StoredEntry]:
-        """Read the lines of a service that are stored now, in order of ``created_at``.
-
-        See `Store.read`.
-        """
-        validate_int(service_id, "service_id")
-        validate_optional_int(last, "last")
-        query = Query(
-            start_at=None if start_at is None else to_micros(start_at),
-            end_at=None if end_at is None else to_micros(end_at),
-            deployment_id=validate_optional_int(deployment_id, "deployment_id"),
-            contains=contains,
-        )
+    async def _read(self, service_id: int, query: LineQuery) -> AsyncIterator[StoredEntry]:
         plan = await self._readers.run(reading.plan, service_id, query)
 
         async def load(piece: reading.Piece) -> list[StoredEntry]:
             rows = await self._readers.run(reading.load, self._path, service_id, piece, query)
             entries = [row.entry(service_id, plan.service_name) for row in rows]
-            return entries if where is None else [entry for entry in entries if where(entry)]
+            return query.select(entries)
 
-        if last is not None:
-            for entry in await _last(plan.pieces, load, last):
+        if query.last is not None:
+            for entry in await _last(plan.pieces, load, query.last):
                 yield entry
             return
         pieces = sorted(plan.pieces, key=lambda piece: piece.first_at)
@@ -325,87 +288,6 @@ class SQLiteStore:
                 posted.unlink(missing_ok=True)
             return -1
         return await self._writer.run(self._open_database.resend, forwarder, micros, rejected_only)
-
-
-class _Thread:
-    """Threads for one purpose, and what was given to them."""
-
-    def __init__(self, count: int, name: str) -> None:
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
-
-    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function there. If the caller is cancelled, it may run all the same."""
-        try:
-            future = self._executor.submit(function, *args, **kwargs)
-        except RuntimeError:
-            raise StoreError("the store is closed") from None
-        return await asyncio.wrap_future(future)
-
-    def submit(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Run a function there that nobody waits for, unless it is being closed."""
-        try:
-            self._executor.submit(function, *args, **kwargs)
-        except RuntimeError:  # closed
-            return
-
-    async def aclose(self, last: Callable[[], object] | None = None) -> None:
-        """Wait until all has run that was given, then one more function, and end the threads."""
-        with contextlib.suppress(RuntimeError):  # it was closed before
-            if last is not None:
-                await asyncio.wrap_future(self._executor.submit(last))
-        # What a cancelled caller has left there runs on, and uses its connection.
-        await asyncio.to_thread(self._executor.shutdown)
-
-
-class _Readers:
-    """Connections that can only read, each with a thread."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._threads = _Thread(_READERS, "store-reader")
-        self._is_closed = False
-
-    async def check(self) -> None:
-        """Find out whether the file can be read."""
-        await self.run(_do_nothing)
-
-    async def run(self, function: Callable[..., T], *args: object) -> T:
-        """Call a function with a connection, and with the arguments."""
-        return await self._threads.run(self._call, function, args)
-
-    async def aclose(self) -> None:
-        self._is_closed = True
-        for connection in self._connections:
-            connection.interrupt()
-        # Closed under a thread that reads, a connection takes the whole process with it.
-        await self._threads.aclose()
-        while self._connections:
-            self._connections.pop().close()
-
-    def _call(self, function: Callable[..., T], args: tuple[object, ...]) -> T:
-        try:
-            with translated_errors(self._path):
-                return function(self._connection(), *args)
-        except StoreError:
-            if self._is_closed:
-                raise StoreError("the store is closed") from None
-            raise
-
-    def _connection(self) -> sqlite3.Connection:
-        """Give the connection of this thread."""
-        if self._is_closed:
-            raise StoreError("the store is closed")
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = open_readonly(self._path)
-            self._connections.append(connection)
-        return connection
-
-
-def _do_nothing(_: sqlite3.Connection) -> None:
-    """Only open the connection."""
 
 
 async def _last(

@@ -20,7 +20,7 @@ from aioservices.stores import (
     StoredEntry,
     StoreUnavailableError,
 )
-from aioservices.stores.export import write_jsonl
+from aioservices.stores.export import export_lines
 from aioservices.stores.forward import ForwardWorker, JSONLForwarder, open_forwarder
 from tests.stores.lines import Writer, lines
 
@@ -197,7 +197,7 @@ async def test_no_line_is_written_into_a_store(
     with pytest.raises(ForwardError, match="belongs to a SQLite database"):
         await forwarder.resume(None)
     with pytest.raises(StoreConfigError, match="belongs to a SQLite database"):
-        await write_jsonl(store, [1], tmp_path / f"logs.db{suffix}")
+        await export_lines(store, [1], tmp_path / f"logs.db{suffix}", format="jsonl")
     assert len(await store.read_after(1, 0, 10)) == 5
 
 
