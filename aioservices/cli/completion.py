@@ -57,7 +57,8 @@ def _cached_names() -> list[str]:
     thread.join(_DEADLINE + _MARGIN)
     if not found:
         return []
-    _keep(path, found[0])
+    if found[0]:  # none may only mean that none came in time
+        _keep(path, found[0])
     return found[0]
 
 
@@ -73,7 +74,7 @@ def _cache_path() -> Path:
 async def _names() -> list[str]:
     retry = RetryPolicy(max_attempts=1)
     names: set[str] = set()
-    async with Services(timeout=_DEADLINE, retry=retry, user_agent="aioservices-cli") as services:
+    async with Services(retry=retry, user_agent="aioservices-cli") as services:
         # Of very many services the first pages are better than none.
         with anyio.move_on_after(_DEADLINE):
             async for service in services.list(order="updated_at"):

@@ -204,6 +204,7 @@ class Patience:
             The failure, if there is no sense in repeating the call.
         """
         now = time.monotonic()
+        is_doubted = False
         if isinstance(error, AuthenticationError | ResponseTooLargeError):
             raise error
         if _is_refusal(error):
@@ -222,7 +223,10 @@ class Patience:
             self._began = now
         if self._max_outage is not None and now - self._began >= self._max_outage:
             raise error
-        await anyio.sleep(next(self._delays))
+        delay = next(self._delays)
+        if is_doubted:  # no longer than that
+            delay = min(delay, doubted_until - now)
+        await anyio.sleep(delay)
 
     def served(self) -> None:
         """Note that the call was answered."""
@@ -322,8 +326,10 @@ class LogFetcher:
         if not self.clock.known:
             await self._get(None, lambda: self._source.raw.get(self._service_id), _Service)
 
-    async def deployment(self, deployment_id: int) -> DeploymentSnapshot:
-        """Get a deployment."""
+    async def deployment(self, deployment_id: int, *, is_young: bool = True) -> DeploymentSnapshot:
+        """Get a deployment; one that may be young is doubted to be missing for a while."""
+        if not is_young:
+            self._doubted_until[deployment_id] = 0.0
         deployment = await self._get(
             deployment_id,
             lambda: self._source.raw.get_deployments(self._service_id, deployment_id),

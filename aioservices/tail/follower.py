@@ -211,7 +211,8 @@ class Follower:
         await self._settle_start()
         deployment = current
         if deployment is None or deployment.deployment_id != deployment_id:
-            deployment = await self._fetcher.deployment(deployment_id)
+            is_young = current is None or current.deployment_id < deployment_id
+            deployment = await self._fetcher.deployment(deployment_id, is_young=is_young)
         poller = self._pollers.get(deployment_id)
         if poller is None:
             poller = self._start_polling(deployment)

@@ -124,7 +124,7 @@ async def test_a_question_is_a_sentence_and_the_same_as_the_dry_run(
 async def test_what_is_not_there_is_named(
     cli: Cli, emulator: Emulator, arguments: list[str], said: str
 ) -> None:
-    emulator.add_service("web")
+    emulator.add_service("web", deployed=True)
     ended = await cli.run(*arguments)
     assert ended.status == 1
     assert f"{said} at {emulator.url}" in ended.errors

@@ -353,4 +353,14 @@ async def test_a_deployment_that_does_not_exist_is_an_error(
 ) -> None:
     service_id = emulator.add_service("web", deployed=True)
     with anyio.fail_after(PATIENCE), pytest.raises(NotFoundError):
+        await anext(services.tail_logs(service_id, 999_999, follow=follow, **QUICK))
+
+
+@pytest.mark.parametrize("follow", [True, False])
+async def test_a_deployment_that_cannot_have_just_been_made_is_not_waited_for(
+    emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch, *, follow: bool
+) -> None:
+    monkeypatch.setattr("aioservices.tail.fetcher._READ_LAG", 3600.0)
+    service_id = emulator.add_service("web", deployed=True)
+    with anyio.fail_after(PATIENCE), pytest.raises(NotFoundError):
         await anext(services.tail_logs(service_id, 99, follow=follow, **QUICK))
