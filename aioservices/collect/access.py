@@ -83,7 +83,7 @@ class Access:
         return None
 
     def is_token(self, presented: str | None) -> bool:
-        """Compare a token with the right one, in a time that tells nothing about it."""
+        """Compare a token with the right one, in a time that does not depend on how they differ."""
         return (
             self._token is not None
             and presented is not None

@@ -270,7 +270,7 @@ def _from_options(options: Mapping[str, object]) -> _Given:
 def _contradictions(
     values: Mapping[str, object], sources: Mapping[str, str], environment: Mapping[str, str]
 ) -> list[Mistake]:
-    """Find what is wrong with settings together, each of which is right."""
+    """Find settings that are valid each, and contradict each other."""
     mistakes: list[Mistake] = []
     if "store" not in sources and "forward" not in sources:
         message = "say where the lines go: --store sqlite:logs.db, postgresql://..., or --forward"
@@ -287,7 +287,7 @@ def _contradictions(
     forward = cast("tuple[str, ...]", values.get("forward", ()))
     for name, count in Counter(name_of(open_forwarder(each)) for each in forward).items():
         if count > 1:
-            message = f"{name} is named {count} times: lines go to each destination once"
+            message = f"{name} is given {count} times: give each destination once"
             mistakes.append(Mistake(sources["forward"], message))
     mistakes += _overwritten(values, sources)
     poll, longest = values.get("poll_interval", 1.0), values.get("max_poll_interval", 30.0)
@@ -316,7 +316,7 @@ def _overwritten(values: Mapping[str, object], sources: Mapping[str, str]) -> li
             continue
         path = forwarder.path.resolve()
         if path in taken:
-            message = f"{path} is of {taken[path]}: lines would be written into it"
+            message = f"{path} is used for {taken[path]}: lines would be written into it"
             mistakes.append(Mistake(sources["forward"], message))
             continue
         try:

@@ -1,7 +1,7 @@
 """The daemon's HTTP side: is it alive, is it ready, and how much has it done.
 
-``/livez`` answers as long as the event loop turns: to restart a daemon because its store or the
-platform is away would help nobody. ``/readyz`` answers 200 only while every key is valid, the
+``/livez`` answers as long as the event loop runs: restarting a daemon because its store or
+the platform is away would not help. ``/readyz`` answers 200 only while every key is valid, the
 store commits and no forwarder needs somebody's attention; else 503 with the reasons, a line each.
 """
 
@@ -34,7 +34,7 @@ class ListenError(ServicesError):
 
 
 def _is_of_ours(record: logging.LogRecord) -> bool:
-    """Tell whether an error is not merely that somebody sent what is no request of HTTP."""
+    """Tell whether an error is ours: not one of a request that is not HTTP."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
@@ -95,7 +95,7 @@ async def serve(
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # Whatever is served, by none of the sites that a browser of this machine has open.
+        # Nothing is served to other sites that a browser of this machine has open.
         if (foreign := access.foreign(request.headers)) is not None:
             status, reason = foreign
             return web.Response(status=status, text=f"{reason}\n")

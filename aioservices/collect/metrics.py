@@ -65,12 +65,12 @@ class Metrics(MetricsSource):
         """
         try:
             encode, content_type = choose_encoder(accept)
-        except (TypeError, ValueError):  # a version that is no number
+        except (TypeError, ValueError):  # a version that is not a number
             encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 
     def describe(self) -> Iterable[Metric]:
-        """Name no metrics when registered: what there is to tell differs with time."""
+        """Name no metrics when registered: which ones there are changes with time."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
@@ -79,9 +79,9 @@ class Metrics(MetricsSource):
         yield _counter("lines", "Lines kept in the store.", status.lines)
         yield _counter("bytes", "Bytes of the messages of these lines.", status.bytes)
         yield _counter("late_lines", "Lines that came after newer ones.", status.late_lines)
-        yield _counter("gaps", "Stretches of logs that the server did not give.", status.gaps)
+        yield _counter("gaps", "Parts of logs that the server did not return.", status.gaps)
         yield _counter(
-            "fenced", "Batches not kept because another daemon had the tail.", status.fenced
+            "fenced", "Batches not stored because another daemon had the service.", status.fenced
         )
         requests = CounterMetricFamily(
             f"{_PREFIX}requests",
@@ -114,7 +114,7 @@ class Metrics(MetricsSource):
     def _lags(self, status: CollectorStatus) -> Metric:
         lag = GaugeMetricFamily(
             f"{_PREFIX}lag_seconds",
-            "How far behind the server's clock a log is read.",
+            "Seconds since a log was last read successfully.",
             labels=["service_id"],
         )
         for service in status.services:

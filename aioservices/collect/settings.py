@@ -38,7 +38,7 @@ class Setting(NamedTuple, Generic[T]):
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be a text that is not empty")
+        raise ValueError("must be text, and not empty")
     return value.strip()
 
 

@@ -39,7 +39,7 @@ class Systemd:
         self._send("READY=1")
 
     def alive(self) -> None:
-        """Say that the event loop turns."""
+        """Say that the event loop is running."""
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
@@ -62,4 +62,4 @@ class Systemd:
                 channel.setblocking(False)
                 channel.sendto(message.encode(), self._address)
         except OSError:
-            pass  # nobody listens, or its queue is full: the next message tells the same
+            pass  # nobody listens, or its queue is full: the next message says the same

@@ -69,7 +69,7 @@ class LeaseResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredGap(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of a log in which lines exist that the server did not give.
+    """A part of a log whose lines exist and were not returned by the server.
 
     Attributes
     ----------

@@ -33,8 +33,8 @@ _NAMES = {
 }
 
 # "[ERROR] ...", "WARNING: ...", "INFO - ...", also behind a date and a time. A word in lower case
-# counts only with a bracket or a colon: "error handling was improved" is no error. Nothing in the
-# pattern is given back once it has matched (``++``): every line goes through it.
+# counts only with a bracket or a colon: "error handling was improved" is not an error. Nothing in
+# the pattern is given back once it has matched (``++``): every line goes through it.
 _LEADING = re.compile(
     r"\s*+(?:\[?+\d[\d:.,/TZ+-]*+\]?+\s?+){0,3}+\s*+"
     r"(?P<open>[\[<(]?+)(?P<word>[A-Za-z]++)(?:(?P<close>[\])>])|\s*(?P<label>[:=|])|(?P<end>\b))?"
@@ -58,7 +58,7 @@ def severity_of(message: str) -> int | None:
     """Find the severity that a line gives itself.
 
     From the field ``level`` or ``severity`` of a line that is a JSON object, or from a
-    leading word. Standard error alone is no error.
+    leading word. Standard error alone is not an error.
 
     Parameters
     ----------

@@ -46,11 +46,11 @@ def open_store(url: str, *, read_only: bool = False, lease: float = 30.0) -> Sto
     if not lease > 0:
         raise StoreConfigError(f"a lease lasts more than 0 s, not {lease:g} s")
     if "\0" in url:
-        raise StoreConfigError("the URL of a store holds a NUL, which no path or address has")
+        raise StoreConfigError("the URL of a store contains a NUL character")
     if scheme == "sqlite" and colon:
         path = str(path_of(url)) if rest else ""
         if not path or path.startswith("//") or path == ":memory:":
-            raise StoreConfigError(f"{url} names no file: write sqlite:PATH")
+            raise StoreConfigError(f"{url} does not name a file: write sqlite:PATH")
         return SQLiteStore(path, read_only=read_only)
     if scheme in {"postgresql", "postgres"} and rest.startswith("//"):
         try:
@@ -61,4 +61,4 @@ def open_store(url: str, *, read_only: bool = False, lease: float = 30.0) -> Sto
             ) from exc
         return PostgresStore(url, read_only=read_only, lease=lease)
     shown = url if "@" not in url else f"{scheme}:..."
-    raise StoreConfigError(f"{shown} is no store: write {_FORMS}")
+    raise StoreConfigError(f"{shown} is not a store: write {_FORMS}")

@@ -265,7 +265,7 @@ def test_a_forwarder_may_not_write_into_the_store(tmp_path: Path, suffix: str) -
     forward = f"jsonl:{tmp_path}/link/logs.db{suffix}"
     (said,) = mistakes({"store": f"sqlite:{store}", "forward": [forward]})
     assert said.startswith("--forward: ")
-    assert "of the store" in said
+    assert "used for the store" in said
 
 
 def test_a_forwarder_may_not_write_into_a_key_or_another_database(tmp_path: Path) -> None:

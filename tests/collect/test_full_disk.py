@@ -71,7 +71,7 @@ async def test_a_store_that_is_also_damaged_is_not_waited_for(
     disk.fill()
     with daemons.start(*store_on(disk)) as daemon:
         assert await anyio.to_thread.run_sync(daemon.process.wait, PATIENCE) == 1
-        assert "logs.db is no store" in daemon.errors
+        assert "logs.db is not a store" in daemon.errors
     assert [each.name for each in disk.path.iterdir() if each.name.endswith(".lock")] == []
 
 

@@ -39,7 +39,7 @@ _MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start
     "--forward",
     multiple=True,
     metavar="TO",
-    help="Send what is stored on: otlp:URL or jsonl:PATH. May be given several times. Without "
+    help="Forward stored lines to otlp:URL or jsonl:PATH. May be given several times. Without "
     "--store the lines wait in a small store of the daemon's own.",
 )
 @click.option(
@@ -73,22 +73,26 @@ _MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start
 @click.option(
     "--url", "endpoint", metavar="URL", help="Address of the API, in place of CIVIS_API_ENDPOINT."
 )
-@click.option("--status", metavar="STATUS", help="Services that are: running (default), idle, any.")
+@click.option("--status", metavar="STATUS", help="Which services: running (default), idle or any.")
 @click.option(
     "--lease", metavar="S", help="Seconds until others take over from a dead daemon (30s)."
 )
 @click.option("--poll-interval", metavar="S", help="Time between two polls of a busy log (1s).")
-@click.option("--max-poll-interval", metavar="S", help="The same of a quiet log (30s).")
+@click.option("--max-poll-interval", metavar="S", help="The same for a quiet log (30s).")
 @click.option("--overlap", metavar="S", help="How late a line may turn up (60s).")
-@click.option("--refresh", metavar="S", help="Time between two looks for new services (30s).")
+@click.option("--refresh", metavar="S", help="Time between two listings of the services (30s).")
 @click.option(
     "--grace", metavar="S", help="How long to wait for late lines of a log that has ended."
 )
 @click.option(
-    "--max-waiting-lines", metavar="N", help="Lines that may wait in memory in all (200000)."
+    "--max-waiting-lines",
+    metavar="N",
+    help="Lines of all services that may wait in memory (200000).",
 )
 @click.option("--log-format", metavar="FORMAT", help="The daemon's own log: text or json.")
-@click.option("--log-level", metavar="LEVEL", help="Of that log: debug, info, warning or error.")
+@click.option(
+    "--log-level", metavar="LEVEL", help="Level of that log: debug, info, warning or error."
+)
 @click.option("--check", is_flag=True, help="Check the configuration, and do nothing else.")
 def collect(*, file: Path | None, check: bool, **options: object) -> int:
     """Keep the logs of many services, for as long as it runs.
@@ -116,7 +120,7 @@ def collect(*, file: Path | None, check: bool, **options: object) -> int:
             note(one_line(str(mistake)))
         return _MISCONFIGURED
     if check:
-        note("the configuration can be used")
+        note("the configuration is valid")
         return 0
     start_logging(config.log_format, config.log_level)
     screen = stderr()

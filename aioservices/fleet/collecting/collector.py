@@ -20,7 +20,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import socket
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -28,8 +28,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from aioservices._version import __version__
-from aioservices.api.matching import ids_among, select
-from aioservices.errors import ServicesError
+from aioservices.api.matching import ids_among
 from aioservices.stores import (
     DaemonInfo,
     Retention,
@@ -40,6 +39,7 @@ from aioservices.stores import (
 from aioservices.stores.forward import Forwarder, ForwardWorker, name_of
 from aioservices.validation import validate_int
 
+from .index import ServiceIndex
 from .kept_lines import KeptLines
 from .options import CollectOptions, CollectSession
 from .reader import ServiceReader
@@ -54,7 +54,6 @@ log = logging.getLogger("aioservices.collect")
 
 _DEFAULTS = CollectOptions()
 _FORWARD_SECONDS = 5.0  # at the end, for what destinations are being sent
-_RECENTLY = 86_400.0  # seconds before the store's last commit in which a log is worth a last look
 
 
 class Collector:
@@ -98,6 +97,7 @@ class Collector:
                 "position for each name. Give them an attribute `name` that is their own"
             )
         self._sources = [Source(session) for session in sessions]
+        self._index = ServiceIndex(store, self._sources, options)
         self._writer = StoreWriter(
             store, max_waiting=options.max_waiting, interval=options.commit_interval
         )
@@ -105,9 +105,6 @@ class Collector:
         self._forwarders = list(forwarders)
         self._workers = [ForwardWorker(store, each) for each in forwarders]
         self._writer.on_kept += [worker.wake for worker in self._workers]
-        self._visible: dict[int, Source] = {}
-        self._names: dict[int, str | None] = {}
-        self._missing: set[int] = set()  # of the visible ones, those that are not listed any more
         self._readers: dict[int, ServiceReader] = {}
         self._wake = anyio.Event()
         self._look = anyio.Event()
@@ -240,7 +237,12 @@ class Collector:
         """Look again and again which services there are; leases do not wait for that."""
         while True:
             self._look = anyio.Event()
-            await self._find()
+            await self._index.update()
+            for reader in self._readers.values():
+                if self._index.is_missing(reader.service_id):
+                    reader.finish()
+                else:
+                    reader.keep_following()
             self._wake.set()
             with anyio.move_on_after(self._options.refresh):
                 await self._look.wait()
@@ -253,69 +255,12 @@ class Collector:
                 await self._lease(group)
                 self._lease_error = None
             except StoreUnavailableError as exc:
-                # What is read is read on: a commit tells whose it is.
+                # Reading goes on: a commit shows who has the service.
                 if self._lease_error is None:
-                    log.warning("no leases for now: %s", exc)
+                    log.warning("services cannot be leased now: %s", exc)
                 self._lease_error = str(exc)
             with anyio.move_on_after(interval):
                 await self._wake.wait()
-
-    async def _find(self) -> None:
-        """Find out which services there are, with which session each is read."""
-        found: dict[int, Source] = {}
-        complete = True
-        for source in self._sources:
-            try:
-                await source.look(self._options.status)
-            except ServicesError as exc:
-                complete = False
-                log.warning("the services of a key could not be listed: %s", exc)
-            for service_id, name in source.services.items():
-                self._names[service_id] = name
-                found.setdefault(service_id, source)
-        options = self._options
-        wanted = set(found) if options.ids is None else set(options.ids)
-        if options.patterns:
-            names = {each: self._names.get(each) for each in wanted}
-            listed = set(select(options.patterns, names).ids)
-            wanted = listed | set(ids_among(options.patterns))
-        for service_id in wanted - found.keys():
-            found[service_id] = self._sources[0]
-        await self._note_missing({each: found[each] for each in wanted}, complete=complete)
-
-    async def _note_missing(self, found: dict[int, Source], *, complete: bool) -> None:
-        """Have what is not listed any more read to its end: its last lines are still to come."""
-        if not self._visible and found:
-            await self._note_stored(found)
-        if complete:
-            self._missing |= self._visible.keys()
-        self._missing -= found.keys()
-        self._visible |= found
-        for service_id, reader in self._readers.items():
-            if service_id in self._missing:
-                reader.finish()
-            else:
-                reader.keep_following()
-
-    async def _note_stored(self, found: Collection[int]) -> None:
-        """Take up, for a last look, what ended while nobody collected."""
-        if self._options.ids is not None:
-            return
-        try:
-            stored = [each for each in await self._store.services() if each.kept_at is not None]
-        except StoreUnavailableError:
-            return
-        newest = max((each.kept_at for each in stored if each.kept_at), default=None)
-        names = {each.service_id: each.service_name for each in stored}
-        wanted = set(names)
-        if self._options.patterns:
-            wanted = set(select(self._options.patterns, names).ids)
-        for each in stored:
-            recent = newest and each.kept_at and (newest - each.kept_at).total_seconds() < _RECENTLY
-            if recent and each.service_id in wanted and each.service_id not in found:
-                self._visible[each.service_id] = self._sources[0]
-                self._names[each.service_id] = each.service_name
-                self._missing.add(each.service_id)
 
     async def _lease(self, group: TaskGroup) -> None:
         """Say that this collector lives, and take the services that are free."""
@@ -331,14 +276,14 @@ class Collector:
         )
         for key_id, source in keys.items():
             source.share_with(max(1, daemons.get(key_id, 1)))
-        result = await self._store.lease(list(self._visible), list(self._readers))
+        result = await self._store.lease(self._index.service_ids, list(self._readers))
         for service_id in self._readers.keys() - result.held:
             self._readers[service_id].abandon()
         for lease in result.granted:
             if lease.service_id not in self._readers:
                 reader = ServiceReader(self, lease)
                 self._readers[lease.service_id] = reader
-                if lease.service_id in self._missing:
+                if self._index.is_missing(lease.service_id):
                     reader.finish()
                 group.start_soon(reader.run)
         for service_id in sorted(result.held)[: result.excess]:
@@ -354,20 +299,19 @@ class Collector:
 
     def source_of(self, service_id: int) -> Source:
         """Tell with which session a service is read."""
-        return self._visible.get(service_id, self._sources[0])
+        return self._index.source_of(service_id)
 
     def name_of(self, service_id: int) -> str | None:
         """Tell what a service is called."""
-        return self._names.get(service_id)
+        return self._index.name_of(service_id)
 
     def ended(self, reader: ServiceReader, *, is_fenced: bool) -> None:
         """Forget a reader that has ended."""
         self._writer.close(reader.slot)
         if self._readers.get(reader.service_id) is reader:
             del self._readers[reader.service_id]
-        if reader.is_finished and reader.service_id in self._missing:
-            self._missing.remove(reader.service_id)
-            del self._visible[reader.service_id]
+        if reader.is_finished:
+            self._index.forget(reader.service_id)
         if is_fenced:
             self._wake.set()  # to take it up where the store says
 
@@ -413,7 +357,7 @@ class Collector:
         if self._writer.error is not None:
             reasons.append(f"the store does not commit: {self._writer.error}")
         elif self._lease_error is not None:
-            reasons.append(f"the store gives no leases: {self._lease_error}")
+            reasons.append(f"services cannot be leased: {self._lease_error}")
         reasons += [
             f"{status.name} needs attention: {status.error}"
             for status in (worker.status for worker in self._workers)
@@ -422,7 +366,7 @@ class Collector:
         return reasons
 
     def _session_status(self, source: Source) -> SessionStatus:
-        used = [each for each in self._readers if self._visible.get(each) is source]
+        used = [each for each in self._readers if self._index.source_of(each) is source]
         return SessionStatus(
             valid=source.is_valid,
             services=len(used),

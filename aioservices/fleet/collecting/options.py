@@ -1,4 +1,4 @@
-"""What is collected and how, and what is needed of a session."""
+"""What is collected and how, and what a session has to offer."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CollectSession(Protocol):
-    """What a collector needs of a session; `Services` has it."""
+    """What a collector needs from a session; `Services` has it."""
 
     @property
     def rate_limit(self) -> RateLimit | None:

@@ -22,7 +22,7 @@ log = logging.getLogger("aioservices.collect")
 
 
 class ReaderHost(Protocol):
-    """What a reader needs of its collector."""
+    """What a reader needs from its collector."""
 
     @property
     def writer(self) -> StoreWriter:

@@ -70,7 +70,7 @@ class Retainer:
                 self.removed += removed.lines
                 for name, lines in removed.unsent.items():
                     if lines:
-                        log.warning("%d lines were removed that %s had not sent", lines, name)
+                        log.warning("%d lines were removed before %s had sent them", lines, name)
             await anyio.sleep(_INTERVAL)
 
     def retention_at(self, now: float, *, waited: float) -> Retention:

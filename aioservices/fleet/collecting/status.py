@@ -28,7 +28,7 @@ class CommitTimes(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     counts : tuple of int
-        How many took at most so long as the bounds say, and the last one: how many there were.
+        How many commits took no longer than each bound; the last one counts all.
     sum : float
         Seconds that all of them took.
     """
@@ -87,7 +87,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
     valid : bool
         False while the server refuses it.
     services : int
-        How many services are read with it.
+        Services that are read with it.
     rate_limit : RateLimit or None
     daemons : int
         How many collectors use it, this one included.

@@ -182,7 +182,7 @@ class StoreWriter:
 
     @contextmanager
     def stream(self, receive: Callable[[Sequence[StoredEntry]], None]) -> Generator[None]:
-        """Hand what is kept to a callable too, inside the block."""
+        """Give what is kept to a callable as well, inside the block."""
         self._streams.append(receive)
         try:
             yield
@@ -192,7 +192,7 @@ class StoreWriter:
     # Keeping
 
     async def run(self) -> None:
-        """Keep what comes, until it is ended or the store fails for good.
+        """Store what arrives until it is ended, or until the store fails for good.
 
         Raises
         ------
@@ -242,7 +242,7 @@ class StoreWriter:
             return
         try:
             result = await self._keep([*batches.values()])
-            self._settle(batches, result)
+            self._record_result(batches, result)
         finally:
             self._in_flight.clear()
             self._idle.set()
@@ -260,7 +260,7 @@ class StoreWriter:
             except StoreUnavailableError as exc:
                 self.commits["failed"] += 1
                 if self.error is None:
-                    log.warning("the store does not take lines now: %s", exc)
+                    log.warning("the store does not accept lines now: %s", exc)
                 self.error = str(exc)
                 failing_since = began if failing_since is None else failing_since
                 if self._clock() - failing_since > _PATIENCE:
@@ -268,13 +268,13 @@ class StoreWriter:
                 await anyio.sleep(next(delays))
             else:
                 if self.error is not None:
-                    log.info("the store takes lines again")
+                    log.info("the store accepts lines again")
                 self.error = None
                 self.commits["kept"] += 1
                 self.commit_seconds = self.commit_seconds.add(self._clock() - began)
                 return result
 
-    def _settle(self, batches: dict[int, PendingBatch], result: KeepResult) -> None:
+    def _record_result(self, batches: dict[int, PendingBatch], result: KeepResult) -> None:
         for service_id, batch in batches.items():
             slot = self._in_flight[service_id]
             if service_id in result.fenced:
@@ -295,11 +295,11 @@ class StoreWriter:
                 for message in (entry.message or "" for entry in batch.entries)
             )
             if self._streams and batch.entries:
-                self._hand_on(batch, result.kept[service_id])
+                self._show(batch, result.kept[service_id])
         for notify in self.on_kept:
             notify()
 
-    def _hand_on(self, batch: PendingBatch, seq: int) -> None:
+    def _show(self, batch: PendingBatch, seq: int) -> None:
         now = to_micros(dt.datetime.now(dt.UTC))
         rows = rows_of(batch.entries, seq - len(batch.entries), now)
         entries = [row.entry(batch.service_id, batch.service_name) for row in rows]
@@ -316,7 +316,7 @@ class StoreWriter:
 
     def _stop_fetching(self) -> None:
         if self._room.is_set():
-            log.warning("no more logs are read until the store has taken what waits for it")
+            log.warning("no more logs are read until the store has accepted the lines that wait")
             self._room = anyio.Event()
             self.on_full()
 

@@ -85,7 +85,7 @@ class JSONLForwarder:
         self._lock.release()
 
     def _take(self) -> None:
-        """See that nobody else writes the file, and that it is no other kind of file."""
+        """See that nobody else writes the file, and that it is not another kind of file."""
         if not self._path.parent.is_dir():
             raise ForwardError(f"there is no directory {self._path.parent}", needs_attention=True)
         try:

@@ -75,7 +75,7 @@ class OTLPForwarder:
         }
         self._timeout = aiohttp.ClientTimeout(total=validate_seconds(timeout, "timeout"))
         self._http: aiohttp.ClientSession | None = None
-        # A password, or a key in the query, is no part of a name that people see.
+        # A password, or a key in the query, must not be part of a name that people see.
         self.name = f"otlp:{self._url.with_user(None).with_query(None).with_fragment(None)}"
 
     async def send(self, lines: Sequence[StoredEntry]) -> PartlyRejected | None:
@@ -107,7 +107,7 @@ class OTLPForwarder:
 
 
 async def _begin_of(answer: aiohttp.ClientResponse) -> bytes:
-    """Read an answer, but no more of it than any collector has to say."""
+    """Read an answer, but not more than any collector has to say."""
     body = bytearray()
     async for chunk in answer.content.iter_chunked(_LONGEST_ANSWER):
         body += chunk
@@ -130,7 +130,7 @@ def _endpoint(url: str) -> URL:
 
 
 def _outcome(answer: aiohttp.ClientResponse, body: bytes) -> PartlyRejected | None:
-    """Make of an answer what it means for the lines."""
+    """Say what an answer means for the lines."""
     status = answer.status
     if status // 100 == 2:
         return _partly_rejected(answer, body)

@@ -36,7 +36,7 @@ def open_forwarder(url: str, *, headers: Mapping[str, str] | None = None) -> For
         If the URL is no forwarder's, or what it needs is not installed.
     """
     if "\0" in url:
-        raise StoreConfigError("the URL of a forwarder holds a NUL, which no path or address has")
+        raise StoreConfigError("the URL of a forwarder contains a NUL character")
     scheme, _, rest = url.partition(":")
     if scheme == "otlp":
         try:
@@ -50,9 +50,9 @@ def open_forwarder(url: str, *, headers: Mapping[str, str] | None = None) -> For
     if scheme == "jsonl":
         path, _, query = rest.partition("?")
         if not path or path.endswith("/"):
-            raise StoreConfigError(f"{url} names no file: write jsonl:PATH")
+            raise StoreConfigError(f"{url} does not name a file: write jsonl:PATH")
         return JSONLForwarder(path, **_jsonl_options(query))
-    raise StoreConfigError(f"{scheme or 'nothing'} is no forwarder: write {_FORMS}")
+    raise StoreConfigError(f"{scheme or 'nothing'} is not a forwarder: write {_FORMS}")
 
 
 def _jsonl_options(query: str) -> dict[str, int]:

@@ -234,7 +234,7 @@ class ForwardWorker:
                 if found and (missed := found[0].seq - each.seq - 1):
                     self._missed += missed
                     log.warning(
-                        "%d lines of service %d were removed before %s had them",
+                        "%d lines of service %d were removed before %s had sent them",
                         missed,
                         each.service_id,
                         self.name,
@@ -372,7 +372,7 @@ class ForwardWorker:
         if not isinstance(error, ForwardError | StoreUnavailableError):
             text = f"{type(error).__name__}: {text}"
         if text != self._error:
-            log.warning("%s does not send now, and tries again: %s", self.name, text)
+            log.warning("%s cannot send now, and tries again: %s", self.name, text)
         self._error = text
         self._retry_at = anyio.current_time() + delay
         return delay

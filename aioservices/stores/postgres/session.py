@@ -170,7 +170,7 @@ class Session:
         except psycopg.Error as exc:
             raise StoreError(f"{self._name}: {_one_line(exc)}") from exc
         except ValueError as exc:
-            # What psycopg stumbles over: more answers than there were questions, as pgbouncer
+            # What confuses psycopg: more answers than there were questions, as pgbouncer
             # gives them when the server has ended a session in the middle of a COPY.
             if not _is_of_psycopg(exc):
                 raise

@@ -5,9 +5,9 @@ Theory of operation
 Exactly-once rests on the commit id (see `aioservices.stores.protocol`): one UPDATE moves the tails
 of all waiting services from the commit ids that this daemon stands on to new ones, and its answer
 says which of them moved; the lines of those, and of no others, follow by COPY in the same
-transaction. If the connection breaks, the same batches are sent again: tails that stand on the new
-ids have been kept, whatever became of the answer to COMMIT, and tails that stand elsewhere belong
-to somebody else.
+transaction. If the connection breaks, the same batches are sent again: the lines of tails that
+stand on the new ids were kept, whether or not the answer to COMMIT arrived, and tails that stand
+elsewhere belong to somebody else.
 
 Leases say who reads which service, so that two daemons do not spend API calls on the same log. They
 are times by the database's clock. A daemon that is late loses only its turn.

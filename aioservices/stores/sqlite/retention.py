@@ -63,7 +63,7 @@ class _Removal:
     def trim_blocks(self, before: int, tolerated: int) -> bool:
         """Take lines that are too old out of blocks that have younger ones, too.
 
-        A quiet service's block spans weeks. It is made anew without the old lines, but not for
+        A quiet service's block spans weeks. It is written again without the old lines, but not for
         each of them: only when there is one that is older than what is tolerated. Tells whether
         all is done; what waits for the thread is not to wait for all of it.
         """

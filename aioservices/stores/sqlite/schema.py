@@ -274,9 +274,9 @@ def check_header(path: Path) -> None:
             f"{path} is empty: it was cut. Remove it to begin a new store in its place"
         )
     if not header.startswith(SQLITE_MAGIC):
-        raise StoreCorruptError(f"{path} is no store: it does not begin as a SQLite file does")
+        raise StoreCorruptError(f"{path} is not a store: it does not begin as a SQLite file does")
     if int.from_bytes(header[_ID_AT : _ID_AT + 4], "big") != _APPLICATION_ID:
-        raise StoreError(f"{path} is a SQLite file, but no store of aioservices")
+        raise StoreError(f"{path} is a SQLite file, but not a store of aioservices")
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:

@@ -1,0 +1,124 @@
+"""Which services there are to collect, with which session each is read, and what they are called.
+
+A service that is listed no longer stays in the index, as a missing one, until its log has been read
+to its end: its last lines are still to come. What ended while nobody collected is taken up once
+more in the same way, if the store has kept lines of it in the day before its last commit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+
+from aioservices.api.matching import ids_among, select
+from aioservices.errors import ServicesError
+from aioservices.stores import Store, StoreUnavailableError
+
+from .options import CollectOptions
+from .source import Source
+
+__all__ = ["ServiceIndex"]
+
+log = logging.getLogger("aioservices.collect")
+
+_RECENTLY = 86_400.0  # seconds
+
+
+class ServiceIndex:
+    """The services that some sessions can see.
+
+    Parameters
+    ----------
+    store : Store
+    sources : sequence of Source
+        A service is read with the first of them that lists it.
+    options : CollectOptions
+    """
+
+    def __init__(self, store: Store, sources: Sequence[Source], options: CollectOptions) -> None:
+        self._store = store
+        self._sources = sources
+        self._options = options
+        self._visible: dict[int, Source] = {}
+        self._missing: set[int] = set()  # of the visible ones, those that are not listed any more
+        self._names: dict[int, str | None] = {}
+
+    @property
+    def service_ids(self) -> list[int]:
+        """All services, the missing ones too."""
+        return list(self._visible)
+
+    def is_missing(self, service_id: int) -> bool:
+        """Tell whether a service is not listed any more."""
+        return service_id in self._missing
+
+    def source_of(self, service_id: int) -> Source:
+        """Tell with which session a service is read."""
+        return self._visible.get(service_id, self._sources[0])
+
+    def name_of(self, service_id: int) -> str | None:
+        """Tell what a service is called."""
+        return self._names.get(service_id)
+
+    def forget(self, service_id: int) -> None:
+        """Forget a service whose log was read to its end, if it is missing."""
+        if service_id in self._missing:
+            self._missing.remove(service_id)
+            del self._visible[service_id]
+
+    async def update(self) -> None:
+        """List the services of all sessions."""
+        found: dict[int, Source] = {}
+        names = {each: self._names.get(each) for each in self._visible}
+        is_complete = True
+        for source in self._sources:
+            problem = source.problem
+            try:
+                await source.look(self._options.status)
+            except ServicesError as exc:
+                is_complete = False
+                if str(exc) != problem:
+                    log.warning("the services of a key could not be listed: %s", exc)
+            for service_id, name in source.services.items():
+                names[service_id] = name
+                found.setdefault(service_id, source)
+        self._names = names
+        wanted = self._wanted(found)
+        for service_id in wanted - found.keys():
+            found[service_id] = self._sources[0]
+        found = {each: found[each] for each in wanted}
+        if not self._visible and found:
+            await self._take_up_stored(found)
+        if is_complete:
+            self._missing |= self._visible.keys()
+        self._missing -= found.keys()
+        self._visible |= found
+
+    def _wanted(self, found: Collection[int]) -> set[int]:
+        """Choose the services that were asked for; those that were named by id, listed or not."""
+        options = self._options
+        wanted = set(found) if options.ids is None else set(options.ids)
+        if not options.patterns:
+            return wanted
+        names = {each: self._names.get(each) for each in wanted}
+        return set(select(options.patterns, names).ids) | set(ids_among(options.patterns))
+
+    async def _take_up_stored(self, found: Collection[int]) -> None:
+        """Take up, for a last look, what ended while nobody collected."""
+        if self._options.ids is not None:
+            return
+        try:
+            stored = [each for each in await self._store.services() if each.kept_at is not None]
+        except StoreUnavailableError:
+            return
+        newest = max((each.kept_at for each in stored if each.kept_at), default=None)
+        names = {each.service_id: each.service_name for each in stored}
+        wanted = set(names)
+        if self._options.patterns:
+            wanted = set(select(self._options.patterns, names).ids)
+        for each in stored:
+            recent = newest and each.kept_at and (newest - each.kept_at).total_seconds() < _RECENTLY
+            if recent and each.service_id in wanted and each.service_id not in found:
+                self._visible[each.service_id] = self._sources[0]
+                self._names[each.service_id] = each.service_name
+                self._missing.add(each.service_id)
