@@ -309,7 +309,7 @@ class Services(Endpoints):
                 async for entry in tail:
                     print(entry.created_at, entry.message)
         """
-        from aioservices.tail.options import TailOptions, parse_start, validate_options
+        from aioservices.tail.options import TailOptions, parse_start
 
         options = TailOptions(
             service_id=id,
@@ -325,8 +325,7 @@ class Services(Endpoints):
             max_outage=max_outage,
             on_event=on_event,
         )
-        options = validate_options(options, resume)
-        return self._open_log_tail(options, resume)
+        return self._open_log_tail(options.resuming(resume), resume)
 
     def _open_log_tail(
         self, options: TailOptions, resume: LogCursor | None, look: Look | None = None
@@ -790,7 +789,7 @@ class Services(Endpoints):
         """
         from aioservices.fleet.watch import LogWatch
         from aioservices.fleet.watcher import WatchOptions, validate_sink
-        from aioservices.tail.options import TailOptions, parse_start, validate_options
+        from aioservices.tail.options import TailOptions, parse_start
 
         begin = parse_start(start_at, time.monotonic())
         options = WatchOptions(
@@ -805,23 +804,19 @@ class Services(Endpoints):
 
         tail_options = TailOptions(
             service_id=0,
-            deployment_id=None,
             start_at=begin,
-            end_at=None,
-            follow=True,
             poll_interval=poll_interval,
             max_poll_interval=max_poll_interval,
             overlap=overlap,
             grace=grace,
             limit=limit,
-            max_outage=None,
             on_event=on_event,
         )
 
         def options_of(id: int, cursor: LogCursor | None) -> TailOptions:
             start_at = begin if cursor is None else None
             of_service = msgspec.structs.replace(tail_options, service_id=id, start_at=start_at)
-            return validate_options(of_service, cursor)
+            return of_service.resuming(cursor)
 
         def open_tail(id: int, cursor: LogCursor | None, look: Look) -> LogTail:
             return self._open_log_tail(options_of(id, cursor), cursor, look)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Protocol, Self
+from typing import Self
 
 import msgspec
 
@@ -20,14 +20,7 @@ from aioservices.validation import (
 from .cursor import LogCursor
 from .status import EventHook
 
-__all__ = [
-    "Now",
-    "PollOptions",
-    "TailOptions",
-    "parse_start",
-    "validate_options",
-    "validate_polling",
-]
+__all__ = ["Now", "PollOptions", "TailOptions", "parse_start"]
 
 _GRACE = 30.0  # seconds
 
@@ -79,21 +72,34 @@ def parse_start(value: dt.datetime | str | None, moment: float) -> dt.datetime |
     return parse_timestamp(value, "start_at")
 
 
-class TailOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tail was asked for; see `Services.tail_logs`."""
+class PollOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a log is polled: what one tail, a watch and a collector of many logs have in common.
 
-    service_id: int
-    deployment_id: int | None
-    start_at: dt.datetime | Now | None
-    end_at: dt.datetime | None
-    follow: bool
-    poll_interval: float
-    max_poll_interval: float
-    overlap: float
-    grace: float | None
-    limit: int
-    max_outage: float | None
-    on_event: EventHook | None = None
+    The public signatures write these defaults out once more, for editors and documentation; a test
+    compares them. `Services.tail_logs` documents each.
+
+    Attributes
+    ----------
+    poll_interval, max_poll_interval, overlap : float
+        Seconds.
+    grace : float or None
+        Seconds; None: see `drain`.
+    limit : int
+        Lines of a page.
+    """
+
+    poll_interval: float = 1.0
+    max_poll_interval: float = 30.0
+    overlap: float = 60.0
+    grace: float | None = None
+    limit: int = 10_000
+
+    def __post_init__(self) -> None:
+        validate_int(self.limit, "limit", least=1)
+        validate_seconds(self.poll_interval, "poll_interval", least=SHORTEST_INTERVAL)
+        validate_seconds(self.max_poll_interval, "max_poll_interval", least=self.poll_interval)
+        validate_seconds(self.overlap, "overlap", zero=True)
+        validate_optional_seconds(self.grace, "grace", zero=True)
 
     @property
     def drain(self) -> float:
@@ -101,62 +107,53 @@ class TailOptions(msgspec.Struct, frozen=True, kw_only=True):
         return max(_GRACE, self.overlap) if self.grace is None else self.grace
 
 
-class PollOptions(Protocol):
-    """How often a log is polled and for how much: what one tail and a collector of many share."""
-
-    @property
-    def poll_interval(self) -> float: ...  # noqa: D102
-    @property
-    def max_poll_interval(self) -> float: ...  # noqa: D102
-    @property
-    def overlap(self) -> float: ...  # noqa: D102
-    @property
-    def grace(self) -> float | None: ...  # noqa: D102
-    @property
-    def limit(self) -> int: ...  # noqa: D102
-
-
-def validate_polling(options: PollOptions) -> None:
-    """Refuse intervals and sizes that make no sense.
+class TailOptions(PollOptions, frozen=True, kw_only=True):
+    """What a tail was asked for; see `Services.tail_logs`.
 
     Raises
     ------
     TypeError, ValueError
-        With the name of the option.
+        If the options make no sense, with the name of one.
     """
-    validate_int(options.limit, "limit", least=1)
-    validate_seconds(options.poll_interval, "poll_interval", least=SHORTEST_INTERVAL)
-    validate_seconds(options.max_poll_interval, "max_poll_interval", least=options.poll_interval)
-    validate_seconds(options.overlap, "overlap", zero=True)
-    validate_optional_seconds(options.grace, "grace", zero=True)
 
+    service_id: int
+    deployment_id: int | None = None
+    start_at: dt.datetime | Now | None = None
+    end_at: dt.datetime | None = None
+    follow: bool = True
+    max_outage: float | None = None
+    on_event: EventHook | None = None
 
-def validate_options(options: TailOptions, resume: LogCursor | None) -> TailOptions:
-    """Give the options back if they make sense.
+    def __post_init__(self) -> None:
+        validate_type(self.follow, bool, "follow")
+        if not (self.on_event is None or callable(self.on_event)):
+            raise TypeError(f"on_event must be callable, not {type(self.on_event).__name__}")
+        validate_int(self.service_id, "id")
+        validate_optional_int(self.deployment_id, "deployment_id")
+        super().__post_init__()
+        validate_optional_seconds(self.max_outage, "max_outage", zero=True)
+        start_at, end_at = self.start_at, self.end_at
+        if isinstance(start_at, dt.datetime) and end_at is not None and end_at < start_at:
+            raise ValueError("end_at must not be before start_at")
+        if end_at is not None and end_at.year == dt.MAXYEAR:
+            msgspec.structs.force_setattr(self, "end_at", None)  # it never comes
 
-    Raises
-    ------
-    TypeError, ValueError
-        If they do not.
-    """
-    validate_type(options.follow, bool, "follow")
-    if not isinstance(resume, LogCursor | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"resume must be a LogCursor or None, not {type(resume).__name__}")
-    if not (options.on_event is None or callable(options.on_event)):
-        raise TypeError(f"on_event must be callable, not {type(options.on_event).__name__}")
-    validate_int(options.service_id, "id")
-    validate_optional_int(options.deployment_id, "deployment_id")
-    validate_polling(options)
-    validate_optional_seconds(options.max_outage, "max_outage", zero=True)
-    start_at, end_at = options.start_at, options.end_at
-    if isinstance(start_at, dt.datetime) and end_at is not None and end_at < start_at:
-        raise ValueError("end_at must not be before start_at")
-    if end_at is not None and end_at.year == dt.MAXYEAR:
-        options = msgspec.structs.replace(options, end_at=None)  # it never comes
-    if resume is None:
-        return options
-    if start_at is not None:
-        raise ValueError("resume says where to start: leave out start_at")
-    if (resume.service_id, resume.deployment_id) != (options.service_id, options.deployment_id):
-        raise ValueError(f"the cursor is that of {resume.whose}: it cannot be resumed elsewhere")
-    return msgspec.structs.replace(options, start_at=resume.start_at)
+    def resuming(self, cursor: LogCursor | None) -> TailOptions:
+        """Return the options of a tail that goes on where another one stood.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If that is no cursor, or one of another log.
+        """
+        if cursor is None:
+            return self
+        if not isinstance(cursor, LogCursor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"resume must be a LogCursor or None, not {type(cursor).__name__}")
+        if self.start_at is not None:
+            raise ValueError("resume says where to start: leave out start_at")
+        if (cursor.service_id, cursor.deployment_id) != (self.service_id, self.deployment_id):
+            raise ValueError(
+                f"the cursor is that of {cursor.whose}: it cannot be resumed elsewhere"
+            )
+        return msgspec.structs.replace(self, start_at=cursor.start_at)

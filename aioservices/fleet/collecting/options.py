@@ -13,13 +13,13 @@ from aioservices.api.models import ServiceSummary
 from aioservices.api.states import StatusFilter
 from aioservices.http.ratelimit import RateLimit
 from aioservices.tail import EventHook, LogCursor, LogTail
-from aioservices.tail.options import parse_start, validate_polling
+from aioservices.tail.options import PollOptions, parse_start
 from aioservices.validation import validate_choice, validate_int, validate_ints, validate_seconds
 
 __all__ = ["CollectOptions", "CollectSession"]
 
 
-class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
+class CollectOptions(PollOptions, frozen=True, kw_only=True):
     """What is collected, and how.
 
     Attributes
@@ -51,10 +51,6 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
     status: StatusFilter | None = "running"
     start_at: datetime | str | None = None
     refresh: float = 30.0
-    poll_interval: float = 1.0
-    max_poll_interval: float = 30.0
-    overlap: float = 60.0
-    grace: float | None = None
     limit: int = 1_000
     lease: float = 30.0
     max_waiting: int = 200_000
@@ -67,7 +63,7 @@ class CollectOptions(msgspec.Struct, frozen=True, kw_only=True):
         start_at = parse_start(self.start_at, time.monotonic())
         msgspec.structs.force_setattr(self, "start_at", start_at)
         validate_seconds(self.refresh, "refresh")
-        validate_polling(self)
+        super().__post_init__()
         validate_seconds(self.lease, "lease")
         validate_int(self.max_waiting, "max_waiting", least=1)
         validate_seconds(self.commit_interval, "commit_interval")
