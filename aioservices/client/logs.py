@@ -1,0 +1,404 @@
+"""The logs of a session: one log, the logs of a fleet, and logs that are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Self, get_args
+
+import msgspec
+
+from aioservices.api.states import StatusFilter
+from aioservices.http.options import Options
+from aioservices.http.retry import RetryPolicy
+from aioservices.http.transport import Transport
+from aioservices.validation import (
+    parse_timestamp,
+    validate_choice,
+    validate_int,
+    validate_ints,
+    validate_optional_seconds,
+    validate_seconds,
+    validate_type,
+)
+
+# Imported where it is needed, so that programs which make single calls start sooner.
+if TYPE_CHECKING:
+    from aioservices.fleet.watch import LogWatch
+    from aioservices.fleet.watcher import Sink
+    from aioservices.stores import Retention, Store
+    from aioservices.stores.forward import Forwarder
+    from aioservices.tail import EventHook, LogCursor, LogTail
+    from aioservices.tail.budget import LineBudget
+    from aioservices.tail.fetcher import Look
+    from aioservices.tail.options import TailOptions
+    from aioservices.tail.scan import ServerProfile
+    from aioservices.tail.turns import TurnQueue
+
+from .session import Session
+
+__all__ = ["LogCalls"]
+
+
+class LogCalls(Session):
+    """Logs, read to their end and followed."""
+
+    def __init__(self, transport: Transport, options: Options) -> None:
+        super().__init__(transport, options)
+        self._shared_by_tails = _SharedByTails()
+        self._log_view: tuple[Options, Self] | None = None  # and the options it was made from
+
+    def tail_logs(
+        self,
+        id: int,
+        deployment_id: int | None = None,
+        *,
+        start_at: datetime | str | None = None,
+        end_at: datetime | str | None = None,
+        resume: LogCursor | None = None,
+        follow: bool = True,
+        poll_interval: float = 1.0,
+        max_poll_interval: float = 30.0,
+        overlap: float = 60.0,
+        grace: float | None = None,
+        limit: int = 10_000,
+        max_outage: float | None = None,
+        on_event: EventHook | None = None,
+    ) -> LogTail:
+        """Follow the log of a service, or of one deployment: no line lost, none repeated.
+
+        ``GET /services/{id}/deployments/{deployment_id}/logs``, with a look at
+        ``GET /services/{id}`` or ``GET /services/{id}/deployments/{deployment_id}`` now and then
+
+        Parameters
+        ----------
+        id : int
+            Identifier of the service.
+        deployment_id : int, optional
+            Identifier of a deployment to stay with. Without it the tail follows the service: its
+            current deployment, then each one that replaces it.
+        start_at : datetime or str, optional
+            Lines before this time are left out; "now" is the server's time at the call. Default:
+            from the beginning of the log.
+        end_at : datetime or str, optional
+            Lines after this time are left out, and the tail ends when it has passed.
+        resume : LogCursor, optional
+            Where another tail stood, to go on from there.
+        follow : bool, default True
+            False: end when everything up to now was given.
+        poll_interval : float, default 1.0
+            Seconds between two polls while lines come.
+        max_poll_interval : float, default 30.0
+            Seconds between two requests, on average, when none have come for a while.
+        overlap : float, default 60.0
+            Seconds after its time at which a line may still turn up. Longer costs more requests
+            for pages that hold nothing new, shorter loses what turns up later.
+        grace : float, optional
+            Seconds after a deployment's end during which late lines are awaited. Default: 30, or
+            `overlap` if that is longer.
+        limit : int, default 10000
+            Lines that are asked for at once.
+        max_outage : float, optional
+            Seconds without an answer after which the tail fails. Default: it goes on trying.
+        on_event : callable, optional
+            Is given each `TailEvent`: an outage that begins or ends, a deployment that starts or
+            ends, a gap, a state that is not known.
+
+        Returns
+        -------
+        LogTail
+            An async iterator of `TailedEntry`. Iterating raises `AuthenticationError` when the key
+            is refused, `NotFoundError` or `PermissionDeniedError` when the log is gone for good;
+            its `cursor` is intact then.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument makes no sense.
+
+        Examples
+        --------
+        ::
+
+            async with services.tail_logs(42) as tail:
+                async for entry in tail:
+                    print(entry.created_at, entry.message)
+        """
+        from aioservices.tail.options import TailOptions, parse_start
+
+        options = TailOptions(
+            service_id=id,
+            deployment_id=deployment_id,
+            start_at=parse_start(start_at, time.monotonic()),
+            end_at=None if end_at is None else parse_timestamp(end_at, "end_at"),
+            follow=follow,
+            poll_interval=poll_interval,
+            max_poll_interval=max_poll_interval,
+            overlap=overlap,
+            grace=grace,
+            limit=limit,
+            max_outage=max_outage,
+            on_event=on_event,
+        )
+        return self._open_log_tail(options.resuming(resume), resume)
+
+    def watch_logs(
+        self,
+        ids: Iterable[int] | None = None,
+        *,
+        status: StatusFilter | None = "running",
+        name: str | None = None,
+        sink: Sink | None = None,
+        refresh: float = 30.0,
+        hold_back: float | None = None,
+        resume: Mapping[int, LogCursor] | None = None,
+        start_at: datetime | str | None = None,
+        poll_interval: float = 1.0,
+        max_poll_interval: float = 30.0,
+        overlap: float = 60.0,
+        grace: float | None = None,
+        limit: int = 1_000,
+        on_event: EventHook | None = None,
+    ) -> LogWatch:
+        """Follow the logs of many services in one stream.
+
+        ``GET /services``, and for each service what `tail_logs` calls. Services that come are
+        picked up at the next refresh, with their log from its beginning. One that goes, since its
+        status or its name does not match any more, is read until its deployment has ended and its
+        log is read to the end, however slowly its lines are taken. The trouble of one log is its
+        own: it is tried again at the next refresh. All of them share what the rate limit leaves,
+        and none can crowd out the others.
+
+        Parameters
+        ----------
+        ids : iterable of int, optional
+            The services, whatever their status. Default: all that match.
+        status : str, optional
+            Without `ids`: `running` (the default), `idle`, both with a comma between them, or None
+            for every service.
+        name : str, optional
+            A pattern such as `web-*` that their names match, without regard to case.
+        sink : Sink, optional
+            Where the lines are written, with the cursors that stand behind them, before they are
+            given to you. While it refuses them, it is tried again. `await watch.run()` does for
+            those who only want them written.
+        refresh : float, default 30.0
+            Seconds between two looks at which services there are.
+        hold_back : float, optional
+            Seconds for which lines may be held back to put those of all services into the order of
+            their time: up to 100,000 lines in all. Default: they come in the order in which they
+            are read.
+        resume : mapping of int to LogCursor, optional
+            By service where to go on: the `checkpoint` of an earlier watch.
+        start_at : datetime or str, optional
+            Lines before this time are left out, except where `resume` says where to go on; "now"
+            is the server's time at the call.
+        poll_interval, max_poll_interval, overlap, grace : float
+            As for `tail_logs`.
+        limit : int, default 1000
+            Lines that are asked for at once. Up to three such pages of each service wait in memory.
+        on_event : callable, optional
+            Is given each `TailEvent` of every log, as for `tail_logs`.
+
+        Returns
+        -------
+        LogWatch
+            An async iterator of :class:`WatchedEntry`, and an async context manager. It never ends
+            by itself, and raises only what concerns all services, as `AuthenticationError`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument makes no sense.
+
+        Examples
+        --------
+        ::
+
+            async with services.watch_logs(name="service-*") as watch:
+                async for line in watch:
+                    print(line.service_name, line.entry.message)
+        """
+        from aioservices.fleet.watch import LogWatch
+        from aioservices.fleet.watcher import WatchOptions, validate_sink
+        from aioservices.tail.options import TailOptions, parse_start
+
+        begin = parse_start(start_at, time.monotonic())
+        options = WatchOptions(
+            ids=None if ids is None else tuple(dict.fromkeys(validate_ints(ids, "ids"))),
+            status=validate_choice(status, get_args(StatusFilter), "status"),
+            name=validate_type(name, str | None, "name"),
+            sink=validate_sink(sink),
+            refresh=validate_seconds(refresh, "refresh"),
+            hold_back=validate_optional_seconds(hold_back, "hold_back", zero=True),
+            poll_interval=validate_seconds(poll_interval, "poll_interval"),
+        )
+
+        tail_options = TailOptions(
+            service_id=0,
+            start_at=begin,
+            poll_interval=poll_interval,
+            max_poll_interval=max_poll_interval,
+            overlap=overlap,
+            grace=grace,
+            limit=limit,
+            on_event=on_event,
+        )
+
+        def options_of(id: int, cursor: LogCursor | None) -> TailOptions:
+            start_at = begin if cursor is None else None
+            of_service = msgspec.structs.replace(tail_options, service_id=id, start_at=start_at)
+            return of_service.resuming(cursor)
+
+        def open_tail(id: int, cursor: LogCursor | None, look: Look) -> LogTail:
+            return self._open_log_tail(options_of(id, cursor), cursor, look)
+
+        # What makes no sense is refused here and now.
+        validate_type(resume, Mapping | None, "resume")
+        cursors = {
+            validate_int(each, "each key of resume"): cursor
+            for each, cursor in (resume or {}).items()
+        }
+        for each, cursor in {0: None, **cursors}.items():
+            options_of(each, cursor)
+        return LogWatch(self._tasks, self, open_tail, options, cursors)
+
+    async def collect(
+        self,
+        store: Store,
+        *,
+        ids: Iterable[int] | None = None,
+        name: str | None = None,
+        status: StatusFilter | None = "running",
+        forward: Iterable[Forwarder] = (),
+        retention: Retention | None = None,
+        start_at: datetime | str | None = None,
+        refresh: float = 30.0,
+        poll_interval: float = 1.0,
+        max_poll_interval: float = 30.0,
+        overlap: float = 60.0,
+        grace: float | None = None,
+        limit: int = 1_000,
+        max_waiting: int = 200_000,
+    ) -> None:
+        """Keep the logs of many services in a store: every line once, across crashes and restarts.
+
+        ``GET /services``, and for each service what `tail_logs` calls. It goes on until it is
+        cancelled; what was kept is whole at any moment, and the next collector goes on from there.
+
+        Parameters
+        ----------
+        store : Store
+            An open one, as from `aioservices.stores.open_store`.
+        ids : iterable of int, optional
+            Only these services.
+        name : str, optional
+            Only services with this name; it may be a pattern with `*`, `?` or `[...]`.
+        status : str or None, default "running"
+            Only services with this status; None for all.
+        forward : iterable of Forwarder, optional
+            Where to send what is stored.
+        retention : Retention, optional
+            What to remove from the store. Default: nothing.
+        start_at : datetime or str, optional
+            Lines before this time are left out, where the store has none of a log yet; "now" is
+            the server's time at the call.
+        refresh : float, default 30.0
+            Seconds between looks for services that came or went.
+        poll_interval, max_poll_interval, overlap, grace, limit
+            As for `tail_logs`.
+        max_waiting : int, default 200000
+            Lines that may wait for the store in memory, of all services together.
+
+        Raises
+        ------
+        StoreError
+            If the store fails in a way that waiting does not mend.
+        TypeError, ValueError
+            If an argument makes no sense.
+
+        Examples
+        --------
+        ::
+
+            async with SQLiteStore("logs.db") as store:
+                await services.collect(store, name="web-*")
+        """
+        # Not for those who do not collect: it needs SQLite.
+        from aioservices.fleet.collecting import CollectOptions, Collector
+
+        if name is not None:
+            validate_type(name, str, "name")
+        options = CollectOptions(
+            ids=None if ids is None else tuple(dict.fromkeys(validate_ints(ids, "ids"))),
+            patterns=() if name is None else (name,),
+            status=status,
+            start_at=start_at,
+            refresh=refresh,
+            poll_interval=poll_interval,
+            max_poll_interval=max_poll_interval,
+            overlap=overlap,
+            grace=grace,
+            limit=limit,
+            max_waiting=max_waiting,
+        )
+        collector = Collector(
+            store, [self], options, forwarders=tuple(forward), retention=retention
+        )
+        await collector.run()
+
+    def _open_log_tail(
+        self, options: TailOptions, resume: LogCursor | None, look: Look | None = None
+    ) -> LogTail:
+        """Open a tail; `look` gets its service in another way than by a request of its own."""
+        from aioservices.tail import LogTail
+
+        return LogTail(
+            self._log_source,
+            self._tasks,
+            options,
+            self._shared_by_tails.profile,
+            self._shared_by_tails.turns,
+            self._shared_by_tails.budget,
+            resume,
+            look=look,
+        )
+
+    @property
+    def _log_source(self) -> Self:
+        """What tails make their calls with: they give way to others, and repeat on their own."""
+        if self._log_view is None or self._log_view[0] is not self._options:
+            view = self.with_options(
+                background=True,
+                retry=RetryPolicy(max_attempts=1),
+                on_attempt=self._shared_by_tails.turns.observe,
+            )
+            self._log_view = self._options, view
+        return self._log_view[1]
+
+
+class _SharedByTails:
+    """What all tails of a session share, views included; each is made when a tail needs it."""
+
+    @cached_property
+    def profile(self) -> ServerProfile:
+        """What is known about how the server gives pages of logs."""
+        from aioservices.tail.scan import ServerProfile
+
+        return ServerProfile()
+
+    @cached_property
+    def turns(self) -> TurnQueue:
+        """The order of their requests."""
+        from aioservices.tail.turns import TurnQueue
+
+        return TurnQueue()
+
+    @cached_property
+    def budget(self) -> LineBudget:
+        """How many lines may wait in memory."""
+        from aioservices.tail.budget import LineBudget
+
+        return LineBudget()
