@@ -1,10 +1,9 @@
 """The class `Emulator`: the server with its state, as a Python object."""
 
-import asyncio
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
@@ -17,7 +16,6 @@ from typing import Literal, Self
 
 import anyio
 import msgspec
-from aiohttp import web
 
 from aioservices.emulator import instants
 from aioservices.emulator.arguments import (
@@ -29,16 +27,18 @@ from aioservices.emulator.arguments import (
     check_text,
     shown,
 )
+from aioservices.emulator.commands import parse_program
 from aioservices.emulator.deployments import Deployment, Lifecycle
 from aioservices.emulator.faults import Effect, Fault, Faults
 from aioservices.emulator.limits import FixedWindow, SlidingWindow
+from aioservices.emulator.listener import Listener
 from aioservices.emulator.logs import LogBehaviour
 from aioservices.emulator.programs import Programs
 from aioservices.emulator.query import parse_body
 from aioservices.emulator.routes import Api
 from aioservices.emulator.schemas import NewAttributes, Source, Stream
 from aioservices.emulator.server import App, RecordedRequest
-from aioservices.emulator.state import APIError, Program, Service, State
+from aioservices.emulator.state import APIError, Service, State
 from aioservices.emulator.state_file import StateFile, StateKeeper, dump
 
 __all__ = ["UNLIMITED", "Emulator"]
@@ -173,7 +173,6 @@ class Emulator:
         check_choice(shares_as, _Shares, "shares_as")
         check_choice(credentials_as, _Credentials, "credentials_as")
         self._clock = clock
-        self._port = port
         self._lock = RLock()
         self._faults = Faults()
         self._programs = Programs(
@@ -220,31 +219,13 @@ class Emulator:
             file = StateFile(state_file)
             loaded = file.load(self._state, clock())
             self._keeper = StateKeeper(file, self._dump)
+        self._listener = Listener(self._app, port, self._programs, self._keeper)
         if not loaded:
             for number in range(1, services + 1):
                 self.add_service(f"service-{number}", deployed=deployed)
 
     async def __aenter__(self) -> Self:
-        self._runner = web.ServerRunner(
-            web.Server(self._app.handle), access_log=None, shutdown_timeout=0.1
-        )
-        keeper = self._keeper
-        if keeper is not None:
-            keeper.file.lock()
-        try:
-            await self._runner.setup()
-            await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=1024).start()
-        except BaseException:
-            await self._runner.cleanup()
-            if keeper is not None:
-                keeper.file.unlock()
-            raise
-        self._port = self._runner.addresses[0][1]
-        # Tasks of their own, as the fixture of a test is often left by another task than the
-        # one that entered it, which a task group does not allow.
-        self._tasks = [asyncio.create_task(self._programs.serve(), name="emulator-programs")]
-        if keeper is not None:
-            self._tasks.append(asyncio.create_task(keeper.run(), name="emulator-state"))
+        await self._listener.start()
         return self
 
     async def __aexit__(
@@ -254,21 +235,12 @@ class Emulator:
         trace: TracebackType | None,
     ) -> None:
         with anyio.CancelScope(shield=True):
-            try:
-                await self._runner.cleanup()
-            finally:
-                try:
-                    await _cancel(self._tasks)
-                    if self._keeper is not None:
-                        await self._keeper.save()
-                finally:
-                    if self._keeper is not None:
-                        self._keeper.file.unlock()
+            await self._listener.stop()
 
     @property
     def url(self) -> str:
         """The base URL."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self._listener.port}"
 
     @property
     def page_url(self) -> str:
@@ -362,7 +334,7 @@ class Emulator:
             raise TypeError(f"add_service() got an unexpected keyword argument {unknown!r}")
         check_integer(user_id, "user_id")
         given = _encode({"name": check_text(name, "name"), **attributes})
-        program = None if command is None else _program(command, env or {}, cwd)
+        program = None if command is None else parse_program(command, env or {}, cwd)
         with self._change() as now:
             parsed, _ = parse_body(given, NewAttributes)
             service = None if program is None else self._state.adopt(name, program)
@@ -623,43 +595,3 @@ def _encode(attributes: Mapping[str, object]) -> bytes:
         raise ValueError("attributes must be Unicode text, without lone surrogates") from None
     except (OverflowError, TypeError) as error:
         raise ValueError(f"attributes must be values of JSON: {error}") from None
-
-
-def _program(
-    command: Sequence[str], env: Mapping[str, str], cwd: str | PathLike[str] | None
-) -> Program:
-    """Check what is asked of a program now: when it is started there is nobody to tell."""
-    if isinstance(command, str | bytes):
-        raise TypeError("command must be a sequence of texts: shlex.split() makes one of a line")
-    words = tuple(_argument(word, f"command[{i}]") for i, word in enumerate(command))
-    if not words:
-        raise ValueError("command must have a program as its first word")
-    for name, value in env.items():
-        if "=" in _argument(name, "env") or not name:
-            raise ValueError(f"env must have names without '=', not {name!r}")
-        _argument(value, f"env[{name!r}]")
-    return Program(words, dict(env), None if cwd is None else _argument(os.fspath(cwd), "cwd"))
-
-
-def _argument(text: str, name: str) -> str:
-    if "\0" in check_text(text, name):
-        # Without the text: it may be the value of a variable, and secret.
-        raise ValueError(f"{name} must not have a null character in it")
-    return text
-
-
-async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Wait until tasks have cleaned up, however often the waiting is cancelled."""
-    for task in tasks:
-        task.cancel()
-    cancelled: asyncio.CancelledError | None = None
-    while pending := [task for task in tasks if not task.done()]:
-        try:
-            await asyncio.wait(pending)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
