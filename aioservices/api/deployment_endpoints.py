@@ -59,7 +59,7 @@ class DeploymentEndpoints(Calls):
         page_num : int, optional
             The page, or the first one when iterating. Default 1.
         order : {'created_at'}, optional
-            What to sort by. The server's default is `created_at`.
+            Sort by this. The server's default is `created_at`.
         order_dir : {'asc', 'desc'}, optional
             Ascending or descending. The server's default is `desc`.
         iterator : bool, optional

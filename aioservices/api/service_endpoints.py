@@ -73,7 +73,7 @@ class ServiceEndpoints(Calls):
         page_num : int, optional
             The page, or the first one when iterating. Default 1.
         order : {'updated_at', 'name', 'created_at'}, optional
-            What to sort by. The server's default is `updated_at`.
+            Sort by this. The server's default is `updated_at`.
         order_dir : {'asc', 'desc'}, optional
             Ascending or descending. The server's default is `desc`.
         iterator : bool, optional

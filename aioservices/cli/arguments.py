@@ -245,22 +245,22 @@ def line_options(*, named: bool) -> Callable[[CommandT], CommandT]:
                 "--grep",
                 type=_Pattern(),
                 multiple=True,
-                help="Only lines that match; may be repeated: any of them.",
+                help="Only lines that match; if repeated, any of the expressions.",
             ),
             click.option(
                 "--exclude",
                 type=_Pattern(),
                 multiple=True,
-                help="No lines that match; may be repeated.",
+                help="Leave out lines that match; may be repeated.",
             ),
-            click.option("-i", "--ignore-case", is_flag=True, help="Ignore the case of letters."),
+            click.option("-i", "--ignore-case", is_flag=True, help="Ignore case."),
             click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line."),
             click.option(
                 "--template",
                 type=_Template(),
-                help=f"How a line is shown; there are {', '.join(f'{{{f}}}' for f in FIELDS)}.",
+                help=f"Format of a line; fields: {', '.join(f'{{{f}}}' for f in FIELDS)}.",
             ),
-            as_json("One JSON object a line, with every byte of the message."),
+            as_json("Print one JSON object per line, with every byte of the message."),
         ]
         for option in reversed(options):
             with_lines = option(with_lines)
@@ -280,7 +280,11 @@ def changing(*, asks: str = "") -> Callable[[CommandT], CommandT]:
 
     def decorate(command: CommandT) -> CommandT:
         with_yes = click.option(
-            "-y", "--yes", is_flag=True, hidden=not asks, help=f"Do not ask. Otherwise {asks}."
+            "-y",
+            "--yes",
+            is_flag=True,
+            hidden=not asks,
+            help=f"Do not ask for confirmation. Otherwise {asks}.",
         )
         with_dry_run = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
         return with_dry_run(with_yes(command))
@@ -307,7 +311,7 @@ def connected(*, timeout: bool = True) -> Callable[[CommandT], CommandT]:
 
         options = [
             click.option(
-                "--url", metavar="URL", help="Address of the API, in place of CIVIS_API_ENDPOINT."
+                "--url", metavar="URL", help="Address of the API, instead of CIVIS_API_ENDPOINT."
             ),
             click.option(
                 "--timeout" if timeout else "--request-timeout",
@@ -315,7 +319,7 @@ def connected(*, timeout: bool = True) -> Callable[[CommandT], CommandT]:
                 type=DURATION,
                 default="60s",
                 show_default=True,
-                help="How long an attempt of a request may take.",
+                help="Time limit for each attempt of a request.",
             ),
             click.option(
                 "-v", "--verbose", is_flag=True, help="Report every request on standard error."

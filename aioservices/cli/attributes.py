@@ -109,7 +109,7 @@ def environment(
     for setting in settings:
         name, separator, value = setting.partition("=")
         if not name.strip():
-            raise _misuse("--env: write it as NAME=VALUE, or NAME")
+            raise _misuse("--env: must be NAME=VALUE or NAME")
         if not separator:
             if name not in variables:
                 raise _misuse(f"--env {name}: you have no such environment variable")
@@ -254,7 +254,7 @@ def _unmasked(name: str, value: JSON, known: Mapping[str, JSON]) -> JSON:
     if value != MASK:
         return value
     if name not in known:
-        raise _misuse(f"the value of {name} is masked in the file: give it by --env {name}=VALUE")
+        raise _misuse(f"the value of {name} is masked in the file: pass it with --env {name}=VALUE")
     return known[name]
 
 
@@ -265,7 +265,7 @@ def _variable(name: str, value: JSON) -> str | None:
     if isinstance(value, int):  # what a JSON file holds; in YAML all are texts already
         return json.dumps(value)
     # Of a number with a point it is not known any more how it was written.
-    raise _misuse(f"the value of {name} is not a text: put it in quotes")
+    raise _misuse(f"the value of {name} is not a string: put it in quotes")
 
 
 def _check(path: str, *, new: bool) -> None:

@@ -35,7 +35,7 @@ def confirm(action: str, *, yes: bool, consequence: str = "") -> None:
         return
     if not sys.stdin.isatty():
         raise CommandError(
-            f"this would {action}: say --yes if it should, or look with --dry-run", status=MISUSED
+            f"this would {action}: confirm with --yes, or check with --dry-run", status=MISUSED
         )
     if consequence:
         stderr().post(f"{consequence}\n")

@@ -160,7 +160,7 @@ def checked_template(template: str) -> str:
     template = template.replace(r"\t", "\t").replace(r"\n", "\n")
     for _, field, spec, conversion in string.Formatter().parse(template):
         if field is not None and (field not in FIELDS or conversion or "{" in (spec or "")):
-            raise ValueError(f"{{{field}}} is not a field: there are {', '.join(FIELDS)}")
+            raise ValueError(f"{{{field}}} is not a field; fields are {', '.join(FIELDS)}")
         if re.search(r"\d{4}", spec or ""):
             raise ValueError(f"{{{field}:{spec}}} is wider than any terminal")
     template.format(**dict.fromkeys(FIELDS, ""))

@@ -40,8 +40,8 @@ def select(
     if selection.unmatched:
         unknown = "; ".join(map(_unknown, selection.unmatched))
         if archived:
-            raise CommandError(f"{unknown}: aioservices list --archived shows what there is")
-        advice = "aioservices list shows what there is, with --archived or --hidden the others"
+            raise CommandError(f"{unknown}: see aioservices list --archived")
+        advice = "see aioservices list; --archived or --hidden lists the others"
         raise CommandError(f"{unknown}: {advice}")
     for term, ids in selection.ambiguous.items():
         raise CommandError(
@@ -88,7 +88,7 @@ def _id_in_json(line: str) -> str:
     term = "" if isinstance(found, bool) or not isinstance(found, int | str) else str(found)
     if not matching.is_id(term):
         raise CommandError(
-            f"standard input: no service id in {line[:60]!r}: write one id, name or pattern a line",
+            f"standard input: no service id in {line[:60]!r}: use one id, name or pattern per line",
             status=MISUSED,
         )
     return term

@@ -91,7 +91,7 @@ def named_columns(
     chosen = [name.strip().lower() for name in names.split(",")]
     for name in chosen:
         if name not in known:
-            raise ValueError(f"{name!r} is not a column: there are {', '.join(known)}")
+            raise ValueError(f"{name!r} is not a column; columns are {', '.join(known)}")
     return [known[name] for name in chosen], True
 
 

@@ -52,7 +52,7 @@ def check_api_key(value: str, name: str) -> str:
         raise ValueError(f"{name} must not be empty")
     if not (value.isascii() and value.isprintable()) or ":" in value or " " in value:
         raise ValueError(
-            f"{name} cannot be sent by a client: it holds a space, a colon, a line break or "
+            f"{name} cannot be sent by a client: it contains a space, a colon, a line break or "
             "another character that is not printable ASCII"
         )
     return value

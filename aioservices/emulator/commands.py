@@ -15,7 +15,9 @@ def parse_program(
 ) -> Program:
     """Check what is asked of a program now: when it is started there is nobody to tell."""
     if isinstance(command, str | bytes):
-        raise TypeError("command must be a sequence of texts: shlex.split() makes one of a line")
+        raise TypeError(
+            "command must be a sequence of strings: use shlex.split() for a command line"
+        )
     words = tuple(_check_argument(word, f"command[{i}]") for i, word in enumerate(command))
     if not words:
         raise ValueError("command must have a program as its first word")

@@ -119,6 +119,7 @@ class Emulator:
 
     Examples
     --------
+    >>> import asyncio
     >>> async def main():
     ...     async with Emulator(services=1) as emulator:
     ...         emulator.log(1, "a line", stream="stderr")

@@ -104,7 +104,7 @@ class Respond:
             check_seconds(self.retry_after, "retry_after")
         for name, value in self.headers.items():
             if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-                raise ValueError(f"headers must hold names and values of HTTP, not {name!r}")
+                raise ValueError(f"headers must be valid HTTP headers, not {name!r}")
         self.content()
 
     def content(self) -> tuple[bytes, str] | None:

@@ -34,7 +34,7 @@ def parse(stamp: str) -> int:
 def from_datetime(moment: datetime) -> int:
     """Convert an aware datetime exactly, which a float could not."""
     if moment.tzinfo is None:
-        raise ValueError("the time has no timezone: give an aware datetime")
+        raise ValueError("the time has no timezone: pass an aware datetime")
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 

@@ -80,7 +80,7 @@ class LogWatch:
                 await watch.run()
         """
         if not self._has_sink:
-            raise ValueError("run needs a sink: give one to watch_logs, or iterate the watch")
+            raise ValueError("run needs a sink: pass one to watch_logs, or iterate the watch")
         async with self._lock:
             while self._held:
                 self._delivered += self._held.pop().skip()

@@ -34,11 +34,11 @@ def validate_api_key(api_key: str | None) -> SecretStr:
     api_key = key
     if not key:
         raise MissingAPIKeyError(
-            "no API key: set the environment variable CIVIS_API_KEY, or give api_key"
+            "no API key: set the environment variable CIVIS_API_KEY, or pass api_key"
         )
     if not (key.isascii() and key.isprintable()) or ":" in key or " " in key:
         raise ValueError(
-            f"{source} is not an API key: it holds a space, a colon, a line break or another "
+            f"{source} is not an API key: it contains a space, a colon, a line break or another "
             "character that no key has"
         )
     return key

@@ -539,6 +539,6 @@ def test_permission_levels_and_plans_are_those_of_the_reference() -> None:
 
 
 def test_the_examples_in_the_documentation_are_right() -> None:
-    result = doctest.testmod(models)
+    result = doctest.testmod(models.convert)
     assert result.attempted > 0
     assert result.failed == 0

@@ -137,7 +137,7 @@ def test_a_value_that_is_stored_as_text_is_no_change_the_next_time(values: dict[
 
 @pytest.mark.parametrize("value", [1.5, ["a"], {"a": "b"}])
 def test_a_value_that_is_no_text_is_refused_by_name(value: JSON) -> None:
-    with pytest.raises(CommandError, match="the value of NEW is not a text: put it in quotes"):
+    with pytest.raises(CommandError, match="the value of NEW is not a string: put it in quotes"):
         from_document({"environment_variables": {"NEW": value}}, {}, new=False)
 
 

@@ -155,7 +155,7 @@ async def test_ctrl_c_tells_what_was_started(cli: Cli) -> None:
             terminal.type("\x03")
             ended = await terminal.end()
     assert ended.status == 128 + signal.SIGINT
-    assert "interrupted: 1 of 1 services were deployed, and go on: web (1)" in ended.output
+    assert "interrupted: 1 of 1 services were deployed and continue: web (1)" in ended.output
     assert "Traceback" not in ended.output
 
 
@@ -173,7 +173,8 @@ async def test_ctrl_c_claims_no_deploy_whose_answer_is_out_and_none_that_was_tol
     assert ended.status == 128 + signal.SIGINT
     said = ended.output.partition("interrupted: ")[2]
     assert said == (
-        "0 of 1 other services were deployed, and go on; perhaps these were, too: asked-for (2)\n"
+        "0 of 1 other services were deployed and continue; "
+        "these may have been deployed, too: asked-for (2)\n"
     )
 
 

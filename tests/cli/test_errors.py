@@ -88,7 +88,7 @@ async def test_what_may_have_been_done_is_not_done_again(
         (["logs", "1", "-n", "9" * 20], f"{'9' * 20} is too large"),
         (["list", "-n", "0"], "'0' is not an integer from 1 up"),
         (["list", "--timeout", "x"], "invalid value for '--timeout': 'x' is not a duration"),
-        (["api", "FOO", "services"], "'FOO' is not a method: there are GET, "),
+        (["api", "FOO", "services"], "'FOO' is not a method; methods are GET, "),
     ],
 )
 async def test_wrong_usage_is_told_as_all_else_is(

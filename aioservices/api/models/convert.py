@@ -32,6 +32,7 @@ def to_dict(value: msgspec.Struct | Iterable[msgspec.Struct]) -> dict[str, JSON]
 
     Examples
     --------
+    >>> from aioservices import User
     >>> to_dict(User(id=7, name="Ada"))
     {'id': 7, 'name': 'Ada', 'username': None, 'initials': None, 'online': None}
     """

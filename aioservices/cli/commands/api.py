@@ -29,7 +29,7 @@ _IN_QUERY = _READING | {"DELETE"}
 
 @click.command(
     "api",
-    short_help="Make any call of the API.",
+    short_help="Make any API call.",
     epilog=examples(
         "aioservices api GET services -f status=running -F limit=50",
         "aioservices api GET users/me",
@@ -45,7 +45,7 @@ _IN_QUERY = _READING | {"DELETE"}
     "texts",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A parameter that is a text. May be repeated.",
+    help="A string parameter. May be repeated.",
 )
 @click.option(
     "-F",
@@ -53,7 +53,7 @@ _IN_QUERY = _READING | {"DELETE"}
     "typed",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A parameter that is JSON: a number, true, null, a list, ... May be repeated.",
+    help="A JSON parameter: a number, true, null, a list, ... May be repeated.",
 )
 @click.option(
     "--input",
@@ -79,17 +79,17 @@ def api(
     dry_run: bool,
     yes: bool,
 ) -> int:
-    """Make any call of the API, and print its answer.
+    """Make any API call, and print the answer.
 
-    METHOD is GET, POST, PUT, PATCH or DELETE; PATH is below the address of the
-    API, such as services/42. Parameters go into the query for GET and DELETE,
+    METHOD is GET, POST, PUT, PATCH or DELETE; PATH is relative to the address of
+    the API, such as services/42. Parameters go into the query for GET and DELETE,
     and into a JSON body otherwise. Their names are those of the API, in camel
-    case for a body. An answer that is not a success makes the exit status 1.
+    case for a body. The exit status is 1 if the call fails.
     """
     method = method.upper()
     if method not in _METHODS:
         methods = ", ".join(_METHODS)
-        raise click.UsageError(f"{one_line(method)!r} is not a method: there are {methods}")
+        raise click.UsageError(f"{one_line(method)!r} is not a method; methods are {methods}")
     path, _, query = path.partition("?")
     params: dict[str, QueryValue] = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
     fields = _fields(texts, typed)
@@ -97,7 +97,7 @@ def api(
     if file is not None:
         body = _json_in(file)
         if fields and not isinstance(body, dict):
-            raise CommandError("parameters can be added to an object only", status=MISUSED)
+            raise CommandError("parameters can only be added to an object", status=MISUSED)
     if fields and (file is None and method in _IN_QUERY):
         params |= cast("dict[str, QueryValue]", fields)
     elif fields:
@@ -143,7 +143,7 @@ def _parsed(setting: str, text: str) -> JSON:
         return cast("JSON", json.loads(text))
     except ValueError:
         raise CommandError(
-            f"-F {setting}: the value is not JSON, such as 3, true or [1, 2]; texts go after -f",
+            f"-F {setting}: the value is not JSON, such as 3, true or [1, 2]; use -f for strings",
             status=MISUSED,
         ) from None
 

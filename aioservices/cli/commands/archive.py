@@ -20,21 +20,21 @@ _ASKS = f"it asks before more than {MANY} services"
 
 @click.command(
     "archive",
-    short_help="Put services into the archive, which ends their deployments.",
+    short_help="Move services into the archive, which ends their deployments.",
     epilog=examples("aioservices archive web-old", "aioservices archive 'test-*' --dry-run"),
 )
 @click.argument("terms", metavar="SERVICE...", nargs=-1, required=True, type=SERVICE)
 @changing(asks=f"{_ASKS}, or before more than one running deployment ends")
-@as_json("One JSON object a line, for each service as it is done.")
+@as_json("Print one JSON object per line for each finished service.")
 @connected()
 def archive(
     connection: Connection, *, terms: Sequence[str], dry_run: bool, yes: bool, as_json: bool
 ) -> int:
-    """Put services into the archive: listings leave them out, and what runs is ended.
+    """Move services into the archive: ends running deployments, and hides the services.
 
     SERVICE is an id, a name, or a pattern such as 'test-*'; - reads them from
-    standard input, one a line. aioservices unarchive takes them out again, and
-    does not deploy them: aioservices deploy does.
+    standard input, one per line. aioservices unarchive takes them out again, and
+    aioservices deploy deploys them.
     """
     change = Change(verb="archive", done="archived", act=_archive, ends_deployments=True)
     terms = with_standard_input(terms)
@@ -51,16 +51,16 @@ def archive(
 )
 @click.argument("terms", metavar="SERVICE...", nargs=-1, required=True)
 @changing(asks=_ASKS)
-@as_json("One JSON object a line, for each service as it is done.")
+@as_json("Print one JSON object per line for each finished service.")
 @connected()
 def unarchive(
     connection: Connection, *, terms: Sequence[str], dry_run: bool, yes: bool, as_json: bool
 ) -> int:
-    """Take services out of the archive: listings have them again.
+    """Take services out of the archive, so that listings show them again.
 
     SERVICE is an id, or the name or pattern of archived services, which
-    aioservices list --archived shows; - reads them from standard input, one a
-    line. They are not deployed again: aioservices deploy does that.
+    aioservices list --archived shows; - reads them from standard input, one per
+    line. To deploy them, use aioservices deploy.
     """
     change = Change(verb="unarchive", done="unarchived", act=_unarchive, archived=True)
     terms = with_standard_input(terms)

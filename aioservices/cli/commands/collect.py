@@ -20,7 +20,7 @@ _MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start
 
 @click.command(
     "collect",
-    short_help="Keep the logs of services in a store, for as long as it runs.",
+    short_help="Store the logs of services until it is stopped.",
     epilog=examples(
         "aioservices collect --store sqlite:logs.db",
         "aioservices collect 'web-*' batch --store sqlite:logs.db --keep 90d --keep-bytes 20GB",
@@ -33,14 +33,14 @@ _MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start
 @click.option(
     "--store",
     metavar="STORE",
-    help="Where the lines are kept: sqlite:PATH or postgresql://USER@HOST/DATABASE.",
+    help="Where to store the lines: sqlite:PATH or postgresql://USER@HOST/DATABASE.",
 )
 @click.option(
     "--forward",
     multiple=True,
     metavar="TO",
-    help="Forward stored lines to otlp:URL or jsonl:PATH. May be given several times. Without "
-    "--store the lines wait in a small store of the daemon's own.",
+    help="Forward stored lines to otlp:URL or jsonl:PATH. May be repeated. Without --store the "
+    "daemon keeps lines in a small store of its own until they are forwarded.",
 )
 @click.option(
     "--listen",
@@ -50,7 +50,7 @@ _MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start
 @click.option(
     "--listen-token-file",
     metavar="FILE",
-    help="File of the token that the page asks for; needed unless HOST is this machine only.",
+    help="File with the token that the page requires; needed unless HOST is this machine only.",
 )
 @click.option(
     "--config",
@@ -67,42 +67,46 @@ _MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start
     "--api-key-file",
     multiple=True,
     metavar="FILE",
-    help="File with an API key, in place of CIVIS_API_KEY; read again when it changes. May be "
-    "given several times: each key has a rate limit of its own.",
+    help="File with an API key, instead of CIVIS_API_KEY; read again when it changes. May be "
+    "repeated: each key has a rate limit of its own.",
 )
 @click.option(
-    "--url", "endpoint", metavar="URL", help="Address of the API, in place of CIVIS_API_ENDPOINT."
+    "--url", "endpoint", metavar="URL", help="Address of the API, instead of CIVIS_API_ENDPOINT."
 )
-@click.option("--status", metavar="STATUS", help="Which services: running (default), idle or any.")
 @click.option(
-    "--lease", metavar="S", help="Seconds until others take over from a dead daemon (30s)."
+    "--status",
+    metavar="STATUS",
+    help="Only services with this status: running (default), idle, any.",
 )
+@click.option("--lease", metavar="S", help="Time until others take over from a dead daemon (30s).")
 @click.option("--poll-interval", metavar="S", help="Time between two polls of a busy log (1s).")
 @click.option("--max-poll-interval", metavar="S", help="The same for a quiet log (30s).")
-@click.option("--overlap", metavar="S", help="How late a line may turn up (60s).")
-@click.option("--refresh", metavar="S", help="Time between two listings of the services (30s).")
+@click.option("--overlap", metavar="S", help="How late a line may appear and still be read (60s).")
+@click.option("--refresh", metavar="S", help="Time between two checks for new services (30s).")
 @click.option(
     "--grace", metavar="S", help="How long to wait for late lines of a log that has ended."
 )
 @click.option(
     "--max-waiting-lines",
     metavar="N",
-    help="Lines of all services that may wait in memory (200000).",
+    help="Lines that may wait in memory, of all services together (200000).",
 )
-@click.option("--log-format", metavar="FORMAT", help="The daemon's own log: text or json.")
+@click.option(
+    "--log-format", metavar="FORMAT", help="Format of the daemon's own log: text or json."
+)
 @click.option(
     "--log-level", metavar="LEVEL", help="Level of that log: debug, info, warning or error."
 )
-@click.option("--check", is_flag=True, help="Check the configuration, and do nothing else.")
+@click.option("--check", is_flag=True, help="Only check the configuration.")
 def collect(*, file: Path | None, check: bool, **options: object) -> int:
-    """Keep the logs of many services, for as long as it runs.
+    """Store the logs of many services until it is stopped.
 
     SERVICE is an id, a name or a pattern such as 'web-*'; without any, all services are collected.
-    Every line is stored once, also when the daemon is killed at any moment; several daemons may
-    share a store in PostgreSQL. Each setting can also stand in a TOML file or in a variable, as
-    AIOSERVICES_KEEP_BYTES. An option wins over the variable, which wins over the file.
+    Every line is stored once, even if the daemon is killed at any moment; several daemons may
+    share a store in PostgreSQL. Each setting can also be in a TOML file or in a variable such as
+    AIOSERVICES_KEEP_BYTES. An option overrides the variable, which overrides the file.
 
-    Ctrl-C or SIGTERM stores what was read, then ends; SIGHUP reads the API keys again.
+    At Ctrl-C or SIGTERM it stores what was read and ends; at SIGHUP it reads the keys again.
     """
     try:
         from aioservices.collect.config import ConfigError, read_config

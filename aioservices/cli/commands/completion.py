@@ -31,13 +31,13 @@ _AFTERWARDS = {
     ),
 )
 @click.argument("shell", metavar="SHELL", type=click.Choice(list(SHELLS)))
-@click.option("--install", is_flag=True, help="Write it to where the shell looks for it.")
+@click.option("--install", is_flag=True, help="Install it where the shell looks for it.")
 @click.pass_context
 def completion(context: click.Context, shell: str, install: bool) -> int:
-    """Set up completion of commands, options and names of services.
+    """Set up completion of commands, options and service names.
 
-    SHELL is bash, zsh or fish. Names come from the API, within half a second or
-    not at all, and are kept for a minute.
+    SHELL is bash, zsh or fish. Names are fetched from the API, within half a
+    second or not at all, and cached for a minute.
     """
     program = context.find_root()
     script = SHELLS[shell](program.command, {}, "aioservices", _VARIABLE).source()

@@ -33,8 +33,8 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what both commands take."""
     options = [
         click.argument("terms", metavar="SERVICE...", nargs=-1, required=True, type=SERVICE),
-        click.option("--dry-run", is_flag=True, help="Only show which services it would be."),
-        click.option("-y", "--yes", is_flag=True, help="Do not ask, however many they are."),
+        click.option("--dry-run", is_flag=True, help="Only show which services would be deployed."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
         click.option("--no-wait", is_flag=True, help="Do not wait until they run."),
         click.option(
             "--concurrency",
@@ -42,23 +42,23 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=20,
             show_default=True,
             metavar="N",
-            help="How many are asked for at once.",
+            help="How many to request at once.",
         ),
         click.option(
             "--timeout",
             type=DURATION,
             default="10m",
             show_default=True,
-            help="How long each deployment may take until it runs.",
+            help="Time limit for each deployment to come up.",
         ),
         click.option(
             "--stay-up",
             type=DURATION,
             default=None,
             metavar="DURATION",
-            help="How long each must stay up until it counts as deployed, such as 10s.",
+            help="How long each must stay up to count as deployed, such as 10s.",
         ),
-        as_json("One JSON object a line, for each service as it is done."),
+        as_json("Print one JSON object per line for each finished service."),
         connected(timeout=False),
     ]
     for option in reversed(options):
@@ -80,7 +80,7 @@ def deploy(connection: Connection, **options: Any) -> int:
     """Deploy services, and wait until they run.
 
     SERVICE is an id, a name, or a pattern such as 'web-*'; - reads them from
-    standard input, one a line. Each service is deployed exactly once, whatever
+    standard input, one per line. Each service is deployed exactly once, whatever
     the network does. The exit status is 1 if any of them does not run.
     """
     return _deploy(connection, redeploy=False, **options)
@@ -96,7 +96,7 @@ def redeploy(connection: Connection, **options: Any) -> int:
     """Deploy services again as they are, and wait until they run.
 
     SERVICE is an id, a name, or a pattern such as 'web-*'; - reads them from
-    standard input, one a line. The exit status is 1 if any of them does not
+    standard input, one per line. The exit status is 1 if any of them does not
     run.
     """
     return _deploy(connection, redeploy=True, **options)
@@ -116,7 +116,7 @@ def _deploy(
     as_json: bool,
 ) -> int:
     if no_wait and stay_up is not None:
-        raise click.UsageError("--no-wait and --stay-up exclude each other")
+        raise click.UsageError("--no-wait and --stay-up cannot be used together")
     wanted = with_standard_input(terms)
     targets: list[Target] = []
 
@@ -147,17 +147,17 @@ def _deploy(
 
     async def work() -> int:
         async with connection.open() as services:
-            return await _see_through(
+            return await _run_deploys(
                 start(services), names, waited=not no_wait, url=connection.base_url, as_json=as_json
             )
 
     return run(work)
 
 
-async def _see_through(
+async def _run_deploys(
     deploys: DeployRun, names: Mapping[int, str], *, waited: bool, url: str, as_json: bool
 ) -> int:
-    """Deploy, show the outcomes, and sum up."""
+    """Deploy, show the outcomes, and print a summary."""
     begun = time.monotonic()
     outcomes: list[Outcome] = []
     out = stdout()
@@ -184,8 +184,8 @@ async def _see_through(
             out.post(_conclusion(outcomes, seconds=time.monotonic() - begun))
     finally:
         if len(outcomes) < len(names):
-            told = {outcome.service_id for outcome in outcomes}
-            _tell_interrupted(deploys, {each: names[each] for each in names if each not in told})
+            shown = {outcome.service_id for outcome in outcomes}
+            _report_interrupted(deploys, {each: names[each] for each in names if each not in shown})
     return 0 if all(outcome.is_good for outcome in outcomes) else FAILED
 
 
@@ -208,7 +208,7 @@ def _show_plan(
 
 
 def _conclusion(outcomes: Sequence[Outcome], *, seconds: float) -> str:
-    """Say again what failed, with the end of its log, then how many came to what."""
+    """Repeat what failed, with the end of its log, then count the outcomes."""
     lines: list[str] = []
     apart = True  # a log stands between empty lines
     for outcome in outcomes:
@@ -227,7 +227,7 @@ def _conclusion(outcomes: Sequence[Outcome], *, seconds: float) -> str:
 
 
 def _replace(outcomes: list[Outcome], later: Outcome) -> Outcome:
-    """Have a later outcome stand for a service in place of its earlier one."""
+    """Replace the earlier outcome of a service by a later one."""
     outcomes[:] = [later if each.service_id == later.service_id else each for each in outcomes]
     return later
 
@@ -236,8 +236,8 @@ def _called(names: Mapping[int, str]) -> list[str]:
     return [f"{name} ({each})" for each, name in names.items()]
 
 
-def _tell_interrupted(deploys: DeployRun, left: Mapping[int, str]) -> None:
-    """Say what is known of the services whose outcome has not been shown yet."""
+def _report_interrupted(deploys: DeployRun, left: Mapping[int, str]) -> None:
+    """Report what is known of the services whose outcome has not been shown yet."""
     made, unknown = deploys.made, deploys.unknown
     surely = [each for each in left if each in made]
     perhaps = [each for each in left if each in unknown]
@@ -246,7 +246,7 @@ def _tell_interrupted(deploys: DeployRun, left: Mapping[int, str]) -> None:
         return ", ".join(f"{left[each]} ({each})" for each in ids)
 
     services = "services" if len(left) == len(deploys.ids) else "other services"
-    text = f"interrupted: {len(surely)} of {len(left)} {services} were deployed, and go on"
+    text = f"interrupted: {len(surely)} of {len(left)} {services} were deployed and continue"
     text += f": {named(surely)}" if surely else ""
-    text += f"; perhaps these were, too: {named(perhaps)}" if perhaps else ""
+    text += f"; these may have been deployed, too: {named(perhaps)}" if perhaps else ""
     note(text)

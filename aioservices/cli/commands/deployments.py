@@ -29,7 +29,7 @@ __all__ = ["deployments", "stop"]
 )
 @click.argument("terms", metavar="SERVICE...", nargs=-1, required=True, type=SERVICE)
 @changing(asks="it asks before more than one service")
-@as_json("One JSON object a line, for each service as it is done.")
+@as_json("Print one JSON object per line for each finished service.")
 @connected()
 def stop(
     connection: Connection, *, terms: Sequence[str], dry_run: bool, yes: bool, as_json: bool
@@ -37,7 +37,7 @@ def stop(
     """Stop services: end their current deployments.
 
     SERVICE is an id, a name, or a pattern such as 'test-*'; - reads them from
-    standard input, one a line. aioservices deploy starts them again.
+    standard input, one per line. aioservices deploy starts them again.
     """
     change = Change(verb="stop", done="stopped", act=_stop, asks_above=1)
     terms = with_standard_input(terms)
@@ -84,10 +84,10 @@ _COLUMNS = (
     default=20,
     show_default=True,
     metavar="N",
-    help="At most this many, the newest first.",
+    help="Show at most this many, the newest first.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Only ids, one a line.")
-@as_json("One JSON object a line.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only ids, one per line.")
+@as_json("Print one JSON object per line.")
 @connected()
 def deployments(
     connection: Connection, *, service: str, limit: int, quiet: bool, as_json: bool

@@ -29,12 +29,12 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
     short_help="Check the key, the network, the clock and the rate limit.",
     epilog=examples("aioservices doctor", "aioservices doctor --json > report.jsonl"),
 )
-@as_json("One JSON object a line, for each check.")
+@as_json("Print one JSON object per line for each check.")
 @connected()
 def doctor(connection: Connection, *, as_json: bool) -> int:
-    """Check everything on the way to the API: what is used, and whether it works.
+    """Check the setup and the way to the API.
 
-    The report holds no secret: it can be pasted where you ask for help. The
+    The report contains no secret: you can paste it where you ask for help. The
     exit status is 1 if a check failed.
     """
 

@@ -51,8 +51,8 @@ def _attributes(command: Callable[..., Any]) -> Callable[..., Any]:
             "variables",
             multiple=True,
             metavar="NAME[=VALUE]",
-            help="Set an environment variable of the service; without VALUE to that of yours, "
-            "which keeps it out of the list of processes. May be repeated.",
+            help="Set an environment variable of the service. Without VALUE, take it from your "
+            "own environment, so that it is not on the command line. May be repeated.",
         ),
         click.option(
             "--env-file",
@@ -89,7 +89,7 @@ def _attributes(command: Callable[..., Any]) -> Callable[..., Any]:
 @_attributes
 @click.option("-q", "--quiet", is_flag=True, help="Print only the id of the new service.")
 @changing()
-@as_json("One JSON object: the service as it was created.")
+@as_json("Print one JSON object: the service as it was created.")
 @connected()
 def create(
     connection: Connection,
@@ -104,7 +104,7 @@ def create(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Create a service. It is not deployed yet: see aioservices deploy.
+    """Create a service, without deploying it: see aioservices deploy.
 
     Its attributes are those of the API: name, description, docker_image_name,
     docker_image_tag, git_repo_url, git_repo_ref, git_path_dir, replicas,
@@ -120,7 +120,7 @@ def create(
     if name is not None:
         given["name"] = name
     if not given.get("name"):
-        raise click.UsageError("give the service a NAME")
+        raise click.UsageError("the service needs a NAME")
     added = environment(variables, lines_of(env_files), os.environ)
     if added:
         before = given.get("environment_variables")
@@ -172,7 +172,7 @@ def create(
     help="Remove an environment variable. May be repeated.",
 )
 @changing()
-@as_json("One JSON object: the service as it is now.")
+@as_json("Print one JSON object: the service as it is now.")
 @connected()
 def update(
     connection: Connection,
@@ -188,12 +188,12 @@ def update(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Change attributes of a service, and say what changes.
+    """Change attributes of a service, and show what changes.
 
     SERVICE is an id, a name, or a pattern that matches one name; without it, the
-    id in the file says which. What is not named stays as it is. In a file, *** stands
-    for a secret that stays. It takes effect with the next deployment: see
-    aioservices redeploy.
+    id in the file is used. Attributes that are not named stay as they are. In a file,
+    *** stands for a secret that is left unchanged. Changes take effect with the next
+    deployment: see aioservices redeploy.
     """
     documents = [] if file is None else documents_in(file)
     added = environment(variables, lines_of(env_files), os.environ)
@@ -201,7 +201,7 @@ def update(
         raise CommandError(f"{file} describes {len(documents)} services", status=MISUSED)
     if not (documents or settings or unset or added or unset_env):
         raise click.UsageError(
-            "say what to change, by --set, --unset, --env, --unset-env or --file"
+            "nothing to change: use --set, --unset, --env, --unset-env or --file"
         )
     jobs = [(service or _id_in(each, file), each) for each in documents or [None]]
 
@@ -253,7 +253,7 @@ def update(
 @click.option("--name", metavar="NAME", help="Name of the copy. Default: the platform chooses it.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the id of the copy.")
 @changing()
-@as_json("One JSON object: the copy.")
+@as_json("Print one JSON object: the copy.")
 @connected()
 def clone(
     connection: Connection,

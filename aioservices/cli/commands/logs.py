@@ -39,7 +39,7 @@ _PATIENCE = 60.0  # seconds of an outage, where the log is not followed
 
 @click.command(
     "logs",
-    short_help="Show the log of a service, or follow it.",
+    short_help="Show or follow the log of a service.",
     epilog=examples(
         "aioservices logs web-shop -n 100",
         "aioservices logs web-shop -f --since 10m",
@@ -49,7 +49,7 @@ _PATIENCE = 60.0  # seconds of an outage, where the log is not followed
     ),
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
+@click.option("-f", "--follow", is_flag=True, help="Keep showing new lines.")
 @click.option("-n", "--lines", "last", type=COUNT, metavar="N", help="Only the last N lines.")
 @click.option("--since", type=INSTANT, help="Only lines since then: 10m (ago), or a date.")
 @click.option("--until", type=INSTANT, help="Only lines until then.")
@@ -58,20 +58,20 @@ _PATIENCE = 60.0  # seconds of an outage, where the log is not followed
     "deployment_id",
     type=POSITIVE,
     metavar="ID",
-    help="The log of this deployment, in place of the service's current one.",
+    help="Show the log of this deployment instead of the current one.",
 )
 @click.option(
     "--previous",
     is_flag=True,
-    help="The log of the deployment before the current one: why did it end?",
+    help="Show the log of the previous deployment, for example to see why it ended.",
 )
 @click.option(
     "--cursor",
     "cursor_path",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Go on after the last line shown with this FILE, and keep the place there. "
-    "-n and --since count where there is no FILE yet.",
+    help="Continue after the lines shown with this FILE, and store the position in it. "
+    "-n and --since apply only while there is no FILE yet.",
 )
 @click.option(
     "--from",
@@ -96,15 +96,15 @@ def logs(
     chosen: Filter,
     shown: Format,
 ) -> int:
-    """Show the log of a service; with -f, go on with what it writes.
+    """Show the log of a service; with -f, keep following it.
 
-    SERVICE is an id, a name, or a pattern that matches one name. With -f the log
-    of each new deployment follows that of the one before. What is written on
-    standard error is red. The times of --timestamps are UTC.
+    SERVICE is an id, a name, or a pattern that matches one name. With -f it
+    continues with each new deployment. Lines from standard error are red. The
+    times of --timestamps are UTC.
     """
     if previous and (deployment_id is not None or follow):
         other = "--follow" if follow else "--deployment"
-        raise click.UsageError(f"--previous and {other} exclude each other")
+        raise click.UsageError(f"--previous and {other} cannot be used together")
     if store_url is not None:
         from .stored_log import StoredLog  # what needs no store is not to load one
 

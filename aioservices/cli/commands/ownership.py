@@ -59,7 +59,7 @@ _TRANSFER_COLUMNS = (
     metavar="ID",
     help="Show what this user may do with each of them.",
 )
-@as_json("One JSON object a line.")
+@as_json("Print one JSON object per line.")
 @connected()
 def dependencies(
     connection: Connection, *, service: str, user_id: int | None, as_json: bool
@@ -100,9 +100,9 @@ def dependencies(
     help="Let the new owner manage everything that the service needs, too.",
 )
 @click.option("--message", metavar="TEXT", help="Text of the e-mail to the new owner.")
-@click.option("--no-email", is_flag=True, help="Do not write to the new owner.")
+@click.option("--no-email", is_flag=True, help="Do not notify the new owner by e-mail.")
 @changing(asks="it asks, because only the new owner can undo it")
-@as_json("One JSON object, with what was shared.")
+@as_json("Print one JSON object, with what was shared.")
 @connected()
 def transfer(
     connection: Connection,

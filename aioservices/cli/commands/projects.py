@@ -42,8 +42,8 @@ def projects() -> None:
     epilog=examples("aioservices projects list web-shop"),
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
-@click.option("--hidden", is_flag=True, help="The hidden ones instead of the others.")
-@as_json("One JSON object a line.")
+@click.option("--hidden", is_flag=True, help="Show the hidden ones instead.")
+@as_json("Print one JSON object per line.")
 @connected()
 def list_projects(connection: Connection, *, service: str, hidden: bool, as_json: bool) -> int:
     """List the projects that a service belongs to.

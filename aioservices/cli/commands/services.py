@@ -97,28 +97,32 @@ _OTHERS = (
 )
 @click.argument("terms", metavar="[PATTERN]...", nargs=-1, type=SERVICE)
 @click.option("--name", "pattern", metavar="PATTERN", hidden=True)
-@click.option("--status", type=click.Choice(["running", "idle"]), help="Only services like this.")
-@click.option("--author", metavar="IDS", help="Only those of these users: ids, with commas.")
-@click.option("--archived", is_flag=True, help="The archived ones instead of the others.")
-@click.option("--hidden", is_flag=True, help="The hidden ones instead of the others.")
+@click.option(
+    "--status", type=click.Choice(["running", "idle"]), help="Only services with this status."
+)
+@click.option(
+    "--author", metavar="IDS", help="Only services of these users: ids, separated by commas."
+)
+@click.option("--archived", is_flag=True, help="List archived services instead.")
+@click.option("--hidden", is_flag=True, help="Show the hidden ones instead.")
 @click.option(
     "--order",
     type=click.Choice(["updated_at", "name", "created_at"]),
     default="name",
     show_default=True,
-    help="What to sort by.",
+    help="Sort by this.",
 )
-@click.option("--desc", is_flag=True, help="In descending order.")
-@click.option("-n", "--limit", type=POSITIVE, metavar="N", help="At most this many.")
-@click.option("-q", "--quiet", is_flag=True, help="Only ids, one a line.")
+@click.option("--desc", is_flag=True, help="Sort in descending order.")
+@click.option("-n", "--limit", type=POSITIVE, metavar="N", help="Show at most this many.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only ids, one per line.")
 @click.option(
     "--columns",
     metavar="NAMES",
-    help="Which columns, with commas: "
+    help="Columns to show, separated by commas: "
     f"{', '.join(column.name for column in (*_COLUMNS, *_OTHERS))}.",
 )
-@click.option("--csv", "as_csv", is_flag=True, help="As comma-separated values.")
-@as_json("One JSON object a line.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@as_json("Print one JSON object per line.")
 @connected()
 def list_services(
     connection: Connection,
@@ -143,7 +147,7 @@ def list_services(
     many columns as fit; a pipe gets all of them, in full.
     """
     if sum((quiet, as_csv, as_json)) > 1:
-        raise click.UsageError("--quiet, --csv and --json exclude each other")
+        raise click.UsageError("--quiet, --csv and --json cannot be used together")
     wanted = [*terms, *([pattern] if pattern else [])]
     try:
         shown, chosen = named_columns((*_COLUMNS, *_OTHERS), columns)
@@ -203,7 +207,7 @@ def _fits(service: ServiceSummary, term: str) -> bool:
 
 @click.command(
     "get",
-    short_help="Show everything about services.",
+    short_help="Show all details of services.",
     epilog=examples(
         "aioservices get 42",
         "aioservices get web-shop --json | jq .current_deployment.state",
@@ -216,12 +220,12 @@ def _fits(service: ServiceSummary, term: str) -> bool:
     is_flag=True,
     help="With --json: show the values of environment variables, and the signed URL.",
 )
-@as_json("One JSON object a line.")
+@as_json("Print one JSON object per line.")
 @connected()
 def get_services(
     connection: Connection, *, terms: Sequence[str], show_secrets: bool, as_json: bool
 ) -> int:
-    """Show everything about services.
+    """Show all details of services.
 
     SERVICE is an id, a name, or a pattern such as 'web-*'.
     """

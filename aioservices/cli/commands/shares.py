@@ -67,7 +67,7 @@ def _holders(command: Callable[..., Any]) -> Callable[..., Any]:
     epilog=examples("aioservices shares list web-shop"),
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
-@as_json("One JSON object: readers, writers and owners.")
+@as_json("Print one JSON object: readers, writers and owners.")
 @connected()
 def list_shares(connection: Connection, *, service: str, as_json: bool) -> int:
     """List the users and groups that a service is shared with.
@@ -107,9 +107,9 @@ def list_shares(connection: Connection, *, service: str, as_json: bool) -> int:
     help="What they may do with it.",
 )
 @click.option("--message", metavar="TEXT", help="Text of the e-mail to them.")
-@click.option("--no-email", is_flag=True, help="Do not write to them.")
+@click.option("--no-email", is_flag=True, help="Do not notify them by e-mail.")
 @changing()
-@as_json("One JSON object: readers, writers and owners.")
+@as_json("Print one JSON object: readers, writers and owners.")
 @connected()
 def add_shares(
     connection: Connection,
@@ -204,7 +204,7 @@ def remove_shares(
 def _named(user_ids: Sequence[int], group_ids: Sequence[int]) -> list[str]:
     holders = [*(f"user {each}" for each in user_ids), *(f"group {each}" for each in group_ids)]
     if not holders:
-        raise click.UsageError("name somebody by --user or --group")
+        raise click.UsageError("name a user or group with --user or --group")
     return holders
 
 

@@ -38,7 +38,7 @@ __all__ = ["export", "opened", "stored", "stored_services"]
 
 @contextlib.asynccontextmanager
 async def opened(url: str, *, read_only: bool = True) -> AsyncGenerator[Store, None]:
-    """Open a store for a command; what is wrong with it is explained."""
+    """Open a store for a command, and explain its errors."""
     try:
         store = open_store(url, read_only=read_only)
     except StoreConfigError as exc:
@@ -51,7 +51,7 @@ async def opened(url: str, *, read_only: bool = True) -> AsyncGenerator[Store, N
 
 
 async def stored_services(store: Store, terms: Sequence[str]) -> dict[int, str | None]:
-    """Find the services of a store that are meant by ids, names and patterns; all without any."""
+    """Find services of a store by ids, names and patterns; without any, all of them."""
     names = {each.service_id: each.service_name for each in await store.services()}
     if not terms:
         return names
@@ -66,7 +66,7 @@ async def stored_services(store: Store, terms: Sequence[str]) -> dict[int, str |
 
 @click.command(
     "stored",
-    short_help="Show what a store holds, and whether it is whole.",
+    short_help="Show what a store contains, and whether it is complete.",
     epilog=examples(
         "aioservices stored sqlite:logs.db",
         "aioservices stored sqlite:logs.db --thorough",
@@ -85,7 +85,7 @@ async def stored_services(store: Store, terms: Sequence[str]) -> dict[int, str |
     is_flag=True,
     help="With --resend: only from the first line on that the destination did not take.",
 )
-@as_json("One JSON object.")
+@as_json("Print one JSON object.")
 def stored(
     *,
     store_url: str,
@@ -96,10 +96,10 @@ def stored(
     rejected_only: bool,
     as_json: bool,
 ) -> int:
-    """Show what a store holds, service by service, and whether it is whole.
+    """Show what a store contains, service by service, and whether it is complete.
 
     STORE is sqlite:PATH or postgresql://... The lines of each service are numbered as they are
-    stored: as many as the last number must be there, or have been removed by --keep. The exit
+    stored, so a store is complete if no number is missing that --keep has not removed. The exit
     status is 1 if any is missing.
     """
     if (since or rejected_only) and resend is None:
@@ -139,7 +139,7 @@ async def _resend(url: str, name: str, since: Instant | None, *, rejected_only: 
             with anyio.move_on_after(_ANSWERS_WITHIN) as scope:
                 await _move_back(store, name, since, rejected_only=rejected_only)
         if scope.cancelled_caught:
-            raise CommandError(f"{holder} does not answer: stop it, and ask again") from None
+            raise CommandError(f"{holder} does not answer: stop it, and try again") from None
     return 0
 
 
@@ -149,7 +149,7 @@ async def _move_back(
     known = sorted({each.forwarder for each in await store.forward_positions()})
     if name not in known:
         there = f"it has {', '.join(known)}" if known else "nothing was ever forwarded from it"
-        raise CommandError(f"the store knows no forwarder {name!r}: {there}", status=MISUSED)
+        raise CommandError(f"the store has no forwarder {name!r}: {there}", status=MISUSED)
     begin = None if since is None else since.at(dt.datetime.now(dt.UTC))
     count = await store.resend(name, since=begin, rejected_only=rejected_only)
     if count < 0:
@@ -223,7 +223,7 @@ _SERVICE_COLUMNS = (
 
 @click.command(
     "export",
-    short_help="Write what a store holds to a file.",
+    short_help="Write stored lines to a file.",
     epilog=examples(
         "aioservices export sqlite:logs.db --jsonl logs.jsonl",
         "aioservices export sqlite:logs.db web-shop --parquet web.parquet --since 7d",
@@ -246,12 +246,12 @@ def export(
     since: Instant | None,
     until: Instant | None,
 ) -> int:
-    """Write what a store holds of some services, or of all, to a file.
+    """Write the stored lines of some services, or of all, to a file.
 
-    The file is there when it is complete, and not before.
+    The file appears only when it is complete.
     """
     if (parquet is None) == (jsonl is None):
-        raise CommandError("say either --parquet FILE or --jsonl FILE", status=MISUSED)
+        raise CommandError("pass either --parquet FILE or --jsonl FILE", status=MISUSED)
     now = dt.datetime.now(dt.UTC)
     begin, end = since and since.at(now), until and until.at(now)
 

@@ -68,7 +68,7 @@ def tokens() -> None:
     epilog=examples("aioservices tokens list web-shop"),
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
-@as_json("One JSON object a line.")
+@as_json("Print one JSON object per line.")
 @connected()
 def list_tokens(connection: Connection, *, service: str, as_json: bool) -> int:
     """List the tokens of a service. The platform shows their values only once.
@@ -101,12 +101,10 @@ def list_tokens(connection: Connection, *, service: str, as_json: bool) -> int:
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
 @click.argument("name", metavar="NAME")
-@click.option("--machine", is_flag=True, help="A token that belongs to no user.")
-@click.option(
-    "--expires-in", type=DURATION, help="After this time it is worth nothing: 12h, 90d, ..."
-)
+@click.option("--machine", is_flag=True, help="Create a token that belongs to no user.")
+@click.option("--expires-in", type=DURATION, help="Let it expire after this time: 12h, 90d, ...")
 @changing()
-@as_json("One JSON object, with the value as 'token'.")
+@as_json("Print one JSON object, with the value as 'token'.")
 @connected()
 def create_token(
     connection: Connection,
@@ -121,8 +119,8 @@ def create_token(
 ) -> int:
     """Create a token of a service.
 
-    Its value is printed once, alone on standard output, and cannot be shown
-    again: send it to where it is kept. SERVICE is an id, a name, or a pattern
+    Its value is printed alone on standard output, so that you can redirect it. It
+    cannot be shown again. SERVICE is an id, a name, or a pattern
     that matches one name.
     """
     [target] = look_up(connection, [service], one=True)
@@ -131,7 +129,7 @@ def create_token(
         expires = "" if lifetime is None else f", which expires in {in_words(lifetime)}"
         print(f"would create the token {one_line(name)!r} of {called(target)}{expires}")
         if lifetime is None:
-            note("when it expires is up to the platform: --expires-in says it")
+            note("the platform decides when it expires, unless --expires-in is used")
         return 0
 
     async def work() -> int:
@@ -143,7 +141,7 @@ def create_token(
                 expires_in=UNSET if lifetime is None else lifetime,
             )
         if not made.token:
-            raise CommandError(f"the server has made token {made.id}, and not told its value")
+            raise CommandError(f"the server has made token {made.id}, but did not return its value")
         expiry = _expiry(made, dt.datetime.now(dt.UTC))
         expires = "it never expires" if expiry == "never" else f"it expires {expiry}"
         note(f"created token {made.id} of {called(target)}: {expires}")
@@ -170,7 +168,7 @@ def create_token(
 def revoke_tokens(
     connection: Connection, *, service: str, terms: Sequence[int | str], dry_run: bool, yes: bool
 ) -> int:
-    """Revoke tokens of a service: what uses them is turned away from then on.
+    """Revoke tokens of a service, which no longer give access to it then.
 
     SERVICE is an id, a name, or a pattern that matches one name; TOKEN is an id
     or a name, as aioservices tokens list shows them.
@@ -199,7 +197,7 @@ def revoke_tokens(
 
 
 def _chosen(connection: Connection, target: Target, terms: Sequence[int | str]) -> dict[int, str]:
-    """Find the tokens that are meant: by their ids, how they are called."""
+    """Find tokens by ids and names; returns what to call them, by id."""
     listed: list[Token] = []
 
     async def look() -> int:

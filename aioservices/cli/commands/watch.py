@@ -74,12 +74,12 @@ _Lines: TypeAlias = tuple[Sequence[TailedEntry], LogCursor]
     "cursor_path",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Go on after the last lines shown with this FILE, and keep the place there.",
+    help="Continue after the lines shown with this FILE, and store the position in it.",
 )
 @click.option(
     "--hold-back",
     type=DURATION,
-    help="Delay lines by up to this long, to show those of all services in order.",
+    help="Delay lines by up to this long, to sort those of all services by time.",
 )
 @click.option(
     "--refresh",
@@ -89,7 +89,7 @@ _Lines: TypeAlias = tuple[Sequence[TailedEntry], LogCursor]
     help="How often to look for new services.",
 )
 @click.option(
-    "--no-wait", is_flag=True, help="Fail if no service that matches is running, and do not wait."
+    "--no-wait", is_flag=True, help="Fail if no matching service is running, instead of waiting."
 )
 @line_options(named=True)
 @connected()
@@ -106,18 +106,18 @@ def watch(
     chosen: Filter,
     shown: Format,
 ) -> int:
-    """Follow the logs of many services at once, each line after its service's name.
+    """Follow the logs of many services at once; each line starts with its service's name.
 
-    Without PATTERN these are all services that run. With one, those among them
-    whose names fit. Services that begin to run later are added. With ids or
-    names, or several patterns, it stays with the services that these mean now,
+    Without PATTERN it follows all running services, with one PATTERN those with
+    matching names; services that start to run later are added. With ids, names
+    or several patterns it stays with the services that match at the start,
     whether they run or not.
 
-    It begins with the lines of the last ten seconds, unless --since, -n or
-    --cursor says where.
+    It starts with the lines of the last ten seconds, unless --since, -n or
+    --cursor is used.
     """
     if last is not None and since is not None:
-        raise click.UsageError("--lines and --since exclude each other")
+        raise click.UsageError("--lines and --since cannot be used together")
     place = None if cursor_path is None else CursorFile(cursor_path)
     if place is not None:
         place.check()
