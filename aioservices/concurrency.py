@@ -55,7 +55,7 @@ async def stop(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        with anyio.CancelScope(shield=True):  # they were told to end, and nothing is left behind
+        with anyio.CancelScope(shield=True):  # they were asked to end, and nothing is left behind
             await asyncio.wait(tasks)
 
 
@@ -282,7 +282,7 @@ class _Channel(Generic[T]):
 
 
 def first_error(error: BaseException) -> BaseException:
-    """Give the first error of a group, or the error itself.
+    """Return the first error of a group, or the error itself.
 
     Parameters
     ----------

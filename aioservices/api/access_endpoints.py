@@ -85,7 +85,7 @@ class AccessEndpoints(Calls):
         share_email_body : str, optional
             Text of the e-mail.
         send_shared_email : bool, optional
-            Whether they are told by e-mail.
+            Whether to notify them by e-mail.
 
         Returns
         -------
@@ -148,7 +148,7 @@ class AccessEndpoints(Calls):
         share_email_body : str, optional
             Text of the e-mail.
         send_shared_email : bool, optional
-            Whether they are told by e-mail.
+            Whether to notify them by e-mail.
 
         Returns
         -------

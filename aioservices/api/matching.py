@@ -34,22 +34,22 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_id(term: str) -> bool:
-    """Tell whether a term is an id; anything else is a name or a pattern."""
+    """Return whether a term is an id; anything else is a name or a pattern."""
     return term.isascii() and term.isdecimal()
 
 
 def ids_among(terms: Iterable[str]) -> list[int]:
-    """Give the ids among some terms, each once."""
+    """Return the ids among the terms, each once."""
     return list(dict.fromkeys(int(term) for term in terms if is_id(term)))
 
 
 def is_pattern(term: str) -> bool:
-    """Tell whether a term may mean several services."""
+    """Return whether a term may mean several services."""
     return any(character in term for character in "*?[")
 
 
 def matches(name: str | None, term: str) -> bool:
-    """Tell whether a service's name is a name, or fits a pattern, without regard to case."""
+    """Return whether a service's name is a name, or fits a pattern, without regard to case."""
     name, term = (name or "").casefold(), term.casefold()
     return name == term or fnmatch.fnmatchcase(name, term)
 
@@ -80,6 +80,6 @@ def select(terms: Iterable[str], names: Mapping[int, str | None]) -> Selection:
 def _meant(term: str, names: Mapping[int, str | None]) -> list[int]:
     if is_id(term):
         return [int(term)] if int(term) in names else []
-    # Names that differ in nothing but case can still be told apart.
+    # Names that differ only in case can still be distinguished.
     exactly = [number for number, name in names.items() if name == term]
     return exactly or [number for number, name in names.items() if matches(name, term)]

@@ -6,7 +6,7 @@ A page is a slice of the listing as it is when the page is asked for. When an it
 listing meanwhile, all that follow move forward, and some move from a page that is still to be read
 to one that was read already: ``async for s in services.list(status="idle")`` with a deploy in its
 body, which takes each service out of the listing, would miss many. So a pass over the pages is not
-the end. The server tells with the first page how many items there are. As long as fewer have been
+the end. The first page says how many items there are. As long as fewer have been
 seen, and the last pass has brought anything new, the pages are read again from the first. What was
 seen before is not given again.
 
@@ -14,10 +14,10 @@ Example: 230 items on pages of 50, and each that is given leaves the listing. Pa
 page 2 of the 180 that are left misses the 50 that are on page 1 now, and so on. The next pass finds
 these.
 
-What the first page told is the bound, not what later ones tell. Otherwise a loop that adds to the
+The number on the first page is the bound, not that on later ones. Otherwise a loop that adds to the
 listing, as by cloning each service, would be given what it has added, and never end.
 
-Where the server does not tell how many items there are, another pass could not know when to end. So
+Where the server does not say how many items there are, another pass could not know when to end. So
 such a listing is read to its end before the first item is given, and the loop cannot change what it
 is given. What others change during the few moments of that reading may be missed.
 
@@ -58,11 +58,11 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     ----------
     items : list
     total_pages : int or None
-        How many pages there are, if the server tells.
+        How many pages there are, if the server says so.
     malformed : sequence of MalformedEntryWarning
         Entries that the page holds besides, and that could not be decoded.
     total_entries : int or None
-        How many items there are on all pages, if the server tells.
+        How many items there are on all pages, if the server says so.
     """
 
     items: list[T]
@@ -214,8 +214,8 @@ class Paginator(Generic[T]):
     item of every page. Iterating, pages are fetched as they are needed, all at
     once as soon as their number is known. The body of the loop may change the
     listing: every item that was there in the beginning is given, once. Where fewer
-    were seen than the server's first page told, the pages are read again until
-    nothing new comes; where it did not tell, all pages are read before the first
+    were seen than the server's first page said, the pages are read again until
+    nothing new comes; if it did not say so, all pages are read before the first
     item is given. An error is raised where its page would have begun. Each
     iteration starts from the beginning.
 

@@ -67,14 +67,14 @@ class ScheduleAttributes(TypedDict):
 
 
 class NotificationsAttributes(TypedDict, total=False):
-    """Whom to tell when a service fails.
+    """Who is notified when a service fails.
 
     Attributes
     ----------
     failure_email_addresses
-        E-mail addresses to write to.
+        E-mail addresses to notify.
     failure_on
-        Whether to write to them at all.
+        Whether to notify them.
     """
 
     failure_email_addresses: Sequence[str] | None
@@ -122,7 +122,7 @@ class ServiceAttributes(TypedDict, total=False):
         Environment variables to give to it, by name; None clears one. Names and values are sent
         as they are; values are kept out of messages and logs.
     notifications
-        Whom to tell when it fails: a dictionary, or the `Notifications` of a response.
+        Who is notified when it fails: a dictionary, or the `Notifications` of a response.
     partition_label
         Label of the partition of the cluster to run in.
     """

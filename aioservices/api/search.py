@@ -33,7 +33,7 @@ class ServiceSearch:
         return self._find().__await__()
 
     async def __aiter__(self) -> AsyncIterator[ServiceSummary]:
-        # Whether a name is met exactly, or only without regard to case, the whole listing tells.
+        # Only the whole listing shows whether a name matches exactly or except for its case.
         for service in await self._find():
             yield service
 

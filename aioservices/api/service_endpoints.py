@@ -306,7 +306,7 @@ class ServiceEndpoints(Calls):
         email_body : str, optional
             Text of the e-mail.
         send_email : bool, optional
-            Whether the new owner is told by e-mail.
+            Whether to notify the new owner by e-mail.
 
         Returns
         -------

@@ -62,9 +62,9 @@ _KNOWN = FINAL_STATES | frozenset(get_args(LiveState))
 
 
 def is_final(state: str | None) -> bool:
-    """Tell whether a deployment in a state has ended and will not run again.
+    """Return whether a deployment in a state has ended and will not run again.
 
-    A state that is not known, or not told, is not final.
+    A state that is not known, or missing, is not final.
 
     Parameters
     ----------
@@ -75,10 +75,10 @@ def is_final(state: str | None) -> bool:
 
 
 def is_running(state: str | None) -> bool:
-    """Tell whether a deployment in a state is up.
+    """Return whether a deployment in a state is up.
 
     One that sleeps is: a service that runs on demand sleeps until somebody asks for it. A state
-    that is not known counts as running too; one that is not told does not.
+    that is not known counts as running too; a missing one does not.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def is_running(state: str | None) -> bool:
 
 
 def is_known(state: str | None) -> bool:
-    """Tell whether it is known what a state means. A new deployment may be in none yet."""
+    """Return whether it is known what a state means. A new deployment may be in none yet."""
     return not state or _normalized(state) in _KNOWN
 
 
@@ -110,7 +110,7 @@ class UnknownStates:
         self._met: set[str] = set()
 
     def is_new(self, state: str | None) -> bool:
-        """Tell whether a state is unknown and is met for the first time."""
+        """Return whether a state is unknown and is met for the first time."""
         if state is None or is_known(state) or state in self._met:
             return False
         self._met.add(state)

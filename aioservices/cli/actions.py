@@ -58,7 +58,7 @@ class Change:
     asks_above : int
         For up to so many services it is done without asking.
     ends_deployments : bool
-        Whether it ends the deployments that run: that is told, and asked about from two on.
+        Whether it ends running deployments: that is shown, and confirmed if there are several.
     """
 
     verb: str
@@ -70,12 +70,12 @@ class Change:
 
 
 def called(target: Target) -> str:
-    """Give the name of a service with its id."""
+    """Return the name of a service with its id."""
     return f"{one_line(target.name or '') or '-'} ({target.id})"
 
 
 def running_deployment(target: Target) -> Deployment | DeploymentSummary | None:
-    """Give the deployment of a service that has not ended, if there is one."""
+    """Return the deployment of a service that has not ended, if there is one."""
     deployment = target.current_deployment
     return None if deployment is None or is_final(deployment.state) else deployment
 

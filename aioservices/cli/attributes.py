@@ -259,7 +259,7 @@ def _unmasked(name: str, value: JSON, known: Mapping[str, JSON]) -> JSON:
 
 
 def _variable(name: str, value: JSON) -> str | None:
-    """Give the value of an environment variable as the text that the API keeps."""
+    """Return the value of an environment variable as the text that the API keeps."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int):  # what a JSON file holds; in YAML all are texts already
@@ -284,7 +284,7 @@ def _check(path: str, *, new: bool) -> None:
 
 
 def _overlap(path: str, other: str) -> bool:
-    """Tell whether two paths mean the same, or one a member of the other."""
+    """Return whether two paths mean the same, or one a member of the other."""
     return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
 
 

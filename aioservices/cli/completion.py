@@ -30,10 +30,10 @@ _KEPT_FOR = 60.0  # seconds
 
 
 def service_names(prefix: str) -> list[str]:
-    """Give the names of services that begin with a prefix, without regard to case; never raises."""
+    """Return the names of services that start with a prefix, ignoring case; never raises."""
     try:
         names = _cached_names()
-    except Exception:  # whatever it is: nobody could be told
+    except Exception:  # whatever it is, there is nobody to report it to
         return []
     return [name for name in names if name.casefold().startswith(prefix.casefold())]
 
@@ -63,7 +63,7 @@ def _cached_names() -> list[str]:
 
 
 def _cache_path() -> Path:
-    """Give the place of the names, which is another one for each key and address."""
+    """Return the file of the names, which depends on the key and the address."""
     whose = "\0".join(os.environ.get(name, "") for name in ("CIVIS_API_KEY", "CIVIS_API_ENDPOINT"))
     # Names are no secrets of this user's; that a key was used, and which, is.
     digest = hashlib.blake2b(whose.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

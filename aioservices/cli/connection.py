@@ -79,7 +79,7 @@ class Connection:
         notices = self.notices
         with _logged(verbose=self.verbose), warnings.catch_warnings():
             warnings.simplefilter("always", MalformedEntryWarning)
-            warnings.simplefilter("ignore", LogGap)  # it is told as an event, too
+            warnings.simplefilter("ignore", LogGap)  # it is reported as an event, too
             warnings.showwarning = _note_warning
             try:
                 services = Services(
@@ -101,7 +101,7 @@ class Connection:
 
     @cached_property
     def notices(self) -> Notices:
-        """What tells of attempts and events."""
+        """What reports attempts and events."""
         return Notices(self.base_url, verbose=self.verbose)
 
     async def reach(
@@ -153,7 +153,7 @@ class Connection:
 
 @contextlib.contextmanager
 def _logged(*, verbose: bool) -> Generator[None, None, None]:
-    """Show what the library logs: all of it, or what no hook tells and a person must know."""
+    """Show what the library logs: all of it, or what no hook reports and a person must know."""
     logger = logging.getLogger("aioservices")
     handler = _LogHandler()
     if not verbose:

@@ -37,12 +37,12 @@ def note(text: str) -> None:
 
 
 def has_cursor(output: Output) -> bool:
-    """Tell whether lines that were written can be replaced."""
+    """Return whether lines that were written can be replaced."""
     return output.is_terminal and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
 def coloured() -> bool:
-    """Tell whether colours may be used on standard output.
+    """Return whether colours may be used on standard output.
 
     ``--color`` decides; without it ``NO_COLOR`` and ``FORCE_COLOR`` do; else a terminal has them.
     """
@@ -92,5 +92,5 @@ def encodable(text: str) -> str:
 
 
 def state_style(state: str | None) -> str:
-    """Give the style of a state."""
+    """Return the style of a state."""
     return _STATE_STYLES.get(state or "", "")

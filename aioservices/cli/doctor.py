@@ -1,4 +1,4 @@
-"""The checks of `doctor`: each a step on the way to the API, none of which tells a secret."""
+"""The checks of `doctor`: each a step on the way to the API; none shows a secret."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _source(connection: Connection) -> str:
 
 
 def _first_hop(url: str) -> tuple[str, str]:
-    """Give the URL whose host is connected to, and how the way leads there."""
+    """Return the URL whose host is connected to, and how it is reached."""
     proxy = proxy_for(url)
     if proxy is None:
         return url, "none is used"
@@ -173,7 +173,7 @@ async def _ask(connection: Connection, url: str) -> AsyncGenerator[Finding, None
 def _clock(answer: RawResponse, asked_at: dt.datetime, took: float) -> Finding:
     there = http_date(answer.headers)
     if there is None:
-        return Finding("clock", "warning", "the server does not tell its time")
+        return Finding("clock", "warning", "the server does not send its time")
     skew = (there - asked_at).total_seconds() - took / 2
     if abs(skew) <= _SKEW:
         return Finding("clock", "ok", "it agrees with the server's")
@@ -184,7 +184,7 @@ def _clock(answer: RawResponse, asked_at: dt.datetime, took: float) -> Finding:
 def _limit(answer: RawResponse) -> Finding:
     limit = answer.rate_limit
     if limit is None:
-        return Finding("rate limit", "ok", "the server tells none")
+        return Finding("rate limit", "ok", "the server sends none")
     low = limit.remaining < limit.limit / 10
     text = f"{limit.remaining} of {limit.limit} requests are left"
     return Finding("rate limit", "warning" if low else "ok", text)
@@ -198,7 +198,7 @@ async def _permissions(
         me = (await services.request("GET", "users/me")).json()
     except NotFoundError:  # an emulator, or a key that may not ask
         me = None
-        yield Finding("owner", "ok", "the API does not tell whose key it is")
+        yield Finding("owner", "ok", "the API does not say whose key it is")
     except APIError as exc:
         yield Finding("owner", "warning", explain(exc, url=url).text)
         me = None

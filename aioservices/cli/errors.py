@@ -97,7 +97,7 @@ def explain(error: BaseException, *, url: str) -> Explanation:
 
 
 def is_output_error(error: BaseException) -> bool:
-    """Tell whether the output cannot be written: whoever owns the output tells it."""
+    """Return whether the output cannot be written, which its owner reports."""
     error = first_error(error)
     return isinstance(error, BrokenPipeError) or (
         isinstance(error, OSError) and not error.filename and error.errno in _WRITING

@@ -35,7 +35,7 @@ def service_shown(service: Service, *, now: dt.datetime) -> str:
 
 
 def facts_of(service: Service, *, now: dt.datetime) -> Sequence[tuple[str, str]]:
-    """Give the facts about a service that are known, by name; nothing secret is among them."""
+    """Return what is known about a service, by name, without secrets."""
     deployment = service.current_deployment
     facts: dict[str, object] = {
         "id": service.id,

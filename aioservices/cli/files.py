@@ -48,7 +48,7 @@ def read_text(name: str) -> str:
 
 
 def lines_of(names: Iterable[str]) -> Iterator[str]:
-    """Give the lines of several files."""
+    """Return the lines of several files."""
     for name in names:
         yield from read_text(name).splitlines()
 

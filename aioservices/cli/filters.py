@@ -43,7 +43,7 @@ class Filter:
     exclude: Sequence[re.Pattern[str]] = ()
 
     def passes(self, entry: TailedEntry) -> bool:
-        """Tell whether a line is shown."""
+        """Return whether a line is shown."""
         message = entry.message or ""
         return (
             (self.stream is None or entry.stream == self.stream)
@@ -102,7 +102,7 @@ class Format:
             self._colours.of(service_id, _shown_name(service_id, name))
 
     def __call__(self, entry: TailedEntry, name: str | None = None) -> str:
-        """Give the text of a line, with its line feed.
+        """Return the text of a line, with its line feed.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ def checked_template(template: str) -> str:
 
 
 def colour_of(name: str) -> int:
-    """Give the colour that a name has by itself, as the number of an ANSI code."""
+    """Return the colour that a name has by default, as the number of an ANSI code."""
     return _PALETTE[zlib.crc32(name.encode("utf-8", "surrogatepass")) % len(_PALETTE)]
 
 
@@ -183,7 +183,7 @@ class Colours:
         self._given: dict[int, int] = {}
 
     def of(self, service_id: int, name: str) -> int:
-        """Give the colour of a service, which stays the same, as the number of an ANSI code."""
+        """Return the colour of a service, which stays the same, as the number of an ANSI code."""
         if service_id not in self._given:
             wanted = colour_of(name)
             start = _PALETTE.index(wanted)

@@ -56,7 +56,7 @@ class Labels:
             self.label(service_id, name)
 
     def label(self, service_id: int, name: str | None) -> str:
-        """Give the label of a service; it stays the same as long as its name does."""
+        """Return the label of a service; it stays the same as long as its name does."""
         known = self._labels.get(service_id)
         if known is not None and known[0] == name:
             return known[1]

@@ -66,7 +66,7 @@ async def _read(
 def _beginnings(
     since: dt.datetime | None, until: dt.datetime | None, *, now: dt.datetime
 ) -> list[dt.datetime | None]:
-    """Give the times from which on the last lines are looked for, one after the other."""
+    """Yield the times from which to look for the last lines, one after the other."""
     looks = [
         now - span
         for span in _LOOKS_BACK

@@ -1,4 +1,4 @@
-"""What happens on the way, told on standard error in one line each.
+"""What happens in the meantime, reported on standard error in one line each.
 
 The library reports by typed hooks: attempts of calls (`Attempt`) and events of logs (`TailEvent`).
 One notice stands for many reports where the same trouble holds up many calls or logs.
@@ -57,7 +57,7 @@ class Notices:
         self._limited_until = 0.0
         self._outages: set[tuple[int, int | None]] = set()
         self._told: set[str] = set()  # troubles of the outages
-        self._ended: dict[int, int] = {}  # by service the deployment whose end was told last
+        self._ended: dict[int, int] = {}  # by service, the deployment whose end was reported last
         self._held: list[str] = []
 
     def attempt(self, attempt: Attempt) -> None:

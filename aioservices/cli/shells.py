@@ -1,4 +1,4 @@
-"""How shells are told what completes a word."""
+"""What completes a word, in the form that each shell expects."""
 
 from __future__ import annotations
 

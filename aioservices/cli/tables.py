@@ -237,7 +237,7 @@ def joined(separator: str, *parts: object) -> str | None:
 
 
 def state_of(deployment: DeploymentSummary | None, _: dt.datetime | None = None) -> str:
-    """Give the state of a deployment that there may be."""
+    """Return the state of a deployment, if there is one."""
     if deployment is None:
         return "not deployed"
     return deployment.state or "unknown"

@@ -100,7 +100,7 @@ def only(found: Sequence[Target], term: str) -> None:
 
 
 def with_standard_input(terms: Sequence[str]) -> list[str]:
-    """Give the terms with those that standard input holds in place of each ``-``.
+    """Return the terms, with those on standard input in place of each ``-``.
 
     Raises
     ------
@@ -149,7 +149,7 @@ async def _get_all(services: Services, ids: Iterable[int]) -> dict[int, Service]
         try:
             found[id] = await services.get(id)
         except NotFoundError:
-            pass  # all that are unknown are told together
+            pass  # all unknown ones are reported together
         except RequestError as exc:
             errors.append(exc)
             group.cancel_scope.cancel()

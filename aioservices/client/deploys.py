@@ -126,10 +126,10 @@ class DeployCalls(LogCalls):
         -------
         DeployRun
             An async iterator of :class:`DeployOutcome` in order of completion, and an async context
-            manager that stops what is under way at its end. What was deployed is told by its
-            attribute `made`, and what may have been, as no answer came, by `unknown`; `started`
-            has both, also afterwards. Its `recheck` looks once more at what came up. Deploying
-            begins with the first step.
+            manager that stops what is under way at its end. Its attribute `made`
+            contains the deployments that were made, `unknown` the services whose answer has not
+            come, and `started` both, also afterwards. Its `recheck` checks once more what came up.
+            Deploying starts with the first step.
 
         Raises
         ------

@@ -203,7 +203,7 @@ class Session(Endpoints):
         self._transport.share_rate_limit(sharers)
 
     def key_id(self, salt: bytes) -> bytes:
-        """Hash the API key, to tell sessions of the same key without knowing it.
+        """Hash the API key, to recognise sessions of the same key without knowing it.
 
         Parameters
         ----------

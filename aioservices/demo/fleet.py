@@ -22,5 +22,5 @@ PURPOSES: Mapping[str, str] = {
 
 
 def command(name: str) -> Sequence[str]:
-    """Give the command that runs the program of a service."""
+    """Return the command that runs the program of a service."""
     return (sys.executable, "-u", str(Path(__file__).with_name("programs") / f"{name}.py"))

@@ -40,7 +40,7 @@ class Screen:
         return self._painted(text, _STYLES[style])
 
     def paint_name(self, name: str, number: int, width: int) -> str:
-        """Give the name of the service of that number its colour, padded to a width."""
+        """Colour the name of the service of that number, padded to a width."""
         return self._painted(f"{name:<{width}}", _PALETTE[number % len(_PALETTE)])
 
     def line(self, text: str = "") -> None:

@@ -200,7 +200,7 @@ class Story:
         self._note_change()
 
     async def _visit(self) -> None:
-        """Visit the shop, at the address that it tells in its log."""
+        """Visit the shop, at the address that it writes to its log."""
         async with aiohttp.ClientSession() as http:
             while True:
                 for page in _VISITS:

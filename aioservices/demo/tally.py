@@ -44,7 +44,7 @@ class Tally:
         return len(self._entries[deployment_id])
 
     def last_complaint(self, service_id: int) -> str | None:
-        """Give the last line that a service wrote to its standard error."""
+        """Return the last line that a service wrote to its standard error."""
         return self._complaints.get(service_id)
 
     def compare(self, written: Mapping[int, Sequence[LogEntry]]) -> Difference:

@@ -13,7 +13,7 @@ __all__ = ["parse_program"]
 def parse_program(
     command: Sequence[str], env: Mapping[str, str], cwd: str | PathLike[str] | None
 ) -> Program:
-    """Check what is asked of a program now: when it is started there is nobody to tell."""
+    """Check a program now, because nobody would see the error when it is started."""
     if isinstance(command, str | bytes):
         raise TypeError(
             "command must be a sequence of strings: use shlex.split() for a command line"

@@ -127,11 +127,11 @@ class Deployment:
         return self._phases
 
     def phase(self, now: int) -> Phase:
-        """Give the state it is in at `now`."""
+        """Return the state it is in at `now`."""
         return next((p for p in reversed(self._phases) if p.at <= now), self._phases[0])
 
     def has_ended(self, now: int) -> bool:
-        """Say whether it is in a state that it does not leave by itself."""
+        """Return whether it is in a state that it does not leave by itself."""
         return self.phase(now).state in FINAL_STATES
 
     def move(self, now: int, state: str | None, message: str | None = None) -> None:
@@ -145,7 +145,7 @@ class Deployment:
             self.move(now, state, message)
 
     def view(self, now: int) -> schemas.Deployment:
-        """Give the answer of the API about it."""
+        """Return what the API answers about it."""
         at, state, message = self.phase(now)
         used = 0.3 + self.id % 40 / 100 if state in FINAL_STATES else None
         return msgspec.structs.replace(

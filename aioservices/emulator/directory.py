@@ -12,7 +12,7 @@ OWNER = 1
 
 
 def email(number: int) -> str:
-    """Give the address of a user."""
+    """Return the address of a user."""
     return f"user{number}@example.com"
 
 

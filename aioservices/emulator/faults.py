@@ -108,7 +108,7 @@ class Respond:
         self.content()
 
     def content(self) -> tuple[bytes, str] | None:
-        """Give the body with its content type; None for the error that the API would send."""
+        """Return the body with its content type; None for the error that the API would send."""
         body = self.body
         if body == "json":
             return None
@@ -298,7 +298,7 @@ class RequestFaults:
     compressed: bool = False
 
     def can_add(self, effect: Effect) -> bool:
-        """Say whether an effect can happen together with the others."""
+        """Return whether an effect can happen together with the others."""
         match effect:
             case Respond() | Reset(in_body=False) | Stall(in_body=False):
                 return self.replacement is None
@@ -347,7 +347,7 @@ class Faults:
 
 
 def phrase(status: int) -> str:
-    """Give the words that go with an HTTP status."""
+    """Return the reason phrase of an HTTP status."""
     # The standard library of Python 3.13 has other words for 413, 416 and 422.
     return _PHRASES.get(status, "Unknown")
 

@@ -79,12 +79,12 @@ class LogBehaviour:
             check_integer(self.utc_offset, "utc_offset", least=1 - _DAY, most=_DAY - 1)
 
     def first(self, start_at: int) -> int:
-        """Give the earliest instant that `start_at` lets through."""
+        """Return the earliest instant that `start_at` lets through."""
         unit = NANOSECONDS[self.start_unit]
         return (-(-start_at // unit) if self.start_rounding == "up" else start_at // unit) * unit
 
     def last(self, end_at: int) -> int:
-        """Give the latest instant that `end_at` lets through."""
+        """Return the latest instant that `end_at` lets through."""
         unit = NANOSECONDS[self.end_unit]
         floor = end_at // unit * unit
         return floor + unit - 1 if self.end_rounding == "up" else floor
@@ -156,7 +156,7 @@ class Log:
             self._insert(at, line)
 
     def newest(self, now: int, count: int) -> list[bytes]:
-        """Give the newest lines that are visible, in order of their times, each as JSON."""
+        """Return the newest lines that are visible, in order of their times, each as JSON."""
         self._reveal(now)
         return self._lines[-count:]
 
@@ -199,7 +199,7 @@ class Log:
         return self._lines[low:high]
 
     def saved(self, count: int) -> list[SavedLine]:
-        """Give the newest lines as they are kept in a file."""
+        """Return the newest lines as they are kept in a file."""
         times, lines = self._times[-count:], self._lines[-count:]
         visible = [
             SavedLine(at, None, msgspec.Raw(line)) for at, line in zip(times, lines, strict=True)

@@ -235,7 +235,7 @@ class Page:
 
     @staticmethod
     def has(path: str) -> bool:
-        """Say whether a path belongs to the page."""
+        """Return whether a path belongs to the page."""
         return path == "/" or path.startswith(_PREFIX)
 
     def respond(self, request: web.BaseRequest) -> web.Response:
@@ -393,7 +393,7 @@ def _fault(fault: Fault) -> _Fault:
 
 
 def _is_loopback(host: str) -> bool:
-    """Say whether the browser knows this server by a name of loopback, on any port."""
+    """Return whether the browser knows this server by a name of loopback, on any port."""
     return host.partition(":")[0] in {"127.0.0.1", "localhost"}
 
 

@@ -155,7 +155,7 @@ async def _signal_family(group: int, mark: str, number: int, patience: float) ->
                 return True
             for pid in left_over:
                 signal_process(pid, number)
-            # Nothing tells when a process that is not a child of this one has ended.
+            # Nothing reports the end of a process that is not a child of this one.
             while any(carries(pid, mark) for pid in left_over) or signal_group(group, 0):  # noqa: ASYNC110
                 await anyio.sleep(_POLL)
             exists = False

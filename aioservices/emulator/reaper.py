@@ -37,7 +37,7 @@ def marked(mark: str) -> list[int]:
 
 
 def carries(pid: int, mark: str) -> bool:
-    """Say whether a process is alive and its environment has the mark, or begins with it."""
+    """Return whether a process is alive and its environment has the mark, or begins with it."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 - faster than a Path
             environment = file.read()

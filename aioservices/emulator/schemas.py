@@ -103,7 +103,7 @@ class NewAttributes(Attributes):
 
 
 class User(Wire):
-    """A user; whether one is online is not always told."""
+    """A user; whether one is online is not always known."""
 
     id: int
     name: str

@@ -66,7 +66,7 @@ class Service:
     tokens: dict[int, schemas.Token] = field(default_factory=dict[int, schemas.Token])
 
     def view(self, now: int) -> schemas.Service:
-        """Give the answer of the API about it."""
+        """Return what the API answers about it."""
         if self.current is None:
             return self.details
         alive = not self.current.has_ended(now)
@@ -86,7 +86,7 @@ class Service:
         return directory.shares(self.user_levels, self.group_levels)
 
     def is_running(self, now: int) -> bool:
-        """Say whether the filter `status=running` finds it."""
+        """Return whether the filter `status=running` finds it."""
         return self.current is not None and self.current.phase(now).state == "running"
 
     def deployment(self, deployment_id: int) -> Deployment:
@@ -340,7 +340,7 @@ def not_found(kind: str, number: int) -> APIError:
 def _values(
     attributes: Attributes, names: Iterable[str], *, service_id: int, author: int
 ) -> dict[str, object]:
-    """Give the attributes as the API shows them: with every default, and variables as text."""
+    """Return the attributes as the API shows them: with every default, and variables as text."""
     values = {name: getattr(attributes, name) for name in names}
     if values.get("name", "") is None:
         values["name"] = f"Service #{service_id}"

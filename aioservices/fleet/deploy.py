@@ -1,6 +1,6 @@
 """Deploying many services: the run, its outcomes and what it has started.
 
-How each of them is deployed exactly once is told in `exactly_once`.
+`exactly_once` explains how each of them is deployed exactly once.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class _Deploys:
     async def _error_now(
         self, outcome: DeployOutcome, snapshot: ServiceSnapshot | ServicesError
     ) -> ServicesError | None:
-        """Tell why a deployment that was up is not any more, if so."""
+        """Return why a deployment that was up is not any more, if so."""
         made = outcome.deployment
         if made is None or isinstance(snapshot, ServicesError):
             return snapshot if isinstance(snapshot, ServicesError) else None

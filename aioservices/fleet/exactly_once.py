@@ -6,7 +6,7 @@ effect. The outcome of a lost answer is found like this:
 
 1. Before the POST it is known which deployments the service had: the listing shows the last one.
    Where it shows none, a deleted one may leave older ones, which must not be taken for ours. What
-   tells them apart is a deployment that this run has made in between, of any service: the older
+   distinguishes them is a deployment that this run has made in between, of any service: the older
    ones came before it, and ours comes after it. Until the run has made one, the service's own list
    of deployments is requested.
 2. The error of a POST says whether the server may have acted on it at all. A refusal, such as a 422

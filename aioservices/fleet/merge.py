@@ -136,7 +136,7 @@ class ReorderBuffer(Generic[T]):
         self._expected.pop(log, None)
 
     def is_full(self, log: int) -> bool:
-        """Tell whether a log has used up its share."""
+        """Return whether a log has used up its share."""
         return self._held[log] >= max(_LEAST_SHARE, _MOST // max(1, len(self._open)))
 
     def wait(self, now: float) -> float:

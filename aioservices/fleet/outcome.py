@@ -33,7 +33,7 @@ _ROUNDING = 1e-6  # seconds
 
 
 def may_have_acted(error: RequestError) -> bool:
-    """Tell whether there may be a deployment in spite of an error.
+    """Return whether there may be a deployment in spite of an error.
 
     Parameters
     ----------
@@ -48,13 +48,13 @@ def may_have_acted(error: RequestError) -> bool:
 
 
 def is_refusal(status: int) -> bool:
-    """Tell whether a status means that there is no deployment."""
+    """Return whether a status means that there is no deployment."""
     # 3xx: it went somewhere. 408: it took too long. 503: by contract it was turned away.
     return status == 503 or (400 <= status < 500 and status != 408)
 
 
 def has_acted(error: RequestError) -> bool:
-    """Tell whether there must be a deployment, although the answer could not be read."""
+    """Return whether there must be a deployment, although the answer could not be read."""
     return isinstance(error, ResponseDecodeError)
 
 
@@ -140,7 +140,7 @@ class CheckSchedule:
         self._end = now + settle
 
     def is_last(self, begun_at: float) -> bool:
-        """Tell whether a check that began now was the last one; if not, plan the next."""
+        """Return whether a check that began now was the last one; if not, plan the next."""
         if begun_at >= self._end - _ROUNDING:
             return True
         self.due = min(max(self.due, begun_at) + self._wait, self._end)

@@ -233,7 +233,7 @@ class Progress:
 
 
 def is_newer(deployment: DeploymentSummary, than: DeploymentSummary) -> bool:
-    """Tell whether a deployment was made after another one of the same service."""
+    """Return whether a deployment was made after another one of the same service."""
     if deployment.created_at and than.created_at and deployment.created_at != than.created_at:
         return deployment.created_at > than.created_at
     return deployment.deployment_id > than.deployment_id
@@ -264,7 +264,7 @@ def newest_since(
 
 
 def complete(seen: DeploymentSummary, earlier: Deployment | None = None) -> Deployment:
-    """Add to what a listing shows of a deployment what only an answer of its own tells.
+    """Complete what a listing shows of a deployment with what only its own answer has.
 
     Parameters
     ----------

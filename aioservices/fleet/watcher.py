@@ -118,7 +118,7 @@ class Turn:
         self._given = 0
 
     def next(self) -> WatchedEntry:
-        """Give the next line, and have the cursor stand behind it."""
+        """Return the next line, and move the cursor behind it."""
         entry = self.entries[self._given]
         self._given += 1
         if self._batch is not None:

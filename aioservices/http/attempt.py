@@ -44,7 +44,7 @@ class Call(msgspec.Struct, eq=False):
     rate_limit : RateLimit or None
         What the API itself said in the latest attempt.
     is_observed : bool
-        Whether a hook or the log is told about its attempts.
+        Whether a hook or the log reports its attempts.
     """
 
     method: str
@@ -252,7 +252,7 @@ def _secrets_in(value: object, *, inside: bool = False) -> Iterator[str]:
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
-    """Seconds after which a server is willing again, by its own clock if it tells the time."""
+    """Seconds until the server accepts requests again, by its own clock if it sends the time."""
     value = headers.get("Retry-After")
     if value is None:
         return None

@@ -35,7 +35,7 @@ from .url import BaseURL, proxy_for, validate_base_url
 __all__ = ["Connections"]
 
 _LONGEST_CONNECT = 30.0  # seconds
-_SHORT_KEY = 3  # characters, of which too little is left to be told from other texts
+_SHORT_KEY = 3  # characters; what is left of it would be found in other texts
 _LARGE_BODY = 1024 * 1024  # bytes that are sent
 _LARGE_BODIES = 8  # that are read at once
 _LONGEST_HEADER = 64 * 1024  # bytes
@@ -111,7 +111,7 @@ class Connections:
         self._proxy: ProxyAddress | None = None
         # What a request is made with: a GET or another one without a body, one with a body, and one
         # to another host. aiohttp would give a request without a body a content type; a GET not,
-        # and to tell it that for each GET is a good part of the work that a GET takes.
+        # and to pass that with each GET takes a good part of the time of a GET.
         self._plain: dict[str, Any] = {"allow_redirects": False}
         identity = {istr("Authorization"): authorized, **job_headers()}
         anonymous = anonymous_headers(user_agent, _HTTP_CLIENT)
@@ -188,7 +188,7 @@ class Connections:
         """
         if call.method not in _SAFE_TO_REPEAT:
             # The loop may have been blocked while the server closed a connection that would be
-            # taken from the pool now; nobody could tell then whether the request had arrived.
+            # taken from the pool now; nobody could know then whether the request had arrived.
             for _ in range(_TURNS_TO_READ):
                 await asyncio.sleep(0)
         http = self._home() if at_home else self._elsewhere()

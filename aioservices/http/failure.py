@@ -121,7 +121,7 @@ def explain(problem: Exception) -> str:
 
 
 def _explain(problem: Exception, proxy: ProxyAddress | None) -> tuple[str, bool]:
-    """Give the reason of a failure, and whether it is permanent."""
+    """Return the reason of a failure, and whether it is permanent."""
     match problem:
         case aiohttp.ClientHttpProxyError():
             refused = 400 <= problem.status < 500

@@ -1,4 +1,4 @@
-"""The options of a call, and what is told to hooks about each of its attempts."""
+"""The options of a call, and what hooks learn about each of its attempts."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ calls wait for it.
 
 Theory of operation
 -------------------
-The server counts requests in periods. With each answer it tells how many requests a period allows
-(`limit`) and how many are left (`remaining`). It does not tell when a period began or how long it
+The server counts requests in periods. Each answer says how many requests a period allows
+(`limit`) and how many are left (`remaining`). It does not say when a period began or how long it
 is, other clients may spend from the same count, and answers may arrive in another order than their
 requests were counted in. A 429 says that nothing is left, and with ``Retry-After`` until when.
 
@@ -146,7 +146,7 @@ class RateLimiter:
     def _observe(self, sent_at: float, now: float, rate_limit: RateLimit | None) -> None:
         if sent_at > self._last_answered:
             self._last_answered = sent_at
-        if rate_limit is not None:  # an answer of a proxy does not tell it
+        if rate_limit is not None:  # an answer of a proxy does not have it
             self._period.observe(sent_at, now, rate_limit)
 
     def _one_at_a_time(self, now: float) -> float:
@@ -183,7 +183,7 @@ class _Period:
         self.start = -math.inf
         self.end: float | None = None  # None: unknown
         self._length = math.inf
-        self._sent_at = self._received_at = -math.inf  # of the request that told `latest`
+        self._sent_at = self._received_at = -math.inf  # of the request that gave `latest`
         self._started_after: float | None = None  # the last period began no sooner than this
 
     def observe(self, sent_at: float, now: float, rate_limit: RateLimit) -> None:
@@ -363,7 +363,7 @@ class _Waiter:
         self._event: anyio.Event | None = None
 
     def is_futile(self, now: float, blocked_until: float) -> bool:
-        """Tell whether there can be no turn in time."""
+        """Return whether there can be no turn in time."""
         is_late = max(now, blocked_until) > self._deadline
         return is_late or blocked_until - now > self._longest_block
 

@@ -207,7 +207,7 @@ _RAW_ENTRIES = list[msgspec.Raw]
 
 
 def http_date(headers: Mapping[str, str]) -> dt.datetime | None:
-    """The server's time when it answered, to the second below; None if it does not tell."""
+    """The server's time when it answered, rounded down to seconds; None if it sent none."""
     try:
         date = email.utils.parsedate_to_datetime(headers["Date"])
     except (KeyError, ValueError, OverflowError):
@@ -228,7 +228,7 @@ _DECODERS: dict[object, msgspec.json.Decoder[Any]] = {}
 
 
 def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
-    """Read the rate limit from the headers of an answer; None if they do not tell it."""
+    """Read the rate limit from the headers of an answer; None if they do not have it."""
     limit, remaining = headers.get(_LIMIT), headers.get(_REMAINING)
     if limit is None or remaining is None or len(limit) + len(remaining) > 2 * _MOST_DIGITS:
         return None

@@ -51,7 +51,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def may_repeat(method: str, *, status: int | None = None, sent: bool = True) -> bool:
-    """Tell whether a request may be sent again after it failed.
+    """Return whether a request may be sent again after it failed.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def key_id(self, salt: bytes) -> bytes:
-        """Hash the API key, to tell keys apart without knowing them."""
+        """Hash the API key, to distinguish keys without knowing them."""
         api_key = self._connections.secrets[0]
         return blake2b(api_key.encode(), key=salt, digest_size=16).digest()
 

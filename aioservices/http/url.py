@@ -230,7 +230,7 @@ def proxy_for(base_url: str) -> Proxy | None:
     """The proxy that the environment names for a URL, as in ``HTTPS_PROXY`` and ``NO_PROXY``.
 
     Another machine's proxy, of whatever kind, is not asked for what is on this one: it could not
-    reach it, and would be told an API key that is not to leave this machine unencrypted.
+    reach it, and would see an API key that must not leave this machine unencrypted.
 
     Raises
     ------
@@ -259,7 +259,7 @@ def proxy_for(base_url: str) -> Proxy | None:
 
 
 def _host_of(url: str) -> str:
-    """Give the host of a URL of any scheme."""
+    """Return the host of a URL of any scheme."""
     try:
         return urllib.parse.urlsplit(url).hostname or ""
     except ValueError:

@@ -142,8 +142,8 @@ class Output:
         poll = None
         if hasattr(select, "poll") and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             poll = select.poll()
-            poll.register(self._descriptor, 0)  # what has gone wrong is told in any case
-        # Nothing tells when it happens.
+            poll.register(self._descriptor, 0)  # errors are reported in any case
+        # Nothing reports when it happens.
         while self._error is None and not (poll and poll.poll(0)):  # noqa: ASYNC110
             await anyio.sleep(_CHECKED_EVERY)
 

@@ -45,7 +45,7 @@ def program(work: Callable[[], int]) -> int:
         except OSError:
             if out.error is None and err.error is None:
                 raise
-            status = _FAILED  # the reason is told below
+            status = _FAILED  # the reason is printed below
         try:
             out.finish(_PATIENCE if status >= 128 else None)
             if out.error is not None and not isinstance(out.error, BrokenPipeError):
@@ -82,7 +82,7 @@ def run(main: Callable[[], Awaitable[int]], *, ends_with_output: bool = False) -
 
 
 def _status(code: str | int | None) -> int:
-    """Give the exit status that the code of a `SystemExit` means, and tell its text."""
+    """Return the exit status for the code of a `SystemExit`, and print its text."""
     if isinstance(code, str):
         print(code, file=sys.stderr)
         return _FAILED

@@ -96,7 +96,7 @@ async def test_the_doctor_finds_all_well_and_tells_no_secret(cli: Cli, emulator:
     assert names[:5] == ["aioservices", "packages", "address", "key", "proxy"]
     for expected in ("agrees with the server's", "requests are left", "the key sees 1 service"):
         assert expected in ended.output
-    assert "the API does not tell whose key it is" in ended.output
+    assert "the API does not say whose key it is" in ended.output
 
 
 @pytest.mark.parametrize("key", ["{} ", " {}", "{}\n", "{}:x", "a b", "schlüssel"])

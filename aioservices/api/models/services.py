@@ -54,14 +54,14 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Notifications(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Whom to tell when a service fails.
+    """Who is notified when a service fails.
 
     Attributes
     ----------
     failure_email_addresses
-        E-mail addresses that are written to.
+        E-mail addresses to notify.
     failure_on
-        Whether they are written to at all.
+        Whether they are notified.
     """
 
     failure_email_addresses: list[str] | None = None
@@ -185,7 +185,7 @@ class Service(Masked, frozen=True, kw_only=True, rename="camel"):
         Environment variables that it is given, by name: texts or, as the reference does not say,
         whatever else of numbers, booleans and null the server gives.
     notifications
-        Whom to tell when it fails.
+        Who is notified when it fails.
     partition_label
         Label of the partition of the cluster that it runs in.
     my_permission_level

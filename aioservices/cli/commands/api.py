@@ -157,7 +157,7 @@ def _json_in(file: str) -> JSON:
 
 
 def _shown(answer: RawResponse) -> str | bytes:
-    """Give the body: readable and harmless on a terminal, every byte as it came in a pipe."""
+    """Return the body: formatted and escaped on a terminal, unchanged in a pipe."""
     if not stdout().is_terminal:
         return answer.content
     if not answer.content:

@@ -37,7 +37,7 @@ from aioservices.terminal.times import Instant
 
 __all__ = ["watch"]
 
-# Clocks differ, and the last lines tell what it is about.
+# Clocks differ, and the last lines give context.
 _A_MOMENT = dt.timedelta(seconds=10)
 _AT_ONCE = 10  # services whose last lines are read at the same time
 _PATIENCE = 60.0  # seconds of an outage, while these are read
