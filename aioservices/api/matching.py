@@ -1,8 +1,8 @@
-"""Which services are meant by ids, names and patterns; pure.
+"""Which services ids, names and patterns match; pure.
 
-A term is an id (digits), a name, or a pattern with ``*``, ``?`` or ``[...]``. Names and patterns
-are compared without regard to case. A name is found also where it reads like a pattern: the term
-``web [prod]`` means the service that is called so.
+A term is an id (digits), a name, or a pattern with ``*``, ``?`` or ``[...]``. Case is ignored.
+A name that looks like a pattern is found as a name, too: the term ``web [prod]`` matches the
+service with that name.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ __all__ = ["Selection", "ids_among", "is_id", "is_pattern", "matches", "select"]
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """The services that some terms mean.
+    """The services that some terms match.
 
     Attributes
     ----------
     ids : tuple of int
         Identifiers of the services, each once, in the order of the terms.
     unmatched : tuple of str
-        Terms that mean no service.
+        Terms that match no service.
     ambiguous : dict
         Names that several services have, with the ids of these.
     """

@@ -1,25 +1,24 @@
-"""Listings: one page when awaited, everything when iterated.
+"""Listings: one page when awaited, every item when iterated.
 
 Theory of operation
 -------------------
-A page is a slice of the listing as it is when the page is asked for. When an item leaves the
-listing meanwhile, all that follow move forward, and some move from a page that is still to be read
-to one that was read already: ``async for s in services.list(status="idle")`` with a deploy in its
-body, which takes each service out of the listing, would miss many. So a pass over the pages is not
-the end. The first page says how many items there are. As long as fewer have been
-seen, and the last pass has brought anything new, the pages are read again from the first. What was
-seen before is not given again.
+A page is a slice of the listing at the time of the request. When an item leaves the listing, all
+later items move forward, and some move from a page that has not been read to one that has. So
+``async for s in services.list(status="idle")`` with a deploy in its body, which takes each service
+out of the listing, would miss many. Therefore one pass over the pages is not the end. The first
+page says how many items there are. As long as fewer have been seen, and the last pass has found new
+ones, the pages are read again from the first. Items that were returned before are skipped.
 
-Example: 230 items on pages of 50, and each that is given leaves the listing. Page 1 holds 50, then
-page 2 of the 180 that are left misses the 50 that are on page 1 now, and so on. The next pass finds
-these.
+Example: 230 items on pages of 50, and each returned item leaves the listing. Page 1 has 50 items;
+page 2 of the remaining 180 misses the 50 that are on page 1 now, and so on. The next pass finds
+them.
 
-The number on the first page is the bound, not that on later ones. Otherwise a loop that adds to the
-listing, as by cloning each service, would be given what it has added, and never end.
+The number on the first page is the limit, not that on later pages. Otherwise a loop that adds to
+the listing, for example by cloning each service, would also get what it has added, and never end.
 
-Where the server does not say how many items there are, another pass could not know when to end. So
-such a listing is read to its end before the first item is given, and the loop cannot change what it
-is given. What others change during the few moments of that reading may be missed.
+If the server does not say how many items there are, another pass could not know when to end. So
+such a listing is read to its end before the first item is returned, and the loop cannot change it.
+Items that others move during the short time of that reading may be missed.
 
 As soon as the number of pages is known, all of them are fetched at once.
 """
@@ -60,7 +59,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     total_pages : int or None
         How many pages there are, if the server says so.
     malformed : sequence of MalformedEntryWarning
-        Entries that the page holds besides, and that could not be decoded.
+        Further entries of the page that could not be decoded.
     total_entries : int or None
         How many items there are on all pages, if the server says so.
     """
@@ -110,7 +109,7 @@ class PagePlan:
 
     def __init__(self, first: int = 1, size: int = DEFAULT_PAGE_SIZE) -> None:
         self._first = self._next = first
-        self._skipped = (first - 1) * size  # items that are not wanted
+        self._skipped = (first - 1) * size  # items that are skipped
         self._end: int | None = None  # number of the last page, if known
         self._total: int | None = None  # how many items there are, by the first page
         self._seen: set[Hashable] = set()
@@ -134,7 +133,7 @@ class PagePlan:
 
     @property
     def is_read_whole(self) -> bool:
-        """Whether all pages are to be read before an item is given, and are not yet."""
+        """Whether all pages have to be read before an item is returned, and are not yet."""
         return self._total is None and not (self._pass_is_over or self._is_over)
 
     def end(self) -> None:
@@ -142,7 +141,7 @@ class PagePlan:
         self._is_over = True
 
     def filter_new(self, number: int, page: Page[T], key: Callable[[T], Hashable]) -> list[T]:
-        """Take in a page.
+        """Record a page.
 
         Parameters
         ----------
@@ -150,17 +149,17 @@ class PagePlan:
             The page's number.
         page : Page
         key : callable
-            What makes an item the same one on another page.
+            Identifies an item.
 
         Returns
         -------
         list
-            The items that no earlier page held.
+            The items that were on no earlier page.
 
         Raises
         ------
         ServicesError
-            If the server repeats itself without end.
+            If the server repeats the same pages without end.
         """
         if self._is_over:
             return []
@@ -196,37 +195,37 @@ class PagePlan:
         self._new_in_pass = self._malformed_in_pass = self._stale = 0
 
     def _stop_repetition(self, number: int) -> None:
-        """End a pass that has brought nothing new for many pages."""
+        """End a pass that has found nothing new for many pages."""
         if self._is_repeated:
             # Most of what a repeated pass reads is known. It ends with its last page, if known.
             self._pass_is_over = self._end is None
             return
         raise ServicesError(
-            f"the listing repeats itself: {self._stale} pages up to page {number} hold nothing "
+            f"the listing repeats itself: {self._stale} pages up to page {number} have nothing "
             "new; the server seems to ignore page_num"
         )
 
 
 class Paginator(Generic[T]):
-    """A listing that was asked for.
+    """A listing.
 
     ``await`` it for one page as a list; iterate it with ``async for`` for every
     item of every page. Iterating, pages are fetched as they are needed, all at
     once as soon as their number is known. The body of the loop may change the
-    listing: every item that was there in the beginning is given, once. Where fewer
+    listing: every item that was there at the beginning is returned once. If fewer
     were seen than the server's first page said, the pages are read again until
-    nothing new comes; if it did not say so, all pages are read before the first
-    item is given. An error is raised where its page would have begun. Each
+    no new items come; if it did not say so, all pages are read before the first
+    item is returned. An error is raised where its page would have begun. Each
     iteration starts from the beginning.
 
     Parameters
     ----------
     one : callable
-        Fetches what awaiting gives.
+        Fetches the result of awaiting.
     fetch : callable
         Fetches the page of a number, for iterating.
     key : callable
-        What makes an item the same one on another page.
+        Identifies an item.
     first : int
         The number of the page with which iterating starts.
     size : int
@@ -259,7 +258,7 @@ class Paginator(Generic[T]):
 
 
 class PageIterator(Generic[T]):
-    """Gives the items of a listing one by one; between two of them nothing is under way."""
+    """Returns the items of a listing one by one; between two of them nothing is in progress."""
 
     def __init__(
         self,
@@ -304,7 +303,7 @@ class PageIterator(Generic[T]):
             self._end(exc)
 
     def _end(self, error: Exception) -> None:
-        """Give what was read, then raise an error."""
+        """Yield what was read, then raise an error."""
         self._error = error
         self._pages.clear()
         self._plan.end()

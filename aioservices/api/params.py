@@ -84,7 +84,7 @@ class NotificationsAttributes(TypedDict, total=False):
 class ServiceAttributes(TypedDict, total=False):
     """What can be set on a service: the keyword arguments of `put` and `patch`.
 
-    All are optional. None clears an attribute; what is not given is not sent.
+    All are optional. None clears an attribute; arguments that are left out are not sent.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ MethodT = TypeVar("MethodT", bound=Callable[..., object])
 
 
 def with_keywords(schema: type[_Schema]) -> Callable[[MethodT], MethodT]:
-    """Have the signature of a method name what its keyword arguments may be.
+    """Show in the signature of a method which keyword arguments it takes.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def encode_attributes(
 def _members(
     method: str, attributes: Mapping[str, object], schema: type[_Schema]
 ) -> dict[str, JSON]:
-    """Check the keyword arguments of a method, and name and write them as on the wire."""
+    """Check the keyword arguments of a method, and convert them to the wire format."""
     hints: Mapping[str, object] = schema.__annotations__
     for name in attributes:
         if name not in hints:
@@ -274,7 +274,7 @@ def encode(value: object) -> SecretBytes:
     Parameters
     ----------
     value : object
-        Anything that msgspec can write.
+        Anything that msgspec can encode.
 
     Returns
     -------
@@ -284,9 +284,9 @@ def encode(value: object) -> SecretBytes:
     Raises
     ------
     TypeError
-        If msgspec cannot write it.
+        If msgspec cannot encode it.
     ValueError
-        If a text cannot be written in UTF-8.
+        If a string cannot be encoded in UTF-8.
     """
     problem: Exception
     try:
@@ -317,7 +317,7 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _wire(value: object, hint: object, where: str) -> JSON:
-    """Write a value as the API wants it, by the type hint that declares it."""
+    """Convert a value to the wire format, by the type hint that declares it."""
     got = type(value).__name__
     hints = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if value is None and NoneType in hints:

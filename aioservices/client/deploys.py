@@ -28,10 +28,10 @@ class DeployCalls(LogCalls):
         stay_up: float = 0.0,
         poll_interval: float = 1.0,
     ) -> Deployment:
-        """Wait until a deployment runs.
+        """Wait until a deployment is running.
 
-        ``GET /services/{service_id}/deployments/{deployment_id}``, again and again. Calls that
-        fail for another reason than the deployment itself are repeated until the time is up.
+        ``GET /services/{service_id}/deployments/{deployment_id}``, repeatedly. Calls that
+        fail for other reasons than the deployment itself are repeated until the time is up.
 
         Parameters
         ----------
@@ -40,29 +40,29 @@ class DeployCalls(LogCalls):
         deployment_id : int
             The deployment.
         timeout : float, default 600.0
-            Seconds that it has to come up. They pass only while it can be looked at: what the rate
-            limit holds up does not count. Looks that fail are made for as long once more.
+            Seconds that it may take to come up. They count only while it can be checked, not while
+            the rate limit delays checks. Failing checks are repeated for the same time again.
         stay_up : float, default 0.0
-            Seconds for which it must then stay up: what crashes sooner has failed.
+            Seconds for which it must then stay up: if it crashes sooner, it has failed.
         poll_interval : float, default 1.0
-            Seconds between two looks at first. They become ten times as many while nothing changes.
+            Seconds between two checks at first. They grow tenfold while nothing changes.
 
         Returns
         -------
         Deployment
-            As it runs. One that sleeps counts as running: a service that is on demand does so until
-            somebody asks for it.
+            The running deployment. A sleeping one counts as running: a service that runs on demand
+            sleeps until somebody visits it.
 
         Raises
         ------
         DeploymentFailedError
             If it has ended; with its state message and the last lines of its log.
         DeploymentTimeoutError
-            If it does not run in time. It may still come to run.
+            If it does not run in time. It may still do so later.
         NotFoundError
-            If it does not exist. As it may just have been made, this is believed after 5 s.
+            If it does not exist. It may just have been made, so this is believed only after 5 s.
         PermissionDeniedError, AuthenticationError
-            If it may not be seen.
+            If the key does not allow to see it.
 
         Examples
         --------
@@ -96,37 +96,37 @@ class DeployCalls(LogCalls):
     ) -> DeployRun:
         """Deploy many services, each of them exactly once.
 
-        ``POST /services/{service_id}/deployments``, or ``.../redeploy``. One failure stops nothing:
-        it is the outcome of that service. If an answer is lost, as by a reset or a 502, the
-        service's deployments are looked at before anything is repeated. Waiting costs a request for
-        each page of 50 services and look, not for each service.
+        ``POST /services/{service_id}/deployments``, or ``.../redeploy``. One failure does not stop
+        the others: it is the outcome of that service. If an answer is lost, as by a reset or a 502,
+        the service's deployments are checked before anything is repeated. Waiting costs a request
+        for each page of 50 services and check, not for each service.
 
         Parameters
         ----------
         ids : iterable of int
-            The services. One that is named twice is deployed once, and has one outcome.
+            The services. Duplicates are deployed once, and have one outcome.
         redeploy : bool, default False
             Whether to call ``redeploy`` instead.
         concurrency : int, default 20
-            How many are asked for at once; those that are on their way to running do not count.
+            How many deploys to request at once; deployments that are starting do not count.
         wait : bool, default True
-            Whether an outcome is known when the deployment runs; else when it has been made.
+            True: return an outcome when the deployment is running; False: when it has been made.
         timeout : float, default 600.0
-            Seconds that each deployment has to come up, from when it was made. They pass only while
-            it can be looked at: what the rate limit holds up does not count.
+            Seconds that each deployment may take to come up. They count only while it can be
+            checked, not while the rate limit delays checks.
         stay_up : float, default 0.0
-            Seconds for which it must then stay up: what crashes sooner has failed.
+            Seconds for which it must then stay up: if it crashes sooner, it has failed.
         settle : float, default 10.0
-            Seconds during which a lost deploy is looked for before it is asked for again. A server
-            that acts on a request later than that deploys twice.
+            Seconds for which to look for a deployment whose answer was lost, before the request is
+            repeated. A server that acts on a request later than that deploys twice.
         poll_interval : float, default 1.0
-            Seconds between two looks at first. They become ten times as many while nothing changes.
+            Seconds between two checks at first. They grow tenfold while nothing changes.
 
         Returns
         -------
         DeployRun
             An async iterator of :class:`DeployOutcome` in order of completion, and an async context
-            manager that stops what is under way at its end. Its attribute `made`
+            manager that stops all work at its end. Its attribute `made`
             contains the deployments that were made, `unknown` the services whose answer has not
             come, and `started` both, also afterwards. Its `recheck` checks once more what came up.
             Deploying starts with the first step.
@@ -134,7 +134,7 @@ class DeployCalls(LogCalls):
         Raises
         ------
         TypeError, ValueError
-            At once, before anything is sent, if an argument makes no sense.
+            At once, before anything is sent, if an argument is invalid.
 
         Examples
         --------

@@ -67,56 +67,56 @@ class LogCalls(Session):
         max_outage: float | None = None,
         on_event: EventHook | None = None,
     ) -> LogTail:
-        """Follow the log of a service, or of one deployment: no line lost, none repeated.
+        """Follow the log of a service, or of one deployment, without loss or repetition.
 
-        ``GET /services/{id}/deployments/{deployment_id}/logs``, with a look at
-        ``GET /services/{id}`` or ``GET /services/{id}/deployments/{deployment_id}`` now and then
+        ``GET /services/{id}/deployments/{deployment_id}/logs``, with a check of
+        ``GET /services/{id}`` or ``GET /services/{id}/deployments/{deployment_id}`` now and then.
 
         Parameters
         ----------
         id : int
             Identifier of the service.
         deployment_id : int, optional
-            Identifier of a deployment to stay with. Without it the tail follows the service: its
+            Identifier of a deployment to follow. Without it the tail follows the service: its
             current deployment, then each one that replaces it.
         start_at : datetime or str, optional
-            Lines before this time are left out; "now" is the server's time at the call. Default:
-            from the beginning of the log.
+            Skip lines before this time; "now" is the server's time at the call. Default: start at
+            the beginning of the log.
         end_at : datetime or str, optional
-            Lines after this time are left out, and the tail ends when it has passed.
+            Skip lines after this time, and end when it has passed.
         resume : LogCursor, optional
-            Where another tail stood, to go on from there.
+            The position of another tail, to continue from there.
         follow : bool, default True
-            False: end when everything up to now was given.
+            False: end when everything up to now has been returned.
         poll_interval : float, default 1.0
-            Seconds between two polls while lines come.
+            Seconds between two polls while lines arrive.
         max_poll_interval : float, default 30.0
-            Seconds between two requests, on average, when none have come for a while.
+            Average seconds between two requests when no line has arrived for a while.
         overlap : float, default 60.0
-            Seconds after its time at which a line may still turn up. Longer costs more requests
-            for pages that hold nothing new, shorter loses what turns up later.
+            Seconds after its timestamp within which a line may still appear. A larger value costs
+            more requests for pages without new lines; a smaller one loses lines that appear later.
         grace : float, optional
-            Seconds after a deployment's end during which late lines are awaited. Default: 30, or
+            Seconds to wait for late lines after a deployment has ended. Default: 30, or
             `overlap` if that is longer.
         limit : int, default 10000
-            Lines that are asked for at once.
+            Lines to request at once.
         max_outage : float, optional
-            Seconds without an answer after which the tail fails. Default: it goes on trying.
+            Seconds without an answer after which the tail fails. Default: it keeps trying.
         on_event : callable, optional
-            Is given each `TailEvent`: an outage that begins or ends, a deployment that starts or
-            ends, a gap, a state that is not known.
+            Called with each `TailEvent`: an outage that begins or ends, a deployment that starts
+            or ends, a gap, an unknown state.
 
         Returns
         -------
         LogTail
             An async iterator of `TailedEntry`. Iterating raises `AuthenticationError` when the key
-            is refused, `NotFoundError` or `PermissionDeniedError` when the log is gone for good;
-            its `cursor` is intact then.
+            is rejected, `NotFoundError` or `PermissionDeniedError` when the log is gone for good;
+            its `cursor` stays valid then.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument makes no sense.
+            If an argument is invalid.
 
         Examples
         --------
@@ -164,12 +164,12 @@ class LogCalls(Session):
     ) -> LogWatch:
         """Follow the logs of many services in one stream.
 
-        ``GET /services``, and for each service what `tail_logs` calls. Services that come are
-        picked up at the next refresh, with their log from its beginning. One that goes, since its
-        status or its name does not match any more, is read until its deployment has ended and its
-        log is read to the end, however slowly its lines are taken. The trouble of one log is its
-        own: it is tried again at the next refresh. All of them share what the rate limit leaves,
-        and none can crowd out the others.
+        ``GET /services``, and for each service what `tail_logs` calls. New services are
+        picked up at the next refresh, with their log from its beginning. A service whose status or
+        name no longer matches is read until its deployment has ended and its log is read to the
+        end, however slowly its lines are taken. An error in one log does not affect the others; it
+        is tried again at the next refresh. All of them share what the rate limit leaves, and none
+        can crowd out the others.
 
         Parameters
         ----------
@@ -179,39 +179,38 @@ class LogCalls(Session):
             Without `ids`: `running` (the default), `idle`, both with a comma between them, or None
             for every service.
         name : str, optional
-            A pattern such as `web-*` that their names match, without regard to case.
+            A pattern such as `web-*` that their names match; case is ignored.
         sink : Sink, optional
-            Where the lines are written, with the cursors that stand behind them, before they are
-            given to you. While it refuses them, it is tried again. `await watch.run()` does for
-            those who only want them written.
+            Receives the lines, with the cursors of the positions after them, before they are
+            returned. If it raises, it is called again. Use `await watch.run()` if you only want
+            the lines written.
         refresh : float, default 30.0
-            Seconds between two looks at which services there are.
+            Seconds between two checks for new services.
         hold_back : float, optional
-            Seconds for which lines may be held back to put those of all services into the order of
-            their time: up to 100,000 lines in all. Default: they come in the order in which they
-            are read.
+            Seconds for which lines may be held back to sort those of all services by time: up to
+            100,000 lines in total. Default: lines come in the order in which they are read.
         resume : mapping of int to LogCursor, optional
-            By service where to go on: the `checkpoint` of an earlier watch.
+            The position in each service's log: the `checkpoint` of an earlier watch.
         start_at : datetime or str, optional
-            Lines before this time are left out, except where `resume` says where to go on; "now"
-            is the server's time at the call.
+            Skip lines before this time, except for services in `resume`; "now" is the server's
+            time at the call.
         poll_interval, max_poll_interval, overlap, grace : float
             As for `tail_logs`.
         limit : int, default 1000
-            Lines that are asked for at once. Up to three such pages of each service wait in memory.
+            Lines to request at once. Up to three such pages of each service are held in memory.
         on_event : callable, optional
-            Is given each `TailEvent` of every log, as for `tail_logs`.
+            Called with each `TailEvent` of every log, as for `tail_logs`.
 
         Returns
         -------
         LogWatch
             An async iterator of :class:`WatchedEntry`, and an async context manager. It never ends
-            by itself, and raises only what concerns all services, as `AuthenticationError`.
+            by itself, and raises only errors that concern all services, as `AuthenticationError`.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument makes no sense.
+            If an argument is invalid.
 
         Examples
         --------
@@ -283,15 +282,15 @@ class LogCalls(Session):
         limit: int = 1_000,
         max_waiting: int = 200_000,
     ) -> None:
-        """Keep the logs of many services in a store: every line once, across crashes and restarts.
+        """Store the logs of many services: every line once, across crashes and restarts.
 
-        ``GET /services``, and for each service what `tail_logs` calls. It goes on until it is
-        cancelled; what was kept is whole at any moment, and the next collector goes on from there.
+        ``GET /services``, and for each service what `tail_logs` calls. It runs until it is
+        cancelled. The store is consistent at any moment, and the next collector continues from it.
 
         Parameters
         ----------
         store : Store
-            An open one, as from `aioservices.stores.open_store`.
+            An open store, as from `aioservices.stores.open_store`.
         ids : iterable of int, optional
             Only these services.
         name : str, optional
@@ -299,25 +298,25 @@ class LogCalls(Session):
         status : str or None, default "running"
             Only services with this status; None for all.
         forward : iterable of Forwarder, optional
-            Where to send what is stored.
+            Where to send stored lines.
         retention : Retention, optional
-            What to remove from the store. Default: nothing.
+            Which lines to remove from the store. Default: none.
         start_at : datetime or str, optional
-            Lines before this time are left out, where the store has none of a log yet; "now" is
-            the server's time at the call.
+            Skip lines before this time in logs of which the store has no lines yet; "now" is the
+            server's time at the call.
         refresh : float, default 30.0
-            Seconds between looks for services that came or went.
+            Seconds between two checks for services that were added or removed.
         poll_interval, max_poll_interval, overlap, grace, limit
             As for `tail_logs`.
         max_waiting : int, default 200000
-            Lines that may wait for the store in memory, of all services together.
+            Lines that may wait in memory for the store, of all services together.
 
         Raises
         ------
         StoreError
-            If the store fails in a way that waiting does not mend.
+            If the store fails in a way that does not go away by waiting.
         TypeError, ValueError
-            If an argument makes no sense.
+            If an argument is invalid.
 
         Examples
         --------

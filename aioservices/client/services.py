@@ -29,40 +29,40 @@ class Services(DeployCalls):
     """A session with the services API.
 
     Use it in `async with`, or close it with :meth:`aclose`. One session serves any number of
-    tasks of one event loop at once; they share its connections, its rate limit and what a 429
-    asks for.
+    tasks of one event loop at once; they share its connections, its rate limit and the pause
+    after a 429.
 
     Parameters
     ----------
     api_key : str, optional
         The API key. Default: the environment variable `CIVIS_API_KEY`.
     base_url : str, optional
-        Where the API is. Default: the environment variable `CIVIS_API_ENDPOINT`, else
+        Address of the API. Default: the environment variable `CIVIS_API_ENDPOINT`, else
         `https://api.civisanalytics.com/`.
     timeout : float or None, default 60.0
-        Seconds that an attempt may take, from connecting to the last byte. None for no bound.
+        Seconds that an attempt may take, from connecting to the last byte. None for no limit.
     retry : RetryPolicy, optional
-        How often, and for how long, a failed call is repeated where that is safe.
+        How often, and for how long, a failed call is retried where that is safe.
     max_connections : int, default 100
-        The most requests under way at once; the others wait for their turn.
+        The most requests in progress at once; others wait for their turn.
     user_agent : str, optional
-        Put before the library's own name in `User-Agent`.
+        Prefixed to the library's own name in `User-Agent`.
     http : aiohttp.ClientSession, optional
-        A session of the caller's to use, never closed here.
+        The caller's own session to use, never closed here.
     max_body_size : int, default 268435456
-        Bytes of the largest answer that is read.
+        Size limit of an answer, in bytes.
     allow_http : bool, default False
         Whether the API key may be sent unencrypted to another machine.
     trust_env : bool, default True
-        Whether to use the proxy that `HTTPS_PROXY` and its like name. A session of
-        yours, given as `http`, decides for itself.
+        Whether to use the proxy of `HTTPS_PROXY` and similar variables. Your own session,
+        passed as `http`, uses its own setting.
 
     Raises
     ------
     MissingAPIKeyError
         If there is no API key.
     ValueError
-        If an argument makes no sense, or the URL is not encrypted.
+        If an argument is invalid, or the URL is not encrypted.
     """
 
     def __init__(
@@ -111,20 +111,20 @@ class Services(DeployCalls):
         Parameters
         ----------
         *terms : str or int
-            A name; a pattern with `*`, `?` or `[...]`; or an id. Case does not matter,
-            unless several names differ in nothing else and one of them is given exactly.
+            A name; a pattern with `*`, `?` or `[...]`; or an id. Case is ignored, unless several
+            names differ only in case and one of them matches exactly.
         hidden, archived, author, status
-            Which services to search, as for `list`. Default: all that are listed by default.
+            Which services to search, as for `list`. Default: those that are listed by default.
 
         Returns
         -------
         ServiceSearch
-            The services in the order of the terms, each once. A term that means none adds none.
+            The services in the order of the terms, each once. A term without a match adds none.
 
         Raises
         ------
         TypeError, ValueError
-            At once if a term is neither a string nor an int, or there is none.
+            At once if a term is neither a string nor an int, or there are no terms.
 
         Examples
         --------

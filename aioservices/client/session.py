@@ -74,7 +74,7 @@ class Session(Endpoints):
     async def aclose(self) -> None:
         """Close the connections, for this session and all its views.
 
-        Calls under way fail, as every later one does, with a :class:`SessionClosedError`.
+        Calls in progress, and all later ones, fail with a :class:`SessionClosedError`.
         """
         with anyio.CancelScope(shield=True):  # it may be a cancellation that ends the session
             await self._tasks.aclose()
@@ -94,22 +94,22 @@ class Session(Endpoints):
         Parameters
         ----------
         timeout : float or None, optional
-            Seconds that an attempt may take; None for no bound.
+            Seconds that an attempt may take; None for no limit.
         retry : RetryPolicy, optional
-            How often, and for how long, a failed call is repeated.
+            How often, and for how long, a failed call is retried.
         max_body_size : int, optional
-            Bytes of the largest answer that is read.
+            Size limit of an answer, in bytes.
         background : bool, optional
-            True for calls that give way to ordinary ones when the rate limit is near.
+            True for calls that let ordinary ones go first when the rate limit is near.
         on_attempt : callable, optional
             Called with an :class:`Attempt` before and after each attempt of the view's calls, after
-            the hooks of this view. It runs in the middle of the call: it should be quick. What it
-            raises is logged and does not harm the call.
+            the hooks of this view. It runs during the call, so it should be quick. What it
+            raises is logged and does not affect the call.
 
         Returns
         -------
         Services
-            What is not given is as in this one. Closing either closes both.
+            Options that are left out are as in this one. Closing either closes both.
 
         Examples
         --------
@@ -136,7 +136,7 @@ class Session(Endpoints):
 
     @property
     def raw(self) -> RawServices:
-        """The endpoints with their answers as they came, as in `services.raw.get(42)`."""
+        """The endpoints with their raw answers, as in `services.raw.get(42)`."""
         if self._raw is None:
             self._raw = RawServices(self._transport, self._options)
         return self._raw
@@ -149,18 +149,18 @@ class Session(Endpoints):
         params: Mapping[str, QueryValue] | None = None,
         json: object = None,
     ) -> RawResponse:
-        """Make any other call, with the same connections, repetitions and errors.
+        """Make any other call, with the same connections, retries and errors.
 
         Parameters
         ----------
         method : str
             `GET`, `POST`, ...
         path : str
-            Below the base URL, as `users/me`. What needs quoting is quoted.
+            Relative to the base URL, as `users/me`. It is quoted where necessary.
         params : mapping, optional
-            The query. None leaves a parameter out, a list is sent as `name[]=1&name[]=2`.
+            The query. A parameter that is None is left out; a list is sent as `name[]=1&name[]=2`.
         json : object, optional
-            The body: anything that msgspec can write as JSON. None for no body.
+            The body: anything that msgspec can encode as JSON. None for no body.
 
         Returns
         -------
@@ -170,8 +170,8 @@ class Session(Endpoints):
         Raises
         ------
         ValueError
-            If the path could lead elsewhere than below the base URL, or `method` is not the name of
-            an HTTP method.
+            If the path could lead out of the base URL, or `method` is not the name of an HTTP
+            method.
         APIError, ConnectionFailedError, RequestTimeoutError
             As every call.
         """
@@ -190,15 +190,15 @@ class Session(Endpoints):
         )
 
     def share_rate_limit(self, sharers: int) -> None:
-        """Leave to other processes that use the same key their part of its rate limit.
+        """Share the rate limit with other processes that use the same key.
 
-        Tails and other background calls then use that part of what is spare; ordinary calls come
-        first, as always.
+        Tails and other background calls then use only their part of what is spare; ordinary calls
+        come first, as always.
 
         Parameters
         ----------
         sharers : int
-            How many processes there are, this one included.
+            The number of processes, including this one.
         """
         self._transport.share_rate_limit(sharers)
 
@@ -217,7 +217,7 @@ class Session(Endpoints):
         Raises
         ------
         TypeError, ValueError
-            If the salt is not that.
+            If the salt is anything else.
         """
         if not 1 <= len(validate_type(salt, bytes, "salt")) <= _LONGEST_SALT:
             raise ValueError(f"salt must have 1 to {_LONGEST_SALT} bytes, not {len(salt)}")
@@ -225,12 +225,12 @@ class Session(Endpoints):
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """What the server said last about its rate limit; None before its first answer."""
+        """The rate limit in the latest answer; None before the first one."""
         return self._transport.rate_limit
 
     @property
     def retry(self) -> RetryPolicy:
-        """How often, and for how long, a failed call of this view is repeated."""
+        """How often, and for how long, a failed call of this view is retried."""
         return self._options.retry
 
     @property
@@ -239,13 +239,13 @@ class Session(Endpoints):
         return self._transport.closed
 
     def on_request(self, observer: RequestObserverT) -> RequestObserverT:
-        """Have a function called before each attempt of each call.
+        """Call a function before each attempt of each call.
 
         Parameters
         ----------
         observer : callable
-            Takes a :class:`RequestInfo`. It runs in the middle of the call: it should be quick.
-            What it raises is logged and goes no further.
+            Takes a :class:`RequestInfo`. It runs during the call, so it should be quick. What
+            it raises is logged and does not affect the call.
 
         Returns
         -------
@@ -255,19 +255,19 @@ class Session(Endpoints):
         Raises
         ------
         TypeError
-            If it is not a function, or is an asynchronous one, which nobody would await.
+            If it is not a function, or is an asynchronous one, which would not be awaited.
         """
         self._observe(observer, {"sending"}, RequestInfo.of)
         return observer
 
     def on_response(self, observer: ResponseObserverT) -> ResponseObserverT:
-        """Have a function called after each attempt of each call, whatever its result.
+        """Call a function after each attempt of each call, whatever its result.
 
         Parameters
         ----------
         observer : callable
-            Takes a :class:`ResponseInfo`. It runs in the middle of the call: it should be quick.
-            What it raises is logged and goes no further.
+            Takes a :class:`ResponseInfo`. It runs during the call, so it should be quick. What
+            it raises is logged and does not affect the call.
 
         Returns
         -------
@@ -277,7 +277,7 @@ class Session(Endpoints):
         Raises
         ------
         TypeError
-            If it is not a function, or is an asynchronous one, which nobody would await.
+            If it is not a function, or is an asynchronous one, which would not be awaited.
         """
         self._observe(observer, {"answered", "failed"}, ResponseInfo.of)
         return observer
@@ -288,7 +288,7 @@ class Session(Endpoints):
         states: Collection[AttemptState],
         describe: Callable[[Attempt], InfoT],
     ) -> None:
-        """Have a function called with a description of each attempt in one of the states."""
+        """Call a function with a description of each attempt that is in one of the states."""
         validate_hook(observer, "an observer")
 
         def hook(attempt: Attempt) -> None:

@@ -48,13 +48,13 @@ class DeployOutcome(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     service_id : int
     deployment : Deployment or None
-        The deployment that was made, as it was seen last; None if there is none, or none is known.
+        The deployment that was made, as it was last seen; None if there is none, or none is known.
     error : ServicesError or None
         Why it does not run: a :class:`DeploymentFailedError` if it was made and failed, a
         :class:`DeploymentTimeoutError` if it did not run in time, or the error of the call. None
         if all is well.
     elapsed : float
-        Seconds from when it was first asked for until this was known.
+        Seconds from the first request until this was known.
     """
 
     service_id: int
@@ -66,9 +66,9 @@ class DeployOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class DeployRun(Stream[DeployOutcome]):
     """The outcomes of many deploys, in the order in which they are known.
 
-    An async iterator, and an async context manager whose end stops what is under way. Nothing is
-    deployed before the first outcome is asked for. The deploys do not wait for whoever reads their
-    outcomes. See `Services.deploy_many`, which makes it.
+    An async iterator, and an async context manager whose end stops all work. Nothing is deployed
+    before the first outcome is requested. The deploys do not wait for the reader of their outcomes.
+    See `Services.deploy_many`, which makes it.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ class DeployRun(Stream[DeployOutcome]):
         return self._ids
 
     async def recheck(self) -> list[DeployOutcome]:
-        """Check once more every service that came up, and give those that are not up any more.
+        """Check once more every service that came up, and return those that are no longer up.
 
-        ``GET /services``: a page for each 50 of them. To be called when the outcomes were read: a
-        service that crashes soon after it came up has counted as running until then.
+        ``GET /services``: a page for each 50 of them. Call it when all outcomes have been read: a
+        service that crashed soon after it came up has counted as running until then.
 
         Returns
         -------
@@ -124,22 +124,23 @@ class DeployRun(Stream[DeployOutcome]):
     def started(self) -> Mapping[int, Deployment | None]:
         """The deployments that were or may have been started, by service: `made` and `unknown`.
 
-        It grows while the run goes on, and stays as it is after an interruption. The deployment is
-        None as long as it is not known whether there is one.
+        It grows during the run, and stays as it is after an interruption. The deployment is
+        None while it is not known whether there is one.
         """
         return MappingProxyType(self._work.started)
 
     @property
     def made(self) -> dict[int, Deployment]:
-        """The deployments that were made for sure until now, by service, as they were made."""
+        """The deployments that were certainly made so far, by service, as they were made."""
         return {each: made for each, made in self.started.items() if made is not None}
 
     @property
     def unknown(self) -> frozenset[int]:
         """The services of which it is not known whether they were deployed.
 
-        Their request is under way or, after an interruption or an error, was never answered. One
-        that the server has turned away, and that waits to be repeated, is not among them.
+        Their request is in progress or, after an interruption or an error, was never answered. A
+        service whose request the server has rejected, and that waits to be repeated, is not
+        included.
         """
         return frozenset(each for each, made in self.started.items() if made is None)
 
@@ -214,7 +215,7 @@ class _Deploys:
     async def _error_now(
         self, outcome: DeployOutcome, snapshot: ServiceSnapshot | ServicesError
     ) -> ServicesError | None:
-        """Return why a deployment that was up is not any more, if so."""
+        """Return why a deployment that was up no longer is; None if it still is."""
         made = outcome.deployment
         if made is None or isinstance(snapshot, ServicesError):
             return snapshot if isinstance(snapshot, ServicesError) else None
@@ -232,7 +233,7 @@ class _Deploys:
     async def _deploy_one(
         self, service_id: int, send: Callable[[DeployOutcome], Awaitable[None]]
     ) -> None:
-        """Deploy a service, wait for it if that is wanted, and send its outcome."""
+        """Deploy a service, wait for it if requested, and send its outcome."""
         deployment: Deployment | None = None
         error: ServicesError | None = None
         try:
@@ -252,7 +253,7 @@ class _Deploys:
         await send(outcome)
 
     async def _check_until_seen(self, service_id: int) -> ServiceCheck:
-        """Check a service until it is seen, as often as a call of the session would be repeated."""
+        """Check a service until it is seen, as often as a call of the session would be retried."""
         begun_at = anyio.current_time()
         schedule = CheckSchedule(begun_at, self._settle)
         delay = self._retry.base_delay

@@ -1,9 +1,9 @@
-"""What services are doing now, learnt with as few requests as will do.
+"""The current state of services, fetched with as few requests as possible.
 
-A page of the listing shows fifty services for the price of one. `ServiceIndex` remembers on which
-page each service was, so that only those pages are fetched again. `SharedChecks` lets any number of
-tasks, each with a service of its own and its own time for the next check, share these pages: a page
-that is fetched for one of its services is news for all who wait for another one of them.
+A page of the listing shows fifty services with one request. `ServiceIndex` remembers on which page
+each service was, so that only those pages are fetched again. `SharedChecks` lets any number of
+tasks, each with its own service and its own time for the next check, share these pages: a page that
+is fetched for one of its services also serves all tasks that wait for another one of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ServiceSnapshot: TypeAlias = Service | ServiceSummary
 Found: TypeAlias = Callable[[int, ServiceSnapshot | ServicesError], None]
 
 _AT_ONCE = 8
-_FEW = 3  # so few services are asked for one by one at once
+_FEW = 3  # so few services are fetched one by one at once
 
 
 class _Place(NamedTuple):
@@ -46,8 +46,8 @@ class _Place(NamedTuple):
 class ServiceIndex:
     """Fetches services, fifty with one request where a listing shows them.
 
-    A service that neither listing shows, such as an archived one, is asked for by itself. So is
-    every service when there are fewer of them than pages to search.
+    A service that neither listing shows, such as an archived one, is fetched by itself. So is
+    every service if there are fewer services than pages to search.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class ServiceIndex:
         self._unlisted: set[int] = set()
 
     def group_of(self, service_id: int) -> Hashable:
-        """Tell what a service is fetched with: equal for all that one request shows."""
+        """Return what a service is fetched with: the same for all that one request shows."""
         if service_id in self._place_of:
             return self._place_of[service_id]
         return service_id if service_id in self._unlisted else None  # to be searched
@@ -76,8 +76,8 @@ class ServiceIndex:
         wanted : set of int
             Their identifiers.
         found : callable
-            Given each of them as soon as it is seen, or the error for which it could not be. It is
-            given the other services of the pages too.
+            Called with each of them as soon as it is fetched, or with the error if it could not be;
+            also with the other services of the pages.
         """
         seen: set[int] = set()
 
@@ -119,7 +119,7 @@ class ServiceIndex:
     async def _search(
         self, unplaced: AbstractSet[int], seen: AbstractSet[int], record: Found, *, hidden: bool
     ) -> None:
-        """Read a listing until all are found, or asking for each of the others is cheaper."""
+        """Read a listing until all are found, or fetching each of the others is cheaper."""
         pages: dict[int, Page[ServiceSummary]] = {}
 
         async def fetch(number: int) -> None:
@@ -127,7 +127,7 @@ class ServiceIndex:
 
         plan = PagePlan()
         while missing := unplaced - seen:
-            # As many pages as there are services to find, at most; and not all of them at once.
+            # At most as many pages as there are services to find, and not all of them at once.
             numbers = plan.next_batch()[:_AT_ONCE]
             numbers = numbers[: max(0, len(missing) + 1 - numbers.start)]
             if not numbers:
@@ -145,7 +145,7 @@ class ServiceIndex:
             limit=DEFAULT_PAGE_SIZE,
             page_num=place.number,
         )
-        # A malformed entry is missing from the page: who wants it asks for it by itself.
+        # A malformed entry is missing from the page, and is fetched by itself if it is wanted.
         page = read_page(response, ServiceSummary)
         for item in page.items:
             self._place_of[item.id] = place
@@ -160,7 +160,7 @@ class ServiceCheck(NamedTuple):
     Attributes
     ----------
     begun_at : float
-        When the check began, by the event loop's clock: what was done before that it may show.
+        When the check began, by the event loop's clock. It may show anything done before that.
     snapshot : ServiceSnapshot or ServicesError
         The service, or why it could not be seen.
     """
@@ -203,7 +203,7 @@ class SharedChecks:
     ----------
     index : ServiceIndex
     spacing : float
-        Seconds between the beginnings of two checks at least.
+        Least seconds between the beginnings of two checks.
     """
 
     def __init__(self, index: ServiceIndex, *, spacing: float) -> None:
@@ -225,17 +225,17 @@ class SharedChecks:
         ----------
         service_id : int
         due : float
-            When to check, by the event loop's clock. It is done as soon after that as can be; or
-            before, where a page that another task waits for shows this service too.
+            When to check, by the event loop's clock. It is checked as soon as possible after that,
+            or before, if a page that another task waits for shows this service too.
         max_age : float, default 0.0
-            Seconds for which what was seen of it before will do.
+            Seconds for which an earlier check will do.
         """
         now = anyio.current_time()
         latest = self._latest.get(service_id)
         if latest is not None and now - latest.begun_at < max_age:
             return latest
         if due > now:
-            # So that those which are due at almost the same time take part in the same check.
+            # So that those due at almost the same time share a check.
             due = math.ceil(due / self._grid) * self._grid
         waiter = _Waiter(service_id, now, due)
         self._waiters[service_id].add(waiter)
@@ -283,7 +283,8 @@ class SharedChecks:
                 def found(service_id: int, snapshot: ServiceSnapshot | ServicesError) -> None:
                     self._latest[service_id] = check = ServiceCheck(begun_at, snapshot)
                     for waiter in self._waiters.get(service_id, ()):
-                        # Who began to wait meanwhile may want to see what this cannot show yet.
+                        # A task that began to wait meanwhile may need to see what this check does
+                        # not show.
                         if waiter.since <= begun_at:
                             waiter.give(check)
 

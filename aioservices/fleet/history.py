@@ -19,10 +19,10 @@ async def recent_deployments(session: Session, service_id: int) -> Sequence[Depl
     """List deployments of a service, with the newest among them.
 
     ``GET /services/{service_id}/deployments``: one page, unless there are more and the server does
-    not give the newest first, although it is asked to.
+    not return the newest first, although the request says so.
 
-    Of a malformed entry the identifier is enough: what must not be overlooked is that there is
-    such a deployment.
+    The identifier of a malformed entry is enough: the existence of such a deployment must not be
+    overlooked.
 
     Raises
     ------

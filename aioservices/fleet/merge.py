@@ -1,22 +1,24 @@
-"""Putting the lines of many logs into the order of their time; pure.
+"""Sorting the lines of many logs by time; pure.
 
-The lines of a log come in the order of their time, but some logs are read later than others: which
-line comes next is known only when every log was read up to it. Nobody knows when that is, so a line
-is held for a while, in which older ones of other logs may come, and then goes with all that are
-older. What comes within that time is put into order, and nothing waits for longer.
+Theory of operation
+-------------------
+Each log arrives in the order of its timestamps, but some logs are read later than others. The next
+line of the merged stream is known only when every log has been read up to it, and nobody knows when
+that is. So each line is held back for a fixed time, during which older lines of other logs may
+arrive. Then it is released together with all lines that are older. Lines that arrive within that
+time are sorted, and nothing waits longer.
 
-For example, held for 2 s: a line of 12:00:05 comes at 12:00:06, one of 12:00:04 at 12:00:07. At
-12:00:08 the first has been held for 2 s, and both go, the older one first.
+For example, with 2 s: a line of 12:00:05 arrives at 12:00:06, one of 12:00:04 at 12:00:07. At
+12:00:08 the first has been held back for 2 s, and both are released, the older one first.
 
-That rule asks for one thing: that no line is from the future. A service whose clock is an hour
-ahead would else have lines that stay behind all others, are due all the time, and let everything go
-at once that is older. So a line counts as written when it came, at the latest, by the server's
-clock.
+This works only if no timestamp is in the future. The lines of a service whose clock is an hour
+ahead would always be the last and always be due, and so release everything else at once. Therefore
+a line counts as written when it arrived, at the latest, by the server's clock.
 
-A long log that is caught up with would be slow by that, or take much memory. So each log has a
-share of what may be held: when it is used up, nothing more of that log should be taken in, and its
-lines go as soon as they are the oldest, if something is held of every other log too. A log of which
-nothing is held is not waited for when nothing has come of it for the length of the hold-back.
+Catching up with a long log would be slow, or take a lot of memory. So each log has a share of the
+buffer. When a log has used up its share, no more of its lines should be added, and its lines are
+released as soon as they are the oldest and every other log has lines in the buffer. A log without
+lines in the buffer is not waited for if none have arrived for the length of the hold-back.
 """
 
 from __future__ import annotations
@@ -40,29 +42,29 @@ _SET = dt.timedelta(seconds=2)  # a bound that rises by more shows that a clock 
 
 
 class LatestTime:
-    """The latest time that it can be by the server's clock.
+    """The latest possible time by the server's clock.
 
-    The time that the server sends is cut to whole seconds, so each bound that is made of it is
-    up to a second too late. The lowest one of them, carried on, is close to the truth.
+    The server rounds its time down to seconds, so each bound is up to a second too late. The
+    lowest bound, advanced by the time since, is close to the actual time.
     """
 
     def __init__(self) -> None:
         self._epoch: dt.datetime | None = None  # the lowest bound, carried back to second 0
 
     def observe(self, bound: dt.datetime, now: float) -> dt.datetime:
-        """Take in a bound, and give the lowest one.
+        """Record a bound, and return the lowest one.
 
         Parameters
         ----------
         bound : datetime
-            A time that it cannot be yet, or is just now.
+            A time that has not been reached, or is the current one.
         now : float
             Seconds of a clock that never goes back.
         """
         try:
             since = dt.timedelta(seconds=now)
             epoch = bound - since
-        except OverflowError:  # near year 1: nothing can be made of that
+        except OverflowError:  # near year 1: not usable
             return bound
         if self._epoch is None or epoch < self._epoch or epoch - self._epoch > _SET:
             self._epoch = epoch
@@ -70,7 +72,7 @@ class LatestTime:
 
 
 class ReorderBuffer(Generic[T]):
-    """Holds items back while an older one may yet come.
+    """Holds items back while an older one may still arrive.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ class ReorderBuffer(Generic[T]):
         self._seconds = seconds
         self._heap: list[tuple[dt.datetime, int, int, T]] = []
         self._count = itertools.count()
-        self._arrivals: deque[tuple[float, int]] = deque()  # of what is held, and some that is gone
+        self._arrivals: deque[tuple[float, int]] = deque()  # of held items, and some released ones
         self._gone: set[int] = set()
         self._open: set[int] = set()
         self._held: Counter[int] = Counter()
@@ -95,7 +97,7 @@ class ReorderBuffer(Generic[T]):
     def open(self, log: int, now: float) -> None:
         """Expect items of a log."""
         self._open.add(log)
-        # One that is opened again and again, and never has anything, is waited for once.
+        # A log that is opened repeatedly without ever having lines is waited for once.
         self._expected[log] = self._last.setdefault(log, now) + self._seconds
 
     def close(self, log: int) -> None:
@@ -112,19 +114,19 @@ class ReorderBuffer(Generic[T]):
         *,
         latest: dt.datetime | None = None,
     ) -> None:
-        """Take in an item.
+        """Add an item.
 
         Parameters
         ----------
         log : int
             Of which log it is.
         time : datetime
-            By which it is put into order; items of one time keep the order in which they came.
+            The time to sort by; items of the same time keep the order in which they arrived.
         item : T
         now : float
             Seconds of a clock that never goes back.
         latest : datetime, optional
-            The time now: an item from after it counts as one of now.
+            The current time: a later item counts as one of now.
         """
         number = next(self._count)
         if latest is not None and time > latest:
@@ -149,7 +151,7 @@ class ReorderBuffer(Generic[T]):
         return max(0.0, until - now)
 
     def pop(self) -> T:
-        """Let the oldest item go."""
+        """Release the oldest item."""
         _, number, log, item = heapq.heappop(self._heap)
         self._gone.add(number)
         while self._arrivals and self._arrivals[0][1] in self._gone:
@@ -162,7 +164,7 @@ class ReorderBuffer(Generic[T]):
         return item
 
     def _expecting_until(self, now: float) -> float:
-        """Until when a log that holds nothing is waited for, at least."""
+        """Until when to wait, at least, for a log without items."""
         while self._expected:
             log, until = next(iter(self._expected.items()))
             if until > now:

@@ -1,4 +1,4 @@
-"""Whether a deploy whose answer is lost may be asked for again; pure.
+"""Whether a deploy whose answer is lost may be repeated; pure.
 
 What happened is handed in, and so is the time.
 """
@@ -38,7 +38,7 @@ def may_have_acted(error: RequestError) -> bool:
     Parameters
     ----------
     error : RequestError
-        The error that asking for the deployment raised.
+        The error that the request raised.
     """
     if isinstance(error, ConnectionFailedError):
         return error.sent
@@ -49,7 +49,7 @@ def may_have_acted(error: RequestError) -> bool:
 
 def is_refusal(status: int) -> bool:
     """Return whether a status means that there is no deployment."""
-    # 3xx: it went somewhere. 408: it took too long. 503: by contract it was turned away.
+    # 3xx: it went elsewhere. 408: it took too long. 503: by contract it was rejected.
     return status == 503 or (400 <= status < 500 and status != 408)
 
 
@@ -81,7 +81,7 @@ class Made(NamedTuple):
     Attributes
     ----------
     asked_at : float
-        When it was asked for: it was made after that.
+        When it was requested: it was made after that.
     deployment : Deployment
     """
 
@@ -102,8 +102,8 @@ def newest_after(
     Returns
     -------
     DeploymentSummary or None
-        None if there is none. Where identifier and time contradict each other, as the clocks of two
-        servers may have it, a deployment counts as a later one: it is not asked for again then.
+        None if there is none. If identifier and time contradict each other, as with the clocks of
+        two servers, a deployment counts as later, so that it is not requested again.
     """
 
     def is_later(each: DeploymentSummary) -> bool:
@@ -118,8 +118,8 @@ def newest_after(
 class CheckSchedule:
     """When to check for something that a server may not show at once.
 
-    Five checks: the first at once, each wait twice as long as the last one, and the last check when
-    the time is over. A check that comes earlier than it is due moves the ones after it.
+    Five checks: the first at once, each wait twice as long as the one before, and the last check
+    when the time is over. A check that comes earlier than it is due moves the ones after it.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class CheckSchedule:
 
 
 class CircuitBreaker:
-    """Stops the repeating of requests while none of them takes effect.
+    """Stops the repetition of requests while none of them takes effect.
 
     One lost answer is no reason to stop; twenty in a row, of as many services, are an outage, and
     repeating them all would only use up the rate limit. Then a few services probe, by repeating

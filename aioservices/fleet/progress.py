@@ -11,7 +11,7 @@ A deployment has a limited time to come up. `Progress` decides when that is over
 
 For example: a limit of 10 s, a check at 0 s, the next one due at 5 s. The rate limit holds that one
 up until 40 s, and it shows the deployment pending. 5 s are used up then, and the check that is due
-at 45 s decides. Checks that fail show nothing, so they use up no time; but when nothing else came
+at 45 s decides. Checks that fail show nothing, so they use up no time; but if all checks fail
 for as long as the limit, the deployment is given up too.
 """
 
@@ -34,8 +34,8 @@ from aioservices.errors import (
 
 __all__ = ["READ_LAG", "Observation", "Outcome", "Progress", "complete", "is_newer", "newest_since"]
 
-# Seconds for which what a server has just done may be missing from what it shows: there are
-# replicas and caches behind which reads lag.
+# Seconds for which a server's answers may not show what it has just done, as reads of replicas
+# and caches lag behind.
 READ_LAG = 5.0
 _GROWTH = 1.5
 _SLOWEST = 10  # times the first interval
@@ -53,7 +53,7 @@ class Observation(NamedTuple):
     seen : DeploymentSummary or ServicesError
         The deployment, or why it could not be seen.
     newer : DeploymentSummary or None
-        The deployment that took its place, if one did.
+        The deployment that replaced it, if there is one.
     """
 
     begun_at: float
@@ -81,7 +81,7 @@ class Outcome(NamedTuple):
 
 
 class Progress:
-    """How far a deployment is that somebody waits for.
+    """The progress of a deployment that is awaited.
 
     Parameters
     ----------
@@ -90,13 +90,13 @@ class Progress:
     due : float
         When to check first.
     timeout : float
-        Seconds that it has to come up.
+        Seconds that it may take to come up.
     stay_up : float
         Seconds for which it must stay up after that.
     poll_interval : float
-        Seconds between two checks at first. They become ten times as many while nothing changes.
+        Seconds between two checks at first. They grow tenfold while nothing changes.
     longest_block : float
-        Seconds for which a rate limit may refuse everything.
+        Seconds for which the rate limit may reject all calls.
     read_lag : float, optional
         Seconds for which a 404 is not believed. Default: `READ_LAG`.
     deployment : Deployment, optional
@@ -134,15 +134,15 @@ class Progress:
         self._up_since: float | None = None
         self._missing_since: float | None = None
         self._unseen_since: float | None = None  # since when all checks have failed
-        self._limited_since: float | None = None  # since when the rate limit has refused them
+        self._limited_since: float | None = None  # since when the rate limit has rejected them
 
     def patience(self, now: float) -> float:
-        """Seconds after which a check that is under way counts as one that failed."""
+        """Seconds after which a check in progress counts as failed."""
         unseen = 0.0 if self._unseen_since is None else now - self._unseen_since
         return self._timeout - unseen
 
     def observe(self, observation: Observation, now: float) -> Outcome | None:
-        """Take in what a check showed, and plan the next one.
+        """Record what a check showed, and plan the next one.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class Progress:
         Returns
         -------
         Outcome or None
-            None if it is to be waited for.
+            None if the wait continues.
         """
         if isinstance(observation.seen, NotFoundError):
             outcome = self._record_missing(observation, observation.seen, now)
@@ -200,7 +200,7 @@ class Progress:
         self._unseen_since = None
         if now - self._limited_since > self._longest_block:
             return Outcome("unseen", error=error)
-        if (error.retry_after or 0.0) > self._longest_block:  # to wait is of no use
+        if (error.retry_after or 0.0) > self._longest_block:  # waiting is useless
             return Outcome("refused", error=error)
         self.due = now + self._interval
         return None
@@ -242,7 +242,7 @@ def is_newer(deployment: DeploymentSummary, than: DeploymentSummary) -> bool:
 def newest_since(
     before: DeploymentSummary | None, listed: Iterable[DeploymentSummary]
 ) -> DeploymentSummary | None:
-    """Find the deployment that was made since a service was looked at.
+    """Find the deployment that was made since a service was checked.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def complete(seen: DeploymentSummary, earlier: Deployment | None = None) -> Depl
     seen : DeploymentSummary
         What is shown.
     earlier : Deployment, optional
-        The same deployment in an earlier answer of its own.
+        The same deployment in an earlier answer about it.
     """
     if isinstance(seen, Deployment):
         return seen

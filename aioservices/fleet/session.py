@@ -68,7 +68,7 @@ class Session(Protocol):
 
     @property
     def retry(self) -> RetryPolicy:
-        """How often, and for how long, a failed call is repeated."""
+        """How often, and for how long, a failed call is retried."""
         ...
 
     def with_options(

@@ -35,8 +35,7 @@ SessionT = TypeVar("SessionT", bound=Session)
 def without_repeating(session: SessionT) -> SessionT:
     """Make a view for checks that are followed by the next one, whatever their result.
 
-    To repeat one by itself would only hold up the next. Its time stays bounded as that of every
-    call of the session.
+    Retrying it would only delay the next one. It has the same timeout as every call of the session.
     """
     return session.with_options(retry=msgspec.structs.replace(session.retry, max_attempts=1))
 
@@ -88,7 +87,7 @@ class DeploymentWaiter:
     checks : SharedChecks
         Shows the services.
     timeout : float
-        Seconds that each deployment has to come up.
+        Seconds that each deployment may take to come up.
     stay_up : float
         Seconds for which it must stay up after that.
     poll_interval : float
@@ -123,7 +122,7 @@ class DeploymentWaiter:
         Parameters
         ----------
         service_id : int
-            Its service, which nobody else waits for meanwhile.
+            Its service, which nobody else waits for at the same time.
         deployment : Deployment
             As it was made.
 
@@ -174,7 +173,7 @@ class DeploymentWaiter:
 async def fetch_deployment(
     session: Session, service_id: int, deployment_id: int, shown: DeploymentSummary | None
 ) -> DeploymentSummary | ServicesError:
-    """Fetch a deployment, unless it is the one that its service shows.
+    """Fetch a deployment, unless its service shows it.
 
     ``GET /services/{service_id}/deployments/{deployment_id}``
 
@@ -250,7 +249,7 @@ def _is_about(error: ServicesError | None, deployment_id: int) -> bool:
 def _report(
     unknown: UnknownStates, service_id: int, seen: DeploymentSummary | ServicesError
 ) -> None:
-    """Tell once of each state that is not known."""
+    """Report each unknown state once."""
     if not isinstance(seen, ServicesError) and unknown.is_new(seen.state):
         log.warning(
             "deployment %d of service %d is in the unknown state %r: it counts as running",

@@ -23,7 +23,7 @@ _IN_A_ROW = 100
 
 
 class LogWatch:
-    """The lines of many logs, as they come.
+    """The lines of many logs, as they arrive.
 
     An async iterator of `WatchedEntry` and an async context manager, whose end
     ends all of its work. Several tasks may iterate it: each line goes to one of them.
@@ -63,14 +63,14 @@ class LogWatch:
             return turn.next()
 
     async def run(self) -> None:
-        """Have the sink write every line; until cancelled.
+        """Let the sink write every line; until cancelled.
 
         Raises
         ------
         ValueError
-            If the watch has no sink: its lines would go nowhere.
+            If the watch has no sink.
         ServicesError
-            What concerns all services, as `AuthenticationError`.
+            An error that concerns all services, as `AuthenticationError`.
 
         Examples
         --------
@@ -91,26 +91,26 @@ class LogWatch:
 
     @property
     def delivered(self) -> int:
-        """How many lines it has given, or had written by `run`."""
+        """The number of lines that were returned, or written by `run`."""
         return self._delivered
 
     @property
     def checkpoint(self) -> dict[int, LogCursor]:
-        """By service where its log stands: behind the last line of it that was given."""
+        """The position in each service's log: behind its last line that was returned."""
         return self._watcher.checkpoint()
 
     @property
     def statuses(self) -> dict[int, TailStatus]:
-        """By service how its tail is doing."""
+        """The status of each service's tail."""
         return {each: tail.status for each, tail in self._watcher.tails.items()}
 
     @property
     def failures(self) -> Mapping[int, Exception]:
-        """By service why its log is not read at present; it is tried again at each refresh."""
+        """The error for each service whose log cannot be read; it is retried at each refresh."""
         return MappingProxyType(self._watcher.failures)
 
     async def aclose(self) -> None:
-        """End the watch, and wait until nothing of it runs any more."""
+        """End the watch, and wait until all its work has ended."""
         await self._turns.aclose()
 
     async def __aenter__(self) -> Self:
@@ -125,7 +125,7 @@ class LogWatch:
         await self.aclose()
 
     async def _next_in_order(self, held: ReorderBuffer[Turn]) -> Turn:
-        # A caller who is slow finds lines that may go at any time: what comes is not to wait until
+        # For a slow caller there are always lines to release: new ones must not wait until
         # there are none left, or older lines would come behind these.
         while (wait := held.wait(time.monotonic())) > 0 or self._in_a_row >= _IN_A_ROW:
             self._in_a_row = 0

@@ -35,7 +35,7 @@ __all__ = ["Sink", "Turn", "WatchOptions", "WatchedEntry", "Watcher", "validate_
 
 log = logging.getLogger(__name__)
 
-# How many lines of one service are handed on before it is another one's turn ...
+# How many lines of one service are passed on before the next one's turn ...
 _TURN = 100
 # ... and to a sink, for which fewer and larger writes are cheaper.
 _SINK_TURN = 1000
@@ -61,22 +61,22 @@ class WatchedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sink(Protocol):
-    """Where a watch puts its lines before it yields them."""
+    """Receives the lines of a watch before they are returned."""
 
     async def write(
         self, entries: Sequence[WatchedEntry], checkpoint: Mapping[int, LogCursor]
     ) -> None:
-        """Keep lines, and the cursors that stand behind them.
+        """Store lines, with the cursors of the positions after them.
 
-        Who keeps both in one transaction sees every line exactly once. An
-        exception means that nothing was kept: the same lines come again.
+        If both are stored in one transaction, every line is stored exactly once. An
+        exception means that nothing was stored: the same lines come again.
 
         Parameters
         ----------
         entries : sequence of WatchedEntry
             Lines of one service, in their order.
         checkpoint : mapping of int to LogCursor
-            By service where its log stands behind these lines.
+            The position in each service's log after these lines.
         """
         ...
 
@@ -89,7 +89,7 @@ def validate_sink(sink: Sink | None) -> Sink | None:
 
 
 class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a watch was asked for; see `Services.watch_logs`."""
+    """The options of a watch; see `Services.watch_logs`."""
 
     ids: tuple[int, ...] | None
     status: StatusFilter | None
@@ -114,7 +114,7 @@ class Turn:
         self.over = anyio.Event()
         self.service_id = service_id
         self._name = name
-        self._batch = batch  # None where a sink has the lines already
+        self._batch = batch  # None if a sink has the lines already
         self._given = 0
 
     def next(self) -> WatchedEntry:
@@ -128,17 +128,14 @@ class Turn:
         return self.watched(entry)
 
     def skip(self) -> int:
-        """Give all lines that are left at once, where nobody wants to see them; gives their number.
-
-        Only where a sink has them already.
-        """
+        """Drop all lines that are left, which a sink has already; returns their number."""
         left = len(self.entries) - self._given
         self._given = len(self.entries)
         self.over.set()
         return left
 
     def watched(self, entry: TailedEntry) -> WatchedEntry:
-        """Say whose line it is."""
+        """Add the service to a line."""
         return WatchedEntry(
             service_id=self.service_id,
             service_name=self._name,
@@ -158,9 +155,9 @@ class Watcher:
         Opens the tail of a service at a cursor, with the way to fetch that service.
     options : WatchOptions
     cursors : dict of int to LogCursor
-        By service where to go on.
+        The position in each service's log.
     held : ReorderBuffer, optional
-        Where the caller puts the turns to give their lines in order.
+        Where the caller puts the turns to sort their lines.
     """
 
     def __init__(
@@ -183,19 +180,19 @@ class Watcher:
         self._names: dict[int, str | None] = {}
         self._malformed: set[str] = set()  # entries of the listing already reported
         self._held = held
-        self._room: dict[int, anyio.Event] = {}  # for logs of which too much is held
+        self._room: dict[int, anyio.Event] = {}  # for logs with too many lines in the buffer
         self._sink_turn = anyio.Lock()
         self._broken = anyio.Event()
         self._failure: ServicesError | None = None
 
     def checkpoint(self) -> dict[int, LogCursor]:
-        """By service where its log stands."""
+        """The position in each service's log."""
         if self._options.sink is not None:
             return dict(self._cursors)
         return self._cursors | {each: tail.cursor for each, tail in self.tails.items()}
 
     def latest_time(self, service_id: int) -> dt.datetime:
-        """The latest time that it can be by the server's clock, or the time by ours."""
+        """The latest possible time by the server's clock, or the time by ours."""
         tail = self.tails.get(service_id)
         server_time = None if tail is None else tail.server_time
         return server_time or dt.datetime.now(dt.UTC)
@@ -214,7 +211,7 @@ class Watcher:
                     self._update(group, await self._find(), send)
                 except SESSION_WIDE as exc:
                     self._break(exc)
-                except Exception as exc:  # whatever it is, the logs that are read go on
+                except Exception as exc:  # whatever it is, the other logs continue
                     log.warning("the services could not be listed: %s", as_services_error(exc))
                 with anyio.move_on_after(self._options.refresh):
                     await self._broken.wait()
@@ -237,7 +234,7 @@ class Watcher:
         return {each for each in found if matches(self._names.get(each), pattern)}
 
     async def _list(self) -> set[int]:
-        """List the services; a malformed entry costs no other."""
+        """List the services; a malformed entry does not affect others."""
         failures: dict[int, ServicesError] = {}
 
         async def fetch(number: int) -> Page[ServiceSummary]:
@@ -262,7 +259,7 @@ class Watcher:
         async for service in Paginator(one, fetch, key=attrgetter("id")):
             found.add(service.id)
             self._names[service.id] = service.name
-        # One that is read already is read on: its log may be in order although its entry is not.
+        # One that is being read continues: its log may be fine although its entry is not.
         found |= failures.keys() & self.tails.keys()
         for each in self.failures.keys() - found - failures.keys():
             del self.failures[each]
@@ -284,7 +281,7 @@ class Watcher:
     def _update(
         self, group: TaskGroup, found: set[int], send: Callable[[Turn], Awaitable[None]]
     ) -> None:
-        """Read the logs of what was found, and of what was found no longer to their end."""
+        """Read the logs of the services found, and finish those of services no longer found."""
         for service_id, tail in self.tails.items():
             if service_id in found:
                 tail.keep_following()
@@ -306,11 +303,11 @@ class Watcher:
         group.start_soon(self._read, service_id, send)
 
     def _look_at(self, service_id: int) -> Look:
-        """Make the way in which a tail fetches its service.
+        """Make the function with which a tail fetches its service.
 
-        What another tail was shown will do, if that is not too long ago: half the time since this
-        one looked last. So a tail that looks often learns of a change as soon as ever, and one
-        that looks rarely costs next to nothing.
+        A recent answer for another tail will do, if it is younger than half the time since this
+        tail's last check. So a tail that checks often still sees changes early, and one that checks
+        rarely costs almost nothing.
         """
         looked_at = math.inf
 
@@ -347,7 +344,7 @@ class Watcher:
         send: Callable[[Turn], Awaitable[None]],
         turns: deque[Turn],
     ) -> None:
-        """Hand on the lines of a service until there will be none."""
+        """Pass on the lines of a service until its tail ends."""
         try:
             async with tail:
                 while True:
@@ -359,8 +356,8 @@ class Watcher:
                         continue  # where warnings are errors; the tail's status has it
                     await self._hand_on(service_id, tail, batch, send, turns)
         except SESSION_WIDE as exc:
-            self._break(exc)  # no other log will fare better
-        except Exception as exc:  # whatever it is, it is the failure of this log alone
+            self._break(exc)  # it would be the same for every other log
+        except Exception as exc:  # whatever it is, it affects only this log
             self.failures[service_id] = error = as_services_error(exc)
             log.warning("the log of service %d is not watched for now: %s", service_id, error)
 
@@ -372,7 +369,7 @@ class Watcher:
         send: Callable[[Turn], Awaitable[None]],
         turns: deque[Turn],
     ) -> None:
-        """Hand lines on, some at a time, each when it is the service's turn."""
+        """Pass lines on, some at a time, whenever it is the service's turn."""
         sink, name, lines = self._options.sink, self._names.get(service_id), batch.rest
         step = _TURN if sink is None else _SINK_TURN
         for first in range(0, len(lines), step):
@@ -385,13 +382,13 @@ class Watcher:
             await send(turn)
             if self._held is None:
                 await turn.over.wait()
-            else:  # what is held back must not hold up what comes behind it, up to a bound
+            else:  # held-back lines must not hold up later ones, up to a limit
                 await self._wait_for_room(service_id, self._held)
             while turns and turns[0].over.is_set():
                 turns.popleft()
 
     async def _write(self, sink: Sink, service_id: int, turn: Turn, cursor: LogCursor) -> None:
-        """Have a sink keep lines, however often it refuses them."""
+        """Let a sink store lines, and repeat that until it succeeds."""
         entries = [turn.watched(entry) for entry in turn.entries]
         delays = backoff_delays(*_SINK_DELAYS)
         while True:
@@ -423,7 +420,7 @@ class Watcher:
 
 
 async def _error_of(writing: Awaitable[None]) -> BaseException | None:
-    """Wait until a sink has written, and give the error that it raised, if any."""
+    """Wait until a sink has written, and return the error that it raised, if any."""
     try:
         await writing
     except asyncio.CancelledError as exc:

@@ -1,4 +1,4 @@
-"""The errors that answers stand for: of a status, and of a body that is not as promised; pure."""
+"""Errors made from answers: from their status, or from a body that cannot be decoded; pure."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def api_error(
     retry_after: float | None = None,
     secrets: Iterable[str] = (),
 ) -> APIError:
-    """Make the error that a response stands for.
+    """Make the error for a response.
 
     Parameters
     ----------
     status, method, path, attempts, headers, body
         The response, and the request that it answers.
     retry_after : float, optional
-        Seconds until the server is willing again.
+        Seconds until the server accepts requests again.
     secrets : iterable of str
-        What must not be repeated, even where the server does.
+        What the error must not repeat, even if the server does.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def api_error(
         said = {} if status < 400 else {"errorDescription": _describe_body(headers, body)}
     description = said.get("errorDescription")
     if description is None:
-        description = said.get("message")  # as a gateway before the API says it
+        description = said.get("message")  # as gateways in front of the API write it
     if status < 400:
         parts = (_text(description, secrets), _explain_redirect(headers))
         description = "; ".join(filter(None, parts))
@@ -105,7 +105,7 @@ def api_error(
 
 
 def _explain_redirect(headers: Mapping[str, str]) -> str:
-    """Say where a redirect points to that was not followed, and what to do."""
+    """Describe where a redirect that was not followed points to, and what to do."""
     location = headers.get("Location", "")
     try:
         host = urllib.parse.urlsplit(location).hostname
@@ -131,14 +131,14 @@ def _read_error_body(body: bytes, secrets: tuple[str, ...]) -> dict[str, object]
 
 
 def _readings(body: bytes, secrets: tuple[str, ...]) -> Iterator[bytes | str]:
-    """Give what a body may mean: as it is, then mended, then completed where it was cut."""
+    """Yield what a body may mean: as it is, then repaired, then completed where it was cut."""
     yield body
     text = body.decode(errors="replace")
     if text.lstrip()[:1] != "{":
         return
     for reading in (text, *_completions(_without_partial(text, secrets))):
         with contextlib.suppress(ValueError, RecursionError):
-            yield _mend_json(reading)
+            yield _repair_json(reading)
 
 
 def _completions(text: str) -> Iterator[str]:
@@ -175,10 +175,10 @@ def _without_partial(text: str, secrets: tuple[str, ...]) -> str:
     return text.removesuffix(max(filter(text.endswith, parts), key=len, default=""))
 
 
-def _mend_json(text: str) -> str:
-    """Replace what is not quite JSON, as one such member must not cost the rest of an explanation.
+def _repair_json(text: str) -> str:
+    """Replace invalid parts of JSON, so that the rest of an explanation can be read.
 
-    These are bytes and surrogates that are no text, and numbers that are out of range.
+    These are bytes and surrogates that are not text, and numbers that are out of range.
 
     Raises
     ------
@@ -193,8 +193,8 @@ def _mend_json(text: str) -> str:
         return value if math.isfinite(value := float(text)) else text
 
     said: object = json.loads(text, parse_int=integer, parse_float=number, parse_constant=str)
-    mended = json.dumps(said, ensure_ascii=False)
-    return mended.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    repaired = json.dumps(said, ensure_ascii=False)
+    return repaired.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _text(value: object, secrets: tuple[str, ...]) -> str | None:
@@ -255,7 +255,7 @@ def decode_error(
 
 
 def field_of(problem: Exception) -> str | None:
-    """Find the place in a body that msgspec complains about, as in ``$[3].createdAt``."""
+    """Return the place in a body that msgspec complains about, as in ``$[3].createdAt``."""
     if not isinstance(problem, msgspec.ValidationError):
         return None
     said = str(problem)
@@ -267,7 +267,7 @@ def field_of(problem: Exception) -> str | None:
 
 
 def _describe_body(headers: Mapping[str, str], body: bytes) -> str | None:
-    """Say what a body is that is not the JSON that was hoped for."""
+    """Describe a body that is not JSON."""
     if not body.strip():
         return "the body is empty"
     content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()

@@ -1,4 +1,4 @@
-"""One call while it is under way: its attempts, its time, and whether there is another."""
+"""A call in progress: its attempts, its time, and whether there is another attempt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VARIABLES = frozenset({"environmentVariables", "environment_variables"})
 
 
 class Call(msgspec.Struct, eq=False):
-    """What is known about one call while it is under way.
+    """What is known about a call in progress.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Call(msgspec.Struct, eq=False):
         error: RequestError | None,
         retry_in: float | None,
     ) -> Attempt:
-        """Describe the attempt that waits, is under way or has ended, for hooks."""
+        """Describe the attempt for hooks, whether it waits, is in progress or has ended."""
         status: int | None = None
         rate_limit: RateLimit | None = None
         if isinstance(error, APIError):
@@ -138,7 +138,7 @@ class Call(msgspec.Struct, eq=False):
 
 
 class GuardedAttempt(msgspec.Struct, eq=False):
-    """An attempt that is under way, and that a guard may end.
+    """An attempt in progress, which a guard may end.
 
     Attributes
     ----------
@@ -175,7 +175,7 @@ class GuardedAttempt(msgspec.Struct, eq=False):
 
 
 class AttemptGuard:
-    """The attempts under way: each is ended at its deadline, and all when the session is closed.
+    """The attempts in progress: each is ended at its deadline, and all when the session is closed.
 
     One timer serves all of them, because a timer for each request would be more work than most
     requests take. It is set for the deadline that is next, and is not moved when an attempt ends:

@@ -1,4 +1,4 @@
-"""Who we say we are: the API key, and the headers that name us."""
+"""How requests identify their sender: the API key, and headers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def validate_api_key(api_key: str | None) -> SecretStr:
     MissingAPIKeyError
         If there is none.
     ValueError
-        If it cannot be one. The message names the source of the key, and does not repeat it.
+        If it cannot be one. The message names the source of the key, but does not repeat it.
     """
     source = "api_key"
     if api_key is None:
@@ -69,7 +69,7 @@ def job_headers() -> dict[str, str]:
     Raises
     ------
     ValueError
-        If an environment variable holds what no header can.
+        If the value of an environment variable is not possible in a header.
     """
     headers: dict[str, str] = {}
     for variable, header in (

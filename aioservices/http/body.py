@@ -1,4 +1,4 @@
-"""Reading the body of an answer: within a bound, and an error's within a time."""
+"""Reading the body of an answer: within a size limit, and an error's within a time limit."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ async def read_body(
     answer : aiohttp.ClientResponse
     call : Call
     large : anyio.CapacityLimiter
-        How many large bodies are read at once; the rest of another one waits in the network. So
-        what many calls take of memory is bounded, whatever a server sends.
+        How many large bodies are read at once; others wait in the network. This bounds the memory
+        of many calls, whatever a server sends.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def _context(call: Call, answer: aiohttp.ClientResponse) -> _Context:
 
 
 class _Context(TypedDict):
-    """What an error says about the answer that it is about."""
+    """What an error says about its answer."""
 
     method: str
     path: str
@@ -103,8 +103,8 @@ async def read_error_body(answer: aiohttp.ClientResponse, time_left: float) -> b
     ----------
     answer : aiohttp.ClientResponse
     time_left : float
-        Seconds until the attempt is ended. The status is worth more than a body that does not
-        come, so that waiting for the body stops in time.
+        Seconds until the attempt is ended. The status matters more than a body that does not
+        arrive, so waiting for the body stops before that.
     """
     body = bytearray()
     patience = min(_ERROR_BODY_TIMEOUT, 0.9 * time_left)

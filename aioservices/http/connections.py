@@ -72,10 +72,10 @@ class Connections:
     base : BaseURL
         What the URL of a request is made with.
     limit : int
-        How many requests can be under way at once: to wait for a connection is not part of an
+        How many requests can be in progress at once: waiting for a connection is not part of an
         attempt.
     secrets : tuple of str
-        What no message may repeat.
+        What messages must not repeat.
     """
 
     def __init__(
@@ -158,8 +158,8 @@ class Connections:
         Parameters
         ----------
         is_orphaned : bool
-            Whether the event loop of the connections is gone, so that they cannot be closed in
-            good order.
+            Whether the event loop of the connections has ended, so that they cannot be closed
+            properly.
         """
         with suppress(*((RuntimeError,) if is_orphaned else ())):
             if self._stranger is not None:
@@ -235,9 +235,7 @@ class Connections:
     ) -> ServicesError:
         if http.closed:
             return SessionClosedError()
-        if isinstance(
-            problem, RuntimeError
-        ):  # aiohttp's word for an event loop that is not its own
+        if isinstance(problem, RuntimeError):  # aiohttp's message for another event loop
             return SessionLoopError()
         secrets = (*self.secrets, *call.secrets)
         return connection_error(call, problem, proxy=self._proxy, secrets=secrets)
@@ -259,13 +257,13 @@ class Connections:
 
 
 class _ResetError(aiohttp.ClientError):
-    """Stands for a connection that broke, where aiohttp would silently send again."""
+    """A connection that broke, where aiohttp would silently send again."""
 
 
 class _Answer(aiohttp.ClientResponse):
     """An answer that reports a broken connection in a way that aiohttp does not act on.
 
-    It would send some requests again by itself; attempts are counted and paced by us alone.
+    It would send some requests again by itself, but attempts are counted and paced here.
     """
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
@@ -308,7 +306,7 @@ async def _read(answer: aiohttp.ClientResponse, call: Call, large: anyio.Capacit
 
 
 def _payload(body: bytes) -> bytes | io.BytesIO:
-    """What aiohttp is to send; it warns of large bodies that are not files."""
+    """The body as aiohttp needs it; it warns of large bodies that are not files."""
     return body if len(body) <= _LARGE_BODY else io.BytesIO(body)
 
 

@@ -78,7 +78,7 @@ def timeout_error(call: Call) -> RequestTimeoutError:
 def connection_error(
     call: Call, problem: Exception, *, proxy: ProxyAddress | None, secrets: Iterable[str]
 ) -> ConnectionFailedError:
-    """Say in our own terms why there was no answer.
+    """Convert the reason why there was no answer.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ def connection_error(
     Returns
     -------
     ConnectionFailedError
-        Its cause is the error of the operating system, if there was one. It has no traceback:
-        the frames of aiohttp hold the request.
+        Its cause is the error of the operating system, if there was one. It has no traceback,
+        because frames of aiohttp contain the request.
     """
     sent = not isinstance(problem, _NEVER_SENT)
     is_proxys = _is_proxys(problem, proxy)
@@ -116,7 +116,7 @@ def connection_error(
 
 
 def explain(problem: Exception) -> str:
-    """Say in words why a request got no answer."""
+    """Describe why a request got no answer."""
     return _explain(problem, None)[0]
 
 
@@ -162,7 +162,7 @@ def _said(problem: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertifi
 
 
 def system_reason(error: OSError) -> str:
-    """Say what the operating system said, where asyncio has put a sentence of its own."""
+    """Return the operating system's message, which asyncio may have replaced by its own."""
     if error.errno and not isinstance(error, socket.gaierror | ssl.SSLError):
         return os.strerror(error.errno)
     return str(error.strerror or error)

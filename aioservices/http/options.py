@@ -35,9 +35,9 @@ AttemptState: TypeAlias = Literal["waiting", "sending", "answered", "failed"]
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a call: an attempt that waits, is sent, was answered, or failed.
 
-    A hook is given ``sending`` just before an attempt is sent, and then exactly one of
-    ``answered`` and ``failed`` for the same number, also where the call is cancelled. ``waiting``
-    comes before ``sending`` where the session has to wait for the end of a ``Retry-After``.
+    A hook is called with ``sending`` just before an attempt is sent, and then with exactly one of
+    ``answered`` and ``failed`` for the same number, even if the call is cancelled. ``waiting``
+    comes before ``sending`` if the session has to wait for the end of a ``Retry-After``.
 
     Attributes
     ----------
@@ -46,10 +46,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     number : int
         1 for the first attempt of the call.
     state : {'waiting', 'sending', 'answered', 'failed'}
-        ``answered``: the server answered with a success, which the call returns. ``failed``: it
-        answered with an error, or there was no whole answer.
+        ``answered``: the server answered successfully, and the call returns. ``failed``: it
+        answered with an error, or there was no complete answer.
     status : int or None
-        Status of the answer. None if there was none yet, or no whole one.
+        Status of the answer. None if there was no complete answer yet.
     error : RequestError or None
         Why the attempt failed; its attribute `sent` says whether the server may have received it.
         A failed attempt without an error was cancelled: the server may have received it, too.
@@ -82,14 +82,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     timeout : float or None
-        Seconds that one attempt may take, from connecting to the last byte; None for no bound.
+        Seconds that one attempt may take, from connecting to the last byte; None for no limit.
     retry : RetryPolicy
     max_body_size : int
         Bytes of the largest body that is read, after decompression.
     background : bool
-        Whether calls give way to ordinary ones and are paced by the rate limit.
+        Whether calls let ordinary ones go first, and are paced by the rate limit.
     on_attempt : callable or None
-        Is called with an `Attempt` before and after each attempt.
+        Called with an `Attempt` before and after each attempt.
     """
 
     timeout: float | None = 60.0
@@ -138,7 +138,7 @@ class ResponseInfo(msgspec.Struct, frozen=True):
     attempt : int
         1 for the first.
     status : int or None
-        None if there was no whole answer.
+        None if there was no complete answer.
     elapsed : float
         Seconds that the attempt took.
     rate_limit : RateLimit or None
@@ -165,7 +165,7 @@ class ResponseInfo(msgspec.Struct, frozen=True):
 
 
 def validate_hook(hook: object, name: str) -> None:
-    """Refuse what cannot be called, or what nobody would await.
+    """Refuse anything that cannot be called, or that would have to be awaited.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def chain_hooks(first: AttemptHook | None, second: AttemptHook | None) -> Attemp
 
 
 def notify(hook: AttemptHook, attempt: Attempt) -> None:
-    """Call a hook. What it raises is logged: a fault of a hook does not harm the call."""
+    """Call a hook. What it raises is logged, and does not affect the call."""
     try:
         hook(attempt)
     except Exception:

@@ -187,14 +187,14 @@ class _Period:
         self._started_after: float | None = None  # the last period began no sooner than this
 
     def observe(self, sent_at: float, now: float, rate_limit: RateLimit) -> None:
-        """Take in what the server said in answer to a request."""
+        """Learn from what the server said in answer to a request."""
         before = self.latest
         if before is None:
             self.start = sent_at
         elif rate_limit.remaining < before.remaining:
             self._extend(sent_at)
         elif sent_at <= self._received_at:
-            return  # overtaken: it was counted before what is known already
+            return  # overtaken: it was counted before what is already known
         elif rate_limit.remaining <= rate_limit.limit / 2:
             self._extend(sent_at)
         elif self._sent_at >= self.start:  # or it was under way when the period began
@@ -222,8 +222,8 @@ class _Period:
 class RequestQueue:
     """Where calls wait until the rate limiter admits them: ordinary ones first, in turn.
 
-    Who waits says for how long it can be of use. When the session is blocked for longer than that,
-    by a 429 that arrives meanwhile, the wait ends at once.
+    Each caller says for how long it can wait. When the session is blocked for longer than that, by
+    a 429 that arrives meanwhile, the wait ends at once.
 
     Parameters
     ----------
@@ -341,7 +341,7 @@ class RequestQueue:
         return not waiter.is_futile(self._clock(), self.limiter.blocked_until)
 
     def close(self) -> None:
-        """Turn away all who wait, and all who come."""
+        """Reject all who wait, and all later callers."""
         self.closed = True
         for waiter in (*self._ordinary, *self._background, *self._sleeping):
             waiter.wake()
@@ -353,7 +353,7 @@ class RequestQueue:
 
 
 class _Waiter:
-    """Somebody who waits, and for how long that makes sense."""
+    """A waiting call, and for how long it can wait."""
 
     __slots__ = ("_deadline", "_event", "_longest_block")
 

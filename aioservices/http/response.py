@@ -129,7 +129,7 @@ def decode(response: RawResponse, type_: type[T]) -> T:
 def decode_lenient(
     response: RawResponse, type_: type[T]
 ) -> tuple[list[T], list[MalformedEntryWarning]]:
-    """Decode an array entry by entry, so that a malformed one costs nothing but itself.
+    """Decode an array entry by entry, so that only a malformed entry itself is lost.
 
     Parameters
     ----------
@@ -140,9 +140,9 @@ def decode_lenient(
     Returns
     -------
     list of T
-        The entries that are as promised, in their order.
+        The valid entries, in their order.
     list of MalformedEntryWarning
-        What is wrong with the others. They are returned, not issued: see `warn_malformed`.
+        What is wrong with the others. The warnings are returned, not issued: see `warn_malformed`.
 
     Raises
     ------
@@ -248,5 +248,5 @@ def parse_count(value: str | None) -> int | None:
     """Read a count from a header; None if it is not one."""
     if value is None or not (value.isascii() and value.isdecimal()):
         return None
-    # More digits make a count that nobody has, and a number that cannot be calculated with.
+    # No count has more digits, and larger numbers could not be calculated with.
     return int(value) if len(value) <= _MOST_DIGITS else None

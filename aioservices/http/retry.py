@@ -23,19 +23,19 @@ _TRANSIENT = _NOT_ACTED_ON | {502, 504}
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How often, and for how long, a failed call is repeated.
+    """How often, and for how long, a failed call is retried.
 
     Parameters
     ----------
     max_attempts : int, default 10
-        How many times a request is sent at most; 1 means that it is never repeated.
+        How many times a request is sent at most; 1 means that it is never retried.
     max_elapsed : float, default 600.0
-        Seconds since the first attempt after which no other one is begun; `math.inf` for no bound.
+        Seconds since the first attempt after which no other one begins; `math.inf` for no limit.
     base_delay : float, default 0.5
-        Seconds of the first wait; each one after it is twice as long. The real
-        wait is drawn evenly from zero to that ("full jitter").
+        Seconds of the first wait; each later one is twice as long. The actual wait is drawn
+        evenly between zero and that ("full jitter").
     max_delay : float, default 60.0
-        Seconds of the longest such wait. A ``Retry-After`` may ask for more.
+        Seconds of the longest such wait. A ``Retry-After`` may be longer.
     """
 
     max_attempts: int = 10
@@ -58,15 +58,14 @@ def may_repeat(method: str, *, status: int | None = None, sent: bool = True) -> 
     method : str
         The HTTP method, in capitals.
     status : int, optional
-        The status of the answer; None when there was no whole answer.
+        The status of the answer; None if there was no complete answer.
     sent : bool
         When there was no answer: whether the server may have received the request.
 
     Returns
     -------
     bool
-        True if repeating it cannot do twice what should be done once, and may
-        succeed.
+        True if repeating it may succeed, and cannot do anything twice.
     """
     if status is None:
         return not sent or method in _IDEMPOTENT
@@ -81,7 +80,7 @@ def next_delay(
     jittered: float,
     retry_after: float | None = None,
 ) -> float | None:
-    """Tell how long to wait before the next attempt.
+    """Return how long to wait before the next attempt.
 
     Parameters
     ----------
@@ -93,7 +92,7 @@ def next_delay(
     jittered : float
         Seconds of the wait that `backoff_delays` proposes.
     retry_after : float, optional
-        Seconds that the server asks for.
+        Seconds that the server requests.
 
     Returns
     -------

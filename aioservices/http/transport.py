@@ -38,7 +38,7 @@ _MAX_REDIRECTS = 5
 
 
 class Transport:
-    """The connections of one session, and the way of every call over them.
+    """The connections of one session, and how calls are sent over them.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Transport:
         return blake2b(api_key.encode(), key=salt, digest_size=16).digest()
 
     def share_rate_limit(self, sharers: int) -> None:
-        """Leave to others their part of what the rate limit spares for background calls."""
+        """Leave other processes their part of what background calls may use."""
         self._queue.limiter.sharers = validate_int(sharers, "sharers", least=1)
 
     @property
@@ -70,7 +70,7 @@ class Transport:
         return self._queue.closed
 
     async def aclose(self) -> None:
-        """Close the connections; calls under way, waiting or yet to come fail."""
+        """Close the connections; calls in progress, waiting or later ones fail."""
         loop = asyncio.get_running_loop()
         if self._loop is not None and self._loop is not loop and not self._loop.is_closed():
             raise SessionLoopError
@@ -88,7 +88,7 @@ class Transport:
         body: bytes | None = None,
         options: Options,
     ) -> RawResponse:
-        """Send a request until it is answered, refused for good, or out of attempts.
+        """Send a request until it is answered, permanently rejected, or out of attempts.
 
         Parameters
         ----------
@@ -161,8 +161,8 @@ class Transport:
     async def _wait_for_turn(self, call: Call, now: float) -> None:
         """Wait until an attempt may begin; after the first one no longer than the policy allows.
 
-        However long the first one waits for its turn, it does not wait for the end of a block that
-        lasts longer than all attempts together may take.
+        The first attempt may wait any time for its turn, but not for the end of a block that lasts
+        longer than all attempts together may take.
         """
         blocked = self._queue.limiter.blocked_until - now
         if blocked > 0:
@@ -208,7 +208,7 @@ class Transport:
         raise self._api_error(call, response)
 
     async def _redirected(self, call: Call, response: RawResponse) -> RawResponse:
-        """Follow redirects, where these are safe to follow."""
+        """Follow redirects where that is safe."""
         url = str(call.url)
         for _ in range(_MAX_REDIRECTS):
             target = redirect_target(
@@ -265,7 +265,7 @@ class Transport:
         error: RequestError | None = None,
         retry_in: float | None = None,
     ) -> None:
-        """Tell the hooks, and the log, about an attempt."""
+        """Report an attempt to the hooks and the log."""
         hook = call.options.on_attempt
         attempt = call.describe(
             state, time.monotonic(), response=response, error=error, retry_in=retry_in
