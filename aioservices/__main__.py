@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command() -> int:
-    """Run the command line as this process's only purpose: what the command `aioservices` calls.
+    """Run the command line as the only purpose of this process: the command `aioservices`.
 
     Returns
     -------
@@ -51,10 +51,10 @@ def command() -> int:
     """
     try:
         status = _until_interrupted()
-    except KeyboardInterrupt:  # at the very moment in which the handler changes
+    except KeyboardInterrupt:  # at the very moment when the handler changes
         return _INTERRUPTED
     if "_AIOSERVICES_COMPLETE" in os.environ:
-        # All is written; a lookup of a name that hangs would hold up the shell.
+        # Everything is written; a hanging name lookup would hold up the shell.
         os._exit(status)
     return status
 
@@ -65,8 +65,8 @@ _INTERRUPTED = 128 + signal.SIGINT
 def _until_interrupted() -> int:
     """Run `main`; while it does not run, Ctrl-C ends the process at once.
 
-    As an exception it would come up in the middle of some module that is being imported, or
-    while the interpreter ends, and there be shown or swallowed as the module pleases.
+    As an exception it could be raised in the middle of an import, or while the interpreter
+    ends, and be shown or swallowed there.
     """
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return main()  # it is ignored, as after nohup
@@ -84,7 +84,7 @@ def _end_at_once(number: int, _: FrameType | None) -> None:
 
 
 def _loaded() -> Callable[[Sequence[str]], int]:
-    """Import everything, and give what runs the command line."""
+    """Import everything, and return the function that runs the command line."""
     from aioservices.terminal.run import program
 
     command_line = _command_line()
@@ -102,7 +102,7 @@ def _command_line() -> Callable[[Sequence[str]], int]:
 
 
 def _without_extra(arguments: Sequence[str]) -> int:
-    """Do what needs neither click nor rich, and say how to get the rest."""
+    """Run what needs neither click nor rich, and say how to install the rest."""
     match arguments:
         case ["demo"]:
             from .demo import main as demo

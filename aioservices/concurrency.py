@@ -1,4 +1,4 @@
-"""Iterations that work on between two steps, and the tasks that do that work."""
+"""Iterations that keep working between two steps, and the tasks that do that work."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 
 class BackgroundTasks:
-    """The tasks that a session owns: none of them outlives it.
+    """The tasks of a session, none of which outlives it.
 
-    A task group bound to a block of code cannot hold them: they begin inside
-    one call of ``__anext__`` and go on after it has returned.
+    A task group, which is bound to a block of code, cannot own them: they begin
+    inside one call of ``__anext__`` and continue after it has returned.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class BackgroundTasks:
         self._closed = False
 
     def start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        """Start a task; its exception, if any, is for whoever asks the task for it."""
+        """Start a task; its exception, if any, has to be read from the task."""
         if self._closed:
             work.close()
             raise SessionClosedError
@@ -40,14 +40,14 @@ class BackgroundTasks:
         return task
 
     async def aclose(self) -> None:
-        """Cancel what still runs, and wait until it has ended."""
+        """Cancel all running tasks, and wait until they have ended."""
         self._closed = True
         await stop(*self._tasks)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # looked at, or asyncio complains of those that nobody asked for
+            task.exception()  # retrieved, or asyncio complains about it
 
 
 async def stop(*tasks: asyncio.Task[None]) -> None:
@@ -62,7 +62,7 @@ async def stop(*tasks: asyncio.Task[None]) -> None:
 async def for_each(
     items: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_once: int
 ) -> None:
-    """Do some work for each of several items; the first error ends it and is raised by itself.
+    """Do some work for each of several items; the first error ends it and is raised.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ async def for_each(
     work : callable
         Awaited with each of them.
     at_once : int
-        How many are worked on at the same time.
+        How many items are processed at the same time.
     """
     todo = list(items)
     queue = iter(todo)
@@ -176,10 +176,10 @@ def _end(waiter: asyncio.Future[bool], is_sent: bool) -> None:
 
 
 class Stream(Generic[T]):
-    """An async iterator whose items a task of its own produces.
+    """An async iterator whose items are produced by its own task.
 
-    Nothing runs before the first item is asked for. A step that is cancelled,
-    as by a timeout, loses nothing: the next one goes on. The task ends with the
+    Nothing runs before the first item is requested. A step that is cancelled,
+    as by a timeout, loses nothing: the next one continues. The task ends with the
     iteration, with `aclose`, with the session, or when the stream is dropped,
     as after ``break``.
 
@@ -188,13 +188,13 @@ class Stream(Generic[T]):
     tasks : BackgroundTasks
         The owner of the task.
     produce : callable
-        Given an async callable, it hands its items to that one, which waits
-        while the consumer is slow. It must not refer to the stream.
+        Called with an async callable, to which it passes its items, and which
+        waits while the consumer is slow. It must not refer to the stream.
     buffer : int, default 0
         Items that may wait for the consumer.
     """
 
-    # `__del__` looks at it also where a subclass refused its arguments.
+    # `__del__` reads it even if a subclass refused its arguments.
     _task: asyncio.Task[None] | None = None
 
     def __init__(
@@ -258,8 +258,7 @@ class Stream(Generic[T]):
 class _Channel(Generic[T]):
     """Items on their way to the consumer; `filled` says that there may be one.
 
-    They stay here until a step takes them: one that is cancelled, at whatever
-    moment, loses none.
+    They stay here until a step takes them, so a cancelled step loses none.
     """
 
     def __init__(self, buffer: int) -> None:
@@ -269,7 +268,7 @@ class _Channel(Generic[T]):
         self._buffer = buffer
 
     async def send(self, item: T) -> None:
-        """Add an item, and wait until there is room for the next one."""
+        """Add an item, and wait until the next one can be added."""
         self.items.append(item)
         self.filled.send()
         while len(self.items) > self._buffer:

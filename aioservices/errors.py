@@ -39,7 +39,7 @@ _LONGEST_TEXT = 1000
 
 
 class ServicesError(Exception):
-    """Base of every error that this library raises on its own account."""
+    """Base class of all errors of this library."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls the class with `args`, which keyword-only constructors refuse.
@@ -50,13 +50,13 @@ def _restore(
     cls: type[ServicesError], args: tuple[object, ...], state: dict[str, object]
 ) -> ServicesError:
     error = cls.__new__(cls, *args)
-    error.args = args  # where a class inherits from OSError too, that was left to __init__
+    error.args = args  # a class that also inherits from OSError leaves this to __init__
     error.__dict__.update(state)
     return error
 
 
 class MalformedEntryWarning(UserWarning):
-    """An entry of a listing that is not what the API promises: it was left out.
+    """An entry of a listing is not as documented, and was left out.
 
     Attributes
     ----------
@@ -65,8 +65,8 @@ class MalformedEntryWarning(UserWarning):
     item_id : int or None
         Identifier of the entry, if it can be read.
     field : str or None
-        The place in the entry that is wrong, as in ``currentDeployment.createdAt``; None if the
-        entry as a whole is.
+        The invalid place in the entry, as in ``currentDeployment.createdAt``; None for the
+        whole entry.
     reason : str
         What is wrong with it.
     """
@@ -104,7 +104,7 @@ class SessionLoopError(ServicesError):
 class SessionClosedError(ServicesError):
     """The session was closed before, or while, the call was made."""
 
-    def __init__(self, text: str = "the session is closed: make a new Services to go on") -> None:
+    def __init__(self, text: str = "the session is closed: create a new Services") -> None:
         super().__init__(text)
 
 
@@ -117,7 +117,7 @@ class DeploymentFailedError(ServicesError):
     state : str or None
         The state in which it was found.
     state_message : str or None
-        What the platform says of that state.
+        The platform's description of that state.
     logs : tuple of str
         The last lines of its log, oldest first.
     """
@@ -141,15 +141,15 @@ class DeploymentFailedError(ServicesError):
 
 
 class DeploymentTimeoutError(ServicesError, TimeoutError):
-    """A deployment was not running in time; it may yet come to run.
+    """A deployment was not running in time; it may still do so later.
 
     Attributes
     ----------
     service_id, deployment_id : int
     state : str or None
-        The state in which it was seen last; None if it could not be seen.
+        The state in which it was last seen; None if it could not be seen.
     state_message : str or None
-        What the platform says of that state.
+        The platform's description of that state.
     """
 
     def __init__(
@@ -173,11 +173,11 @@ class DeploymentTimeoutError(ServicesError, TimeoutError):
 
 
 class CursorFileError(ServicesError):
-    """A cursor cannot be read from, or kept in, the file that was named for it."""
+    """A cursor cannot be read from, or written to, its file."""
 
 
 class RequestError(ServicesError):
-    """A call that was made, without the result that was asked for.
+    """A call failed.
 
     Attributes
     ----------
@@ -188,7 +188,7 @@ class RequestError(ServicesError):
     reason : str
         What went wrong, without the request.
     sent : bool
-        Whether the server may have received, so acted on, the last attempt.
+        Whether the server may have received, and so acted on, the last attempt.
     """
 
     sent: bool = True
@@ -203,15 +203,15 @@ class RequestError(ServicesError):
 
 
 class ConnectionFailedError(RequestError):
-    """No connection could be made, or it broke before the whole answer was read.
+    """No connection could be made, or it broke before the answer was complete.
 
     Attributes
     ----------
     proxy : str or None
         The environment variable, such as ``HTTPS_PROXY``, that names the proxy which could not be
-        reached or refused to connect; None if the failure is not the proxy's.
+        reached or refused to connect; None if the proxy did not cause the failure.
     is_permanent : bool
-        Whether the same request would fail again in the same way, so that it was not repeated.
+        Whether the same request would fail again in the same way; it was not retried then.
     """
 
     proxy: str | None = None
@@ -223,7 +223,7 @@ class ConnectionFailedError(RequestError):
 
 
 class RequestTimeoutError(ConnectionFailedError):
-    """The answer was not there within the timeout of an attempt."""
+    """The answer was not complete within the timeout of an attempt."""
 
 
 class APIError(RequestError):
@@ -237,9 +237,9 @@ class APIError(RequestError):
     error, description : str or None
         ``error`` and ``errorDescription`` of the error body.
     headers : Mapping of str to str
-        Those of the response; names are compared without regard to case.
+        The response headers; case of names is ignored.
     body : bytes
-        The body as it came, at most its first 64 KiB.
+        The raw body, at most its first 64 KiB.
     """
 
     def __init__(
@@ -276,7 +276,7 @@ class AuthenticationError(APIError):
     """401: the API key is missing, wrong or expired."""
 
 
-# No other call of the session fares better, and to repeat one changes nothing.
+# Other calls of the session would fail, too, and retrying changes nothing.
 SESSION_WIDE = (AuthenticationError, SessionClosedError, SessionLoopError)
 
 
@@ -285,15 +285,15 @@ class PermissionDeniedError(APIError):
 
 
 class NotFoundError(APIError):
-    """404: there is no such thing, or its existence is not shown to the key's owner."""
+    """404: it does not exist, or the key's owner may not know that it does."""
 
 
 class ConflictError(APIError):
-    """409: the request does not fit the present state."""
+    """409: the request conflicts with the current state."""
 
 
 class UnprocessableError(APIError):
-    """422: the request was understood, and a value in it refused."""
+    """422: the request was understood, but a value in it was rejected."""
 
 
 class RateLimitedError(APIError):
@@ -302,18 +302,18 @@ class RateLimitedError(APIError):
     Attributes
     ----------
     retry_after : float or None
-        Seconds after which the server is willing again, if it said so.
+        Seconds after which the server accepts requests again, if it said so.
     """
 
     retry_after: float | None = None
 
 
 class ServerError(APIError):
-    """5xx: the server, or a proxy before it, failed."""
+    """5xx: the server, or a proxy in front of it, failed."""
 
 
 class ResponseDecodeError(RequestError):
-    """The answer was a success, but its body is not what the endpoint promises.
+    """The answer was successful, but its body is not as documented.
 
     Attributes
     ----------
@@ -322,7 +322,7 @@ class ResponseDecodeError(RequestError):
         The place in the body, as in ``$[3].createdAt``.
     headers : Mapping of str to str
     body : bytes
-        The body as it came.
+        The raw body.
     """
 
     def __init__(
@@ -347,14 +347,14 @@ class ResponseDecodeError(RequestError):
 
 
 class ResponseTooLargeError(ResponseDecodeError):
-    """The body is larger than ``max_body_size``; what was read of it is dropped."""
+    """The body is larger than ``max_body_size``; what was read of it is discarded."""
 
 
 def redact(text: str | None, secrets: Iterable[str]) -> str | None:
     """Replace every secret in a text by ``***``.
 
-    Secrets of one to three characters are replaced where they stand as a word
-    of their own, so that a value such as ``1`` does not deface the message.
+    Secrets of one to three characters are replaced only as whole words, so that a
+    value such as ``1`` does not make the message unreadable.
     """
     if not text:
         return text
@@ -367,7 +367,7 @@ def redact(text: str | None, secrets: Iterable[str]) -> str | None:
 
 
 def single_line(text: str, most: int = _LONGEST_TEXT) -> str:
-    """Make what a server said fit for a message: one line, not too long, nothing that acts."""
+    """Make a server's text fit for a message: one short line without control characters."""
     text = " ".join(text.split())
     if len(text) > most:
         text = f"{text[: most - 1]}…"

@@ -1,4 +1,4 @@
-"""Checks of arguments, by rules that are the same everywhere."""
+"""Checks of arguments, with the same rules everywhere."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ T = TypeVar("T")
 OptionalIntT = TypeVar("OptionalIntT", int | None, UnsetType | int | None)
 
 _LARGEST = 2**63 - 1  # what databases, servers and other clients take for an integer
-LONGEST_SECONDS = 1e9  # that can be waited for: more than 30 years
+LONGEST_SECONDS = 1e9  # the longest possible wait: more than 30 years
 SHORTEST_INTERVAL = 0.001  # seconds between two things that are repeated
-_MOST_DIGITS = 30  # of a number that a message repeats
+_MOST_DIGITS = 30  # of a number in a message
 
 
 def validate_type(value: T, kind: type | UnionType, name: str) -> T:
-    """Refuse anything that is not of a kind; numbers have checks of their own.
+    """Refuse a value of another type; numbers have their own checks.
 
     Parameters
     ----------
     value : object
-        What was given; `UNSET` stands for nothing, and is taken.
+        The argument; `UNSET`, for none, is accepted.
     kind : type or union of types
-        What is taken, such as `bool | None`.
+        What is accepted, such as `bool | None`.
     name : str
         Name of the parameter, for the message.
 
     Returns
     -------
     object
-        The value as it is to be sent.
+        The value.
 
     Raises
     ------
     TypeError
-        If it is of another kind. A boolean is not an integer, nor the other way round.
+        If it has another type. A boolean is not an integer, nor vice versa.
     """
-    # Quickly, as most are right; of what Python takes only a boolean may be what we do not.
+    # A quick check, as most are right; only a boolean may pass it wrongly.
     if value is UNSET or (isinstance(value, kind) and not isinstance(value, bool)):
         return value  # pyright: ignore[reportReturnType]  # it is of the type T
     kinds: tuple[object, ...] = get_args(kind) if isinstance(kind, UnionType) else (kind,)
@@ -68,13 +68,13 @@ def validate_type(value: T, kind: type | UnionType, name: str) -> T:
 
 
 def validate_choice(value: T, choices: Sequence[T], name: str) -> T:
-    """Give a value back if it is one of some, or None.
+    """Refuse a value that is neither one of the choices nor None.
 
     Parameters
     ----------
     value : object
     choices : sequence
-        What it may be, None apart.
+        What it may be, apart from None.
     name : str
         Name of the parameter, for the message.
 
@@ -98,13 +98,13 @@ def validate_int(value: int, name: str, *, least: int = 0, most: int = _LARGEST)
     Parameters
     ----------
     value : int
-        The number; whatever has `__index__` is taken, such as an integer of NumPy.
+        The number; anything with `__index__` is accepted, such as an integer of NumPy.
     name : str
         Name of the parameter, for the message.
     least : int, default 0
-        The least number to take.
+        The smallest accepted number.
     most : int, default 9223372036854775807
-        The largest number to take.
+        The largest accepted number.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def validate_int(value: int, name: str, *, least: int = 0, most: int = _LARGEST)
 
 
 def validate_optional_int(value: OptionalIntT, name: str, *, least: int = 0) -> OptionalIntT:
-    """Do as `validate_int`, unless the value is None, or `UNSET` for one that was not given."""
+    """Do the same as `validate_int`, unless the value is None or `UNSET`."""
     if value is None or value is UNSET:
         return value
     if _integer(value) is None:
@@ -140,7 +140,7 @@ def validate_optional_int(value: OptionalIntT, name: str, *, least: int = 0) -> 
 
 
 def validate_ints(values: Iterable[int], name: str) -> list[int]:
-    """Refuse anything but several integers.
+    """Refuse anything but a collection of integers.
 
     Parameters
     ----------
@@ -157,11 +157,11 @@ def validate_ints(values: Iterable[int], name: str) -> list[int]:
     Raises
     ------
     TypeError
-        If one is not an integer, or there is only one instead of several.
+        If one is not an integer, or it is not a collection.
     ValueError
         If one is negative.
     """
-    given: object = values  # bytes are integers too, but none that anybody means
+    given: object = values  # bytes contain integers, too, but are surely a mistake
     if isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable):
         raise TypeError(f"{name} must be a list of integers, not {type(values).__name__}")
     return [validate_int(value, f"{name}[{place}]") for place, value in enumerate(values)]
@@ -173,7 +173,7 @@ def parse_timestamp(value: datetime | str, name: str) -> datetime:
     Parameters
     ----------
     value : datetime or str
-        An aware datetime, or a text in ISO 8601 with a time zone.
+        An aware datetime, or a string in ISO 8601 with a time zone.
     name : str
         Name of the parameter, for the message.
 
@@ -185,9 +185,9 @@ def parse_timestamp(value: datetime | str, name: str) -> datetime:
     Raises
     ------
     TypeError
-        If it is neither a datetime nor a text.
+        If it is neither a datetime nor a string.
     ValueError
-        If it has no time zone, or the text is not ISO 8601.
+        If it has no time zone, or the string is not ISO 8601.
     """
     if isinstance(value, datetime):
         time, remedy = value, "datetime.now(UTC) or value.replace(tzinfo=UTC)"
@@ -201,20 +201,20 @@ def parse_timestamp(value: datetime | str, name: str) -> datetime:
 
 
 def format_timestamp(value: datetime | str, name: str) -> str:
-    """Write a time as the API wants it.
+    """Format a time for the API.
 
     Parameters
     ----------
     value : datetime or str
-        An aware datetime, or a text in ISO 8601 with a time zone, which stays as it is.
+        An aware datetime, or a string in ISO 8601 with a time zone, which is left unchanged.
     name : str
         Name of the parameter, for the message.
 
     Returns
     -------
     str
-        The time in ISO 8601; of a datetime in UTC, to the microsecond. Where that lies before the
-        year 1 or after 9999, it is the nearest time that does not.
+        The time in ISO 8601; of a datetime in UTC, to the microsecond. A time before the year 1 or
+        after 9999 becomes the nearest one within.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def validate_seconds(
     unbounded: bool = False,
     otherwise: str = "",
 ) -> float:
-    """Refuse anything but a number of seconds that can be waited for.
+    """Refuse anything but a number of seconds that it is possible to wait.
 
     Parameters
     ----------
@@ -247,11 +247,11 @@ def validate_seconds(
     zero : bool, default False
         Whether 0 is allowed.
     least : float, default 0.0
-        The least number to take.
+        The smallest accepted number.
     unbounded : bool, default False
         Whether `math.inf` is allowed.
     otherwise : str, optional
-        What else can be given, for the message.
+        What else is accepted, for the message.
 
     Returns
     -------
@@ -263,7 +263,7 @@ def validate_seconds(
     TypeError
         If it is not a number.
     ValueError
-        If it is too small, too large or not a number at all, as NaN.
+        If it is too small, too large or NaN.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
@@ -282,20 +282,20 @@ def validate_seconds(
 def validate_optional_seconds(
     value: float | None, name: str, *, zero: bool = False
 ) -> float | None:
-    """Do as `validate_seconds`, unless the value is None."""
+    """Do the same as `validate_seconds`, unless the value is None."""
     return None if value is None else validate_seconds(value, name, zero=zero)
 
 
 def validate_number(value: object, kinds: Sequence[object], name: str) -> int | float | None:
-    """Read a number, where one of the kinds is a number; None if it is not one of them.
+    """Return a number if it is of one of the types, otherwise None.
 
     Raises
     ------
     ValueError
-        If JSON or the API has no such number.
+        If the number is not possible in JSON or the API.
     """
     if int in kinds and (number := _integer(value)) is not None:
-        # What is only ever an integer is a count or an identifier.
+        # A parameter that takes only integers is a count or an identifier.
         return validate_int(number, name, least=-_LARGEST if float in kinds else 0)
     if float in kinds and isinstance(value, float):
         if not math.isfinite(value):  # JSON has no such number: it would be sent as null
@@ -305,7 +305,7 @@ def validate_number(value: object, kinds: Sequence[object], name: str) -> int | 
 
 
 def expected(kinds: Sequence[object]) -> str:
-    """Say in words what is expected."""
+    """Describe the expected types."""
     origin = kinds[0]
     known = [_EXPECTED[each] for each in kinds if each in _EXPECTED]
     *others, last = known if origin in _EXPECTED else ["a dictionary", *known]
@@ -325,14 +325,14 @@ _EXPECTED: Mapping[object, str] = {
 
 
 def _shown(number: float) -> str:
-    """Show a number that is refused; Python refuses to write one of thousands of digits."""
+    """Format a number for a message; Python refuses to format thousands of digits."""
     if isinstance(number, int) and abs(number) >= 10**_MOST_DIGITS:
         return f"a number of more than {_MOST_DIGITS} digits"
     return str(number)
 
 
 def _in_utc(time: datetime) -> datetime:
-    """Convert a time to UTC; one that lies outside of its years becomes the nearest within."""
+    """Convert a time to UTC; one outside of the supported years becomes the nearest within."""
     try:
         return time.astimezone(UTC)
     except OverflowError:

@@ -101,7 +101,7 @@ class ServiceAttributes(TypedDict, total=False):
     replicas
         Number of replicas to run; the least number if `max_replicas` is set.
     max_replicas
-        The most replicas to run. Setting it lets the service scale by itself.
+        The most replicas to run. Setting it lets the service scale automatically.
     instance_type
         EC2 instance type to run on.
     memory

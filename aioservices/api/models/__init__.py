@@ -1,8 +1,8 @@
-"""The nouns of the services API as typed, immutable values.
+"""The objects of the services API as typed, immutable values.
 
 Every value is a frozen, keyword-only `msgspec.Struct`. Fields that this library does not
-know are ignored; a field that the server leaves out or sends as null is None. Only what
-identifies a value is always there.
+know are ignored; a field that the server leaves out or sends as null is None. Only
+identifiers are never missing.
 
 The `repr` of a value never shows a secret: the values of environment variables, the value of a
 token, a signed URL.

@@ -38,13 +38,13 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     users
         Who can see it.
     auto_share
-        Whether what is added to the project is shared with its users by itself.
+        Whether additions to the project are shared with its users automatically.
     created_at
         When it was created.
     updated_at
-        When it changed last.
+        When it was last changed.
     archived
-        Whether it is archived: a boolean or, from some servers, a text.
+        Whether it is archived: a boolean or, from some servers, a string.
     """
 
     id: int
@@ -94,13 +94,13 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes
     ----------
     readers
-        Who may look at it.
+        Who may see it.
     writers
         Who may change it.
     owners
         Who may manage it.
     total_user_shares
-        Number of users it is shared with; all of them for an owner, those who can be seen for
+        Number of users it is shared with: all of them for an owner, only visible ones for
         anybody else.
     total_group_shares
         Number of groups it is shared with, counted in the same way.
@@ -121,16 +121,16 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     object_type
         Its type.
     fco_type
-        Its type in words for people.
+        Its type in human-readable form.
     id
         Its identifier, unique among those of its type.
     name
         Its name; None if the caller may not read it.
     permission_level
-        What the user that was asked about may do with it; None without such a user, or for what
-        cannot be shared.
+        What the user in the request may do with it; None without such a user, or if it cannot be
+        shared.
     description
-        More about it.
+        A description.
     shareable
         Whether the caller may share it.
     """
@@ -152,15 +152,15 @@ class TransferredDependency(msgspec.Struct, frozen=True, kw_only=True, rename="c
     object_type
         Its type.
     fco_type
-        Its type in words for people.
+        Its type in human-readable form.
     id
         Its identifier, unique among those of its type.
     name
         Its name; None if the caller may not read it.
     permission_level
-        What the new owner may do with it; None for what cannot be shared.
+        What the new owner may do with it; None if it cannot be shared.
     description
-        More about it.
+        A description.
     shared
         Whether it was shared with the new owner.
     """
@@ -180,7 +180,7 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes
     ----------
     dependencies
-        What the service needs, with what happened to it.
+        The dependencies of the service, with what happened to each.
     """
 
     dependencies: list[TransferredDependency] | None = None
@@ -196,11 +196,11 @@ class Token(Masked, frozen=True, kw_only=True, rename="camel"):
     name
         Name of the token.
     user
-        The user it stands for.
+        The user it belongs to.
     machine_token
-        Whether it stands for no user in particular.
+        Whether it belongs to no user.
     expires_at
-        When it ends.
+        When it expires.
     created_at
         When it was created.
     """
@@ -216,7 +216,7 @@ class Token(Masked, frozen=True, kw_only=True, rename="camel"):
 class NewToken(Token, frozen=True, kw_only=True, rename="camel"):
     """A token that was just created, the only time that its value is shown.
 
-    It has everything that a `Token` has, too.
+    It also has all attributes of a `Token`.
 
     Attributes
     ----------

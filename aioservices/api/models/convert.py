@@ -16,7 +16,7 @@ def to_dict(value: msgspec.Struct) -> dict[str, JSON]: ...
 @overload
 def to_dict(value: Iterable[msgspec.Struct]) -> list[JSON]: ...
 def to_dict(value: msgspec.Struct | Iterable[msgspec.Struct]) -> dict[str, JSON] | list[JSON]:
-    """Turn a model, or several, into built-in values that any JSON encoder takes.
+    """Convert a model, or several, to built-in values that any JSON encoder accepts.
 
     Parameters
     ----------
@@ -27,8 +27,9 @@ def to_dict(value: msgspec.Struct | Iterable[msgspec.Struct]) -> dict[str, JSON]
     -------
     dict or list
         A dictionary for a model, with its attributes as keys (`snake_case`, in their order), or
-        a list of such dictionaries. Timestamps are RFC 3339 texts. The names of environment
-        variables stay as they are. Secrets are included, unlike in `repr`. An error is its text.
+        a list of such dictionaries. Timestamps are RFC 3339 strings. The names of environment
+        variables stay as they are. Secrets are included, unlike in `repr`. An error becomes its
+        message.
 
     Examples
     --------

@@ -27,15 +27,15 @@ class DeploymentSummary(Masked, frozen=True, kw_only=True, rename="camel"):
     docker_image_tag
         Tag of that image.
     instance_type
-        EC2 instance type that it was asked to run on.
+        EC2 instance type that was requested for it.
     memory
-        Memory it was given, in MB.
+        Its memory, in MB.
     cpu
-        Processor time it was given, in millicores.
+        Its processor time, in millicores.
     state
         `pending`, `running`, `sleeping`, `terminated`, or a state newer than this library.
     state_message
-        The state in more words.
+        A description of the state.
     max_memory_usage
         The most memory it ever used, in MB. Known once it has ended.
     max_cpu_usage
@@ -43,7 +43,7 @@ class DeploymentSummary(Masked, frozen=True, kw_only=True, rename="camel"):
     created_at
         When it was created.
     updated_at
-        When it changed last.
+        When it was last changed.
     service_id
         Identifier of the service that it is a deployment of.
     """
@@ -74,12 +74,12 @@ class DeploymentSummary(Masked, frozen=True, kw_only=True, rename="camel"):
 class Deployment(DeploymentSummary, frozen=True, kw_only=True, rename="camel"):
     """A deployment of a service.
 
-    It has everything that a `DeploymentSummary` has, too.
+    It also has all attributes of a `DeploymentSummary`.
 
     Attributes
     ----------
     display_url
-        Signed URL at which the deployed service can be viewed. Whoever has it is let in.
+        Signed URL at which the deployed service can be viewed. It gives access to whoever has it.
     """
 
     display_url: str | None = None

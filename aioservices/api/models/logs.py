@@ -24,7 +24,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
     created_at
         When it was written.
     source
-        `user` for what the service wrote, `system` for what the platform says about it.
+        `user` for output of the service, `system` for messages of the platform about it.
     """
 
     message: str | None = None
@@ -34,24 +34,24 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
 
 
 class TailedEntry(LogEntry, frozen=True, kw_only=True, rename="camel", gc=False):
-    """A line of a log that is tailed, which knows where it stands.
+    """A line of a tailed log, with its place in it.
 
-    It has everything that a `LogEntry` has, too.
+    It also has all attributes of a `LogEntry`.
 
     Attributes
     ----------
     created_at
-        When it was written. It is the line's place in the log, therefore always there.
+        When it was written. It determines the line's place in the log, so it is never missing.
     service_id
         Identifier of the service.
     deployment_id
         Identifier of the deployment that wrote it.
     copy
-        Which of several identical lines of one instant it is, from 0.
+        Number of the line among identical lines with the same timestamp, from 0.
     """
 
     created_at: Timestamp  # pyright: ignore[reportGeneralTypeIssues]  # required again
-    # Under names that no server uses: these are ours to say.
+    # Under names that no server uses, because these are set here.
     service_id: int = msgspec.field(default=0, name="@serviceId")
     deployment_id: int = msgspec.field(default=0, name="@deploymentId")
     copy: int = msgspec.field(default=0, name="@copy")
@@ -60,7 +60,7 @@ class TailedEntry(LogEntry, frozen=True, kw_only=True, rename="camel", gc=False)
     def line_id(self) -> str:
         """Hash that stays the same however, and however often, the line is read.
 
-        A sink that keeps one row an identifier needs no other protection against repetition.
+        A sink that stores one row per identifier needs no other protection against repetition.
         """
         try:
             at = self.created_at.astimezone(UTC)
@@ -73,9 +73,9 @@ class TailedEntry(LogEntry, frozen=True, kw_only=True, rename="camel", gc=False)
 
 
 def assign_log(entries: Iterable[TailedEntry], service_id: int, deployment_id: int) -> None:
-    """Name the log to which entries belong that were just decoded, and that nobody has seen yet.
+    """Set the log of entries that were just decoded, and that nobody has seen yet.
 
-    To create each entry with its log would take several times as long.
+    Creating each entry with its log would take several times as long.
     """
     set_field = msgspec.structs.force_setattr
     for entry in entries:

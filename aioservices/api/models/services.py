@@ -101,7 +101,7 @@ class ServiceSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at
         When it was created.
     updated_at
-        When it changed last.
+        When it was last changed.
     git_repo_url
         Git repository that its code is in.
     git_repo_ref
@@ -111,7 +111,7 @@ class ServiceSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     current_deployment
         The newest deployment, None for a service that was never deployed.
     archived
-        Whether it is archived: a boolean or, from some servers, a text.
+        Whether it is archived: a boolean or, from some servers, a string.
     """
 
     id: int
@@ -154,7 +154,7 @@ class Service(Masked, frozen=True, kw_only=True, rename="camel"):
     replicas
         Number of replicas to run; the least number if `max_replicas` is set.
     max_replicas
-        The most replicas to run. None for a service that does not scale by itself.
+        The most replicas to run. None for a service that does not scale automatically.
     instance_type
         EC2 instance type to run on.
     memory
@@ -164,9 +164,9 @@ class Service(Masked, frozen=True, kw_only=True, rename="camel"):
     created_at
         When it was created.
     updated_at
-        When it changed last.
+        When it was last changed.
     credentials
-        Credentials that it is given: identifiers or, from newer servers, `Credential`.
+        Its credentials: identifiers or, from newer servers, `Credential`.
     permission_set_id
         Identifier of its permission set.
     git_repo_url
@@ -182,8 +182,8 @@ class Service(Masked, frozen=True, kw_only=True, rename="camel"):
     current_url
         URL at which it is reached.
     environment_variables
-        Environment variables that it is given, by name: texts or, as the reference does not say,
-        whatever else of numbers, booleans and null the server gives.
+        Its environment variables, by name: strings or, as the reference does not exclude them,
+        numbers, booleans and null.
     notifications
         Who is notified when it fails.
     partition_label
@@ -191,7 +191,7 @@ class Service(Masked, frozen=True, kw_only=True, rename="camel"):
     my_permission_level
         What the caller may do with it: `read`, `write` or `manage`.
     archived
-        Whether it is archived: a boolean or, from some servers, a text.
+        Whether it is archived: a boolean or, from some servers, a string.
     hidden
         Whether listings leave it out.
     """
