@@ -62,7 +62,7 @@ def select(terms: Iterable[str], names: Mapping[int, str | None]) -> Selection:
     terms : iterable of str
         Ids, names and patterns.
     names : mapping of int to str
-        The services there are, with their names.
+        The names of all services.
     """
     ids: dict[int, None] = {}
     unmatched: list[str] = []

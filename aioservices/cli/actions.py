@@ -38,25 +38,25 @@ _AT_ONCE = 10
 
 
 class Left(str):
-    """Why a service was left as it is."""
+    """Why a service was left unchanged."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Something that is done to services.
+    """A change that is made to services.
 
     Attributes
     ----------
     verb, done : str
-        As ``archive`` and ``archived``.
+        Such as ``archive`` and ``archived``.
     act : callable
-        Does it to one service; may return what there is to add to the report, or `Left`.
+        Changes one service; may return an addition to the report, or `Left`.
     archived : bool
-        Whether it is done to archived services, and names are looked up among those.
+        Whether it changes archived services, and names are looked up among those.
     asks_above : int
-        For up to so many services it is done without asking.
+        Up to how many services it changes without asking.
     ends_deployments : bool
         Whether it ends running deployments: that is shown, and confirmed if there are several.
     """
@@ -83,7 +83,7 @@ def running_deployment(target: Target) -> Deployment | DeploymentSummary | None:
 def look_up(
     connection: Connection, terms: Sequence[str], *, one: bool = False, archived: bool = False
 ) -> list[Target]:
-    """Find the services that terms mean, in a session of its own.
+    """Find the services that terms match, in a separate session.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def change_services(
     yes: bool,
     as_json: bool = False,
 ) -> int:
-    """Do something to each of some services, and report on each.
+    """Change services, and report on each.
 
     Returns
     -------

@@ -67,7 +67,7 @@ class _Commands(Group):
             with formatter.section(title):
                 formatter.write_dl(
                     [
-                        # All names take as much room, so that the groups stand below each other.
+                        # All names take the same width, so that the groups are aligned.
                         ((command.name or "").ljust(longest), command.short_help or "")
                         for command in commands
                     ]
@@ -100,7 +100,7 @@ def cli(context: click.Context) -> None:
 
 
 def _add(command: click.Command, to: click.Group | None = None) -> None:
-    """Have a command, and those in it, print the same kind of help."""
+    """Make a command, and its subcommands, print the same kind of help."""
     command.context_class = HelpContext
     if to is not None:
         to.add_command(command)
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str]) -> int:
         return exc.exit_code
     except click.ClickException as exc:
         return _fail(_complaint(exc), exc.exit_code)
-    except Exception as exc:  # whatever it is, a person gets one line
+    except Exception as exc:  # whatever it is, users see one line
         if is_output_error(exc):
             return FAILED
         explanation = explain(exc, url="the API")
@@ -151,7 +151,7 @@ def _fail(text: str, status: int) -> int:
 
 
 def _complaint(error: click.ClickException) -> str:
-    # click's own messages are sentences; ours are what follows a colon.
+    # click's own messages are sentences; ours follow a colon.
     text = one_line(error.format_message()).rstrip(".")
     text = _SUGGESTION.sub(r": did you mean \1?", text)
     if text[1:2].islower():

@@ -73,7 +73,7 @@ DURATION = _Duration()
 
 
 class _Integer(ParamType[int]):
-    """A whole number from a least one up."""
+    """An integer with a minimum."""
 
     name = "integer"
 
@@ -121,7 +121,7 @@ class _Instant(ParamType[Instant]):
     ) -> Instant:
         instant = Instant(str(value))
         try:
-            instant.at(dt.datetime.now(dt.UTC))  # roughly, to see that it is one
+            instant.at(dt.datetime.now(dt.UTC))  # roughly, to check the syntax
         except ValueError as exc:
             self.fail(str(exc), param, ctx)
         return instant
@@ -177,7 +177,7 @@ SERVICE = _Service()
 
 
 def _labels() -> Labels:
-    """Make labels: of full names in a pipe, of names that leave room for lines on a terminal."""
+    """Make labels: full names in a pipe; on a terminal, names that leave space for lines."""
     out = stdout()
     widest = max(_LEAST_LABEL, out.columns // 4) if out.is_terminal else None
     return Labels(widest=widest, ellipsis=encodable("…"))
@@ -189,7 +189,7 @@ def _patterns(texts: Sequence[str], *, ignore_case: bool) -> list[re.Pattern[str
 
 
 def examples(*lines: str) -> str:
-    """Make the end of a command's help, whose lines stay as they are."""
+    """Make the end of a command's help, whose lines are not wrapped."""
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
@@ -275,7 +275,7 @@ def changing(*, asks: str = "") -> Callable[[CommandT], CommandT]:
     Parameters
     ----------
     asks : str, optional
-        When it asks, for the help. Default: it never does, and takes ``--yes`` for scripts only.
+        When it asks, for the help. Default: it never does, and accepts ``--yes`` for scripts.
     """
 
     def decorate(command: CommandT) -> CommandT:

@@ -43,11 +43,11 @@ def assigned(
     Parameters
     ----------
     settings : sequence of str
-        A value is a text where the attribute is one, else JSON. ``schedule.runtime_plan=always_on``
-        sets a member of an object.
+        A value is a string if the attribute is one, otherwise JSON.
+        ``schedule.runtime_plan=always_on`` sets a member of an object.
     unset : sequence of str
     base : mapping
-        The attributes as they are: where a member is set, the others stay.
+        The current attributes: if a member is set, the others stay.
     new : bool
         Whether it is for a new service.
 
@@ -66,7 +66,7 @@ def assigned(
         target = given.get(name, base.get(name))
         if not members:
             given[name] = text if _is_text(name) else _parsed(path, text)
-        elif name == VARIABLES:  # whose names may have points, and whose values are texts
+        elif name == VARIABLES:  # whose names may contain dots, and whose values are strings
             given[name] = _with_member(target, [".".join(members)], text, path)
         else:
             given[name] = _with_member(target, members, _member(text), path)
@@ -93,8 +93,8 @@ def environment(
     Parameters
     ----------
     settings : sequence of str
-        ``NAME=VALUE``, or ``NAME`` to take the value of this process's own variable: then it is
-        seen neither in the history of the shell nor in the list of processes.
+        ``NAME=VALUE``, or ``NAME`` to take the value of this process's own variable: then it
+        appears neither in the history of the shell nor in the list of processes.
     lines : iterable of str
         Those of files, which come first.
     variables : mapping of str to str
@@ -124,7 +124,7 @@ def env_file(lines: Iterable[str]) -> dict[str, str]:
     Raises
     ------
     CommandError
-        If a line is something else; it is named by its number, and not shown.
+        If a line is something else; the message has its number, and not its text.
     """
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
@@ -144,14 +144,14 @@ def env_file(lines: Iterable[str]) -> dict[str, str]:
 def from_document(
     document: object, current: Mapping[str, JSON] | None, *, new: bool
 ) -> dict[str, JSON]:
-    """Take the attributes from what a file holds, such as the output of ``get --json``.
+    """Take attributes from the content of a file, such as the output of ``get --json``.
 
     Parameters
     ----------
     document : object
-        What cannot be set, as the state of a service, is left out.
+        Attributes that cannot be set, such as the state of a service, are left out.
     current : mapping, optional
-        The service as it is: masked values stay as they are there.
+        The current service: masked values are taken from there.
     new : bool
         Whether it is for a new service.
 
@@ -184,7 +184,7 @@ def from_document(
 
 
 def changes_to(current: Mapping[str, JSON], given: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Leave out what is as it is already."""
+    """Leave out attributes that are already as requested."""
     return {
         name: value
         for name, value in given.items()
@@ -193,7 +193,7 @@ def changes_to(current: Mapping[str, JSON], given: Mapping[str, JSON]) -> dict[s
 
 
 def shown_changes(current: Mapping[str, JSON], changes: Mapping[str, JSON]) -> list[str]:
-    """Say in a line each what changes; the values of environment variables are not shown."""
+    """Describe each change in a line, without the values of environment variables."""
     lines: list[str] = []
     for name, value in changes.items():
         before = current.get(name)
@@ -209,7 +209,7 @@ def shown_changes(current: Mapping[str, JSON], changes: Mapping[str, JSON]) -> l
 
 
 def plain(service: Service) -> dict[str, JSON]:
-    """Give a service as built-ins, with ids for its credentials, as they are set."""
+    """Convert a service to built-ins, with the ids of its credentials, as they are set."""
     shown = to_dict(service)
     if isinstance(credentials := shown.get("credentials"), list):
         shown["credentials"] = [
@@ -240,7 +240,7 @@ def _shown(value: JSON) -> str:
 
 
 def _comparable(name: str, value: JSON) -> JSON:
-    """Give a value as it is compared: null members are as good as missing ones."""
+    """Normalize a value for a comparison: null members count as missing."""
     if name == VARIABLES and not value:
         return {}
     if isinstance(value, dict):
@@ -259,17 +259,17 @@ def _unmasked(name: str, value: JSON, known: Mapping[str, JSON]) -> JSON:
 
 
 def _variable(name: str, value: JSON) -> str | None:
-    """Return the value of an environment variable as the text that the API keeps."""
+    """Return the value of an environment variable as the string that the API stores."""
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, int):  # what a JSON file holds; in YAML all are texts already
+    if isinstance(value, int):  # from a JSON file; in YAML all are strings already
         return json.dumps(value)
-    # Of a number with a point it is not known any more how it was written.
+    # How a number with a fraction was written is no longer known.
     raise _misuse(f"the value of {name} is not a string: put it in quotes")
 
 
 def _check(path: str, *, new: bool) -> None:
-    """Refuse a path whose attribute cannot be set; what is suggested in its place is as deep."""
+    """Refuse a path whose attribute cannot be set; suggests one of the same depth."""
     known = _NEW if new else _CHANGEABLE
     name, point, members = path.partition(".")
     if name in known:
@@ -284,7 +284,7 @@ def _check(path: str, *, new: bool) -> None:
 
 
 def _overlap(path: str, other: str) -> bool:
-    """Return whether two paths mean the same, or one a member of the other."""
+    """Return whether two paths are the same, or one is a member of the other."""
     return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
 
 
@@ -317,7 +317,7 @@ def _with_member(target: JSON, path: Sequence[str], value: JSON, where: str) -> 
 
 
 def _without_member(target: JSON, path: Sequence[str], where: str) -> JSON:
-    """Clear a member of an object; where there is no object, there is nothing to clear."""
+    """Clear a member of an object, if there is one."""
     if target is None:
         return None
     if not isinstance(target, dict):
@@ -326,7 +326,7 @@ def _without_member(target: JSON, path: Sequence[str], where: str) -> JSON:
     if name not in target:
         raise _misuse(f"--unset {where}: its members are {', '.join(target) or 'none'}")
     before = target[name]
-    cleared: JSON = [] if isinstance(before, list) else None  # a list has no other way to be empty
+    cleared: JSON = [] if isinstance(before, list) else None  # for a list, null means empty
     return {**target, name: _without_member(before, rest, where) if rest else cleared}
 
 

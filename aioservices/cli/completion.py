@@ -1,8 +1,8 @@
 """Names of services for the completion of shells: soon, or not at all.
 
-A shell that completes waits for every key. So the names are asked for half a second at most, are
-kept for a minute, and any trouble means that there are none: an error would appear in the middle of
-the line that somebody types.
+A shell waits for the completion of every word. So fetching the names takes at most half a second,
+they are cached for a minute, and any error means that there are none: it would appear in the middle
+of the line that somebody is typing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aioservices.terminal.sanitize import one_line
 __all__ = ["service_names"]
 
 _DEADLINE = 0.5  # seconds
-_MARGIN = 0.1  # seconds in which what was found by the deadline is handed on
+_MARGIN = 0.1  # seconds in which what was found by the deadline is passed on
 _KEPT_FOR = 60.0  # seconds
 
 
@@ -46,7 +46,7 @@ def _cached_names() -> list[str]:
     except (OSError, ValueError):
         pass
     found: list[list[str]] = []
-    # In a thread, because the end of an event loop waits for a lookup of a name that hangs.
+    # In a thread, because the end of an event loop waits for a hanging name lookup.
 
     def look() -> None:
         with contextlib.suppress(Exception):  # it would be printed
@@ -65,7 +65,7 @@ def _cached_names() -> list[str]:
 def _cache_path() -> Path:
     """Return the file of the names, which depends on the key and the address."""
     whose = "\0".join(os.environ.get(name, "") for name in ("CIVIS_API_KEY", "CIVIS_API_ENDPOINT"))
-    # Names are no secrets of this user's; that a key was used, and which, is.
+    # Names are not secret for this user, but which key was used is.
     digest = hashlib.blake2b(whose.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
     base = os.environ.get("XDG_CACHE_HOME")
     return Path(base or Path.home() / ".cache") / "aioservices" / f"names-{digest}.json"

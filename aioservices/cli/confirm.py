@@ -11,18 +11,18 @@ from .errors import FAILED, MISUSED, CommandError
 
 __all__ = ["confirm", "counted", "enumerated", "numbered"]
 
-_NAMED = 10  # so many are named, of the things that a question is about
+_NAMED = 10  # so many items are named in a question
 
 
 def confirm(action: str, *, yes: bool, consequence: str = "") -> None:
-    """Have a person confirm what is going to be done.
+    """Ask for confirmation of what is going to be done.
 
     Parameters
     ----------
     action : str
         What would be done, as ``stop service web (42)``.
     yes : bool
-        Whether the answer was given on the command line.
+        Whether it was confirmed on the command line.
     consequence : str, optional
         What cannot be undone.
 
@@ -45,7 +45,7 @@ def confirm(action: str, *, yes: bool, consequence: str = "") -> None:
 
 
 def counted(kind: str, things: Sequence[str]) -> str:
-    """Name some things of a kind, with their number.
+    """Name items of a kind, with their number.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def counted(kind: str, things: Sequence[str]) -> str:
 
 
 def numbered(kind: str, ids: Sequence[int]) -> str:
-    """Name things of a kind that have no name.
+    """Number items of a kind that have no name.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def numbered(kind: str, ids: Sequence[int]) -> str:
 
 
 def enumerated(things: Sequence[str], *, most: int = _NAMED) -> str:
-    """Name some things, and count the others.
+    """Name some items, and count the others.
 
     Examples
     --------

@@ -74,7 +74,7 @@ class Connection:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncGenerator[Services, None]:
-        """Open a session, which ends with the block; whatever the block raises is explained."""
+        """Open a session, which ends with the block; errors in the block are explained."""
         base_url = self.base_url
         notices = self.notices
         with _logged(verbose=self.verbose), warnings.catch_warnings():
@@ -113,14 +113,14 @@ class Connection:
     ) -> T:
         """Make the first call of a command; a missing network is reported soon.
 
-        Where the server answers at all, everything is tried as patiently as ever.
+        If the server answers at all, failures are retried as long as usual.
 
         Parameters
         ----------
         services : Services
         call : callable
-            Given a session, makes the call. It may be called twice, where that cannot do twice
-            what should be done once.
+            Makes the call with the given session. It may be called twice if that cannot have an
+            effect twice.
         method : str
             The method of the call's requests, in capitals.
 
@@ -146,7 +146,7 @@ class Connection:
         return await call(services)
 
     async def now(self, services: Services) -> dt.datetime:
-        """Ask the server what time it is: its clock has dated the lines, ours may be wrong."""
+        """Get the server's time: its clock has dated the lines, and ours may be wrong."""
         response = await self.reach(services, lambda view: view.raw.list(limit=1))
         return http_date(response.headers) or dt.datetime.now(dt.UTC)
 
@@ -180,7 +180,7 @@ class _LogHandler(logging.Handler):
 
 
 class _UntoldOnly(logging.Filter):
-    """Lets each text of the fleet's warnings through once; what others log, a hook reports, too."""
+    """Passes each warning of the fleet once; other records are also reported by hooks."""
 
     def __init__(self) -> None:
         super().__init__("aioservices.fleet")

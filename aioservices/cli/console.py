@@ -32,7 +32,7 @@ _ELLIPSIS = "…"
 
 
 def note(text: str) -> None:
-    """Tell something on standard error, in a line of its own."""
+    """Report something on standard error, in a separate line."""
     stderr().post(f"aioservices: {text}\n")
 
 
@@ -44,7 +44,7 @@ def has_cursor(output: Output) -> bool:
 def coloured() -> bool:
     """Return whether colours may be used on standard output.
 
-    ``--color`` decides; without it ``NO_COLOR`` and ``FORCE_COLOR`` do; else a terminal has them.
+    ``--color`` decides, then ``NO_COLOR`` and ``FORCE_COLOR``; otherwise a terminal has colours.
     """
     context = click.get_current_context(silent=True)
     if context is not None and context.color is not None:
@@ -55,18 +55,18 @@ def coloured() -> bool:
 
 
 def rendered(renderable: RenderableType, *, width: int | None = None) -> str:
-    """Give what standard output gets of something, with its last line feed.
+    """Render something for standard output, with its last line feed.
 
     Parameters
     ----------
     renderable : rich renderable
         Nothing in a text is taken for markup.
     width : int, optional
-        Where lines end. Default: they are as long as they are.
+        Where to wrap lines. Default: nowhere.
     """
     colours = coloured()
     console = Console(
-        # What stands here is never written anywhere; its encoding decides what bars are made of.
+        # Nothing is written here; its encoding decides which characters bars consist of.
         file=io.TextIOWrapper(io.BytesIO(), encoding=stdout().encoding, errors="backslashreplace"),
         width=_ENDLESS if width is None else width,
         markup=False,
@@ -83,7 +83,7 @@ def rendered(renderable: RenderableType, *, width: int | None = None) -> str:
 
 
 def encodable(text: str) -> str:
-    """Give a text with ellipses that standard output can show; they are one cell wide in any."""
+    """Replace ellipses that standard output cannot show; they are always one cell wide."""
     try:
         _ELLIPSIS.encode(stdout().encoding)
     except UnicodeEncodeError:

@@ -54,7 +54,7 @@ class Finding(NamedTuple):
 
 
 async def examine(connection: Connection) -> AsyncGenerator[Finding, None]:
-    """Check the way to the API step by step; what cannot go on ends it.
+    """Check the way to the API step by step; stops where later steps make no sense.
 
     Parameters
     ----------
@@ -193,10 +193,10 @@ def _limit(answer: RawResponse) -> Finding:
 async def _permissions(
     services: Services, answer: RawResponse, url: str
 ) -> AsyncGenerator[Finding, None]:
-    """Tell whose key it is, and what it may do."""
+    """Report whose key it is, and what it may do."""
     try:
         me = (await services.request("GET", "users/me")).json()
-    except NotFoundError:  # an emulator, or a key that may not ask
+    except NotFoundError:  # an emulator, or a key without the permission
         me = None
         yield Finding("owner", "ok", "the API does not say whose key it is")
     except APIError as exc:

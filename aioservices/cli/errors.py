@@ -1,4 +1,4 @@
-"""What went wrong, in one line that says what to do, with the exit status; pure."""
+"""Errors explained in one line that says what to do, with the exit status; pure."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ FAILED = 1
 MISUSED = 2
 INTERRUPTED = 130
 
-# What can go wrong with a write, and not with anything else that the program does.
+# Errors of writes, and of nothing else that the program does.
 _WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
 _THING = re.compile(r"services/(\d+)(?:/(\w+)(?:/(users|groups))?/(\d+))?")
 
 
 class CommandError(Exception):
-    """A command cannot go on; the message says why, and what to do.
+    """A command cannot continue; the message says why, and what to do.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class CommandError(Exception):
 
 
 class Explanation(NamedTuple):
-    """What is wrong, what to do about it, and the exit status that goes with it."""
+    """What is wrong, what to do about it, and the exit status."""
 
     trouble: str
     advice: str
@@ -105,7 +105,7 @@ def is_output_error(error: BaseException) -> bool:
 
 
 def _explained(error: BaseException, url: str) -> tuple[str, str]:
-    """Say what is wrong, and what to do about it."""
+    """Return what is wrong, and what to do about it."""
     match error:
         case CommandError():
             return str(error), ""
@@ -178,7 +178,7 @@ def _not_there(method: str, path: str, url: str) -> str:
     thing = (holders or kind).removesuffix("s")
     if holders:
         return f"service {service} is not shared with {thing} {number} at {url}"
-    if kind == "projects":  # these are not the service's own
+    if kind == "projects":  # these are not specific to the service
         if method == "DELETE":
             return f"service {service} is not in project {number} at {url}"
         return f"there is no project {number}, or no service {service}, at {url}"
@@ -186,10 +186,10 @@ def _not_there(method: str, path: str, url: str) -> str:
 
 
 def _tls_trouble(error: BaseException) -> str | None:
-    """Say what is wrong with TLS, if that is the cause of an error."""
+    """Return what is wrong with TLS, if that is the cause of an error."""
     cause: BaseException | None = error
     said: str | None = None
-    while cause is not None:  # the innermost knows best
+    while cause is not None:  # the innermost is the most specific
         if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_message"):
             said = f"its certificate is refused ({cause.verify_message})"
         elif isinstance(cause, ssl.SSLError):

@@ -1,4 +1,4 @@
-"""Everything about one service, a line a fact."""
+"""All details of one service, one per line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["facts_of", "service_shown"]
 
 
 def service_shown(service: Service, *, now: dt.datetime) -> str:
-    """Give everything about one service, a line a fact."""
+    """Format all details of one service, one per line."""
     facts = facts_of(service, now=now)
     out = stdout()
     if not out.is_terminal:

@@ -19,7 +19,7 @@ __all__ = ["documents_in", "lines_of", "read_bytes"]
 
 
 def read_bytes(name: str) -> bytes:
-    """Read a file, or standard input where it is called ``-``.
+    """Read a file, or standard input if the name is ``-``.
 
     Raises
     ------
@@ -48,13 +48,13 @@ def read_text(name: str) -> str:
 
 
 def lines_of(names: Iterable[str]) -> Iterator[str]:
-    """Return the lines of several files."""
+    """Yield the lines of several files."""
     for name in names:
         yield from read_text(name).splitlines()
 
 
 def documents_in(name: str) -> list[object]:
-    """Read what a YAML or JSON file holds: one document, or several.
+    """Read a YAML or JSON file: one document, or several.
 
     Several are lines of JSON, as ``get --json`` writes them, or YAML with ``---`` in between.
 
@@ -93,7 +93,7 @@ def _yaml_documents(text: str, shown: str) -> list[object]:
         ) from None
 
     class Loader(yaml.SafeLoader):
-        """Has environment variables as they are written: ``on`` and ``1.10`` are texts."""
+        """Reads environment variables as they are written: ``on`` and ``1.10`` are strings."""
 
         def compose_document(self) -> yaml.Node | None:
             document = super().compose_document()

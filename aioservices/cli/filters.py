@@ -58,17 +58,17 @@ class Format:
     Parameters
     ----------
     as_json : bool
-        As one JSON object a line, whatever else is asked for.
+        Whether to write one JSON object per line; overrides the others.
     template : str, optional
         With the `FIELDS` in braces.
     timestamps : bool
-        Whether the time goes first.
+        Whether to start with the time.
     coloured : bool
-        Whether it has colours.
+        Whether to use colours.
     labels : Labels, optional
-        What goes before each line for its service. Default: nothing does.
+        What precedes each line for its service. Default: nothing.
     aligned : bool
-        Whether lines begin in the same column whatever their labels.
+        Whether lines start in the same column whatever their labels.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class Format:
 
 
 def checked_template(template: str) -> str:
-    r"""Refuse a template that could not be filled in.
+    r"""Refuse a template that cannot be filled in.
 
     ``\t`` and ``\n`` in it are a tab and a line feed.
 
@@ -177,7 +177,7 @@ def _shown_name(service_id: int, name: str | None) -> str:
 
 
 class Colours:
-    """A colour for each service: that of its name, or another that is free yet."""
+    """A colour for each service: that of its name, or another that is still free."""
 
     def __init__(self) -> None:
         self._given: dict[int, int] = {}

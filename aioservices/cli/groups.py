@@ -10,7 +10,7 @@ __all__ = ["Group"]
 
 
 class Group(click.Group):
-    """A group that suggests a command where the one that is named does not exist."""
+    """A group that suggests a command if the named one does not exist."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

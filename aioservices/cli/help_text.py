@@ -1,4 +1,4 @@
-"""Help as wide as the terminal: texts are wrapped between words, commands stay in one piece."""
+"""Help as wide as the terminal: text is wrapped between words, commands are not broken."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import click
 
 __all__ = ["HelpContext", "wrapped"]
 
-_NARROW = 70  # columns below which explanations go below what they explain
-_HANGING = 6  # cells by which they are indented then
+_NARROW = 70  # columns below which explanations go on the next line
+_HANGING = 6  # cells by which they are indented there
 _COLUMNS = re.compile(r"(?P<left> +\S.*?)  +(?P<right>\S.*)")
 _CONTINUATION = re.compile(r" {10,}\S")
 
@@ -35,8 +35,8 @@ class HelpContext(click.Context):
 def wrapped(text: str, width: int) -> str:
     """Wrap a page of help.
 
-    Paragraphs are wrapped. A line that begins with spaces is an example: it stays as it is, and so
-    does the explanation that stands beside it, if there is room; otherwise it goes below.
+    Paragraphs are wrapped. A line that starts with spaces is an example: it is not wrapped. The
+    explanation next to it goes below if there is not enough space.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def wrapped(text: str, width: int) -> str:
 
 
 def _blocks(text: str) -> Iterator[list[str]]:
-    """Give paragraphs, examples with what continues them, and empty lines, each by itself."""
+    """Yield paragraphs, examples with their continuation lines, and empty lines."""
     block: list[str] = []
     for line in text.splitlines():
         is_part = bool(block) and (
@@ -83,5 +83,5 @@ def _wrapped(block: Sequence[str], width: int) -> list[str]:
 
 
 def _lines(text: str, width: int) -> list[str]:
-    # Options are to be copied: they are not broken at their hyphens.
+    # Options must be easy to copy, so they are not broken at hyphens.
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)

@@ -29,7 +29,7 @@ class Labels:
     widest : int, optional
         Cells from which on a name is shortened, in its middle. Default: names stay whole.
     ellipsis : str
-        What stands where something was left out; one cell wide.
+        The ellipsis; one cell wide.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Labels:
         self.width = 0
 
     def expect(self, services: Mapping[int, str | None]) -> None:
-        """Learn of services before their first lines: their labels consider each other."""
+        """Learn the names of services before their first lines, so that all labels are distinct."""
         for service_id, name in services.items():
             self._owners.setdefault(_readable(name, service_id), set()).add(service_id)
         for service_id, name in services.items():
@@ -87,14 +87,14 @@ class Labels:
         return self._distinct(service_id, name + number)
 
     def _distinct(self, service_id: int, name: str) -> str:
-        """Add the id to a name that reads as another service's label does."""
+        """Add the id to a name that looks like another service's label."""
         while name in self._used:
             name = f"{name} ({service_id})"
         return name
 
 
 class Difference:
-    """Where texts differ: the words that are not the same in all of them.
+    """Where strings differ: the words that are not the same in all of them.
 
     Examples
     --------
@@ -104,14 +104,14 @@ class Difference:
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._start: str | None = None  # what is common to all
+        self._start: str | None = None  # what all have in common
         self._end = ""
         self._shortest = 0
         for text in texts:
             self.add(text)
 
     def add(self, text: str) -> None:
-        """Take another text into account."""
+        """Take another string into account."""
         if self._start is None:
             self._start, self._end, self._shortest = text, text, len(text)
             return
@@ -120,12 +120,12 @@ class Difference:
         self._shortest = min(self._shortest, len(text))
 
     def place_in(self, text: str) -> tuple[int, int]:
-        """Tell where the difference begins in one of the texts, and where it ends.
+        """Return where the difference begins in one of the strings, and where it ends.
 
         Both are the same if nothing differs.
         """
         start = len(self._start or "")
-        # What begins alike does not count as ending alike, too.
+        # A common beginning does not count as a common end, too.
         end = len(text) - min(len(self._end), self._shortest - start)
         if start == end:
             return start, end
@@ -137,7 +137,7 @@ class Difference:
 
 
 def shortened(text: str, width: int, ellipsis: str = "…", start: int = 0, end: int = 0) -> str:
-    """Shorten a text in its middle, or on both sides of a part that is to stay.
+    """Shorten a string in its middle, or on both sides of a part that is kept.
 
     Parameters
     ----------
@@ -145,9 +145,9 @@ def shortened(text: str, width: int, ellipsis: str = "…", start: int = 0, end:
     width : int
         Cells that it may take.
     ellipsis : str
-        What stands where something was left out; one cell wide.
+        The ellipsis; one cell wide.
     start, end : int, optional
-        The part that stays, as far as it fits. Default: none.
+        The part that is kept, as far as it fits. Default: none.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def shortened(text: str, width: int, ellipsis: str = "…", start: int = 0, end:
 
 
 def shortened_apart(texts: Sequence[str], width: int, ellipsis: str = "…") -> list[str]:
-    """Shorten texts; those that would read the same keep the part in which they differ.
+    """Shorten strings; those that would look the same keep the part in which they differ.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def shortened_apart(texts: Sequence[str], width: int, ellipsis: str = "…") -> 
     width : int
         Cells that each may take.
     ellipsis : str
-        What stands where something was left out; one cell wide.
+        The ellipsis; one cell wide.
     """
     alike: dict[str, Difference] = {}
     for text in texts:

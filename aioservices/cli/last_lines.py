@@ -13,7 +13,7 @@ from .filters import Filter
 
 __all__ = ["last_lines"]
 
-# From how far back the last lines are looked for: at first not from the beginning.
+# How far back to look for the last lines: at first not from the beginning.
 _LOOKS_BACK = (dt.timedelta(minutes=10), dt.timedelta(days=1))
 
 
@@ -26,23 +26,23 @@ async def last_lines(
     until: dt.datetime | None,
     now: dt.datetime,
 ) -> tuple[Sequence[TailedEntry], LogCursor]:
-    """Find the last lines that there are by now.
+    """Find the last lines up to now.
 
     Parameters
     ----------
     open_tail : callable
-        Opens the log from an instant on; it must not follow it.
+        Opens the log at a time, without following it.
     count : int
         How many lines.
     chosen : Filter
         Which lines count.
     since, until, now : datetime
-        Of the lines that are asked for, and by the server's clock.
+        The bounds of the lines, and the server's time.
 
     Returns
     -------
     tuple of sequence of TailedEntry and LogCursor
-        The cursor stands behind the lines: what was left out before them does not come any more.
+        The cursor is behind the lines, so that skipped lines before them do not appear later.
     """
     first, *others = _beginnings(since, until, now=now)
     kept, cursor = await _read(open_tail(first), count, chosen)

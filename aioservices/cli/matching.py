@@ -1,4 +1,4 @@
-"""Which services the terms of a command mean, each checked; pure."""
+"""Which services the terms of a command match, each checked; pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["select", "terms_from_lines"]
 def select(
     terms: Iterable[str], names: Mapping[int, str | None], *, archived: bool = False
 ) -> list[int]:
-    """Find the services that are meant, each term of which must mean one.
+    """Find services by terms, each of which must match at least one.
 
     Parameters
     ----------
     terms : iterable of str
         An id, a name, or a pattern with ``*``, ``?`` or ``[...]``.
     names : mapping of int to str
-        The services there are, with their names.
+        The names of all services.
     archived : bool
         Whether these are the archived ones, for the message.
 
@@ -34,7 +34,7 @@ def select(
     Raises
     ------
     CommandError
-        If a term means no service, or a name means several.
+        If a term matches no service, or a name several.
     """
     selection = matching.select(terms, names)
     if selection.unmatched:
@@ -53,14 +53,14 @@ def select(
 
 
 def terms_from_lines(lines: Iterable[str]) -> list[str]:
-    """Read terms from lines: one a line, or a JSON object with an ``id`` or ``service_id``.
+    """Read terms from lines: a term, or a JSON object with an ``id`` or ``service_id``.
 
     Empty lines, and those that begin with ``#``, are left out.
 
     Raises
     ------
     CommandError
-        If a line begins like JSON, and is not such an object.
+        If a line starts like JSON but is not such an object.
     """
     stripped = (line.strip() for line in lines)
     return [
@@ -84,7 +84,7 @@ def _id_in_json(line: str) -> str:
         found = value["id"] if "id" in value else value["service_id"]
     except (ValueError, KeyError, TypeError, RecursionError):
         found = None
-    # True and 1.5 are numbers to Python, and no ids: what is deployed must be what was meant.
+    # True and 1.5 are numbers in Python but not ids; only what was meant may be deployed.
     term = "" if isinstance(found, bool) or not isinstance(found, int | str) else str(found)
     if not matching.is_id(term):
         raise CommandError(

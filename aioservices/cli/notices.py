@@ -1,7 +1,7 @@
 """What happens in the meantime, reported on standard error in one line each.
 
 The library reports by typed hooks: attempts of calls (`Attempt`) and events of logs (`TailEvent`).
-One notice stands for many reports where the same trouble holds up many calls or logs.
+One notice stands for many reports if the same problem affects many calls or logs.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from .errors import explain
 __all__ = ["Notices"]
 
 _WORTH_TELLING = 2.0  # seconds of waiting
-# An event of a log may be reported while its last lines are still on their way to the output.
+# An event of a log may be reported before its last lines have reached the output.
 _HELD_FOR = 0.3  # seconds
 
 
 class Notices:
-    """Tells of attempts and events.
+    """Reports attempts and events.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ class Notices:
         self._verbose = verbose
         self._limited_until = 0.0
         self._outages: set[tuple[int, int | None]] = set()
-        self._told: set[str] = set()  # troubles of the outages
+        self._told: set[str] = set()  # the problems of the outages
         self._ended: dict[int, int] = {}  # by service, the deployment whose end was reported last
         self._held: list[str] = []
 
     def attempt(self, attempt: Attempt) -> None:
-        """Tell of an attempt of a call, if it is worth it."""
+        """Report an attempt of a call, if that is useful."""
         if self._verbose:
             self._tell_attempt(attempt)
             return
@@ -74,7 +74,7 @@ class Notices:
             note(f"{self._trouble(attempt.error)}: trying again in {in_words(delay)}")
 
     def event(self, event: TailEvent) -> None:
-        """Tell of an event of a log that is followed."""
+        """Report an event of a log that is followed."""
         match event:
             case OutageStarted(error=error):
                 self._outages.add((event.service_id, event.deployment_id))
@@ -94,9 +94,9 @@ class Notices:
                 replaced = "it" if gone else f"deployment {old}"
                 self._hold(event.service_id, f"deployment {deployment_id} replaces {replaced}")
                 if gone and len(self._held) == 1:
-                    self.flush()  # no lines of the old one are on their way; those of this come
+                    self.flush()  # no lines of the old one are pending, and those of this one come
             case DeploymentStarted():
-                pass  # the one that was asked for
+                pass  # the requested one
             case GapFound(gap=gap):
                 note(str(gap))
             case UnknownState(deployment_id=deployment_id, state=state):
@@ -106,12 +106,12 @@ class Notices:
                 )
 
     def outage(self, event: TailEvent) -> None:
-        """Tell of an event of a log that is shown up to now: of outages, not of deployments."""
+        """Report an event of a log that is shown up to now: outages, not deployments."""
         if not isinstance(event, DeploymentEnded | DeploymentStarted):
             self.event(event)
 
     def flush(self) -> None:
-        """Tell now what was held back."""
+        """Report now what was held back."""
         held, self._held = self._held, []
         for text in held:
             stderr().post(f"-- {text}\n")
@@ -149,7 +149,7 @@ class Notices:
             note(f"the log is not served: {trouble}: trying again")
 
     def _tell_limit(self, delay: float) -> None:
-        """Tell that the rate limit is reached: once, however many calls and logs wait for it."""
+        """Report once that the rate limit is reached, however many calls and logs wait for it."""
         until = time.monotonic() + delay
         if until > self._limited_until + 1:
             self._limited_until = until

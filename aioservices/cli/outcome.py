@@ -1,4 +1,4 @@
-"""The outcome of a deploy, in words; pure."""
+"""The outcome of a deploy in words; pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .errors import explain
 
 __all__ = ["Outcome", "describe", "summary"]
 
-_LINES = 10  # of its log, for each that failed
+_LINES = 10  # lines of the log of each that failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Outcome:
     state : str or None
         Of the deployment, as it was seen last.
     reason : str
-        Why it does not run; empty if all is well.
+        Why it does not run; empty if it does.
     logs : sequence of str
         The end of the log of one that failed.
     elapsed : float
@@ -50,19 +50,19 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        """Whether all is well."""
+        """Whether it succeeded."""
         return not self.reason
 
     @property
     def line(self) -> str:
-        """Say it in one line."""
+        """The outcome in one line."""
         after = f"{self.elapsed:.1f} s" if self.elapsed < 60 else in_words(self.elapsed)
         deployment = f", deployment {self.deployment_id}" if self.deployment_id else ""
         reason = f": {self.reason}" if self.reason else ""
         return f"{self.word:<9} {self.name} ({self.service_id}), {after}{deployment}{reason}"
 
     def to_json(self) -> dict[str, JSON]:
-        """Give it for machines."""
+        """Return the outcome for machines."""
         return {
             "service_id": self.service_id,
             "service_name": self.name,
@@ -76,7 +76,7 @@ class Outcome:
 
 
 def describe(outcome: DeployOutcome, name: str, *, waited: bool, url: str) -> Outcome:
-    """Put an outcome into words.
+    """Describe an outcome.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def describe(outcome: DeployOutcome, name: str, *, waited: bool, url: str) -> Ou
     name : str
         The service's.
     waited : bool
-        Whether it should run by now.
+        Whether it should be running by now.
     url : str
         The base URL of the API.
 
@@ -125,7 +125,7 @@ def describe(outcome: DeployOutcome, name: str, *, waited: bool, url: str) -> Ou
 
 
 def summary(outcomes: Sequence[Outcome], *, seconds: float) -> str:
-    """Sum up, in one line."""
+    """Summarize outcomes in one line."""
     words = [outcome.word for outcome in outcomes]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
     total = f"{len(outcomes)} service" + ("s" if len(outcomes) != 1 else "")

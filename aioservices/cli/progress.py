@@ -31,16 +31,16 @@ _GAP = 2  # between two columns
 
 
 class DeployProgress:
-    """What is under way, below a line for each service that is done.
+    """The deploys in progress, below a line for each finished service.
 
-    Nothing here waits for the terminal: the deploys go on although nobody reads it.
+    Nothing here waits for the terminal: the deploys continue even if nobody reads it.
 
     Parameters
     ----------
     names : mapping of int to str
         The services.
     started : mapping of int to Deployment or None
-        The deployments that were asked for, by service; it grows while they are.
+        The requested deployments by service, which are added while they are requested.
     """
 
     def __init__(self, names: Mapping[int, str], started: Mapping[int, Deployment | None]) -> None:
@@ -72,7 +72,7 @@ class DeployProgress:
             self._output.footer(())
 
     def show(self, outcome: Outcome) -> None:
-        """Print the outcome of one service, to stay."""
+        """Print the outcome of one service permanently."""
         self._done.append(outcome)
         line = Text(outcome.line)
         style = "red" if not outcome.is_good else state_style(outcome.state)
@@ -102,7 +102,7 @@ class DeployProgress:
         longest = max(map(len, times.values()), default=0)
         room = width - _STATE_WIDTH - longest - 2 * _GAP
         table = Table.grid(padding=(0, _GAP))
-        # Only the name gives way where not everything fits, in its middle.
+        # If not everything fits, only the name is shortened, in its middle.
         labels = Labels(widest=max(4, room), ellipsis=encodable("…"))
         labels.expect({each: self._names[each] for each in shown})
         table.add_column(no_wrap=True, width=_STATE_WIDTH)
@@ -110,7 +110,7 @@ class DeployProgress:
         table.add_column(no_wrap=True, justify="right", min_width=longest)
         for each in shown:
             deployment = self._started.get(each)
-            state = (deployment.state if deployment else None) or "asked for"
+            state = (deployment.state if deployment else None) or "requested"
             table.add_row(
                 Text(state, style=state_style(state) or "dim"),
                 Text(labels.label(each, self._names[each])),

@@ -23,15 +23,15 @@ _SPECIAL = re.compile(r"([^\w%+,./:=@^-])")
 
 
 class _Bash(BashComplete):
-    """Completion for bash, which does not quote by itself what it puts on the line."""
+    """Completion for bash, which does not quote what it puts on the line."""
 
-    # A backslash is kept, and what looks like a pattern of files stays what it is.
+    # A backslash is kept, and what looks like a file pattern is left unchanged.
     source_template = BashComplete.source_template.replace("read type", "read -r type").replace(
         "($value)", '("$value")'
     )
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        """Give a completion with a backslash before what bash would act on."""
+        """Format a completion, with a backslash before special characters of bash."""
         value = str(item.value)
         if not _is_quoted():
             value = _SPECIAL.sub(r"\\\1", value)
@@ -41,8 +41,8 @@ class _Bash(BashComplete):
 class _Zsh(ZshComplete):
     """Completion for zsh, which compares what it is offered with what was typed.
 
-    Where it does not, as by click's ``-U``, it puts what all offers have in common in place of what
-    was typed: nothing, where they differ in the case of their first letter.
+    If it does not, as with click's ``-U``, it replaces what was typed by the common beginning of
+    all offers: by nothing, if they differ in the case of their first letter.
     """
 
     source_template = ZshComplete.source_template.replace(
@@ -53,7 +53,7 @@ class _Zsh(ZshComplete):
 class _Fish(FishComplete):
     """Completion for fish, of words and explanations that may have commas in them.
 
-    Releases of click differ in what they write and in what their script reads; here both are given.
+    Releases of click differ in the output and in the script that reads it; both are here.
     """
 
     source_template = """\
@@ -76,13 +76,13 @@ complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 """
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        """Give a completion, with its explanation after a tab."""
+        """Format a completion, with its explanation after a tab."""
         explanation = f"\t{' '.join(item.help.split())}" if item.help else ""
         return f"{item.type},{item.value}{explanation}"
 
 
 def _is_quoted() -> bool:
-    """Whether the word begins with a quotation mark: then bash ends it with one, too."""
+    """Whether the word starts with a quotation mark, with which bash then ends it, too."""
     words = os.environ.get("COMP_WORDS", "").split("\n")
     number = int(os.environ.get("COMP_CWORD", "0"))
     return number < len(words) and words[number].startswith(("'", '"'))

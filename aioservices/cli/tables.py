@@ -35,7 +35,7 @@ __all__ = [
 RowT = TypeVar("RowT")
 
 _GAP = 2  # between two columns
-_LEAST = 4  # cells of a column that gives way
+_LEAST = 4  # the least cells of a column that is shortened
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Column(Generic[RowT]):
     ----------
     name : str
     value : callable
-        Gives what stands in a row, at a time to which ages refer; None for nothing.
+        Returns the content for a row, and a time to which ages refer; None for nothing.
     least : int
-        From which width of the terminal on it is shown.
+        The least width of the terminal at which it is shown.
     ratio : int or None
-        Its share of what the others leave, where not everything fits; None: it is never cut.
+        Its share of the remaining width if not everything fits; None: it is never shortened.
     prose : bool
-        Whether it is cut at its end, where it is; names and addresses give way in their middle.
+        Whether it is shortened at its end; names and addresses are shortened in the middle.
     right : bool
         Whether it is aligned to the right.
     """
@@ -65,7 +65,7 @@ class Column(Generic[RowT]):
     right: bool = False
 
     def text(self, row: RowT, now: dt.datetime) -> str:
-        """Give what stands in a row, in one line."""
+        """Return the content for a row, in one line."""
         value = self.value(row, now)
         return one_line("" if value is None else str(value)) or "-"
 
@@ -73,12 +73,12 @@ class Column(Generic[RowT]):
 def named_columns(
     columns: Sequence[Column[RowT]], names: str | None
 ) -> tuple[Sequence[Column[RowT]], bool]:
-    """Choose columns by their names, with commas between them.
+    """Choose columns by their names, separated by commas.
 
     Returns
     -------
     tuple of sequence of Column and bool
-        Whether they were chosen: what was chosen is shown however narrow the terminal is.
+        Whether they were chosen: chosen columns are shown however narrow the terminal is.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def table(
     now: dt.datetime,
     complete: bool = False,
 ) -> str:
-    """Give a table: as wide as the terminal, or whole where there is none.
+    """Format a table: as wide as the terminal, or in full without one.
 
     Parameters
     ----------
@@ -138,21 +138,21 @@ def table(
 
 
 def fitted(widths: Sequence[int], ratios: Sequence[int | None], width: int) -> list[int]:
-    """Make columns as narrow as it takes for all of them to fit.
+    """Make columns narrow enough for all of them to fit.
 
     Parameters
     ----------
     widths : sequence of int
-        What they need, in cells.
+        The cells that they need.
     ratios : sequence of int or None
-        Shares of those that give way. If these alone do not suffice, all columns give way.
+        Shares of those that are shortened. If that does not suffice, all columns are shortened.
     width : int
-        What there is for them and for what is between them.
+        The total width, including the gaps.
 
     Returns
     -------
     list of int
-        None of them is wider than it needs, and as long as one is narrower nothing is left over.
+        No column is wider than it needs, and no width is left over while one is narrower.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def fitted(widths: Sequence[int], ratios: Sequence[int | None], width: int) -> l
         content = [at for at, ratio in giving.items() if widths[at] * shares <= left * ratio]
         if not content:
             break
-        for place in content:  # what these do not need is for the others
+        for place in content:  # the others get what these do not need
             left -= widths[place]
             del giving[place]
     for place, ratio in list(giving.items()):
@@ -202,14 +202,14 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
 
 
 def _padded(text: str, width: int, *, right: bool = False) -> str:
-    """Give a text as wide as that, in the cells of a terminal."""
+    """Pad a string to a width, in the cells of a terminal."""
     if right:
         return " " * (width - cell_len(text)) + text
     return set_cell_size(text, width)
 
 
 def to_csv(columns: Sequence[Column[RowT]], rows: Sequence[RowT], *, now: dt.datetime) -> str:
-    """Give a table as CSV, with a line of names."""
+    """Format a table as CSV, with a header."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in columns])
@@ -220,19 +220,19 @@ def to_csv(columns: Sequence[Column[RowT]], rows: Sequence[RowT], *, now: dt.dat
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Give rows whose cells stand below each other."""
+    """Align the cells of rows."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     left = [False] * len(widths)
     return "".join(f"{_line(row, widths, left)}\n" for row in rows)
 
 
 def age(instant: dt.datetime | None, now: dt.datetime) -> str | None:
-    """Say how long ago something was."""
+    """Format how long ago something was."""
     return in_words((now - instant).total_seconds()) if instant else None
 
 
 def joined(separator: str, *parts: object) -> str | None:
-    """Join what there is; None if there is nothing."""
+    """Join the strings that are not None; None if all are."""
     return separator.join(str(part) for part in parts if part is not None) or None
 
 

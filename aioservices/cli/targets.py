@@ -30,7 +30,7 @@ __all__ = [
 
 Target: TypeAlias = Service | ServiceSummary
 
-_FEW = 10  # so many are asked for one by one, rather than by reading the listing
+_FEW = 10  # so many are fetched one by one, rather than by reading the listing
 
 
 async def find(services: Services, terms: Sequence[str], *, archived: bool = False) -> list[Target]:
@@ -51,26 +51,26 @@ async def find(services: Services, terms: Sequence[str], *, archived: bool = Fal
     Raises
     ------
     CommandError
-        If a term means no service, or a name several.
+        If a term matches no service, or a name several.
     """
     found: dict[int, Target] = {}
     if len(terms) > _FEW or not all(map(is_id, terms)):
         listed = services.list(archived="true" if archived else None, order="name", order_dir="asc")
         async for summary in listed:
             found[summary.id] = summary
-    # The listing leaves out hidden and archived ones; who gives an id means it.
+    # The listing leaves out hidden and archived ones, but an id is unambiguous.
     found.update(await _get_all(services, [key for key in ids_among(terms) if key not in found]))
     names = {key: target.name for key, target in found.items()}
     return [found[key] for key in select(terms, names, archived=archived)]
 
 
 async def find_one(services: Services, term: str) -> Target:
-    """Find the one service that a term means.
+    """Find the one service that a term matches.
 
     Raises
     ------
     CommandError
-        If it means none, or several.
+        If it matches none, or several.
     """
     found = await find(services, [term])
     only(found, term)
@@ -78,12 +78,12 @@ async def find_one(services: Services, term: str) -> Target:
 
 
 def is_archived(target: Target) -> bool:
-    """Whether a service is in the archive, which the API says by a boolean or a text."""
+    """Whether a service is archived, which the API says with a boolean or a string."""
     return target.archived in {True, "true"}
 
 
 def only(found: Sequence[Target], term: str) -> None:
-    """Refuse several services where one was asked for.
+    """Refuse several services where one is needed.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def with_standard_input(terms: Sequence[str]) -> list[str]:
 
 
 def decoded(data: bytes) -> str:
-    """Decode a text that says by a byte order mark if it is not UTF-8, as files of Windows do.
+    """Decode text in UTF-8, or in the encoding of its byte order mark, as in files of Windows.
 
     Raises
     ------
@@ -128,20 +128,20 @@ def decoded(data: bytes) -> str:
         If it is not text.
     """
     encoding = "utf-8-sig"
-    # The mark of UTF-32 begins with that of UTF-16, so it comes first.
+    # The mark of UTF-32 starts with that of UTF-16, so it is checked first.
     if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         encoding = "utf-32"
     elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     text = data.decode(encoding)
     if "\0" in text:
-        # UTF-16 without its mark, or no text at all: no name of a service holds a null.
+        # UTF-16 without its mark, or not text at all: no service name contains a null.
         raise UnicodeDecodeError(encoding, data, 0, len(data), "it holds null characters")
     return text
 
 
 async def _get_all(services: Services, ids: Iterable[int]) -> dict[int, Service]:
-    """Get those of some services that there are."""
+    """Get those of some services that exist."""
     found: dict[int, Service] = {}
     errors: list[RequestError] = []
 

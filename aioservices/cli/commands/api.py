@@ -1,4 +1,4 @@
-"""The command that makes any call of the API: `api`."""
+"""The command that makes any API call: `api`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that put services away: `archive` and `unarchive`."""
+"""The commands for the archive: `archive` and `unarchive`."""
 
 from __future__ import annotations
 

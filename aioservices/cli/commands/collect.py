@@ -1,4 +1,4 @@
-"""The command that keeps the logs of services in a store: `collect`."""
+"""The command that stores the logs of services: `collect`."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def collect(*, file: Path | None, check: bool, **options: object) -> int:
 
 
 def _fitted(line: str, columns: int) -> str:
-    """Cut a line so that it fits a terminal, with room for the ^C that one shows."""
+    """Cut a line so that it fits a terminal, with space for the ^C that it shows."""
     from rich.cells import cell_len, set_cell_size
 
     width = max(1, columns - len("^C") - 1)

@@ -170,7 +170,7 @@ async def _run_deploys(
             async for each in deploys:
                 outcomes.append(described(each))
                 show(outcomes[-1])
-            # What crashed meanwhile came up, and does not run.
+            # Services that came up, but have crashed since.
             for each in await deploys.recheck() if waited else ():
                 if each.error is not None:
                     show(_replace(outcomes, described(each)))
@@ -210,7 +210,7 @@ def _show_plan(
 def _conclusion(outcomes: Sequence[Outcome], *, seconds: float) -> str:
     """Repeat what failed, with the end of its log, then count the outcomes."""
     lines: list[str] = []
-    apart = True  # a log stands between empty lines
+    apart = True  # a log is surrounded by empty lines
     for outcome in outcomes:
         if not outcome.is_good and len(outcomes) > 1:
             lines += [""] * (apart or bool(outcome.logs)) + [outcome.line]

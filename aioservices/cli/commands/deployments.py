@@ -1,4 +1,4 @@
-"""The commands about the deployments that there are: `stop` and `deployments`."""
+"""The commands for existing deployments: `stop` and `deployments`."""
 
 from __future__ import annotations
 

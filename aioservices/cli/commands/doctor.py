@@ -1,4 +1,4 @@
-"""The command that finds out what is wrong: `doctor`."""
+"""The command that checks the setup: `doctor`."""
 
 from __future__ import annotations
 

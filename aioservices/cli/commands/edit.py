@@ -1,4 +1,4 @@
-"""The commands that make and change services: `create`, `update` and `clone`."""
+"""The commands that create and change services: `create`, `update` and `clone`."""
 
 from __future__ import annotations
 
@@ -295,7 +295,7 @@ def clone(
 
 
 def _to_send(current: dict[str, JSON], changes: dict[str, JSON]) -> dict[str, JSON]:
-    """Have each variable that is to go sent as null, where the server merges what it is sent."""
+    """Send null for each removed variable, in case the server merges the variables."""
     after, before = changes.get("environment_variables"), current.get("environment_variables")
     if not isinstance(after, dict) or not isinstance(before, dict):
         return changes
@@ -304,7 +304,7 @@ def _to_send(current: dict[str, JSON], changes: dict[str, JSON]) -> dict[str, JS
 
 
 async def _refusing(call: Callable[..., Any], attributes: dict[str, JSON], *ids: int) -> Service:
-    """Make a call whose arguments come from a person: what is wrong with them is theirs to mend."""
+    """Make a call with a user's arguments; errors in them are reported as wrong usage."""
     try:
         return cast("Service", await call(*ids, **attributes))
     except (TypeError, ValueError) as exc:

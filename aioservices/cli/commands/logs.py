@@ -106,7 +106,7 @@ def logs(
         other = "--follow" if follow else "--deployment"
         raise click.UsageError(f"--previous and {other} cannot be used together")
     if store_url is not None:
-        from .stored_log import StoredLog  # what needs no store is not to load one
+        from .stored_log import StoredLog  # loaded only if a store is used
 
         log = StoredLog(
             store_url=store_url,

@@ -175,7 +175,7 @@ def watch(
 
 
 class _Keeper:
-    """Keeps the place of a watch behind the lines that were written."""
+    """Stores the position of a watch behind the lines that were written."""
 
     def __init__(self, place: CursorFile | None, lines: LogWatch) -> None:
         self._place = place
