@@ -33,7 +33,7 @@ async def test_archived_services_are_found_by_name_where_that_is_meant(
     assert (await cli.run("archive", "old-*")).status == 0
     missing = await cli.run("get", "old-a")
     assert missing.status == 1
-    assert "with --archived or --hidden the others" in missing.errors
+    assert "--archived or --hidden lists the others" in missing.errors
     taken_out = await cli.run("unarchive", "old-a")
     assert (taken_out.status, taken_out.lines) == (
         0,
@@ -72,7 +72,7 @@ async def test_archiving_several_that_run_is_asked_about(cli: Cli, emulator: Emu
     refused = await cli.run("archive", "web-*")
     assert (refused.status, refused.output) == (2, "")
     question = "archive 3 services: web-a (1), web-b (2), web-c (3), and end 2 running deployments"
-    assert f"this would {question}: say --yes" in refused.errors
+    assert f"this would {question}: confirm with --yes" in refused.errors
     with cli.terminal("archive", "web-*", columns=120) as terminal:
         await terminal.until(f"{question[0].upper()}{question[1:]}? [y/N] ")
         terminal.type("n\n")
@@ -104,7 +104,7 @@ async def test_a_question_is_a_sentence_and_the_same_as_the_dry_run(
     emulator.add_service("web")
     refused = await cli.run(*arguments)
     assert refused.status == 2
-    assert f"this would {question}: say --yes" in refused.errors
+    assert f"this would {question}: confirm with --yes" in refused.errors
     assert (await cli.run(*arguments, "--dry-run")).output == f"would {question}\n"
     with cli.terminal(*arguments, columns=200) as terminal:
         await terminal.until(f"{question[0].upper()}{question[1:]}? [y/N]")
@@ -147,7 +147,7 @@ async def test_stopping_several_services_is_asked_about(cli: Cli, emulator: Emul
         emulator.add_service(name, deployed=True)
     refused = await cli.run("stop", "web-*")
     assert (refused.status, refused.output) == (2, "")
-    assert "this would stop 2 services: web-a (1), web-b (2): say --yes" in refused.errors
+    assert "this would stop 2 services: web-a (1), web-b (2): confirm with --yes" in refused.errors
     with cli.terminal("stop", "web-*") as terminal:
         await terminal.until("Stop 2 services: web-a (1), web-b (2)? [y/N] ")
         terminal.type("n\n")
@@ -305,7 +305,7 @@ async def test_a_member_is_unset_and_no_variable_is_by_mistake(
         (["--env", "NOT_THERE_AT_ALL"], "you have no such environment variable"),
         (["--unset-env", "NOT_THERE"], "has no variable NOT_THERE"),
         (["--file", "/nonexistent"], "/nonexistent: No such file or directory"),
-        ([], "say what to change"),
+        ([], "nothing to change"),
     ],
 )
 async def test_an_update_that_makes_no_sense_is_refused_in_one_line(

@@ -96,7 +96,7 @@ async def test_a_plan_says_when_a_token_would_expire(cli: Cli, emulator: Emulato
     assert planned.output == "would create the token 'ci' of web (1), which expires in 90 d\n"
     unsaid = await cli.run("tokens", "create", "web", "ci", "--dry-run")
     assert unsaid.output == "would create the token 'ci' of web (1)\n"
-    assert "up to the platform" in unsaid.errors
+    assert "the platform decides" in unsaid.errors
 
 
 async def test_a_service_goes_into_projects_and_out_of_them(cli: Cli, emulator: Emulator) -> None:

@@ -127,7 +127,7 @@ async def test_a_line_whose_time_no_log_can_keep_is_refused(
 async def test_a_command_in_one_piece_is_refused_with_the_remedy(
     emulator: Emulator, command: str
 ) -> None:
-    with pytest.raises(TypeError, match=r"command must be a sequence of texts: shlex\.split"):
+    with pytest.raises(TypeError, match=r"command must be a sequence of strings: use shlex\.split"):
         emulator.add_service("web", command=command)
     assert emulator.service_ids == []
 
