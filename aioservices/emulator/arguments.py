@@ -15,14 +15,14 @@ __all__ = [
 
 _Value = TypeVar("_Value")
 
-# Longer than anybody waits, and short enough for the end to be an instant.
+# Longer than anybody waits, and short enough for the end to be a valid instant.
 _CENTURIES = 1e10
 _LARGEST = 2**63 - 1
 _MOST_DIGITS = 30
 
 
 def check_kind(value: _Value, kind: type | UnionType, name: str) -> _Value:
-    """Refuse what is not of a type; a boolean does not count as a number."""
+    """Refuse a value of another type; a boolean does not count as a number."""
     # `isinstance` takes True for an integer.
     is_wrong = isinstance(value, bool) and bool not in (get_args(kind) or (kind,))
     if is_wrong or not isinstance(value, kind):
@@ -33,7 +33,7 @@ def check_kind(value: _Value, kind: type | UnionType, name: str) -> _Value:
 
 
 def check_text(value: str, name: str) -> str:
-    """Refuse what is not text, or cannot be written as UTF-8."""
+    """Refuse a value that is not text, or cannot be encoded as UTF-8."""
     try:
         check_kind(value, str, name).encode()
     except UnicodeEncodeError as error:
@@ -59,7 +59,7 @@ def check_api_key(value: str, name: str) -> str:
 
 
 def check_choice(value: object, choices: object, name: str) -> None:
-    """Refuse what is not one of the values of a `Literal`."""
+    """Refuse a value that is not one of a `Literal`."""
     values = get_args(choices)
     if value not in values:
         listed = ", ".join(map(repr, values))

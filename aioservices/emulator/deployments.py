@@ -158,7 +158,7 @@ class Deployment:
         )
 
     def summary(self, now: int) -> schemas.DeploymentSummary:
-        """Give its entry in a listing."""
+        """Return its entry in a listing."""
         return pick(self.view(now), schemas.DeploymentSummary)
 
     def write_due_lines(self, now: int, behaviour: LogBehaviour) -> None:

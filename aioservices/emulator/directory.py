@@ -17,7 +17,7 @@ def email(number: int) -> str:
 
 
 def user(number: int) -> User:
-    """Make up a user."""
+    """Invent a user."""
     return User(
         id=number,
         name=f"User {number}",
@@ -28,12 +28,12 @@ def user(number: int) -> User:
 
 
 def credential(number: int) -> Named:
-    """Make up a credential."""
+    """Invent a credential."""
     return Named(id=number, name=f"Credential {number}")
 
 
 def project(number: int, created: int) -> Project:
-    """Make up a project that was created when it was first named."""
+    """Invent a project that was created when it was first named."""
     stamp = instants.text(created)
     return Project(
         id=number,
@@ -49,7 +49,7 @@ def project(number: int, created: int) -> Project:
 
 
 def shares(users: Mapping[int, PermissionLevel], groups: Mapping[int, PermissionLevel]) -> Shares:
-    """Say who may do what."""
+    """Return who may do what."""
 
     def holders(level: PermissionLevel) -> ShareHolders:
         return ShareHolders(

@@ -55,35 +55,34 @@ _MOST_SERVICES = 1_000_000
 class Emulator:
     """A server of the services API on loopback, in this process and with state.
 
-    Its methods may be called from any thread. Left and entered again, it is the same server
-    after an outage: with the same state, port and key.
+    Its methods may be called from any thread. Entered again after it was left, it continues with
+    the same state, port and key, as a server does after an outage.
 
     Parameters
     ----------
     services
-        The number of services at the beginning.
+        The number of services at the start.
     api_key
-        The key that is accepted. None: a random one.
+        The accepted key. None: a random one.
     port
         The TCP port on 127.0.0.1; 0 takes a free one.
     deployed
-        Whether these services are running at the beginning.
+        Whether these services are running at the start.
     rate_limit
-        Requests that are accepted in each window. The platform accepts 1,000 in 300 s.
+        Requests that are accepted in each period. The platform accepts 1,000 in 300 s.
     rate_window
         Seconds.
     rate_limit_slides
-        Whether the window is the time before each request; otherwise one window follows
-        the other.
+        Whether the period ends at each request; otherwise one period follows the other.
     latency
-        Seconds by which each answer is late.
+        Seconds by which each answer is delayed.
     null_state_for
         Seconds from the creation of a deployment until it has a state: until then the API
         gives null, as the platform does. Never longer than `pending_for`.
     pending_for
         Seconds from the creation of a deployment until it runs.
     running_for
-        Seconds that a deployment runs until it terminates by itself. None: for ever.
+        Seconds that a deployment runs until it terminates by itself. None: forever.
     log_interval
         Seconds between the lines that a running deployment writes by itself. None: it
         writes none. A service that is a program writes its own lines.
@@ -100,10 +99,10 @@ class Emulator:
     stop_grace
         Seconds that a program has from SIGTERM until SIGKILL.
     state_file
-        Keeps the state from one start to the next: read now, and written within a second of
-        each change and at the end. Where it exists, `services` are not added again, and
-        `add_service` with a command gives that command to the service of that name which was
-        a program. None: the state is gone at the end.
+        Keeps the state across restarts: it is read now, and written within a second of each
+        change and at the end. If it exists, `services` are not added again, and `add_service`
+        with a command gives that command to the service of that name that was a program. None:
+        the state is lost at the end.
     seed
         Determines the order of unsorted log pages.
     clock
@@ -112,7 +111,7 @@ class Emulator:
     Raises
     ------
     TypeError, ValueError
-        An argument has a type or a value that is not possible.
+        An argument has an invalid type or value.
     StateFileError
         The state file cannot be read or understood. On entering: another emulator uses it;
         on leaving: it cannot be written.
@@ -245,12 +244,12 @@ class Emulator:
 
     @property
     def page_url(self) -> str:
-        """The address of the page, with the token that it wants."""
+        """The address of the page, with its token."""
         return f"{self.url}/#token={self._app.page.token}"
 
     @property
     def api_key(self) -> str:
-        """The key that is accepted; setting another one revokes it at once."""
+        """The accepted key; setting another one revokes it at once."""
         return self._app.api_key
 
     @api_key.setter
@@ -306,7 +305,7 @@ class Emulator:
             Its name.
         command
             The program that its deployments start, with its arguments. None: the service
-            only behaves as if it ran.
+            only pretends to run.
         env
             More environment variables for the program, which the API does not show.
         cwd
@@ -326,10 +325,10 @@ class Emulator:
         Raises
         ------
         TypeError
-            An attribute is unknown, or the command is not a sequence of texts.
+            An attribute is unknown, or the command is not a sequence of strings.
         ValueError
-            An attribute has a value that the API refuses, or the command, the directory or a
-            variable has one that no program can be given.
+            An attribute has a value that the API rejects, or the command, the directory or a
+            variable has one that is not possible for a program.
         """
         for unknown in sorted(attributes.keys() - set(NewAttributes.__struct_fields__)):
             raise TypeError(f"add_service() got an unexpected keyword argument {unknown!r}")
@@ -346,7 +345,7 @@ class Emulator:
             return service.details.id
 
     def remove_service(self, service_id: int) -> None:
-        """Delete a service without a trace.
+        """Delete a service completely.
 
         Raises
         ------
@@ -384,7 +383,7 @@ class Emulator:
         message: str | None = None,
         deployment_id: int | None = None,
     ) -> None:
-        """Put a deployment into a state, in which it stays.
+        """Put a deployment into a state, in which it remains.
 
         Parameters
         ----------
@@ -480,7 +479,7 @@ class Emulator:
         probability: float = 1.0,
         seed: int = 0,
     ) -> Fault:
-        """Let something go wrong.
+        """Inject a fault.
 
         Parameters
         ----------
@@ -492,26 +491,25 @@ class Emulator:
             Only requests to this path, in which `*` stands for one segment and `**` for any
             number: `"/services/*/deployments"`.
         skip
-            How many such requests are left alone before.
+            How many such requests are not affected at first.
         times
-            How many requests it happens to. None: to all, until it is removed.
+            How many requests it affects. None: all, until it is removed.
         probability
-            The probability of happening to each request.
+            The probability of affecting each request.
         seed
-            Determines to which ones it happens.
+            Determines which requests it affects.
 
         Returns
         -------
         Fault
-            Counts its hits. Its `remove()` switches it off, and so does the end of a `with`
-            block.
+            Counts its hits. Its `remove()` or the end of a `with` block removes it.
 
         Raises
         ------
         TypeError
             The effect is not one of these, or another argument is of another type.
         ValueError
-            An argument has a value that is not possible.
+            An argument has an invalid value.
         """
         fault = Fault(
             effect,
@@ -528,7 +526,7 @@ class Emulator:
 
     @contextmanager
     def _change(self) -> Generator[int, None, None]:
-        """Hold the lock, give the time, and raise in Python's terms what the API would refuse."""
+        """Hold the lock, yield the time, and convert errors of the API to Python's."""
         with self._lock:
             self._note_change()
             try:
@@ -565,7 +563,7 @@ class Emulator:
     def _environment(self, service: Service) -> dict[str, str]:
         return {
             **os.environ,
-            # The program's own calls of the API come here, and never to the real one.
+            # The program's own API calls go here, and never to the real API.
             "CIVIS_API_ENDPOINT": self.url,
             "CIVIS_API_KEY": self.api_key,
             # Python buffers what it prints to a pipe, and the lines would come late.

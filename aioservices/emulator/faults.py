@@ -35,7 +35,7 @@ __all__ = [
     "phrase",
 ]
 
-# What a header may hold: RFC 9110, 5.1 and 5.5.
+# What a header may contain: RFC 9110, 5.1 and 5.5.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
@@ -53,8 +53,7 @@ class Delay:
     Parameters
     ----------
     seconds
-        How much later. The request takes effect at the end of them, even when the client
-        has gone.
+        The delay. The request takes effect at its end, even if the client has gone.
     """
 
     seconds: float
@@ -72,7 +71,7 @@ class Respond:
     status
         The HTTP status, from 200 to 599.
     body
-        Three words stand for bodies of their own: `"json"`, the error that the API would
+        Three words have a special meaning: `"json"`, the error that the API would
         send; `"html"`, a page as proxies send it; `"empty"`, none. Any other text and any
         bytes are sent as they are, and any other object as JSON.
     retry_after
@@ -147,7 +146,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Nothing more comes, while the connection stays open.
+    """Nothing more is sent, while the connection stays open.
 
     Parameters
     ----------
@@ -174,7 +173,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Garble:
-    """The body is complete, and is not JSON."""
+    """The body is complete but not JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +196,9 @@ class Fault:
     effect
         What happens.
     method, path
-        To which requests; None: to all.
+        Which requests it affects; None: all.
     hits
-        How many requests it has happened to.
+        How many requests it has affected.
     """
 
     def __init__(
@@ -252,16 +251,16 @@ class Fault:
         self.remove()
 
     def remove(self) -> None:
-        """Make sure that it does not happen again."""
+        """Remove the fault."""
         self._removed = True
 
     @property
     def spent(self) -> bool:
-        """Whether it will not happen again."""
+        """Whether it is over."""
         return self._removed or (self._times is not None and self.hits >= self._times)
 
     def applies_to(self, method: str, path: str) -> bool:
-        """Decide whether it happens to a request, and count it."""
+        """Decide whether it affects a request, and count it."""
         if self.spent or self.method not in (None, method):
             return False
         if self._pattern is not None and not self._pattern.fullmatch(path.rstrip("/")):
@@ -277,7 +276,7 @@ class Fault:
 
 @dataclass(slots=True)
 class RequestFaults:
-    """All faults that happen to one request.
+    """All faults that affect one request.
 
     Attributes
     ----------
@@ -323,22 +322,22 @@ class RequestFaults:
 
 
 class Faults:
-    """All faults that are switched on."""
+    """All active faults."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Switch a fault on."""
+        """Add a fault."""
         self._faults.append(fault)
 
     def active(self) -> list[Fault]:
-        """List the faults that can still happen."""
+        """List the faults that are not over."""
         self._faults = [fault for fault in self._faults if not fault.spent]
         return list(self._faults)
 
     def select(self, method: str, path: str) -> RequestFaults:
-        """Choose what happens to a request: the first fault of each kind, and every delay."""
+        """Choose the faults of a request: the first of each kind, and every delay."""
         chosen = RequestFaults()
         for fault in self.active() if self._faults else ():
             if chosen.can_add(fault.effect) and fault.applies_to(method, path):

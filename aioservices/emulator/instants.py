@@ -44,7 +44,7 @@ def duration(seconds: float) -> int:
 
 
 def text(instant: int, unit: Unit = "ms", utc_offset: int | None = None) -> str:
-    """Write a timestamp as the API does; `utc_offset` is in minutes, None writes `Z`."""
+    """Format a timestamp as the API does; `utc_offset` is in minutes, None gives `Z`."""
     seconds, rest = divmod(instant, SECOND)
     date_and_time, zone = _second(seconds, utc_offset)
     digits = _DIGITS[unit]

@@ -23,7 +23,7 @@ class FixedWindow:
         self._used = 0
 
     def take(self, now: int) -> int:
-        """Count a request; gives 0, or the nanoseconds after which it may be tried again."""
+        """Count a request; returns 0, or the nanoseconds after which it may be tried again."""
         if now >= self._opened + self._window:
             self._opened, self._used = now, 0
         if self._used >= self.limit:
@@ -32,7 +32,7 @@ class FixedWindow:
         return 0
 
     def remaining(self, now: int) -> int:
-        """Say how many more requests would be accepted now."""
+        """Return how many more requests would be accepted now."""
         fresh = now >= self._opened + self._window
         return self.limit if fresh else self.limit - self._used
 
@@ -54,14 +54,14 @@ class SlidingWindow:
         self._taken: deque[int] = deque()
 
     def take(self, now: int) -> int:
-        """Count a request; gives 0, or the nanoseconds after which it may be tried again."""
+        """Count a request; returns 0, or the nanoseconds after which it may be tried again."""
         if self.remaining(now) <= 0:
             return self._taken[0] + self._window - now if self._taken else self._window
         self._taken.append(now)
         return 0
 
     def remaining(self, now: int) -> int:
-        """Say how many more requests would be accepted now."""
+        """Return how many more requests would be accepted now."""
         while self._taken and self._taken[0] + self._window <= now:
             self._taken.popleft()
         return self.limit - len(self._taken)

@@ -33,7 +33,7 @@ class LogBehaviour:
     Parameters
     ----------
     keeps
-        Which lines a page holds when more match than its limit allows.
+        Which lines a page has when more match than its limit allows.
     order
         The order of the lines of a page.
     start_unit, end_unit
@@ -44,13 +44,13 @@ class LogBehaviour:
     ignores_end_at
         Whether the server ignores `end_at`.
     max_limit
-        The largest page that the server gives, for any limit. None: no bound.
+        The largest page that the server sends, for any limit. None: no bound.
     unit
         The precision of the lines' timestamps.
     utc_offset
         The offset in minutes of the zone of the timestamps. None: they end in `Z`.
     visible_after
-        Seconds after which a line that was written is found by queries.
+        Seconds until queries find a line that was written.
     """
 
     keeps: Kept = "oldest"
@@ -170,7 +170,7 @@ class Log:
         behaviour: LogBehaviour,
         random: Random,
     ) -> list[bytes]:
-        """Give one page, each line as JSON."""
+        """Return one page, each line as JSON."""
         self._reveal(now)
         low, high = 0, len(self._times)
         if start_at is not None:
@@ -210,7 +210,7 @@ class Log:
         return visible + hidden
 
     def restore(self, saved: Iterable[SavedLine]) -> None:
-        """Take back the lines that were kept in a file."""
+        """Restore the lines that were kept in a file."""
         for at, visible_at, line in saved:
             self._written += 1
             if visible_at is None:

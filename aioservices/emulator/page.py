@@ -76,7 +76,7 @@ class Switch:
     method
         Only to requests with this HTTP method.
     probability
-        The probability of happening to each request.
+        The probability of affecting each request.
     """
 
     name: str

@@ -105,7 +105,7 @@ async def _attend(
                 # Its descendants must not outlive it, even when it ended by itself.
                 stop.set()
         except BaseException:
-            # When a loop is closed in a hurry not even a shield keeps the above going.
+            # When a loop is closed abruptly, not even a shield protects the above.
             signal_group(process.pid, signal.SIGKILL)
             for pid in marked(mark):
                 signal_process(pid, signal.SIGKILL)
@@ -145,7 +145,7 @@ async def _end_family(group: int, mark: str, stop: anyio.Event, grace: float) ->
 
 
 async def _signal_family(group: int, mark: str, number: int, patience: float) -> bool:
-    """Signal a group and those who left it; says whether all of them have gone in time."""
+    """Signal a group and processes that left it; returns whether all have ended in time."""
     exists = signal_group(group, number)
     with anyio.move_on_after(patience):
         while True:

@@ -68,7 +68,7 @@ class Programs:
         self._order(None, deployment)
 
     async def serve(self) -> None:
-        """Carry out what is ordered, until cancelled; then every program is stopped."""
+        """Start and stop programs until cancelled; then stop all of them."""
         self._loop = asyncio.get_running_loop()
         try:
             async with anyio.create_task_group() as programs:
@@ -134,7 +134,7 @@ class Programs:
 
 
 class _Reaper:
-    """The process beside this one that ends the programs if this one is killed.
+    """A separate process that ends the programs if this one is killed.
 
     Parameters
     ----------
@@ -162,11 +162,11 @@ class _Reaper:
         )
 
     def add(self, group: int) -> None:
-        """Tell it of a process group that begins."""
+        """Report the start of a process group."""
         self._tell(f"+{group}")
 
     def discard(self, group: int) -> None:
-        """Tell it of a process group that has ended."""
+        """Report the end of a process group."""
         self._tell(f"-{group}")
 
     async def aclose(self) -> None:

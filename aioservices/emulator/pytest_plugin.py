@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def services_emulator(request: pytest.FixtureRequest) -> "Iterator[Emulator]":
-    """Give an emulator with three services, in a thread of its own.
+    """An emulator with three services, in its own thread.
 
     It serves tests of any kind, whether they are asynchronous or not. The marker
     `services_emulator` sets other arguments: `@pytest.mark.services_emulator(services=5)`.

@@ -103,7 +103,7 @@ def _parse_object(content: bytes) -> dict[str, object]:
 
 
 def _explain(content: bytes, error: ValueError) -> str:
-    """Say why a body cannot be parsed, where msgspec's own words point elsewhere."""
+    """Return why a body cannot be parsed, if msgspec's message is misleading."""
     if isinstance(error, UnicodeDecodeError):
         return "The body is not UTF-8"
     if isinstance(error, msgspec.ValidationError):

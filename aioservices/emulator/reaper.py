@@ -48,7 +48,7 @@ def carries(pid: int, mark: str) -> bool:
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group; says whether there is one."""
+    """Send a signal to a process group; returns whether it exists."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
         return True

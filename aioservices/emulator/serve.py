@@ -81,13 +81,13 @@ def serve(
         How many services run and write lines from the beginning, unless the state file
         brings its own.
     api_key
-        The key that is accepted. None: a random one.
+        The accepted key. None: a random one.
     programs
         More services, by name, each with the command that it stands for.
     rate_limit
         Requests that are accepted in 300 s.
     latency
-        Seconds by which each answer is late.
+        Seconds by which each answer is delayed.
     state_file
         Keeps the state from one start to the next.
     write

@@ -79,7 +79,7 @@ class App:
     api_key
         The key that is accepted.
     latency
-        Seconds by which each answer is late.
+        Seconds by which each answer is delayed.
     on_change
         Called when the state may have been changed.
     """

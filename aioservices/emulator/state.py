@@ -77,12 +77,12 @@ class Service:
         )
 
     def summary(self, now: int) -> schemas.ServiceSummary:
-        """Give its entry in a listing."""
+        """Return its entry in a listing."""
         current = None if self.current is None else self.current.summary(now)
         return pick(self.details, schemas.ServiceSummary, current_deployment=current)
 
     def shares(self) -> schemas.Shares:
-        """Say who may do what with it."""
+        """Return who may do what with it."""
         return directory.shares(self.user_levels, self.group_levels)
 
     def is_running(self, now: int) -> bool:
@@ -188,7 +188,7 @@ class State:
         return None
 
     def remove(self, now: int, service_id: int) -> None:
-        """Delete a service without a trace."""
+        """Delete a service completely."""
         service = self.service(service_id)
         self._end_current(service, now, "The service was deleted")
         del self.services[service_id]
