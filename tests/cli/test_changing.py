@@ -41,7 +41,7 @@ async def test_archived_services_are_found_by_name_where_that_is_meant(
     )
     assert (await cli.run("unarchive", "old-*", "--dry-run")).lines == ["would unarchive old-b (2)"]
     wrong = await cli.run("unarchive", "web")
-    assert (wrong.status, "aioservices list --archived shows" in wrong.errors) == (1, True)
+    assert (wrong.status, "see aioservices list --archived" in wrong.errors) == (1, True)
 
 
 async def test_archiving_says_which_deployments_it_ends(cli: Cli, emulator: Emulator) -> None:
