@@ -479,7 +479,7 @@ async def test_nothing_that_came_from_a_closed_session_works_any_longer() -> Non
             anext(aiter(listing)),
         ]
         for call in calls:
-            with pytest.raises(SessionClosedError, match="make a new Services"):
+            with pytest.raises(SessionClosedError, match="create a new Services"):
                 await call
         assert server.requests == []
 
