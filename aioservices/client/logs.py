@@ -355,7 +355,7 @@ class LogCalls(Session):
         from aioservices.tail import LogTail
 
         return LogTail(
-            self._log_source,
+            self._log_source.raw,
             self._tasks,
             options,
             self._shared_by_tails.profile,

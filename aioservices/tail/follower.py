@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+from aioservices.api.raw import RawServices
 from aioservices.api.states import UnknownStates, is_final
 from aioservices.concurrency import Signal
 from aioservices.errors import NotFoundError, PermissionDeniedError
@@ -27,7 +28,8 @@ from aioservices.errors import NotFoundError, PermissionDeniedError
 from .budget import LineAccount, Outlet
 from .cursor import NO_DEPLOYMENT, Batch, LatestDeployment, Position
 from .dedup import DeliveredLines
-from .fetcher import DeploymentSnapshot, LogFetcher, LogSource, Look
+from .deployments import DeploymentSnapshot
+from .fetcher import LogFetcher, Look
 from .options import Now, TailOptions
 from .poller import CHECK_EVERY, Poller, jittered
 from .scan import ServerProfile
@@ -53,7 +55,7 @@ class Follower:
 
     Parameters
     ----------
-    source : LogSource
+    raw : RawServices
     options : TailOptions
     profile : ServerProfile
     turns : TurnQueue
@@ -76,7 +78,7 @@ class Follower:
 
     def __init__(
         self,
-        source: LogSource,
+        raw: RawServices,
         options: TailOptions,
         profile: ServerProfile,
         turns: TurnQueue,
@@ -95,7 +97,7 @@ class Follower:
         self._metrics = metrics
         self._positions = positions
         self._fetcher = LogFetcher(
-            source,
+            raw,
             options.service_id,
             metrics,
             turns,

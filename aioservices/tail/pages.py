@@ -13,8 +13,9 @@ import anyio
 from aioservices.concurrency import Signal
 from aioservices.errors import APIError, RequestError, ResponseTooLargeError
 
-from .fetcher import LogFetcher, is_too_large
+from .fetcher import LogFetcher
 from .page_size import PageSize
+from .patience import is_too_large
 from .scan import PageRequest
 from .untimed import PageLines
 

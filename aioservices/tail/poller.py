@@ -13,7 +13,8 @@ from aioservices.concurrency import Signal
 
 from .budget import LineAccount, Outlet
 from .dedup import DeliveredLines
-from .fetcher import DeploymentSnapshot, LogFetcher
+from .deployments import DeploymentSnapshot
+from .fetcher import LogFetcher
 from .options import TailOptions
 from .pages import LogPages, Page, Replan
 from .pipeline import read_ahead

@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import Self
 
 from aioservices.api.models import TailedEntry
+from aioservices.api.raw import RawServices
 from aioservices.concurrency import BackgroundTasks, Stream
 
 from .budget import LineAccount, LineBudget
 from .cursor import Batch, CursorTracker, Delivery, LogCursor
-from .fetcher import LogSource, Look
+from .fetcher import Look
 from .follower import Follower
 from .options import TailOptions
 from .scan import ServerProfile
@@ -36,7 +37,7 @@ class LogTail:
 
     def __init__(
         self,
-        source: LogSource,
+        raw: RawServices,
         tasks: BackgroundTasks,
         options: TailOptions,
         profile: ServerProfile,
@@ -50,7 +51,7 @@ class LogTail:
         self._account = LineAccount(budget)  # from the reading of lines until they were given
         self._tracker = CursorTracker(options.service_id, options.deployment_id, resume)
         self._follower = Follower(
-            source,
+            raw,
             options,
             profile,
             turns,

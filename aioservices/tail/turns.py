@@ -17,8 +17,7 @@ import math
 import time
 from collections.abc import Callable
 
-import anyio
-
+from aioservices.concurrency import Signal
 from aioservices.http.options import Attempt
 
 __all__ = ["TurnQueue", "Urgency"]
@@ -118,7 +117,7 @@ class TurnQueue:
         if self._waiting:
             self._holder = max(self._waiting, key=lambda turn: turn.urgency.at(now))
             self._waiting.remove(self._holder)
-            self._holder.come.set()
+            self._holder.come.send()
 
 
 class _Turn:
@@ -126,4 +125,4 @@ class _Turn:
 
     def __init__(self, urgency: Urgency) -> None:
         self.urgency = urgency
-        self.come = anyio.Event()
+        self.come = Signal()
