@@ -20,6 +20,7 @@ from .clock import ServerClock
 from .deployments import DeploymentAnswer, DeploymentSnapshot, ServiceAnswer, snapshot
 from .malformed import decode_lenient as decode_lenient_lines
 from .malformed import decode_lossy
+from .options import TailOptions
 from .patience import CONFIRMATIONS, Patience
 from .scan import PageRequest
 from .status import TailMetrics
@@ -47,14 +48,10 @@ class LogFetcher:
     ----------
     raw : RawServices
         Its calls should not be repeated by itself.
-    service_id : int
+    options : TailOptions
     metrics : TailMetrics
     turns : TurnQueue
         In which the session's tails make their requests.
-    shortest, longest : float
-        Seconds to wait after a failure, at first and at most.
-    max_outage : float, optional
-        Seconds after which an outage is an error.
     look : callable, optional
         Gets the service, in place of a request of the tail's own.
 
@@ -66,25 +63,20 @@ class LogFetcher:
     def __init__(
         self,
         raw: RawServices,
-        service_id: int,
+        options: TailOptions,
         metrics: TailMetrics,
         turns: TurnQueue,
         *,
-        shortest: float,
-        longest: float,
-        max_outage: float | None = None,
         look: Look | None = None,
     ) -> None:
         self.clock = ServerClock()
         self._turns = turns
         self._look = look
-        self._urgency = Urgency(shortest, time.monotonic())
+        self._urgency = Urgency(options.poll_interval, time.monotonic())
         self._raw = raw
-        self._service_id = service_id
+        self._service_id = options.service_id
+        self._options = options
         self._metrics = metrics
-        self._shortest = shortest
-        self._longest = longest
-        self._max_outage = max_outage
         self._newest_first: bool | None = None  # whether a page has its lines from new to old
         self._malformed_pages = 0  # in a row, until such pages are taken as they are
         # Until when a 403 or 404 of a deployment is not believed; None is the service:
@@ -92,13 +84,7 @@ class LogFetcher:
 
     def patience(self, deployment_id: int | None = None) -> Patience:
         """Make what a call is repeated by."""
-        return Patience(
-            self._metrics,
-            self._shortest,
-            self._longest,
-            self._max_outage,
-            deployment_id=deployment_id,
-        )
+        return Patience(self._metrics, self._options, deployment_id)
 
     async def current_deployment(self) -> DeploymentSnapshot | None:
         """Get the service's current deployment, if it has one."""

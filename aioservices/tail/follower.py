@@ -20,22 +20,17 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from aioservices.api.raw import RawServices
 from aioservices.api.states import UnknownStates, is_final
-from aioservices.concurrency import Signal
 from aioservices.errors import NotFoundError, PermissionDeniedError
 
-from .budget import LineAccount, Outlet
+from .budget import Outlet
 from .cursor import NO_DEPLOYMENT, Batch, LatestDeployment, Position
 from .dedup import DeliveredLines
 from .deployments import DeploymentSnapshot
-from .fetcher import LogFetcher, Look
-from .options import Now, TailOptions
-from .poller import CHECK_EVERY, Poller, jittered
-from .scan import ServerProfile
+from .options import Now
+from .poller import CHECK_EVERY, PollContext, Poller, jittered
 from .schedule import PollInterval
-from .status import DeploymentStarted, TailMetrics, UnknownState
-from .turns import TurnQueue
+from .status import DeploymentStarted, UnknownState
 
 __all__ = ["Follower"]
 
@@ -55,20 +50,11 @@ class Follower:
 
     Parameters
     ----------
-    raw : RawServices
-    options : TailOptions
-    profile : ServerProfile
-    turns : TurnQueue
-        In which the session's tails make their requests.
-    account : LineAccount
-        The tail's share of the lines that may wait in memory.
-    metrics : TailMetrics
+    context : PollContext
     positions : sequence of Position
         Where to go on.
     latest : LatestDeployment, optional
         The newest deployment that is known from before.
-    look : Look, optional
-        Gets the service, in place of a request of the tail's own.
 
     Attributes
     ----------
@@ -78,34 +64,18 @@ class Follower:
 
     def __init__(
         self,
-        raw: RawServices,
-        options: TailOptions,
-        profile: ServerProfile,
-        turns: TurnQueue,
-        account: LineAccount,
-        metrics: TailMetrics,
+        context: PollContext,
         positions: tuple[Position, ...] = (),
         latest: LatestDeployment | None = None,
-        *,
-        look: Look | None = None,
     ) -> None:
         self.before: LatestDeployment | None = None
-        self._options = options
+        self._context = context
+        self._options = options = context.options
         self._start_at = options.start_at
-        self._profile = profile
-        self._account = account
-        self._metrics = metrics
+        self._fetcher = context.fetcher
+        self._metrics = context.metrics
+        self._progress = context.progress  # is sent, too, when a check is due
         self._positions = positions
-        self._fetcher = LogFetcher(
-            raw,
-            options.service_id,
-            metrics,
-            turns,
-            shortest=options.poll_interval,
-            longest=options.max_poll_interval,
-            max_outage=options.max_outage,
-            look=look,
-        )
         self._pollers: dict[int, Poller] = {}
         self._newest = latest  # deployment that was started
         self._listed = latest  # newest deployment that the listing is known to have shown
@@ -115,7 +85,6 @@ class Follower:
         self._interval = PollInterval(options.poll_interval, options.max_poll_interval)
         self._is_finishing = False
         self._is_check_due = False
-        self._progress = Signal()  # of the pollers, or a check is due
         self._failure: Exception | None = None
 
     @property
@@ -335,17 +304,9 @@ class Follower:
     def _start_polling(
         self, deployment: DeploymentSnapshot, delivered: DeliveredLines | None = None
     ) -> Poller:
-        poller = Poller(
-            deployment,
-            DeliveredLines(self.start_at) if delivered is None else delivered,
-            fetcher=self._fetcher,
-            outlet=self._outlet,
-            account=self._account,
-            options=self._options,
-            profile=self._profile,
-            metrics=self._metrics,
-            progress=self._progress,
-        )
+        if delivered is None:
+            delivered = DeliveredLines(self.start_at)
+        poller = Poller(self._context, self._outlet, deployment, delivered)
         self._pollers[deployment.deployment_id] = poller
         self._group.start_soon(self._poll, poller)
         return poller

@@ -28,6 +28,7 @@ from aioservices.errors import (
 )
 from aioservices.http.retry import backoff_delays
 
+from .options import TailOptions
 from .status import TailMetrics
 
 __all__ = ["CONFIRMATIONS", "Patience", "is_too_large"]
@@ -43,10 +44,8 @@ class Patience:
     ----------
     metrics : TailMetrics
         Where outages are counted.
-    shortest, longest : float
-        Seconds to wait after a failure, at first and at most.
-    max_outage : float or None
-        Seconds after which an outage is an error.
+    options : TailOptions
+        The intervals of its polls are those between its attempts, too.
     deployment_id : int, optional
         Whose log the call is about.
 
@@ -59,23 +58,18 @@ class Patience:
     def __init__(
         self,
         metrics: TailMetrics,
-        shortest: float,
-        longest: float,
-        max_outage: float | None,
-        *,
+        options: TailOptions,
         deployment_id: int | None = None,
     ) -> None:
         self.failures = 0
         self._metrics = metrics
-        self._shortest = shortest
-        self._longest = longest
-        self._max_outage = max_outage
+        self._options = options
         self._deployment_id = deployment_id
         self._is_out = False
         self._reset()
 
     def _reset(self) -> None:
-        self._delays = backoff_delays(self._shortest, self._longest)
+        self._delays = backoff_delays(self._options.poll_interval, self._options.max_poll_interval)
         self._began: float | None = None
         self._refusals = 0
 
@@ -117,7 +111,8 @@ class Patience:
         self.failures += 1
         if self._began is None:
             self._began = now
-        if self._max_outage is not None and now - self._began >= self._max_outage:
+        longest = self._options.max_outage
+        if longest is not None and now - self._began >= longest:
             raise error
         delay = next(self._delays)
         if is_doubted:  # no longer than that

@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from aioservices.api.states import SLEEPING, is_final
 from aioservices.concurrency import Signal
@@ -23,7 +24,7 @@ from .scan import PageRequest, ServerProfile
 from .schedule import PollInterval
 from .status import DeploymentEnded, TailMetrics
 
-__all__ = ["CHECK_EVERY", "Poller", "jittered"]
+__all__ = ["CHECK_EVERY", "PollContext", "Poller", "jittered"]
 
 log = logging.getLogger("aioservices.tail")
 
@@ -39,23 +40,41 @@ _AHEAD = 1
 _FEW_LINES = 64
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
+class PollContext:
+    """What the pollers of one tail share.
+
+    Attributes
+    ----------
+    options : TailOptions
+    fetcher : LogFetcher
+    profile : ServerProfile
+        What is known of the server.
+    account : LineAccount
+        The tail's share of the lines that may wait in memory.
+    metrics : TailMetrics
+    progress : Signal
+        Is sent whenever a page was asked for, and when a log is over.
+    """
+
+    options: TailOptions
+    fetcher: LogFetcher
+    profile: ServerProfile
+    account: LineAccount
+    metrics: TailMetrics
+    progress: Signal = field(default_factory=Signal)
+
+
 class Poller:
     """Polls one deployment's log.
 
     Parameters
     ----------
+    context : PollContext
+    outlet : Outlet
     deployment : DeploymentSnapshot
     delivered : DeliveredLines
         What was delivered of it before.
-    fetcher : LogFetcher
-    outlet : Outlet
-    account : LineAccount
-        The tail's share of the lines that may wait in memory.
-    options : TailOptions
-    profile : ServerProfile
-    metrics : TailMetrics
-    progress : Signal
-        Is sent whenever a page was asked for, and when the log is over.
 
     Attributes
     ----------
@@ -67,37 +86,32 @@ class Poller:
 
     def __init__(
         self,
+        context: PollContext,
+        outlet: Outlet,
         deployment: DeploymentSnapshot,
         delivered: DeliveredLines,
-        *,
-        fetcher: LogFetcher,
-        outlet: Outlet,
-        account: LineAccount,
-        options: TailOptions,
-        profile: ServerProfile,
-        metrics: TailMetrics,
-        progress: Signal,
     ) -> None:
+        options = context.options
         self.deployment_id = deployment.deployment_id
         self.is_replaced = False
         self.is_over = False
         self._created_at = deployment.created_at
-        self._fetcher = fetcher
-        self._pages = LogPages(fetcher, self.deployment_id, options.limit, progress)
-        self._progress = progress
+        self._options = options
+        self._fetcher = context.fetcher
+        self._profile = context.profile
+        self._account = context.account
+        self._metrics = context.metrics
+        self._progress = context.progress
         self._outlet = outlet
-        self._account = account
+        self._pages = LogPages(context.fetcher, self.deployment_id, options.limit, context.progress)
         self._expected = options.limit  # new lines of the next page, at most
         self._allowed, self._announced = options.limit, 0
-        self._options = options
-        self._metrics = metrics
-        self._profile = profile
         self._has_explained = False
         self._reader = LogReader(
             options.service_id,
             self.deployment_id,
             delivered,
-            profile=profile,
+            profile=context.profile,
             overlap=options.overlap,
             limit=options.limit,
             end_at=options.end_at,

@@ -14,9 +14,10 @@ from aioservices.concurrency import BackgroundTasks, Stream
 
 from .budget import LineAccount, LineBudget
 from .cursor import Batch, CursorTracker, Delivery, LogCursor
-from .fetcher import Look
+from .fetcher import LogFetcher, Look
 from .follower import Follower
 from .options import TailOptions
+from .poller import PollContext
 from .scan import ServerProfile
 from .status import TailMetrics, TailStatus
 from .turns import TurnQueue
@@ -50,17 +51,15 @@ class LogTail:
         self._metrics = TailMetrics(options.service_id, options.on_event)
         self._account = LineAccount(budget)  # from the reading of lines until they were given
         self._tracker = CursorTracker(options.service_id, options.deployment_id, resume)
-        self._follower = Follower(
-            raw,
-            options,
-            profile,
-            turns,
-            self._account,
-            self._metrics,
-            () if resume is None else resume.positions,
-            self._tracker.latest,
-            look=look,
+        context = PollContext(
+            options=options,
+            fetcher=LogFetcher(raw, options, self._metrics, turns, look=look),
+            profile=profile,
+            account=self._account,
+            metrics=self._metrics,
         )
+        positions = () if resume is None else resume.positions
+        self._follower = Follower(context, positions, self._tracker.latest)
         # One part waits while the caller is busy with the last, and another one is fetched.
         self._batches = Stream(tasks, self._follower.run, buffer=1)
         self._batch: Delivery | None = None  # from which lines are given one by one
