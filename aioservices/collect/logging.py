@@ -52,9 +52,8 @@ def start_logging(format: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JSON() if format == "json" else _Text())
     logging.captureWarnings(True)
-    # What the libraries below have to say is one record a line, too.
-    for name in ("aioservices", "aiohttp", "asyncio", "py.warnings"):
-        logger = logging.getLogger(name)
-        logger.addHandler(handler)
-        logger.propagate = False
+    # At the root, so that what the libraries below have to say is one record a line, too.
+    logging.getLogger().addHandler(handler)
     logging.getLogger("aioservices").setLevel(level.upper())
+    # What fails in it is an error of the store, which is reported as one.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -163,6 +164,23 @@ async def test_its_own_log_may_be_json(daemons: Daemons) -> None:
         assert await daemon.end() == 0
         records = [json.loads(line) for line in daemon.errors.splitlines()]
     assert {"time", "level", "logger", "message"} <= set(records[0])
+
+
+async def test_what_a_library_has_to_say_is_a_record_of_its_own_log_too() -> None:
+    program = (
+        "import logging, warnings; from aioservices.collect.logging import start_logging; "
+        "start_logging('json', 'info'); logging.getLogger('aiohttp.server').error('one\\ntwo'); "
+        "logging.getLogger('aioservices.collect').info('three'); "
+        "logging.getLogger('psycopg').warning('a connection was closed'); "
+        "logging.getLogger('asyncio').info('too much'); warnings.warn('four')"
+    )
+    ended = await anyio.run_process([sys.executable, "-c", program])
+    records = [json.loads(line) for line in ended.stderr.decode().splitlines()]
+    assert [record["logger"] for record in records] == [
+        "aiohttp.server",
+        "aioservices.collect",
+        "py.warnings",
+    ]
 
 
 async def test_the_service_manager_is_told_that_it_is_up_and_alive(daemons: Daemons) -> None:

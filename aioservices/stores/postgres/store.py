@@ -53,7 +53,7 @@ from .session import Session, describe
 
 __all__ = ["PostgresStore"]
 
-_GOODBYE_SECONDS = 5
+_GOODBYE_SECONDS = 2
 _AUDIT_SECONDS = 3600
 
 
