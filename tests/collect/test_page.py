@@ -41,7 +41,7 @@ async def test_it_shows_the_fleet_and_the_lines_as_they_are_stored(
     await expect(page.locator("#log")).to_contain_text("a new line")
 
 
-@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("width", [360, 390, 1400])
 @pytest.mark.parametrize("dark", [False, True])
 async def test_it_fits_a_phone_and_a_wide_screen(
     daemon: Daemon, open_page: OpenPage, width: int, dark: bool
@@ -49,6 +49,8 @@ async def test_it_fits_a_phone_and_a_wide_screen(
     page = await open_page(daemon.url, width=width, dark=dark)
     await expect(page.locator("#services tr")).to_have_count(2)
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    table = "document.querySelector('.scroll')"
+    assert await page.evaluate(f"{table}.scrollWidth - {table}.clientWidth") == 0
 
 
 @pytest.mark.parametrize("width", [360, 400])

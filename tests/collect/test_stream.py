@@ -125,3 +125,27 @@ async def test_a_browser_that_reads_nothing_is_sent_away(
                             break
                     await anyio.sleep(0.05)
         await until(lambda: collector.status.ready)
+
+
+async def test_lines_of_several_services_come_by_time(
+    services: Services, emulator: Emulator, tmp_path: Path
+) -> None:
+    shown: list[str] = []
+    async with (
+        watched(services, tmp_path) as (_, url),
+        aiohttp.ClientSession() as http,
+        http.get(f"{url}/api/stream") as answer,
+    ):
+        found = events(answer)
+        assert (await anext(found))[0] == "status"
+        for number in range(10):
+            emulator.log(1 + number % 2, f"line {number}")
+        async for event, value in found:
+            if event == "lines":
+                assert isinstance(value, list)
+                times = [each["time"] for each in value]
+                assert times == sorted(times)
+                shown += [each["message"] for each in value]
+            if len(shown) == 10:
+                break
+        await found.aclose()

@@ -203,7 +203,8 @@ class Page:
         async with self._collector.lines() as lines:
             lost = 0
             while True:
-                found = await lines.take()
+                # By time: they were stored service by service.
+                found = sorted(await lines.take(), key=lambda entry: entry.created_at)
                 shown = found[-_LINES_AT_ONCE:]
                 missing = lines.lost - lost + len(found) - len(shown)
                 lost = lines.lost
