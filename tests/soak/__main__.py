@@ -80,7 +80,7 @@ def _week(directory: Path) -> dict[str, object]:
     lived = asyncio.run(
         live(
             f"sqlite:{directory / 'logs.db'}", directory, *options,
-            hours=7 * 24, services=200, lines=1_000_000, outages=10, within=4 * 3600,
+            hours=7 * 24, services=200, lines=1_000_000, outages=10, within=4 * 3600, after=1800,
         )
     )  # fmt: skip
     assert lived.samples[-1].store < 20_000_000 * 1.1
@@ -92,7 +92,7 @@ def _days(url: str, directory: Path) -> dict[str, object]:
     lived = asyncio.run(
         live(
             url, directory, *_QUIET, "--lease", "30m", "--keep", "1d",
-            hours=4 * 24, services=50, lines=500_000, outages=5, within=2 * 3600,
+            hours=4 * 24, services=50, lines=500_000, outages=5, within=2 * 3600, after=1800,
         )
     )  # fmt: skip
     return _checked(lived, hours=48)

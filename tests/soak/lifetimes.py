@@ -28,7 +28,7 @@ from .hurried import read_ahead
 __all__ = ["Lifetime", "Sample", "hurried_daemon", "live"]
 
 _HOUR = 3600 * SECOND
-_AFTER = 600 * SECOND  # in which the last lines are read
+_AFTER = 600 * SECOND  # behind the end, at the earliest, a life is over
 _LOOK = 0.02  # seconds between two looks at the daemon
 _ENDS_WITHIN = 60.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -102,6 +102,7 @@ async def live(
     outages: int = 3,
     seed: int = 1,
     within: float,
+    after: float = 600.0,
     is_done: Callable[[Store], Awaitable[bool]] | None = None,
 ) -> Lifetime:
     """Let a daemon live beside a fleet, and see that it has kept every line once.
@@ -126,6 +127,9 @@ async def live(
     seed : int, default 1
     within : float
         Seconds that it may really take.
+    after : float, default 600.0
+        Seconds behind the end of the fleet's life over which the clock leaps, too: as many as lie
+        between two polls, so that nobody has to wait for the last lines.
     is_done : callable, optional
         What has to be so, too, before the daemon is ended.
     """
@@ -142,7 +146,7 @@ async def live(
     found = Lifetime(written=life.lines)
     async with hostile(server.behave) as listener:
         server.passed = lambda _: listener.requests.clear()
-        arguments = [str(clock), str((life.end + _AFTER) / SECOND), "collect"]
+        arguments = [str(clock), str(life.end / SECOND + after), "collect"]
         arguments += ["--store", store_url, "--url", listener.url, "--listen", "127.0.0.1:0"]
         async with hurried_daemon(directory, *arguments, *options) as process:
             with _seen(store_url) as store, anyio.fail_after(within):
