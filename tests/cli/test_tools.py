@@ -260,12 +260,48 @@ async def test_a_shell_takes_what_it_is_offered(
     assert sorted(found) == sorted(ODD_NAMES)
 
 
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed here")
-async def test_zsh_takes_nothing_away_of_what_was_typed(
-    cli: Cli, emulator: Emulator, tmp_path: Path
+# Ctrl-G shows, after the completion that was asked for before, what is on the line.
+SHOWS_ITS_LINE = {
+    "bash": """PS1='READY> '; source ~/completion; shopt -u progcomp_alias
+show() { echo "<$READLINE_LINE>"; READLINE_LINE=''; }
+bind 'set bell-style none'; bind -x '"\\C-g": show'
+""",
+    "zsh": """PS1='READY> '; autoload -U compinit; compinit -u -D; source ~/completion
+show() { print -r -- "<$BUFFER>"; BUFFER=''; zle reset-prompt }
+zle -N show; bindkey '^G' show; setopt no_beep
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("shell", "lines"),
+    [
+        (
+            "zsh",
+            {
+                "aioservices logs serv": "aioservices logs service",
+                "aioservices help net": "aioservices help network ",
+                "aioservices list --status=ru": "aioservices list --status=running ",
+            },
+        ),
+        (
+            "bash",
+            {
+                r"aioservices logs my\ team:": r"aioservices logs my\ team:web-",
+                "aioservices logs x@p": "aioservices logs x@prod ",
+                "aioservices list --status=ru": "aioservices list --status=running ",
+            },
+        ),
+    ],
+)
+async def test_a_shell_takes_nothing_away_of_what_was_typed(
+    cli: Cli, emulator: Emulator, tmp_path: Path, shell: str, lines: dict[str, str]
 ) -> None:
-    for name in ("service-1", "service-2", "Service #5"):
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed here")
+    for name in ("service-1", "service-2", "Service #5", "my team:web-1", "My team:web-2"):
         emulator.add_service(name)
+    emulator.add_service("x@prod")
     environment = cli.environment(
         PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         XDG_CACHE_HOME=str(tmp_path / "cache"),
@@ -274,25 +310,50 @@ async def test_zsh_takes_nothing_away_of_what_was_typed(
         LC_ALL="C.UTF-8",
         TERM="vt100",
     )
-    script = (await cli.run("completion", "zsh")).output
+    script = (await cli.run("completion", shell)).output
     (tmp_path / "completion").write_text(script)
-    # Ctrl-X shows, after the completion that was asked for before, what is on the line.
-    (tmp_path / ".zshrc").write_text(
-        "PS1='READY> '; autoload -U compinit; compinit -u -D; source ~/completion\n"
-        "show() { print -r -- \"<$BUFFER>\"; BUFFER=''; zle reset-prompt }\n"
-        "zle -N show; bindkey '^X' show; setopt no_beep\n"
-    )
+    (tmp_path / f".{shell}rc").write_text(SHOWS_ITS_LINE[shell])
     asked = {"_AIOSERVICES_COMPLETE": "zsh_complete", "COMP_CWORD": "2"}
     asked |= {"COMP_WORDS": "aioservices logs s", "XDG_CACHE_HOME": environment["XDG_CACHE_HOME"]}
     await offered(cli, **asked)  # they are kept
-    with shell_on_terminal("zsh", "-i", environment=environment) as terminal:
+    with shell_on_terminal(shell, "-i", columns=200, environment=environment) as terminal:
         await terminal.until("READY> ")
-        for typed, line in {
-            "aioservices logs serv": "aioservices logs service",
-            "aioservices help net": "aioservices help network ",
-        }.items():
-            terminal.type(f"{typed}\t\x18")
+        for typed, line in lines.items():
+            terminal.type(f"{typed}\t\x07")
             await terminal.until(f"<{line}>")
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "offered"),
+    [
+        ("get team:", ":", {"web-1", "web-2"}),
+        ("get team:we", "we", {"web-1", "web-2"}),
+        ("get TEAM:web-1", "web-1", {"web-1"}),
+        ("get team:w", "web-1", {"web-1", "web-2"}),  # the cursor stands in the word
+        ("get team:we", "team:we", {"team:web-1", "team:web-2"}),  # where it is not divided
+        ("get 'team:we", "'team:we", {"team:web-1", "team:web-2"}),
+        ("get a=", "=", {"b"}),
+        ("get x@p", "p", {"@prod"}),
+        ("get x@", "@", {"@prod"}),
+        ("logs team:web-1 --fol", "--fol", {"--follow"}),
+        ("list --status=", "=", {"running", "idle"}),
+        ("list --status=r", "r", {"running"}),
+        ("list --status=r", "--status=r", {"--status=running"}),
+        ("list --status r", "r", {"running"}),
+    ],
+)
+async def test_bash_is_given_what_follows_the_words_that_it_counts_apart(
+    cli: Cli, emulator: Emulator, tmp_path: Path, line: str, word: str, offered: set[str]
+) -> None:
+    for name in ("team:web-1", "team:web-2", "a=b", "x@prod"):
+        emulator.add_service(name)
+    asked = {"_AIOSERVICES_COMPLETE": "bash_complete", "XDG_CACHE_HOME": str(tmp_path)}
+    asked |= {"COMP_LINE": f"aioservices {line}", "COMP_WORDS": word, "COMP_CWORD": "0"}
+    expected = sorted(f"plain,{each}" for each in offered)
+    with anyio.fail_after(PATIENCE):
+        while not (ended := await cli.run(**asked)).output:
+            pass  # a slow machine has no names within half a second
+    assert sorted(ended.lines) == expected
 
 
 @pytest.mark.parametrize(
