@@ -59,6 +59,7 @@ class Notices:
         self._told: set[str] = set()  # the problems of the outages
         self._ended: dict[int, int] = {}  # by service, the deployment whose end was reported last
         self._held: list[str] = []
+        self._starting: set[int] = set()  # deployments whose start is held back
 
     def attempt(self, attempt: Attempt) -> None:
         """Report an attempt of a call, if that is useful."""
@@ -93,6 +94,7 @@ class Notices:
                 gone = self._ended.pop(event.service_id, None) == old
                 replaced = "it" if gone else f"deployment {old}"
                 self._hold(event.service_id, f"deployment {deployment_id} replaces {replaced}")
+                self._starting.add(deployment_id)
                 if gone and len(self._held) == 1:
                     self.flush()  # no lines of the old one are pending, and those of this one come
             case DeploymentStarted():
@@ -110,9 +112,14 @@ class Notices:
         if not isinstance(event, DeploymentEnded | DeploymentStarted):
             self.event(event)
 
+    def due_before(self, deployment_id: int | None) -> bool:
+        """Whether what is held back is to be told before a line of this deployment is shown."""
+        return deployment_id in self._starting
+
     def flush(self) -> None:
         """Report now what was held back."""
         held, self._held = self._held, []
+        self._starting.clear()
         for text in held:
             stderr().post(f"-- {text}\n")
 

@@ -120,6 +120,7 @@ class Poller:
         self._is_asleep = False
         self._last_alive: dt.datetime | None = None  # by the server's clock, as the next one
         self._ended: dt.datetime | None = None
+        self._is_end_known = False  # it may be replaced, or seem to be, before its end is known
         self._unreported_end: DeploymentEnded | None = None
         self._wake = Signal()  # the deployment has ended
         self._first_asked_at: dt.datetime | None = None  # in the poll that is under way
@@ -144,8 +145,11 @@ class Poller:
         if not is_final(deployment.state):
             self._last_alive = clock.now()
             self._ended = self._unreported_end = None
-        elif self._ended is None:
-            self._record_end(self._end_of(deployment))
+            self._is_end_known = False
+        elif not self._is_end_known:
+            self._is_end_known = True
+            ended = self._end_of(deployment)
+            self._record_end(max(ended, self._ended or ended))
             self._unreported_end = DeploymentEnded(
                 service_id=self._options.service_id,
                 deployment_id=self.deployment_id,

@@ -176,7 +176,9 @@ async def test_a_running_deployment_that_is_replaced_is_told(
         emulator.deploy(web)
         emulator.deploy(web)
         await terminal.until("-- deployment 1002 replaces deployment 1001")
-        await terminal.until("-- deployment 1003 replaces deployment 1002")
+        emulator.log(web, "of the newest")
+        said = await terminal.until("of the newest")
+    assert "-- deployment 1003 replaces deployment 1002" in said  # and not only after it
 
 
 async def test_the_log_of_the_previous_deployment_is_shown(

@@ -112,7 +112,9 @@ async def test_it_tells_what_happens_to_deployments(cli: Cli, emulator: Emulator
     with cli.terminal(*arguments, NO_COLOR="1", columns=100) as terminal:
         await terminal.until("web | the first")
         emulator.deploy(1)
-        await terminal.until("-- web: deployment 1002 replaces deployment 1001")
+        emulator.log(1, "of the new one")
+        said = await terminal.until("web | of the new one")
+        assert "-- web: deployment 1002 replaces deployment 1001" in said
         emulator.deploy(2)
         said = await terminal.until("-- job: deployment 1003 has ended: exited with status 3")
         assert said.index("so long") < said.index("-- job")

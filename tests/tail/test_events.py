@@ -17,6 +17,7 @@ from aioservices import (
 )
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Respond
+from tests.servers.deployments import DeploymentsServer
 from tests.servers.hostile import hostile
 
 from .conftest import QUICK, collecting, crowd, take, until, write
@@ -116,6 +117,27 @@ async def test_a_deployment_that_ends_is_reported_with_the_reason_behind_its_las
     )
     assert ended.at is not None
     assert lines_at_end == [3]
+
+
+async def test_the_end_of_a_deployment_is_reported_that_the_service_did_not_name_at_first() -> None:
+    """The listing may be ahead of the service, which then seems to have another deployment."""
+    server = DeploymentsServer()
+    listed = server.deploy()
+    server.current = None
+    events = Events()
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url) as services,
+    ):
+        async with followed(services, 1, events) as tail, collecting(tail):
+            await until(lambda: tail.status.polls)
+            listed.end("failed")
+            server.current = listed
+            await until(lambda: events.of(DeploymentEnded))
+            checks = len(server.requests)
+            await until(lambda: len(server.requests) > checks + 10)
+    [ended] = events.of(DeploymentEnded)
+    assert (ended.deployment_id, ended.state) == (listed.id, "failed")
 
 
 @pytest.mark.filterwarnings("ignore::aioservices.LogGap")

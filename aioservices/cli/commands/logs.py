@@ -24,6 +24,7 @@ from aioservices.cli.console import note
 from aioservices.cli.errors import MISUSED, CommandError
 from aioservices.cli.filters import Filter, Format
 from aioservices.cli.last_lines import last_lines
+from aioservices.cli.notices import Notices
 from aioservices.cli.targets import find_one
 from aioservices.client import Services
 from aioservices.tail import CursorFile, LogCursor, LogTail
@@ -157,6 +158,7 @@ def logs(
                 chosen=chosen,
                 shown=shown,
                 place=place,
+                notices=connection.notices,
                 on_event=connection.notices.event if follow else connection.notices.outage,
             )
             if last is not None and now is not None and resume is None:
@@ -189,6 +191,7 @@ class _Log:
     chosen: Filter
     shown: Format
     place: CursorFile | None
+    notices: Notices
     on_event: EventHook
 
     async def show_last(
@@ -246,5 +249,11 @@ class _Log:
             yield [entry for entry in batch if self.chosen.passes(entry)]
 
     async def _write(self, entries: Sequence[TailedEntry]) -> None:
-        if entries:
-            await stdout().write("".join(self.shown(entry, self.name) for entry in entries))
+        texts: list[str] = []
+        for entry in entries:
+            if self.notices.due_before(entry.deployment_id):
+                stdout().post("".join(texts))
+                texts.clear()
+                self.notices.flush()
+            texts.append(self.shown(entry, self.name))
+        await stdout().write("".join(texts))

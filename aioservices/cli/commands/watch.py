@@ -163,6 +163,8 @@ def watch(
             try:
                 async for line in lines:
                     notices.names.setdefault(line.service_id, one_line(line.service_name or ""))
+                    if notices.due_before(line.deployment_id):
+                        notices.flush()
                     if chosen.passes(line.entry):
                         await stdout().write(shown(line.entry, line.service_name))
                     await keep.at_times()
