@@ -47,7 +47,8 @@ async def main(pattern: str, seconds: float) -> bool:
                     failures += 1
                     print(f"{names[outcome.service_id]}: {outcome.error}")
                 if isinstance(outcome.error, DeploymentFailedError):
-                    print(*(f"    {line}" for line in outcome.error.logs), sep="\n")
+                    for line in outcome.error.logs:
+                        print("   ", line)
         finally:  # also after Ctrl-C
             print(f"{len(run.started)} of {len(names)} deployed, {failures} failures")
         return not failures

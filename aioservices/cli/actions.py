@@ -29,6 +29,7 @@ __all__ = [
     "Left",
     "called",
     "change_services",
+    "how_to_start",
     "look_up",
     "running_deployment",
 ]
@@ -72,6 +73,11 @@ class Change:
 def called(target: Target) -> str:
     """Return the name of a service with its id."""
     return f"{one_line(target.name or '') or '-'} ({target.id})"
+
+
+def how_to_start(target: Target) -> str:
+    """Say of a service that has no running deployment what starts one."""
+    return f"it does not run, aioservices deploy {target.id} starts it"
 
 
 def running_deployment(target: Target) -> Deployment | DeploymentSummary | None:

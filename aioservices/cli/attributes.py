@@ -65,7 +65,7 @@ def assigned(
         _check(path.strip(), new=new)
         target = given.get(name, base.get(name))
         if not members:
-            given[name] = text if _is_text(name) else _parsed(path, text)
+            given[name] = text if _is_text(name) else _parsed(name, text)
         elif name == VARIABLES:  # whose names may contain dots, and whose values are strings
             given[name] = _with_member(target, [".".join(members)], text, path)
         else:
@@ -292,11 +292,17 @@ def _is_text(name: str) -> bool:
     return str in get_args(_NEW[name])
 
 
-def _parsed(path: str, text: str) -> JSON:
+def _parsed(name: str, text: str) -> JSON:
     try:
         return cast("JSON", json.loads(text))
     except ValueError:
-        raise _misuse(f"--set {path}: {text!r} is not JSON, such as 3, true or [1, 2]") from None
+        kinds = get_args(_NEW[name])
+        wanted = "JSON, such as [1, 2]"
+        if bool in kinds:
+            wanted = "true or false"
+        elif int in kinds:
+            wanted = "an integer"
+        raise _misuse(f"--set {name}: {text!r} is not {wanted}") from None
 
 
 def _member(text: str) -> JSON:

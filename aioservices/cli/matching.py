@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 
 from aioservices.api import matching
+from aioservices.terminal.sanitize import one_line
 
 from .errors import MISUSED, CommandError
 
 __all__ = ["select", "terms_from_lines"]
 
+_SUGGESTED = 3
+
 
 def select(
-    terms: Iterable[str], names: Mapping[int, str | None], *, archived: bool = False
+    terms: Iterable[str],
+    names: Mapping[int, str | None],
+    *,
+    archived: bool = False,
+    elsewhere: Mapping[int, str | None] | None = None,
 ) -> list[int]:
     """Find services by terms, each of which must match at least one.
 
@@ -25,6 +33,8 @@ def select(
         The names of all services.
     archived : bool
         Whether these are the archived ones, for the message.
+    elsewhere : mapping of int to str, optional
+        Names of archived services, for the message.
 
     Returns
     -------
@@ -38,7 +48,12 @@ def select(
     """
     selection = matching.select(terms, names)
     if selection.unmatched:
-        unknown = "; ".join(map(_unknown, selection.unmatched))
+        hints = [_hint(term, names, elsewhere or {}) for term in selection.unmatched]
+        unknown = "; ".join(
+            _unknown(term) + hint for term, hint in zip(selection.unmatched, hints, strict=True)
+        )
+        if any(hints):
+            raise CommandError(unknown)
         if archived:
             raise CommandError(f"{unknown}: see aioservices list --archived")
         advice = "see aioservices list; --archived or --hidden lists the others"
@@ -76,6 +91,32 @@ def _unknown(term: str) -> str:
     if matching.is_pattern(term):
         return f"no service has a name that matches {term!r}"
     return f"no service is called {term!r}"
+
+
+def _hint(term: str, names: Mapping[int, str | None], elsewhere: Mapping[int, str | None]) -> str:
+    """Return what may have been meant; empty if nothing is similar."""
+    if matching.is_id(term):
+        return ""
+    ids = matching.select([term], elsewhere).ids
+    if len(ids) == 1:
+        return f", but an archived one {_verb(term)}: its id is {ids[0]}"
+    if ids:
+        return f", but {len(ids)} archived ones {_verb(term, 2)}: see aioservices list --archived"
+    known = {name.casefold(): name for name in names.values() if name}
+    wanted = term.casefold().strip("*?")
+    found = [folded for folded in known if len(wanted) > 1 and wanted in folded]
+    found += difflib.get_close_matches(wanted, [each for each in known if each not in found])
+    meant = [repr(one_line(known[folded])) for folded in found[:_SUGGESTED]]
+    if not meant:
+        return ""
+    *others, last = meant
+    return f": did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
+
+
+def _verb(term: str, number: int = 1) -> str:
+    """Return the verb of `_unknown` for so many services."""
+    singular, plural = ("has", "have") if matching.is_pattern(term) else ("is", "are")
+    return singular if number == 1 else plural
 
 
 def _id_in_json(line: str) -> str:

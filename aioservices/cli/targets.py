@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import anyio
 
+from aioservices.api import matching
 from aioservices.api.matching import ids_among, is_id
 from aioservices.api.models import Service, ServiceSummary
 from aioservices.client import Services
@@ -30,6 +32,7 @@ __all__ = [
 
 Target: TypeAlias = Service | ServiceSummary
 
+_ENOUGH = 200  # archived services that are looked at for a name
 _FEW = 10  # so many are fetched one by one, rather than by reading the listing
 
 
@@ -61,7 +64,11 @@ async def find(services: Services, terms: Sequence[str], *, archived: bool = Fal
     # The listing leaves out hidden and archived ones, but an id is unambiguous.
     found.update(await _get_all(services, [key for key in ids_among(terms) if key not in found]))
     names = {key: target.name for key, target in found.items()}
-    return [found[key] for key in select(terms, names, archived=archived)]
+    elsewhere: dict[int, str | None] = {}
+    if not archived and not all(map(is_id, matching.select(terms, names).unmatched)):
+        elsewhere = await _archived(services)
+    meant = select(terms, names, archived=archived, elsewhere=elsewhere)
+    return [found[key] for key in meant]
 
 
 async def find_one(services: Services, term: str) -> Target:
@@ -138,6 +145,17 @@ def decoded(data: bytes) -> str:
         # UTF-16 without its mark, or not text at all: no service name contains a null.
         raise UnicodeDecodeError(encoding, data, 0, len(data), "it holds null characters")
     return text
+
+
+async def _archived(services: Services) -> dict[int, str | None]:
+    """Return the names of the archived services that were changed last; none if that fails."""
+    found: dict[int, str | None] = {}
+    with contextlib.suppress(RequestError):  # they only make a message more helpful
+        async for each in services.list(archived="true", order="updated_at", order_dir="desc"):
+            found[each.id] = each.name
+            if len(found) == _ENOUGH:
+                break
+    return found
 
 
 async def _get_all(services: Services, ids: Iterable[int]) -> dict[int, Service]:

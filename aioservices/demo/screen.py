@@ -78,6 +78,14 @@ class Screen:
             head = prefix if number == 0 else " " * prefix_width
             self.line(head + (self.paint(part, style) if style else part))
 
+    def outcome(self, prefix: str, prefix_width: int, word: str, rest: str, *, style: str) -> None:
+        """Write a word in a style and what follows it, after a prefix; wrapped beside it."""
+        lines = [f"{word} {printable(rest)}"]
+        if self._live:
+            lines = textwrap.wrap(lines[0], max(20, self._columns() - prefix_width))
+        lines[0] = self.paint(word, style) + lines[0][len(word) :]
+        self.line(prefix + f"\n{' ' * prefix_width}".join(lines))
+
     def progress(self, done: int, of: int, note: str) -> None:
         """Show how far something is, on a terminal only."""
         if not self._live:

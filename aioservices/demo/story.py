@@ -109,12 +109,13 @@ class Story:
         async for outcome in services.deploy_many(self._names, timeout=_PATIENCE):
             done += 1
             name = self._names[outcome.service_id]
-            text = f"{screen.paint('running', 'good')} after {outcome.elapsed:.1f} s: "
-            text += fleet.PURPOSES[name]
+            word, style = "running", "good"
+            rest = f"after {outcome.elapsed:.1f} s: {fleet.PURPOSES[name]}"
             if outcome.error is not None:
-                text = screen.paint(f"failed: {outcome.error}", "bad")
+                word, style, rest = "failed:", "bad", str(outcome.error)
                 self._failures.append(f"{name} could not be deployed")
-            screen.line(f"  {self._name(outcome.service_id)}  {text}")
+            prefix = f"  {self._name(outcome.service_id)}  "
+            screen.outcome(prefix, 4 + _NAME_WIDTH, word, rest, style=style)
             screen.progress(done, total, "running")
         screen.end_progress()
 

@@ -33,7 +33,7 @@ async def test_archived_services_are_found_by_name_where_that_is_meant(
     assert (await cli.run("archive", "old-*")).status == 0
     missing = await cli.run("get", "old-a")
     assert missing.status == 1
-    assert "--archived or --hidden lists the others" in missing.errors
+    assert "an archived one is: its id is 1" in missing.errors
     taken_out = await cli.run("unarchive", "old-a")
     assert (taken_out.status, taken_out.lines) == (
         0,
@@ -298,7 +298,8 @@ async def test_a_member_is_unset_and_no_variable_is_by_mistake(
     ("arguments", "said"),
     [
         (["--set", "replica=3"], "did you mean replicas?"),
-        (["--set", "replicas=three"], "is not JSON"),
+        (["--set", "replicas=three"], "'three' is not an integer"),
+        (["--set", "credentials=one"], "'one' is not JSON, such as [1, 2]"),
         (["--set", "replicas"], "NAME=VALUE"),
         (["--set", "created_at=now"], "created_at cannot be set"),
         (["--set", 'replicas="3"'], "replicas must be"),
@@ -330,4 +331,7 @@ async def test_a_file_that_describes_no_service_is_refused_in_one_line(
 async def test_a_copy_gets_the_name_that_is_wanted(cli: Cli, emulator: Emulator) -> None:
     emulator.add_service("web")
     ended = await cli.run("clone", "web", "--name", "web-test")
-    assert (ended.status, ended.output) == (0, "cloned web (1) as web-test (2)\n")
+    assert (ended.status, ended.output) == (
+        0,
+        "cloned web (1) as web-test (2): it does not run, aioservices deploy 2 starts it\n",
+    )

@@ -7,6 +7,7 @@ import sys
 import anyio
 import pytest
 
+from aioservices import Services
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Reset, Respond
 from tests.servers.programs import COMMAND, Ended
@@ -37,6 +38,38 @@ async def test_a_wrong_key(cli: Cli) -> None:
 async def test_no_such_service(cli: Cli, command: str) -> None:
     assert "no service" in one_line(await cli.run(command, "7"), 1)
     assert "'web'" in one_line(await cli.run(command, "web"), 1)
+
+
+@pytest.mark.parametrize(
+    ("term", "hint"),
+    [
+        ("web-shpo", "did you mean 'Web-Shop' or 'web-api'?"),
+        ("we-shop", "did you mean 'Web-Shop'?"),
+        ("shop", "did you mean 'Web-Shop'?"),
+        ("web", "did you mean 'Web-Shop' or 'web-api'?"),
+        ("wbe-*", "see aioservices list; "),
+        ("nothing", "see aioservices list; "),
+        ("old", "an archived one is: its id is 3"),
+        ("twice", "2 archived ones are: see aioservices list --archived"),
+        ("o?", "2 archived ones have: see aioservices list --archived"),
+    ],
+)
+async def test_who_gets_a_name_wrong_is_told_what_comes_near(
+    cli: Cli, emulator: Emulator, services: Services, term: str, hint: str
+) -> None:
+    for name in ("Web-Shop", "web-api", "old", "twice", "twice", "o2", "o3"):
+        emulator.add_service(name)
+    for service_id in range(3, 8):
+        await services.put_archive(service_id, True)
+    assert hint in one_line(await cli.run("get", term), 1)
+
+
+async def test_that_a_name_is_unknown_is_told_although_the_archive_cannot_be_read(
+    cli: Cli, emulator: Emulator
+) -> None:
+    emulator.add_service("web")
+    emulator.fault(Respond(403), path="/services", skip=1)
+    assert "did you mean 'web'?" in one_line(await cli.run("get", "wev"), 1)
 
 
 async def test_a_name_that_several_have(cli: Cli, emulator: Emulator) -> None:

@@ -147,3 +147,19 @@ def test_a_heading_is_wrapped_between_words(monkeypatch: pytest.MonkeyPatch) -> 
     assert lines[0].startswith("── An outage")
     assert all(line.startswith("   ") for line in lines[1:])
     assert max(map(len, lines)) <= 30
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(30, 3), (50, 2), (80, 1)])
+def test_how_a_deploy_went_is_wrapped_beside_the_name(
+    monkeypatch: pytest.MonkeyPatch, columns: int, rows: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = Terminal()
+    rest = "after 0.5 s: a program that goes on and on"
+    Screen(out, {}).outcome("  scheduler  ", 13, "running", rest, style="good")
+    assert out.getvalue().startswith("  scheduler  \x1b[32mrunning\x1b[0m after")
+    lines = out.getvalue().replace("\x1b[32m", "").replace("\x1b[0m", "").splitlines()
+    assert len(lines) == rows
+    assert all(line.startswith(" " * 13) for line in lines[1:])
+    assert max(map(len, lines)) <= max(columns, 13 + 20)
+    assert " ".join(" ".join(lines).split()) == f"scheduler running {rest}"

@@ -128,14 +128,15 @@ async def test_the_end_of_a_deployment_is_reported_that_the_service_did_not_name
     async with (
         hostile(server.behave) as listener,
         Services("key", base_url=listener.url) as services,
+        followed(services, 1, events) as tail,
+        collecting(tail),
     ):
-        async with followed(services, 1, events) as tail, collecting(tail):
-            await until(lambda: tail.status.polls)
-            listed.end("failed")
-            server.current = listed
-            await until(lambda: events.of(DeploymentEnded))
-            checks = len(server.requests)
-            await until(lambda: len(server.requests) > checks + 10)
+        await until(lambda: tail.status.polls)
+        listed.end("failed")
+        server.current = listed
+        await until(lambda: events.of(DeploymentEnded))
+        checks = len(server.requests)
+        await until(lambda: len(server.requests) > checks + 10)
     [ended] = events.of(DeploymentEnded)
     assert (ended.deployment_id, ended.state) == (listed.id, "failed")
 

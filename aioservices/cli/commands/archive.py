@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import click
 
 from aioservices.api.states import is_final
-from aioservices.cli.actions import MANY, Change, Left, change_services, running_deployment
+from aioservices.cli.actions import (
+    MANY,
+    Change,
+    Left,
+    change_services,
+    how_to_start,
+    running_deployment,
+)
 from aioservices.cli.arguments import SERVICE, as_json, changing, connected, examples
 from aioservices.cli.connection import Connection
 from aioservices.cli.targets import Target, is_archived, with_standard_input
@@ -84,4 +91,4 @@ async def _unarchive(services: Services, target: Target) -> str | None:
     after = await services.put_archive(target.id, False)
     if running_deployment(after) is not None:
         return None
-    return f"it does not run, aioservices deploy {target.id} starts it"
+    return how_to_start(target)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import click
 
 from aioservices.api.models import JSON, Service
-from aioservices.cli.actions import called, look_up
+from aioservices.cli.actions import called, how_to_start, look_up
 from aioservices.cli.arguments import SERVICE, as_json, changing, connected, examples
 from aioservices.cli.attributes import (
     assigned,
@@ -141,7 +141,7 @@ def create(
         elif quiet:
             await stdout().write(f"{made.id}\n")
         else:
-            await stdout().write(f"created {_named(made)}\n")
+            await stdout().write(f"created {_named(made)}: {how_to_start(made)}\n")
         return 0
 
     return run(work)
@@ -288,7 +288,8 @@ def clone(
         elif quiet:
             await stdout().write(f"{made.id}\n")
         else:
-            await stdout().write(f"cloned {called(target)} as {_named(made)}\n")
+            text = f"cloned {called(target)} as {_named(made)}: {how_to_start(made)}\n"
+            await stdout().write(text)
         return 0
 
     return run(work)
