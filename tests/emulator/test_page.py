@@ -296,6 +296,7 @@ async def test_the_printed_address_opens_the_page_and_hides_its_token(
 ) -> None:
     page = await open_page(emulator.page_url)
     await page.get_by_text("service-1", exact=True).wait_for()
+    await page.get_by_text(f"CIVIS_API_ENDPOINT={emulator.url}").wait_for()
     assert page.url == emulator.url + "/"
     await page.reload()
     await page.get_by_text("service-1", exact=True).wait_for()

@@ -337,6 +337,8 @@ function tokenOfAddress() {
   return token;
 }
 
+setText($("endpoint"), `CIVIS_API_ENDPOINT=${location.origin}`);
+
 $("unlock").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("token").value.trim();
