@@ -324,7 +324,7 @@ async def test_a_shell_takes_nothing_away_of_what_was_typed(
 
 
 @pytest.mark.parametrize(
-    ("line", "word", "offered"),
+    ("line", "word", "expected"),
     [
         ("get team:", ":", {"web-1", "web-2"}),
         ("get team:we", "we", {"web-1", "web-2"}),
@@ -343,17 +343,14 @@ async def test_a_shell_takes_nothing_away_of_what_was_typed(
     ],
 )
 async def test_bash_is_given_what_follows_the_words_that_it_counts_apart(
-    cli: Cli, emulator: Emulator, tmp_path: Path, line: str, word: str, offered: set[str]
+    cli: Cli, emulator: Emulator, tmp_path: Path, line: str, word: str, expected: set[str]
 ) -> None:
     for name in ("team:web-1", "team:web-2", "a=b", "x@prod"):
         emulator.add_service(name)
     asked = {"_AIOSERVICES_COMPLETE": "bash_complete", "XDG_CACHE_HOME": str(tmp_path)}
     asked |= {"COMP_LINE": f"aioservices {line}", "COMP_WORDS": word, "COMP_CWORD": "0"}
-    expected = sorted(f"plain,{each}" for each in offered)
-    with anyio.fail_after(PATIENCE):
-        while not (ended := await cli.run(**asked)).output.strip():
-            pass  # a slow machine has no names within half a second
-    assert sorted(ended.lines) == expected
+    ended = await offered(cli, **asked)
+    assert sorted(ended.lines) == sorted(f"plain,{each}" for each in expected)
 
 
 @pytest.mark.parametrize(
