@@ -2,7 +2,8 @@
 
 A shell waits for the completion of every word. So fetching the names takes at most half a second,
 they are cached for a minute, and any error means that there are none: it would appear in the middle
-of the line that somebody is typing.
+of the line that somebody is typing. They are fetched by a process of its own, for which the shell
+does not wait: names that arrive later are cached for the next time.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import contextlib
 import hashlib
 import json
 import os
+import select
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -26,7 +27,10 @@ __all__ = ["service_names"]
 
 _DEADLINE = 0.5  # seconds
 _MARGIN = 0.1  # seconds in which what was found by the deadline is passed on
+_GIVEN_UP_AFTER = 10.0  # seconds after which the names are not needed any more
+_FETCHED_AGAIN_AFTER = 2.0  # seconds, while another process is still fetching
 _KEPT_FOR = 60.0  # seconds
+_FILES = 1 << 16  # that may be open where completion was asked for
 
 
 def service_names(prefix: str) -> list[str]:
@@ -40,26 +44,98 @@ def service_names(prefix: str) -> list[str]:
 
 def _cached_names() -> list[str]:
     path = _cache_path()
+    names = _kept(path)
+    if names is None:
+        names = _fetched(path) if hasattr(os, "fork") else []
+    return names
+
+
+def _kept(path: Path) -> list[str] | None:
+    """Return the names that were cached within the last minute; None if there are none."""
     try:
         if time.time() - path.stat().st_mtime < _KEPT_FOR:
             return [str(name) for name in json.loads(path.read_text("utf-8"))]
     except (OSError, ValueError):
         pass
-    found: list[list[str]] = []
-    # In a thread, because the end of an event loop waits for a hanging name lookup.
+    return None
 
-    def look() -> None:
-        with contextlib.suppress(Exception):  # it would be printed
-            found.append(anyio.run(_names))
 
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    thread.join(_DEADLINE + _MARGIN)
-    if not found:
-        return []
-    if found[0]:  # none may only mean that none came in time
-        _keep(path, found[0])
-    return found[0]
+def _fetched(path: Path) -> list[str]:
+    """Fetch the names in a process of its own, and return those that arrive in time.
+
+    The process continues after that, and caches the names: if the API is slow, they are there the
+    next time.
+    """
+    deadline = time.monotonic() + _DEADLINE + _MARGIN
+    fetching = path.with_suffix(".fetching")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Another process is fetching them.
+        while time.time() - fetching.stat().st_mtime < _FETCHED_AGAIN_AFTER:
+            if (names := _kept(path)) is not None:
+                return names
+            if time.monotonic() >= deadline:
+                return []
+            time.sleep(0.01)
+    read, write = os.pipe()
+    if os.fork() == 0:
+        try:
+            _fetch(path, fetching, write)
+        finally:
+            os._exit(0)  # nothing that the copied program would still do may happen twice
+    os.close(write)
+    data = b""
+    with os.fdopen(read, "rb", buffering=0) as pipe:
+        while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not (part := pipe.read(1 << 16)):
+                break
+            data += part
+    return [str(name) for name in json.loads(data or b"[]")]
+
+
+def _fetch(path: Path, fetching: Path, write: int) -> None:
+    """Fetch the names, as a process for which no terminal and no shell waits."""
+    os.setsid()
+    os.closerange(3, write)
+    os.closerange(write + 1, _FILES)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nowhere, stream)
+    with contextlib.suppress(OSError):
+        fetching.touch(mode=0o600)
+    try:
+        anyio.run(_fetch_names, path, fetching, write)
+    finally:
+        fetching.unlink(missing_ok=True)
+
+
+async def _fetch_names(path: Path, fetching: Path, write: int) -> None:
+    """Fetch and cache the names; write those that arrive before the deadline to a pipe."""
+    names: set[str] = set()
+
+    def found() -> list[str]:
+        return sorted(names - {""}, key=str.casefold)
+
+    async def look() -> None:
+        retry = RetryPolicy(max_attempts=1)
+        with anyio.move_on_after(_GIVEN_UP_AFTER):
+            async with Services(retry=retry, user_agent="aioservices-cli") as services:
+                async for service in services.list(order="updated_at"):
+                    names.add(one_line(service.name or ""))
+        if found():  # none may only mean that none arrived
+            with contextlib.suppress(OSError):
+                _keep(path, found())
+        fetching.unlink(missing_ok=True)  # noqa: ASYNC240 - nothing else runs in this process
+        done.set()
+
+    done = anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(look)
+        # Of very many services the first pages are better than none.
+        with anyio.move_on_after(_DEADLINE):
+            await done.wait()
+        with contextlib.suppress(BrokenPipeError), os.fdopen(write, "wb") as pipe:
+            pipe.write(json.dumps(found()).encode())
 
 
 def _cache_path() -> Path:
@@ -69,17 +145,6 @@ def _cache_path() -> Path:
     digest = hashlib.blake2b(whose.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
     base = os.environ.get("XDG_CACHE_HOME")
     return Path(base or Path.home() / ".cache") / "aioservices" / f"names-{digest}.json"
-
-
-async def _names() -> list[str]:
-    retry = RetryPolicy(max_attempts=1)
-    names: set[str] = set()
-    async with Services(retry=retry, user_agent="aioservices-cli") as services:
-        # Of very many services the first pages are better than none.
-        with anyio.move_on_after(_DEADLINE):
-            async for service in services.list(order="updated_at"):
-                names.add(one_line(service.name or ""))
-    return sorted(names - {""}, key=str.casefold)
 
 
 def _keep(path: Path, names: list[str]) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from aioservices.cli.app import cli as root
 from aioservices.emulator import Emulator
-from aioservices.emulator.faults import Respond, Stall
+from aioservices.emulator.faults import Delay, Respond, Stall
 from tests.servers.programs import Ended
 from tests.servers.terminal import shell_on_terminal
 from tests.servers.waiting import PATIENCE
@@ -182,6 +182,18 @@ async def test_names_that_do_not_come_in_time_are_asked_for_again(
         ended = await cli.run(**asked)
     assert (ended.status, ended.output.strip(), ended.errors) == (0, "", "")
     assert (await offered(cli, **asked)).lines == ["plain,web"]
+
+
+async def test_names_that_come_too_late_for_one_key_are_there_for_the_next(
+    cli: Cli, emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.add_service("web")
+    asked = {"_AIOSERVICES_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+    asked |= {"COMP_WORDS": "aioservices logs w", "XDG_CACHE_HOME": str(tmp_path)}
+    with emulator.fault(Delay(1.0)):
+        assert (await cli.run(**asked)).output.strip() == ""
+        assert (await offered(cli, **asked)).lines == ["plain,web"]
+    assert [path.suffix for path in (tmp_path / "aioservices").iterdir()] == [".json"]
 
 
 async def test_a_shell_that_completes_sees_no_errors(cli: Cli, emulator: Emulator) -> None:
