@@ -19,7 +19,7 @@ from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Delay, Respond, Stall
 from tests.servers.programs import Ended
 from tests.servers.terminal import shell_on_terminal
-from tests.servers.waiting import PATIENCE
+from tests.servers.waiting import PATIENCE, until
 
 from .conftest import Cli
 
@@ -154,7 +154,7 @@ async def test_a_shell_completes_names_of_services(
     assert (first.errors, first.lines) == ("", ["plain,web-api", "plain,web-shop"])
     emulator.add_service("web-new")
     assert (await cli.run(**asked)).lines == first.lines  # kept for a minute
-    [kept] = (tmp_path / "aioservices").iterdir()
+    [kept] = (tmp_path / "aioservices").glob("*.json")
     assert kept.stat().st_mode & 0o077 == 0
     assert emulator.api_key not in kept.read_text() + kept.name
 
@@ -193,7 +193,7 @@ async def test_names_that_come_too_late_for_one_key_are_there_for_the_next(
     with emulator.fault(Delay(1.0)):
         assert (await cli.run(**asked)).output.strip() == ""
         assert (await offered(cli, **asked)).lines == ["plain,web"]
-    assert [path.suffix for path in (tmp_path / "aioservices").iterdir()] == [".json"]
+    await until(lambda: [each.suffix for each in (tmp_path / "aioservices").iterdir()] == [".json"])
 
 
 async def test_a_shell_that_completes_sees_no_errors(cli: Cli, emulator: Emulator) -> None:
