@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         Stall,
     )
     from aioservices.emulator.logs import LogBehaviour
-    from aioservices.emulator.server import RecordedRequest
+    from aioservices.emulator.record import RecordedRequest
     from aioservices.emulator.state_file import StateFileError
 
 __all__ = [
@@ -42,7 +42,7 @@ __all__ = [
 _MODULES = {
     "Emulator": "emulator",
     "LogBehaviour": "logs",
-    "RecordedRequest": "server",
+    "RecordedRequest": "record",
     "StateFileError": "state_file",
 }
 

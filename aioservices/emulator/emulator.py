@@ -3,19 +3,14 @@
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
-from http import HTTPStatus
+from collections.abc import Callable
 from os import PathLike
 from random import Random
 from secrets import token_hex
-from threading import RLock
 from types import TracebackType
 from typing import Literal, Self
 
 import anyio
-import msgspec
 
 from aioservices.emulator import instants
 from aioservices.emulator.arguments import (
@@ -24,22 +19,19 @@ from aioservices.emulator.arguments import (
     check_integer,
     check_kind,
     check_seconds,
-    check_text,
-    shown,
 )
-from aioservices.emulator.commands import parse_program
+from aioservices.emulator.controls import Controls
 from aioservices.emulator.deployments import Deployment, Lifecycle
-from aioservices.emulator.faults import Effect, Fault, Faults
 from aioservices.emulator.limits import FixedWindow, SlidingWindow
 from aioservices.emulator.listener import Listener
 from aioservices.emulator.logs import LogBehaviour
 from aioservices.emulator.programs import Programs
-from aioservices.emulator.query import parse_body
+from aioservices.emulator.record import RecordedRequest
 from aioservices.emulator.routes import Api
-from aioservices.emulator.schemas import NewAttributes, Source, Stream
-from aioservices.emulator.server import App, RecordedRequest
-from aioservices.emulator.state import APIError, Service, State
-from aioservices.emulator.state_file import StateFile, StateKeeper, dump
+from aioservices.emulator.schemas import Stream
+from aioservices.emulator.server import App
+from aioservices.emulator.state import Service, State
+from aioservices.emulator.state_file import StateFile, StateKeeper
 
 __all__ = ["UNLIMITED", "Emulator"]
 
@@ -52,7 +44,7 @@ UNLIMITED = 1_000_000
 _MOST_SERVICES = 1_000_000
 
 
-class Emulator:
+class Emulator(Controls):
     """A server of the services API on loopback, in this process and with state.
 
     Its methods may be called from any thread. Entered again after it was left, it continues with
@@ -172,16 +164,13 @@ class Emulator:
             check_api_key(api_key, "api_key")
         check_choice(shares_as, _Shares, "shares_as")
         check_choice(credentials_as, _Credentials, "credentials_as")
-        self._clock = clock
-        self._lock = RLock()
-        self._faults = Faults()
         self._programs = Programs(
             environment=self._environment,
             on_line=self._on_line,
             on_state=self._on_state,
             grace=stop_grace,
         )
-        self._state = State(
+        state = State(
             lifecycle=Lifecycle(
                 null_state_for=null_state_for,
                 pending_for=pending_for,
@@ -192,19 +181,20 @@ class Emulator:
             on_start=self._programs.start,
             on_stop=self._programs.stop,
         )
-        self._api = Api(
-            state=self._state,
+        api = Api(
+            state=state,
             logs=logs or LogBehaviour(),
             random=Random(seed),
             pagination_headers=pagination_headers,
             shares_as=shares_as,
             credentials_as=credentials_as,
         )
+        super().__init__(state, api, clock)
         window = (SlidingWindow if rate_limit_slides else FixedWindow)(
             rate_limit, instants.duration(rate_window)
         )
         self._app = App(
-            self._api,
+            api,
             self._faults,
             window,
             clock=clock,
@@ -213,11 +203,10 @@ class Emulator:
             latency=latency,
             on_change=self._note_change,
         )
-        self._keeper: StateKeeper | None = None
         loaded = False
         if state_file is not None:
             file = StateFile(state_file)
-            loaded = file.load(self._state, clock())
+            loaded = file.load(state, clock())
             self._keeper = StateKeeper(file, self._dump)
         self._listener = Listener(self._app, port, self._programs, self._keeper)
         if not loaded:
@@ -257,21 +246,6 @@ class Emulator:
         self._app.api_key = check_api_key(key, "api_key")
 
     @property
-    def logs(self) -> LogBehaviour:
-        """The behaviour of logs; it may be changed at any time."""
-        return self._api.logs
-
-    @logs.setter
-    def logs(self, behaviour: LogBehaviour) -> None:
-        self._api.logs = behaviour
-
-    @property
-    def service_ids(self) -> list[int]:
-        """The ids of all services."""
-        with self._lock:
-            return list(self._state.services)
-
-    @property
     def requests(self) -> deque[RecordedRequest]:
         """The last 10,000 requests, in the order in which they were answered."""
         return self._app.requests
@@ -280,285 +254,6 @@ class Emulator:
     def statuses(self) -> Counter[int | None]:
         """The number of requests answered with each status, since the beginning."""
         return self._app.statuses
-
-    @property
-    def deploys(self) -> Counter[int]:
-        """The number of deployments that each service has had, since the beginning."""
-        return self._state.deploys
-
-    def add_service(
-        self,
-        name: str,
-        *,
-        command: Sequence[str] | None = None,
-        env: Mapping[str, str] | None = None,
-        cwd: str | PathLike[str] | None = None,
-        deployed: bool = False,
-        user_id: int = 1,
-        **attributes: object,
-    ) -> int:
-        """Add a service.
-
-        Parameters
-        ----------
-        name
-            Its name.
-        command
-            The program that its deployments start, with its arguments. None: the service
-            only pretends to run.
-        env
-            More environment variables for the program, which the API does not show.
-        cwd
-            The directory in which the program starts.
-        deployed
-            Whether it is deployed and running from the beginning.
-        user_id
-            The id of its author.
-        attributes
-            Other attributes that `POST /services` takes, in snake_case.
-
-        Returns
-        -------
-        int
-            The id of the service.
-
-        Raises
-        ------
-        TypeError
-            An attribute is unknown, or the command is not a sequence of strings.
-        ValueError
-            An attribute has a value that the API rejects, or the command, the directory or a
-            variable has one that is not possible for a program.
-        """
-        for unknown in sorted(attributes.keys() - set(NewAttributes.__struct_fields__)):
-            raise TypeError(f"add_service() got an unexpected keyword argument {unknown!r}")
-        check_integer(user_id, "user_id")
-        given = _encode({"name": check_text(name, "name"), **attributes})
-        program = None if command is None else parse_program(command, env or {}, cwd)
-        with self._change() as now:
-            parsed, _ = parse_body(given, NewAttributes)
-            service = None if program is None else self._state.adopt(name, program)
-            if service is None:
-                service = self._state.create(now, parsed, author=user_id, program=program)
-            if deployed:
-                self._deploy_running(service, now)
-            return service.details.id
-
-    def remove_service(self, service_id: int) -> None:
-        """Delete a service completely.
-
-        Raises
-        ------
-        LookupError
-            There is no such service.
-        """
-        check_integer(service_id, "service_id")
-        with self._change() as now:
-            self._state.remove(now, service_id)
-
-    def deploy(self, service_id: int) -> int:
-        """Deploy a service, as `POST /services/{id}/deployments` does.
-
-        Returns
-        -------
-        int
-            The id of the deployment.
-
-        Raises
-        ------
-        LookupError
-            There is no such service.
-        ValueError
-            It is archived.
-        """
-        check_integer(service_id, "service_id")
-        with self._change() as now:
-            return self._state.deploy(now, self._state.service(service_id)).id
-
-    def set_state(
-        self,
-        service_id: int,
-        state: str | None,
-        *,
-        message: str | None = None,
-        deployment_id: int | None = None,
-    ) -> None:
-        """Put a deployment into a state, in which it remains.
-
-        Parameters
-        ----------
-        service_id
-            The id of the service.
-        state
-            Any word, or None: no state yet. A final one, such as `terminated`, `failed` or
-            `crashed`, ends the program of the deployment.
-        message
-            The state message; by default the usual one of the state.
-        deployment_id
-            The id of the deployment; by default the current one.
-
-        Raises
-        ------
-        LookupError
-            There is no such service or deployment.
-        """
-        if state is not None:
-            check_text(state, "state")
-        if message is not None:
-            check_text(message, "message")
-        with self._change() as now:
-            deployment = self._deployment(service_id, deployment_id, now)
-            self._state.move(now, deployment, state, message)
-
-    def log(
-        self,
-        service_id: int,
-        message: str,
-        *,
-        stream: Stream = "stdout",
-        source: Source = "user",
-        at: datetime | int | None = None,
-        deployment_id: int | None = None,
-        visible_after: float = 0.0,
-    ) -> None:
-        """Write a line into a log.
-
-        Parameters
-        ----------
-        service_id
-            The id of the service. One that was never deployed is deployed first.
-        message
-            The line.
-        stream
-            The stream to which it was written.
-        source
-            Whether the service or the platform wrote it.
-        at
-            Its time: an aware datetime, or nanoseconds since the epoch. None: now.
-        deployment_id
-            The id of the deployment; by default the current one.
-        visible_after
-            Seconds until queries find it.
-
-        Raises
-        ------
-        LookupError
-            There is no such service or deployment.
-        ValueError
-            The stream or the source is unknown, the message is not Unicode text, or the time
-            has no zone or lies outside the years 1678 to 2261.
-        """
-        check_text(message, "message")
-        check_choice(stream, Stream, "stream")
-        check_choice(source, Source, "source")
-        check_kind(at, datetime | int | None, "at")
-        check_seconds(visible_after, "visible_after")
-        with self._change() as now:
-            written = instants.from_datetime(at) if isinstance(at, datetime) else at
-            if written is not None and not -instants.LIMIT < written < instants.LIMIT:
-                given = at if isinstance(at, datetime) else shown(written)
-                raise ValueError(f"at must lie between the years 1678 and 2261, not {given}")
-            self._deployment(service_id, deployment_id, now).log.write(
-                message,
-                now=now,
-                at=now if written is None else written,
-                stream=stream,
-                source=source,
-                behaviour=self.logs,
-                visible_after=visible_after,
-            )
-
-    def fault(
-        self,
-        effect: Effect,
-        *,
-        method: str | None = None,
-        path: str | None = None,
-        skip: int = 0,
-        times: int | None = None,
-        probability: float = 1.0,
-        seed: int = 0,
-    ) -> Fault:
-        """Inject a fault.
-
-        Parameters
-        ----------
-        effect
-            What happens: `Delay`, `Respond`, `Reset`, `Stall`, `Cut`, `Garble` or `Gzip`.
-        method
-            Only requests with this HTTP method.
-        path
-            Only requests to this path, in which `*` stands for one segment and `**` for any
-            number: `"/services/*/deployments"`.
-        skip
-            How many such requests are not affected at first.
-        times
-            How many requests it affects. None: all, until it is removed.
-        probability
-            The probability of affecting each request.
-        seed
-            Determines which requests it affects.
-
-        Returns
-        -------
-        Fault
-            Counts its hits. Its `remove()` or the end of a `with` block removes it.
-
-        Raises
-        ------
-        TypeError
-            The effect is not one of these, or another argument is of another type.
-        ValueError
-            An argument has an invalid value.
-        """
-        fault = Fault(
-            effect,
-            method=method,
-            path=path,
-            skip=skip,
-            times=times,
-            probability=probability,
-            seed=seed,
-        )
-        with self._lock:
-            self._faults.add(fault)
-        return fault
-
-    @contextmanager
-    def _change(self) -> Generator[int, None, None]:
-        """Hold the lock, yield the time, and convert errors of the API to Python's."""
-        with self._lock:
-            self._note_change()
-            try:
-                yield self._clock()
-            except APIError as error:
-                missing = error.status == HTTPStatus.NOT_FOUND
-                raise (LookupError if missing else ValueError)(error.description) from None
-
-    def _note_change(self) -> None:
-        if self._keeper is not None:
-            self._keeper.note_change()
-
-    def _dump(self) -> bytes:
-        with self._lock:
-            now = self._clock()
-            for service in self._state.services.values():
-                for deployment in service.deployments.values():
-                    deployment.write_due_lines(now, self.logs)
-            return dump(self._state, now)
-
-    def _deployment(self, service_id: int, deployment_id: int | None, now: int) -> Deployment:
-        service = self._state.service(check_integer(service_id, "service_id"))
-        if deployment_id is not None:
-            check_integer(deployment_id, "deployment_id")
-            return service.deployment(deployment_id)
-        return service.current or self._deploy_running(service, now)
-
-    def _deploy_running(self, service: Service, now: int) -> Deployment:
-        deployment = self._state.deploy(now, service)
-        if service.program is None:
-            self._state.move(now, deployment, "running", None)
-        return deployment
 
     def _environment(self, service: Service) -> dict[str, str]:
         return {
@@ -585,12 +280,3 @@ class Emulator:
             now = self._clock()
             if not deployment.has_ended(now):
                 deployment.move(now, state, message)
-
-
-def _encode(attributes: Mapping[str, object]) -> bytes:
-    try:
-        return msgspec.json.encode(attributes)
-    except UnicodeEncodeError:
-        raise ValueError("attributes must be Unicode text, without lone surrogates") from None
-    except (OverflowError, TypeError) as error:
-        raise ValueError(f"attributes must be values of JSON: {error}") from None

@@ -22,7 +22,6 @@ from importlib.resources import files
 from itertools import islice
 from secrets import token_urlsafe
 from threading import RLock
-from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
@@ -30,11 +29,9 @@ from msgspec import Struct
 
 from aioservices.emulator.deployments import FINAL_STATES
 from aioservices.emulator.faults import Cut, Delay, Effect, Fault, Faults, Reset, Respond
+from aioservices.emulator.record import RecordedRequest
 from aioservices.emulator.routes import Api, Reply, error_reply
 from aioservices.emulator.state import APIError, Service
-
-if TYPE_CHECKING:
-    from aioservices.emulator.server import RecordedRequest
 
 __all__ = ["SWITCHES", "Page", "Switch"]
 
@@ -216,7 +213,7 @@ class Page:
         self,
         api: Api,
         faults: Faults,
-        requests: "deque[RecordedRequest]",
+        requests: deque[RecordedRequest],
         statuses: Counter[int | None],
         *,
         clock: Callable[[], int],

@@ -9,13 +9,11 @@ import struct
 from base64 import b64decode
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import formatdate
 from hmac import compare_digest
 from http import HTTPStatus
 from threading import RLock
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -23,42 +21,14 @@ from aioservices.emulator.faults import Cut, Faults, RequestFaults, Reset, Respo
 from aioservices.emulator.instants import SECOND
 from aioservices.emulator.limits import FixedWindow, SlidingWindow
 from aioservices.emulator.page import Page
+from aioservices.emulator.record import RecordedRequest
 from aioservices.emulator.routes import Api, Reply, Request, error_reply
 
-__all__ = ["App", "RecordedRequest"]
+__all__ = ["App"]
 
 log = logging.getLogger(__name__)
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Civis API"'}
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
-    """A request that the emulator has answered.
-
-    Attributes
-    ----------
-    method, path, query_string
-        As they were sent.
-    status
-        The status of the answer; None when there was no answer.
-    time
-        When it arrived, in seconds since the epoch by the emulator's clock.
-    elapsed
-        Seconds until it was answered.
-    """
-
-    method: str
-    path: str
-    query_string: str
-    status: int | None
-    time: float
-    elapsed: float
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The query parameters."""
-        return dict(parse_qsl(self.query_string, keep_blank_values=True))
 
 
 class App:

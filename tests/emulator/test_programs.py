@@ -92,10 +92,21 @@ def desk(client: Client) -> Desk:
     return Desk(client)
 
 
-async def test_what_a_program_writes_becomes_its_log(desk: Desk) -> None:
+async def test_what_a_program_writes_becomes_its_log(desk: Desk, tmp_path: Path) -> None:
+    # It writes each line when the one before is in the log: the streams are two pipes, and which
+    # of two that are filled is read first is not said.
+    go = f"while ! test -e '{tmp_path}'/$1; do sleep 0.01; done"
     before = desk.client.emulator._clock()
-    ended = await desk.finish("echo one; sleep 0.05; echo two >&2; sleep 0.05; echo three")
-    lines = await desk.log(ended["serviceId"])
+    service_id = await desk.deploy(
+        f"go() {{ {go}; }}; echo one; go 1; echo two >&2; go 2; echo three"
+    )
+    with anyio.fail_after(30):
+        for count in (1, 2):
+            while len(await desk.messages(service_id)) < count:
+                await anyio.sleep(0.01)
+            (tmp_path / str(count)).touch()
+    await desk.reach(service_id, "terminated", "failed")
+    lines = await desk.log(service_id)
     assert [(line["message"], line["stream"], line["source"]) for line in lines] == [
         ("one", "stdout", "user"),
         ("two", "stderr", "user"),
