@@ -95,6 +95,11 @@ class Metrics(MetricsSource):
         yield _gauge("buffered_lines", "Lines that wait in memory for the store.", status.waiting)
         yield _gauge("leases", "Services that this daemon reads.", status.leases)
         yield _gauge("ready", "1 if every key is valid and the store commits.", int(status.ready))
+        yield _gauge(
+            "failing_services",
+            "Services whose log cannot be read now.",
+            sum(each.error is not None for each in status.services),
+        )
         yield self._lags(status)
         yield self._rate_limits(status)
         yield from self._forwarders(status)

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from aioservices import Services
+from aioservices.collect.metrics import Metrics, RequestCounter
 from aioservices.emulator import Emulator, Reset, Respond
 from aioservices.fleet.collecting import Collector
 from aioservices.stores import (
@@ -26,7 +27,8 @@ from aioservices.stores import (
     open_store,
 )
 from tests.servers.emulated import requests_to, session
-from tests.servers.hostile import answer, hostile
+from tests.servers.hostile import Request, answer, hostile
+from tests.servers.hostile import Writer as Stream
 from tests.servers.waiting import PATIENCE, until
 from tests.stores.lines import Writer, messages
 
@@ -574,6 +576,27 @@ async def test_the_status_counts_what_was_kept(
         "service-2",
         "service-3",
     ]
+
+
+async def test_a_log_that_was_never_read_counts_as_failing(path: Path) -> None:
+    async def behave(request: Request, writer: Stream) -> None:
+        path, _, query = request.target.partition("?")
+        if path != "/services":
+            await answer(b"", status=400)(request, writer)
+        elif "page_num=2" in query:
+            await answer([])(request, writer)
+        else:
+            await answer([{"id": 1, "name": "web"}])(request, writer)
+
+    async with (
+        hostile(behave) as server,
+        Services(server.api_key, base_url=server.url) as services,
+        SQLiteStore(path) as store,
+        collecting(store, services, refresh=60.0) as collector,
+    ):
+        metrics = Metrics(lambda: collector.status, RequestCounter())
+        await until(lambda: b"failing_services 1.0" in metrics.render("")[0])
+        assert b"lag_seconds{" not in metrics.render("")[0]
 
 
 async def test_why_the_services_cannot_be_listed_is_a_reason(path: Path) -> None:
