@@ -107,13 +107,13 @@ class UnknownStates:
     """Remembers which unknown states were met, so that each is reported once."""
 
     def __init__(self) -> None:
-        self._met: set[str] = set()
+        self._met: frozenset[str] = frozenset()  # mostly none, in thousands of tails
 
     def is_new(self, state: str | None) -> bool:
         """Return whether a state is unknown and is met for the first time."""
         if state is None or is_known(state) or state in self._met:
             return False
-        self._met.add(state)
+        self._met |= {state}
         return True
 
 
