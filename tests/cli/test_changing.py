@@ -203,6 +203,18 @@ async def test_a_service_is_created_with_attributes_and_variables(
     assert made.environment_variables == {"PLAIN": "1", "TOKEN": "hunter2", "FROM_FILE": "a b"}
 
 
+@pytest.mark.parametrize("deployed", [True, False])
+async def test_who_changes_what_runs_is_told_what_makes_it_take_effect(
+    cli: Cli, emulator: Emulator, deployed: bool
+) -> None:
+    emulator.add_service("web", deployed=deployed)
+    with cli.terminal("update", "web", "--set", "replicas=3") as terminal:
+        ended = await terminal.end()
+    assert (ended.status, "aioservices deploy 1" in ended.output) == (0, deployed)
+    piped = await cli.run("update", "web", "--set", "replicas=4")
+    assert (piped.status, piped.errors) == (0, "")
+
+
 async def test_what_an_update_changes_is_told_without_secrets(cli: Cli, emulator: Emulator) -> None:
     variables = {"OLD": "hunter2", "KEPT": "hunter3"}
     emulator.add_service("web", environment_variables=variables)

@@ -253,7 +253,7 @@ async def test_a_service_that_was_never_deployed_has_no_log(cli: Cli, emulator: 
     emulator.add_service("web")
     ended = await cli.run("logs", "web")
     assert (ended.status, ended.output) == (0, "")
-    assert ended.errors == "aioservices: service 1 has no log, it was never deployed\n"
+    assert ended.errors == "aioservices: web (1) has no log, it was never deployed\n"
 
 
 @pytest.mark.parametrize("kind", ["device", "fifo", "directory", "nowhere"])

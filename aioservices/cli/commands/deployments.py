@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from aioservices.api.models import DeploymentSummary, to_dict
-from aioservices.cli.actions import Change, Left, change_services, running_deployment
+from aioservices.cli.actions import Change, Left, called, change_services, running_deployment
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -112,7 +112,7 @@ def deployments(
         elif listed:
             await stdout().write(table(_COLUMNS, listed, now=dt.datetime.now(dt.UTC)))
         else:
-            note(f"service {target.id} was never deployed")
+            note(f"{called(target)} was never deployed")
         return 0
 
     return run(main)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import click
 
 from aioservices.api.models import JSON, Service
-from aioservices.cli.actions import called, how_to_start, look_up
+from aioservices.cli.actions import called, how_to_start, look_up, running_deployment
 from aioservices.cli.arguments import SERVICE, as_json, changing, connected, examples
 from aioservices.cli.attributes import (
     assigned,
@@ -193,7 +193,7 @@ def update(
     SERVICE is an id, a name, or a pattern that matches one name; without it, the
     id in the file is used. Attributes that are not named stay as they are. In a file,
     *** stands for a secret that is left unchanged. Changes take effect with the next
-    deployment: see aioservices redeploy.
+    deployment: see aioservices deploy.
     """
     documents = [] if file is None else documents_in(file)
     added = environment(variables, lines_of(env_files), os.environ)
@@ -234,6 +234,8 @@ def update(
         else:
             stdout().post(f"updated {called(after)}:\n" if changes else _unchanged(after) + "\n")
             _print_lines(lines)
+            if changes and running_deployment(after) and stdout().is_terminal:
+                note(f"changes take effect with the next deployment: aioservices deploy {after.id}")
 
     async def work() -> int:
         async with connection.open() as services:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import click
 
 from aioservices.api.models import TailedEntry
+from aioservices.cli.actions import called
 from aioservices.cli.arguments import (
     COUNT,
     INSTANT,
@@ -25,7 +26,7 @@ from aioservices.cli.errors import MISUSED, CommandError
 from aioservices.cli.filters import Filter, Format
 from aioservices.cli.last_lines import last_lines
 from aioservices.cli.notices import Notices
-from aioservices.cli.targets import find_one
+from aioservices.cli.targets import Target, find_one
 from aioservices.client import Services
 from aioservices.tail import CursorFile, LogCursor, LogTail
 from aioservices.tail.status import EventHook
@@ -130,7 +131,7 @@ def logs(
     async def main() -> int:
         async with connection.open() as services:
             target = await connection.reach(services, lambda view: find_one(view, service))
-            deployment = await _previous(services, target.id) if previous else deployment_id
+            deployment = await _previous(services, target) if previous else deployment_id
             resume = place.load() if place else None
             if resume and (resume.service_id, resume.deployment_id) != (target.id, deployment):
                 raise CommandError(
@@ -140,7 +141,7 @@ def logs(
                 )
             if target.current_deployment is None and deployment is None:
                 waiting = ": waiting for its first line" * follow
-                note(f"service {target.id} has no log, it was never deployed{waiting}")
+                note(f"{called(target)} has no log, it was never deployed{waiting}")
                 if not follow:
                     return 0
             now = begin = end = None
@@ -171,11 +172,11 @@ def logs(
     return run(main, ends_with_output=True)
 
 
-async def _previous(services: Services, service_id: int) -> int:
+async def _previous(services: Services, target: Target) -> int:
     """Find the deployment before the newest one."""
-    newest = await services.list_deployments(service_id, limit=2)
+    newest = await services.list_deployments(target.id, limit=2)
     if len(newest) < 2:
-        raise CommandError(f"service {service_id} has no previous deployment")
+        raise CommandError(f"{called(target)} has no previous deployment")
     return newest[1].deployment_id
 
 
