@@ -87,6 +87,26 @@ async def test_no_table_scrolls_sideways_on_a_phone(address: str, open_page: Ope
         assert wide == [], name
 
 
+async def test_what_is_copied_from_a_console_is_what_is_typed(
+    address: str, open_page: OpenPage
+) -> None:
+    page = await open_page(f"{address}tutorial.html")
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    copied: list[str] = []
+    for number in range(2):
+        button = page.locator(".highlight", has=page.locator(".gp")).nth(number)
+        await page.evaluate("navigator.clipboard.writeText('')")
+        await button.get_by_role("button").click()
+        await page.wait_for_function("async () => await navigator.clipboard.readText() !== ''")
+        copied += (await page.evaluate("navigator.clipboard.readText()")).split("\n")
+    assert copied == [
+        "python3 -m venv .venv",
+        ".venv/bin/pip install ~/aioservices'[cli]'",
+        "source .venv/bin/activate",
+        "python -m aioservices.emulator --port 8080 --services 3 --api-key tutorial",
+    ]
+
+
 @pytest.mark.parametrize("from_disk", [False, True], ids=["served", "from disk"])
 async def test_the_search_finds_a_call(
     site: Path, address: str, open_page: OpenPage, from_disk: bool
