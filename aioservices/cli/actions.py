@@ -109,7 +109,7 @@ def look_up(
     """
     found: list[Target] = []
 
-    async def look() -> int:
+    async def search() -> int:
         async with connection.open() as services:
             found.extend(
                 await connection.reach(services, lambda view: find(view, terms, archived=archived))
@@ -118,7 +118,7 @@ def look_up(
                 only(found, terms[0])
         return 0
 
-    if status := run(look):
+    if status := run(search):
         raise click.exceptions.Exit(status)
     return found
 

@@ -116,7 +116,7 @@ async def _fetch_names(path: Path, fetching: Path, write: int) -> None:
     def found() -> list[str]:
         return sorted(names - {""}, key=str.casefold)
 
-    async def look() -> None:
+    async def fetch() -> None:
         retry = RetryPolicy(max_attempts=1)
         with anyio.move_on_after(_GIVEN_UP_AFTER):
             async with Services(retry=retry, user_agent="aioservices-cli") as services:
@@ -130,7 +130,7 @@ async def _fetch_names(path: Path, fetching: Path, write: int) -> None:
 
     done = anyio.Event()
     async with anyio.create_task_group() as group:
-        group.start_soon(look)
+        group.start_soon(fetch)
         # Of very many services the first pages are better than none.
         with anyio.move_on_after(_DEADLINE):
             await done.wait()

@@ -64,13 +64,13 @@ class Notices:
     def attempt(self, attempt: Attempt) -> None:
         """Report an attempt of a call, if that is useful."""
         if self._verbose:
-            self._tell_attempt(attempt)
+            self._report_attempt(attempt)
             return
         delay = attempt.retry_in
         if delay is None or delay < _WORTH_TELLING:
             return
         if attempt.state == "waiting" or isinstance(attempt.error, RateLimitedError):
-            self._tell_limit(delay)
+            self._report_limit(delay)
         elif attempt.error is not None:
             note(f"{self._trouble(attempt.error)}: trying again in {in_words(delay)}")
 
@@ -79,7 +79,7 @@ class Notices:
         match event:
             case OutageStarted(error=error):
                 self._outages.add((event.service_id, event.deployment_id))
-                self._tell_outage(error)
+                self._report_outage(error)
             case OutageEnded():
                 self._outages.discard((event.service_id, event.deployment_id))
                 if not self._outages and self._told:
@@ -113,7 +113,7 @@ class Notices:
             self.event(event)
 
     def due_before(self, deployment_id: int | None) -> bool:
-        """Whether what is held back is to be told before a line of this deployment is shown."""
+        """Whether what is held back is to be reported before a line of this deployment is shown."""
         return deployment_id in self._starting
 
     def flush(self) -> None:
@@ -128,7 +128,7 @@ class Notices:
         self._held.append(f"{name}: {text}" if name else text)
         asyncio.get_running_loop().call_later(_HELD_FOR, self.flush)
 
-    def _tell_attempt(self, attempt: Attempt) -> None:
+    def _report_attempt(self, attempt: Attempt) -> None:
         call = f"{attempt.method} {attempt.path}"
         took = f"in {attempt.elapsed:.3f} s (attempt {attempt.number})"
         again = ""
@@ -145,17 +145,17 @@ class Notices:
                 failure = attempt.status or one_line(str(attempt.error or "cancelled"))
                 note(f"{call}: {failure} {took}{again}")
 
-    def _tell_outage(self, error: RequestError) -> None:
+    def _report_outage(self, error: RequestError) -> None:
         if isinstance(error, RateLimitedError) and error.retry_after is not None:
             self._told.add("")
-            self._tell_limit(error.retry_after)
+            self._report_limit(error.retry_after)
             return
         trouble = self._trouble(error)
         if trouble not in self._told:
             self._told.add(trouble)
             note(f"the log is not served: {trouble}: trying again")
 
-    def _tell_limit(self, delay: float) -> None:
+    def _report_limit(self, delay: float) -> None:
         """Report once that the rate limit is reached, however many calls and logs wait for it."""
         until = time.monotonic() + delay
         if until > self._limited_until + 1:

@@ -126,7 +126,7 @@ class Story:
         send, receive = anyio.create_memory_object_stream[TailEvent](math.inf)
         async with send, receive, anyio.create_task_group() as group:
             group.start_soon(self._print_lines, services, send.send_nowait)
-            group.start_soon(self._tell_events, services, receive, group)
+            group.start_soon(self._report_events, services, receive, group)
             group.start_soon(self._visit)
             await anyio.sleep(_OUTAGE_AFTER)
             await self._break_connections(emulator)
@@ -166,7 +166,7 @@ class Story:
             self._screen.entry(prefix, width, message, style)
             self._note_change()
 
-    async def _tell_events(
+    async def _report_events(
         self, services: Services, events: MemoryObjectReceiveStream[TailEvent], group: TaskGroup
     ) -> None:
         """Tell what happens to the services and to the connection with the API."""
@@ -185,12 +185,12 @@ class Story:
                 case DeploymentStarted():
                     self._deployments[event.deployment_id] = event.service_id
                 case DeploymentEnded():
-                    group.start_soon(self._tell_end, services, event)
+                    group.start_soon(self._report_end, services, event)
                 case _:
                     pass
             self._note_change()
 
-    async def _tell_end(self, services: Services, event: DeploymentEnded) -> None:
+    async def _report_end(self, services: Services, event: DeploymentEnded) -> None:
         """Tell of a service that has ended, after the last line that it wrote."""
         log = await services.list_deployments_logs(event.service_id, event.deployment_id)
         await self._until(lambda: self._tally.count(event.deployment_id) >= len(log))

@@ -163,11 +163,11 @@ class _Reaper:
 
     def add(self, group: int) -> None:
         """Report the start of a process group."""
-        self._tell(f"+{group}")
+        self._send(f"+{group}")
 
     def discard(self, group: int) -> None:
         """Report the end of a process group."""
-        self._tell(f"-{group}")
+        self._send(f"-{group}")
 
     async def aclose(self) -> None:
         """End it."""
@@ -182,7 +182,7 @@ class _Reaper:
         process.kill()
         process.wait()
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # somebody has killed it
                 self._process.stdin.write(f"{line}\n".encode())

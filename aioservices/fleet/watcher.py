@@ -247,7 +247,7 @@ class Watcher:
             )
             page = read_page(response, ServiceSummary)
             for each in page.malformed:
-                self._tell_malformed(str(each))
+                self._report_malformed(str(each))
                 if each.item_id is not None:
                     failures[each.item_id] = ServicesError(str(each))
             return Page(page.items, page.total_pages, total_entries=page.total_entries)
@@ -273,7 +273,7 @@ class Watcher:
 
         await self._index.fetch(ids, found)
 
-    def _tell_malformed(self, text: str) -> None:
+    def _report_malformed(self, text: str) -> None:
         if text not in self._malformed:
             self._malformed.add(text)
             log.warning("%s", text)
@@ -297,30 +297,30 @@ class Watcher:
         self, group: TaskGroup, service_id: int, send: Callable[[Turn], Awaitable[None]]
     ) -> None:
         cursor = self._cursors.get(service_id)
-        self.tails[service_id] = self._open_tail(service_id, cursor, self._look_at(service_id))
+        self.tails[service_id] = self._open_tail(service_id, cursor, self._shared_fetch(service_id))
         if self._held is not None:
             self._held.open(service_id, time.monotonic())
         group.start_soon(self._read, service_id, send)
 
-    def _look_at(self, service_id: int) -> Look:
+    def _shared_fetch(self, service_id: int) -> Look:
         """Make the function with which a tail fetches its service.
 
         A recent answer for another tail will do, if it is younger than half the time since this
         tail's last check. So a tail that checks often still sees changes early, and one that checks
         rarely costs almost nothing.
         """
-        looked_at = math.inf
+        last_check = math.inf
 
-        async def look() -> ServiceSnapshot:
-            nonlocal looked_at
+        async def fetch() -> ServiceSnapshot:
+            nonlocal last_check
             now = anyio.current_time()
-            max_age, looked_at = max(0.0, now - looked_at) / 2, now
+            max_age, last_check = max(0.0, now - last_check) / 2, now
             check = await self._checks.check(service_id, due=now, max_age=max_age)
             if isinstance(check.snapshot, ServicesError):
                 raise check.snapshot
             return check.snapshot
 
-        return look
+        return fetch
 
     async def _read(self, service_id: int, send: Callable[[Turn], Awaitable[None]]) -> None:
         tail = self.tails[service_id]

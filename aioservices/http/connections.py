@@ -131,7 +131,7 @@ class Connections:
                 credentials = aiohttp.encode_basic_auth(url.user, url.password or "")
                 to_proxy["Proxy-Authorization"] = SecretStr(credentials)
             if self.base_url.startswith("http:"):
-                # aiohttp tells a proxy who we are only where it is asked to build a tunnel.
+                # aiohttp sends a proxy its credentials only if it has to build a tunnel.
                 identity |= to_proxy
             self._plain |= {
                 "headers": CIMultiDict(identity),

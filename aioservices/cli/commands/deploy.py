@@ -120,12 +120,12 @@ def _deploy(
     wanted = with_standard_input(terms)
     targets: list[Target] = []
 
-    async def look() -> int:
+    async def search() -> int:
         async with connection.open() as services:
             targets.extend(await connection.reach(services, lambda view: find(view, wanted)))
         return 0
 
-    if status := run(look):
+    if status := run(search):
         return status
     names = {each.id: one_line(each.name or "") or "-" for each in targets}
     verb = "redeploy" if redeploy else "deploy"

@@ -200,12 +200,12 @@ def _chosen(connection: Connection, target: Target, terms: Sequence[int | str]) 
     """Find tokens by ids and names; returns what to call them, by id."""
     listed: list[Token] = []
 
-    async def look() -> int:
+    async def fetch() -> int:
         async with connection.open() as services:
             listed.extend(await services.list_tokens(target.id))
         return 0
 
-    if any(isinstance(term, str) for term in terms) and (status := run(look)):
+    if any(isinstance(term, str) for term in terms) and (status := run(fetch)):
         raise click.exceptions.Exit(status)
     chosen: dict[int, str] = {}
     for term in terms:

@@ -206,7 +206,7 @@ async def _last_lines(
     found: dict[int, _Lines] = {}
     slots = anyio.CapacityLimiter(_AT_ONCE)
 
-    async def look(service_id: int) -> None:
+    async def read(service_id: int) -> None:
         def open_tail(begin: dt.datetime | None) -> LogTail:
             return services.tail_logs(
                 service_id, start_at=begin, follow=False, max_outage=_PATIENCE
@@ -219,7 +219,7 @@ async def _last_lines(
 
     async with anyio.create_task_group() as group:
         for each in targets:
-            group.start_soon(look, each.id)
+            group.start_soon(read, each.id)
     return found
 
 
