@@ -61,10 +61,10 @@ _MOST_ATTEMPTS = 40
 _MOST_STOPS = 5
 # ... and how often a page is repeated that contradicts an earlier one, as of a replica behind it.
 _MOST_REPEATS = 3
+# Lines of pages that are remembered at least.
+_LEAST_KNOWN = 200
 # No cap above the limit is suspected that is smaller than this, where nothing else shows one.
 _SMALLEST_HIDDEN_CAP = 100
-# Lines of full pages that are remembered at least.
-_MOST_KNOWN = 2_000
 
 
 class RangeScan:
@@ -212,6 +212,7 @@ class RangeScan:
     def resize_pages(self, size: int) -> None:
         """Plan for pages of another size from now on."""
         self._limits.resize_pages(size)
+        self._forget_known(0)  # maybe memory is short
 
     def retry(self, request: PageRequest) -> None:
         """Plan a request again that has failed, with pages of the present size."""
@@ -616,4 +617,9 @@ class RangeScan:
     def _note_known(self, lines: Lines) -> None:
         """Remember what a page showed: it must be in the page that closes its range."""
         known = merge_max(self._known, lines.between(self._ranges[0].low, None))
-        self._known = known.cut(0, max(4 * self._limits.limit, _MOST_KNOWN))
+        self._known = known
+        self._forget_known(len(lines.times))
+
+    def _forget_known(self, most: int) -> None:
+        """Forget the newest of the known lines, if they are more than a page."""
+        self._known = self._known.cut(0, max(most, self._limits.page_size + 1, _LEAST_KNOWN))
