@@ -18,14 +18,13 @@ from aioservices.http.response import RawResponse, decode, decode_lenient
 
 from .clock import ServerClock
 from .deployments import DeploymentAnswer, DeploymentSnapshot, ServiceAnswer, snapshot
+from .malformed import PageLines, decode_lossy
 from .malformed import decode_lenient as decode_lenient_lines
-from .malformed import decode_lossy
 from .options import TailOptions
 from .patience import CONFIRMATIONS, Patience
 from .scan import PageRequest
 from .status import TailMetrics
 from .turns import TurnQueue, Urgency
-from .untimed import PageLines
 
 __all__ = ["LogFetcher", "Look"]
 

@@ -9,17 +9,114 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+from collections.abc import Sequence
+from operator import ge, le
+from typing import NamedTuple
 
 import msgspec
 
 from aioservices.api.models import LogEntry, TailedEntry
 
-from .untimed import PageLines, split_page
-
-__all__ = ["decode_lenient", "decode_lossy"]
+__all__ = ["PageLines", "UntimedRun", "decode_lenient", "decode_lossy", "join_runs", "split_page"]
 
 _TEXTS = ("message", "stream", "source")
 _TIME = "createdAt"
+
+
+class UntimedRun(NamedTuple):
+    """Lines without a time that follow each other in a page.
+
+    Attributes
+    ----------
+    after, before : datetime or None
+        The times of the lines around them; None if there is none in the page.
+    lines : list of LogEntry
+        From old to new.
+    is_placed : bool
+        False if nothing is known of where they belong, as in a page that is in no order.
+    """
+
+    after: dt.datetime | None
+    before: dt.datetime | None
+    lines: list[LogEntry]
+    is_placed: bool = True
+
+
+class PageLines(NamedTuple):
+    """The lines of a page.
+
+    Attributes
+    ----------
+    entries : list of TailedEntry
+        Those that have a time, as they came.
+    untimed : sequence of UntimedRun
+        The others, from old to new.
+    """
+
+    entries: list[TailedEntry]
+    untimed: Sequence[UntimedRun] = ()
+
+    @property
+    def length(self) -> int:
+        """How many lines the page has."""
+        return len(self.entries) + sum(len(run.lines) for run in self.untimed)
+
+
+def split_page(lines: Sequence[LogEntry], *, newest_first: bool | None = None) -> PageLines:
+    """Part the lines of a page that have a time from those that have none.
+
+    Parameters
+    ----------
+    lines : sequence of LogEntry
+        As they came; those that have a time are instances of `TailedEntry`.
+    newest_first : bool, optional
+        Whether they come from new to old, where their times do not tell. None: not known.
+    """
+    entries = [line for line in lines if isinstance(line, TailedEntry)]
+    times = [entry.created_at for entry in entries]
+    rises, falls = all(map(le, times, times[1:])), all(map(ge, times, times[1:]))
+    is_known = newest_first is not None or not entries or times[0] != times[-1]
+    if not (rises or falls) or not is_known:
+        others = [line for line in lines if not isinstance(line, TailedEntry)]
+        return PageLines(entries, [UntimedRun(None, None, others, is_placed=False)])
+    if falls and (newest_first or not rises):
+        lines = lines[::-1]
+    runs: list[UntimedRun] = []
+    after: dt.datetime | None = None
+    run: list[LogEntry] = []
+    for line in lines:
+        if not isinstance(line, TailedEntry):
+            run.append(line)
+            continue
+        if run:
+            runs.append(UntimedRun(after, line.created_at, run))
+            run = []
+        after = line.created_at
+    if run:
+        runs.append(UntimedRun(after, None, run))
+    return PageLines(entries, runs)
+
+
+def join_runs(
+    older: Sequence[UntimedRun], newer: Sequence[UntimedRun], first: dt.datetime
+) -> Sequence[UntimedRun]:
+    """Return the runs of two pages, of which one begins at the time at which the other ends.
+
+    Parameters
+    ----------
+    older, newer : sequence of UntimedRun
+    first : datetime
+        The time of the first line of the newer page.
+    """
+    if not older or not older[-1].is_placed or older[-1].before is not None:
+        return [*older, *newer]
+    lines = older[-1].lines
+    rest = newer[0].lines if newer and newer[0][:2] == (None, first) else []
+    both = min(len(lines), len(rest))  # what was written at that time is on both
+    while lines[len(lines) - both :] != rest[:both]:
+        both -= 1
+    run = UntimedRun(older[-1].after, first, lines + rest[both:])
+    return [*older[:-1], run, *(newer[1:] if rest else newer)]
 
 
 def decode_lossy(page: bytes) -> list[TailedEntry] | None:

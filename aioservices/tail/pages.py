@@ -14,10 +14,10 @@ from aioservices.concurrency import Signal
 from aioservices.errors import APIError, RequestError, ResponseTooLargeError
 
 from .fetcher import LogFetcher
+from .malformed import PageLines
 from .page_size import PageSize
 from .patience import is_too_large
 from .scan import PageRequest
-from .untimed import PageLines
 
 __all__ = ["LogPages", "Page", "Replan"]
 

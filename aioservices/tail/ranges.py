@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .lines import Lines
+from .malformed import UntimedRun
 from .times import (
     LATEST,
     MICROSECOND,
@@ -68,8 +70,8 @@ class ScannedRange(NamedTuple):
         False if the server holds more lines than it can be made to give.
     is_proven : bool
         False if its lines are all there is unless the server has a cap that is not known yet.
-    request : PageRequest or None
-        The one whose page closed it; None for a gap.
+    untimed : sequence of UntimedRun
+        Lines without a time of the page that closed it.
     """
 
     start: dt.datetime | None
@@ -78,7 +80,7 @@ class ScannedRange(NamedTuple):
     asked_at: dt.datetime | None
     is_complete: bool = True
     is_proven: bool = True
-    request: PageRequest | None = None
+    untimed: Sequence[UntimedRun] = ()
 
 
 class Gap(NamedTuple):
@@ -108,15 +110,20 @@ class Answer(NamedTuple):
     length : int
         How many lines it has.
     asked_at : datetime or None
-    ends_untimed : bool
-        Whether lines without a time follow the newest of the others.
+    untimed : sequence of UntimedRun
+        Lines without a time.
     """
 
     request: PageRequest
     lines: Lines
     length: int
     asked_at: dt.datetime | None
-    ends_untimed: bool = False
+    untimed: Sequence[UntimedRun] = ()
+
+    @property
+    def ends_untimed(self) -> bool:
+        """Whether lines without a time follow the newest of the others."""
+        return bool(self.untimed) and self.untimed[-1].is_placed and not self.untimed[-1].before
 
     def claim(self, low: dt.datetime | None) -> dt.datetime | None:
         """Up to when (exclusive) its end lets a short page have all lines; None: to the last."""
@@ -149,8 +156,8 @@ class PlannedRange:
     too_short, too_long : datetime or None
         Between which its end must lie: with the one nothing was proven, with the other its page
         was full.
-    is_split : bool
-        Whether it is asked for from a time between two lines: see `RangeScan._split`.
+    older_half : Answer or None
+        The page up to a time between two lines; it is asked for from there: see `RangeScan._split`.
     is_sized : bool
         Whether its end was chosen, and not only left over, ...
     is_predicted : bool
@@ -169,7 +176,7 @@ class PlannedRange:
     is_late: bool = False
     too_short: dt.datetime | None = None
     too_long: dt.datetime | None = None
-    is_split: bool = False
+    older_half: Answer | None = None
     repeats: int = 0
     is_sized: bool = False
     is_predicted: bool = False

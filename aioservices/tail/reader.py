@@ -17,11 +17,12 @@ from aioservices.api.models import TailedEntry, assign_log
 
 from .cursor import Batch
 from .dedup import DeliveredLines
+from .malformed import PageLines
 from .scan import Gap, PageRequest, RangeScan, ScannedRange, ServerProfile, Sketch
 from .schedule import Lookback
 from .status import LogGap
 from .times import EARLIEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor
-from .untimed import PageLines, UntimedLines
+from .untimed import UntimedLines
 
 __all__ = ["LogReader", "PollSummary"]
 
@@ -197,14 +198,7 @@ class LogReader:
             return []
         if asked_at is not None:
             self._asked_at = asked_at if self._asked_at is None else max(asked_at, self._asked_at)
-        self._untimed.add(request, page.untimed)
-        scanned = scan.feed(
-            request,
-            page.entries,
-            asked_at=asked_at,
-            length=page.length,
-            ends_untimed=page.ends_untimed,
-        )
+        scanned = scan.feed(request, page, asked_at=asked_at)
         batches = [batch for each in scanned if (batch := self._take(each)) is not None]
         if not self._is_whole and scan.requests >= _MOST_REQUESTS and not scan.is_complete:
             self._end_early(scan)
@@ -356,8 +350,9 @@ class LogReader:
         """Remember a gap; False if it was known."""
         start, end = _whole_seconds(scanned)
         resumes_at = scanned.end
-        if start is None or end is None:
+        if end is None:
             return True
+        start = start or EARLIEST
         for place, gap in enumerate(self._gaps):
             if gap.start <= start and end <= gap.end:
                 if gap.resumes_at is not None and resumes_at is not None:

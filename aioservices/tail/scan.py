@@ -44,14 +44,24 @@ import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from aioservices.api.models import TailedEntry
-
 from .limits import CapWatch, PageLimits, ServerProfile, Sketch
 from .lines import NO_LINES, Lines, merge_max, missing_from_range, sort_lines
+from .malformed import PageLines, join_runs
 from .ranges import Answer, Gap, PageRequest, PlannedRange, RangePlan, ScannedRange, is_at_most
 from .sizing import RangeSizer
 from .split import FineBounds, split_between
-from .times import LATEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor, next_second, to_utc
+from .times import (
+    EARLIEST,
+    LATEST,
+    MICROSECOND,
+    MILLISECOND,
+    SECOND,
+    add,
+    ceil,
+    floor,
+    next_second,
+    to_utc,
+)
 
 __all__ = ["Gap", "PageRequest", "RangeScan", "ScannedRange", "ServerProfile", "Sketch"]
 
@@ -129,6 +139,7 @@ class RangeScan:
         self._ranges = RangePlan(start, end and next_second(to_utc(end)))
         self._fine_bounds = FineBounds()
         self._known = NO_LINES  # what pages showed and no closed range has
+        self._emitted = 0  # lines that are older than the first range
         self._attempts = 0  # pages since the last progress, ...
         self._full_pages = 0  # ... and how many of them were full
         self._stops = 0  # gaps since the last range that was complete
@@ -232,11 +243,9 @@ class RangeScan:
     def feed(
         self,
         request: PageRequest,
-        page: list[TailedEntry],
+        page: PageLines,
         *,
         asked_at: dt.datetime | None = None,
-        length: int | None = None,
-        ends_untimed: bool = False,
     ) -> list[ScannedRange]:
         """Take in an answer.
 
@@ -244,14 +253,9 @@ class RangeScan:
         ----------
         request : PageRequest
             What `next_request` gave.
-        page : list of TailedEntry
-            Its lines that have times, in any order.
+        page : PageLines
         asked_at : datetime or None
             The server's time when it was asked, or a little earlier; None: not known.
-        length : int, optional
-            Lines of the page. Default: as many as have times.
-        ends_untimed : bool
-            Whether lines without a time follow the newest of the others.
 
         Returns
         -------
@@ -261,16 +265,15 @@ class RangeScan:
         self.requests += 1
         if asked_at is not None and asked_at > self._now:
             self._now = asked_at
-        length = len(page) if length is None else length
         if request is self._probe:
-            self._limits.observe(length)
+            self._limits.observe(page.length)
             self._probe = None
         else:
             each = self._ranges.of(request)
             if each is None:
                 return []  # what it was asked for has turned out not to be needed
-            lines = sort_lines(page)
-            each.answer = Answer(request, lines, length, asked_at, ends_untimed)
+            lines = sort_lines(page.entries)
+            each.answer = Answer(request, lines, page.length, asked_at, page.untimed)
             if each is not self._ranges[0]:
                 self._note_known(lines.between(None, each.low))
         scanned: list[ScannedRange] = []
@@ -295,7 +298,7 @@ class RangeScan:
         self._limits.observe(length)
         if is_full or must_check:
             return self._narrow(each, answer)
-        if each.is_split:
+        if each.older_half is not None:
             return self._join(each, answer)
         return self._close(each, answer)
 
@@ -310,8 +313,8 @@ class RangeScan:
             return []
         low, claim = each.low, answer.claim(each.low)
         has_progress = claim is None or low is None or claim > low
-        if answer.ends_untimed and each.too_long is None and claim not in answer.lines.times[-1:]:
-            has_progress = claim is None or low is None  # rather read on to the next line's time
+        if answer.ends_untimed and claim not in answer.lines.times[-1:]:
+            has_progress = claim is None  # no range ends within a run: read on to the next line
         until = claim if has_progress else each.high
         missing = missing_from_range(answer.lines, self._known.between(low, until))
         if not missing and has_progress:
@@ -360,9 +363,10 @@ class RangeScan:
     def _end_later(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
         """Ask with a later end, because the page proves nothing: no line is newer than `low`."""
         low, end = each.low, answer.request.end
-        if low is None or end is None:
+        if end is None:
             return self._stop(each, answer)
-        self._sizer.is_empty(low, end, self._profile.page_size(self._limits.page_size))
+        if low is not None:
+            self._sizer.is_empty(low, end, self._profile.page_size(self._limits.page_size))
         each.too_short = end if each.too_short is None else max(each.too_short, end)
         if each.too_long is None:
             if not self._ranges.absorb_next():
@@ -370,8 +374,8 @@ class RangeScan:
             each.is_sized = False
             return []
         known = self._known.between(add(each.too_short, MICROSECOND), each.too_long).times
-        later = known[0] if known else next_second(each.too_short)
-        if later < each.too_long:
+        later = known[0] if known else next_second(low or each.too_short)
+        if each.too_short < later < each.too_long:
             self._ranges.end_at(each, later)
             return []
         return self._split(each, answer)
@@ -418,13 +422,17 @@ class RangeScan:
             self._caps.end(known)
         gap = self._gap_ahead(each)
         if gap is not None:
-            if low is None or low < gap.start:
+            if (low or EARLIEST) < gap.start:
                 self._ranges.end_at(each, gap.start)
                 return []
             return [self._leave_gap(each, gap.resumes_at or gap.end, answer)]
         is_full = self._limits.is_full(answer)
-        if not times:
-            return self._narrow_untimed(each, answer)
+        if not times:  # such lines cannot be divided
+            if self._limits.enlarge(each):
+                return []
+            until = each.high or floor(self._now, SECOND)
+            is_ahead = low is not None and until <= low
+            return [self._leave_gap(each, each.high if is_ahead else until, answer)]
         if self._ignores_end and is_full:
             is_enlarged = self._limits.enlarge(each)
             return [] if is_enlarged else [self._leave_gap(each, times[-1], answer)]
@@ -438,22 +446,6 @@ class RangeScan:
         end = None if self._ignores_end else self._shorter_end(each, answer)
         if end is None:
             return self._exhaust(each, answer)
-        self._ranges.end_at(each, end)
-        return []
-
-    def _narrow_untimed(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
-        """Ask for more lines where a full page has none with a time, or shorten its range."""
-        if self._limits.enlarge(each):
-            return []
-        each.too_long = answer.request.end or LATEST
-        low, until = each.low, self._now if each.high is None else each.high
-        if low is None:
-            end = add(until, -(2**self._full_pages) * SECOND)
-        else:
-            end = floor(add(low, (until - low) / 2), SECOND)
-        is_divisible = not self._ignores_end and self._attempts <= _MOST_ATTEMPTS
-        if not is_divisible or not (low is None or low < end < until):
-            return [self._leave_gap(each, each.high, answer)]
         self._ranges.end_at(each, end)
         return []
 
@@ -497,10 +489,12 @@ class RangeScan:
         if (is_full or may_be_cut) and has_older and each.begin_later():
             return []
         if may_be_cut and (probed is None or probed < answer.length):
-            each.answer, each.request = answer, answer.request
+            each.answer, each.request, each.too_long = answer, answer.request, None
             self._probe, self._is_probe_out = self._limits.probe(answer.length), False
             return []
-        if may_be_cut and answer.length < _SMALLEST_HIDDEN_CAP:
+        shown = 0 if each.low is None else bisect_left(times, each.low)
+        has_all = shown >= self._emitted  # of the log, older lines too, as far as is known
+        if may_be_cut and has_all and answer.length < _SMALLEST_HIDDEN_CAP:
             return self._take_on_faith(each, answer)
         if may_be_cut:  # unless all of the log is as long as this range: that does not show
             self._profile.cap = answer.length
@@ -510,7 +504,7 @@ class RangeScan:
         """Close a range where nothing can show at present whether a cap cut its page."""
         each.too_long = None
         self._caps.take_on_faith(each)
-        return (self._close if not each.is_split else self._join)(each, answer)
+        return (self._close if each.older_half is None else self._join)(each, answer)
 
     def _split(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
         """Read two neighbouring times, which together have more lines than a page, one by one.
@@ -520,7 +514,7 @@ class RangeScan:
         """
         low, top, known = each.low, each.too_long, self._known
         first = known.times[0] if known.times else None
-        if each.is_split or low is None or top is None or first != low:
+        if each.older_half or low is None or top is None or first != low:
             return self._stop(each, answer)
         later = bisect_right(known.times, low)
         following = known.times[later] if later < len(known.times) else None
@@ -528,7 +522,7 @@ class RangeScan:
         if bound is None or following is None or following > top:
             return self._stop(each, answer)
         if is_at_most(bound, each.too_short):  # its page has shown nothing of the newer time
-            each.start, each.is_split = bound, True
+            each.start, each.older_half = bound, answer
             self._ranges.end_at(each, following)
         elif self._attempts > _MOST_ATTEMPTS:
             return self._stop(each, answer)
@@ -539,11 +533,11 @@ class RangeScan:
 
     def _join(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
         """See whether a split has shown all lines of the two times."""
-        high, times = each.high, answer.lines.times
-        if high is None or not times or times[0] < high:
-            self._note_known(answer.lines)
-            return self._stop(each, answer)
+        high, times, half = each.high, answer.lines.times, each.older_half
         self._note_known(answer.lines)
+        if high is None or half is None or not times or times[0] < high:
+            return self._stop(each, answer)
+        answer = answer._replace(untimed=join_runs(half.untimed, answer.untimed, times[0]))
         lines = self._known.between(each.low, high)
         self._known = self._known.between(high, None)
         return [self._emit(each.low, high, lines, answer)]
@@ -602,6 +596,7 @@ class RangeScan:
         if self._goal is not None:
             lines = lines.up_to(self._goal)
         self._attempts = self._full_pages = 0
+        self._emitted += len(lines.times)
         if lines.times or not is_complete:
             self._older = lines.times[-1] if is_complete else None
         head = self._ranges.move_on(end)
@@ -610,9 +605,10 @@ class RangeScan:
             head.begin_behind(self._older, is_shown=is_shown, unit=self._start_unit)
             if not is_complete and head.request is None:
                 head.start, head.is_late = head.low, bool(head.low.microsecond)
-        request = answer.request if is_complete else None
+        # A page of a gap does not show what its lines without a time stand beside.
+        untimed = answer.untimed if is_complete or not answer.lines.times else ()
         is_proven = self._caps.page is None and self._caps.is_proven
-        return ScannedRange(low, end, lines, answer.asked_at, is_complete, is_proven, request)
+        return ScannedRange(low, end, lines, answer.asked_at, is_complete, is_proven, untimed)
 
     def _note_known(self, lines: Lines) -> None:
         """Remember what a page showed: it must be in the page that closes its range."""

@@ -7,9 +7,9 @@ from collections import Counter, deque
 from aioservices import LogCursor, TailedEntry
 from aioservices.tail.cursor import CursorTracker, Delivery
 from aioservices.tail.dedup import DeliveredLines
+from aioservices.tail.malformed import PageLines
 from aioservices.tail.reader import LogReader
 from aioservices.tail.scan import PageRequest, ServerProfile
-from aioservices.tail.untimed import PageLines
 
 from .model import BASE, MICROSECOND, MILLISECOND, SECOND, Behaviour, LimitRefusedError, ModelServer
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aioservices.api.models import LogEntry, TailedEntry
+from aioservices.tail.malformed import PageLines, split_page
 from aioservices.tail.scan import PageRequest
-from aioservices.tail.untimed import PageLines, split_page
 
 BASE = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 

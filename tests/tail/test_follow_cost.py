@@ -215,7 +215,7 @@ def test_large_pages_of_a_backlog_are_asked_for_ahead_also_where_they_last_a_few
         with_one_ahead += asked[1] is not None
         for each in asked:
             if each is not None:
-                scan.feed(each, server.ask(each, now).entries)
+                scan.feed(each, server.ask(each, now))
     assert scan.is_complete
     assert with_one_ahead > rounds / 2
     assert len(server.requests) < 1.5 * 30

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from aioservices import Services
 from aioservices.emulator import Emulator, Respond
-from aioservices.tail.malformed import decode_lenient, decode_lossy
-from aioservices.tail.untimed import PageLines
+from aioservices.tail.malformed import PageLines, decode_lenient, decode_lossy
 from tests.servers.hostile import hostile
 
 from .conftest import QUICK, arrival, collecting, take, until, write
@@ -89,7 +88,6 @@ def test_lines_without_a_time_stand_between_their_neighbours(step: int) -> None:
     decoded = decode_lenient(json.dumps(page[::step]).encode())
     assert decoded is not None
     assert untimed(decoded) == [(None, TIME, 1), (TIME, later, 2), (later, None, 1)]
-    assert decoded.ends_untimed
 
 
 @pytest.mark.parametrize("newest_first", [False, True, None])
@@ -112,7 +110,6 @@ def test_a_page_in_no_order_tells_nothing_of_where_its_lines_stand() -> None:
     assert decoded is not None
     [run] = decoded.untimed
     assert not run.is_placed
-    assert not decoded.ends_untimed
 
 
 def test_bytes_that_no_json_has_do_no_harm() -> None:

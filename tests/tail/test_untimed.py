@@ -4,17 +4,18 @@ import datetime as dt
 from dataclasses import replace
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aioservices.api.models import LogEntry, TailedEntry
 from aioservices.tail.dedup import DeliveredLines, UntimedEntry, untimed_digest
+from aioservices.tail.malformed import PageLines, split_page
 from aioservices.tail.reader import LogReader
 from aioservices.tail.scan import ServerProfile
-from aioservices.tail.untimed import PageLines, split_page
 
 from .history import OVERLAP, History
-from .model import BASE, Behaviour
+from .model import BASE, SECOND, Behaviour
 from .test_history import keeps, seeds, thoroughly
 
 ordered = st.builds(Behaviour, keeps=keeps, order=st.sampled_from(["asc", "desc"]))
@@ -58,6 +59,36 @@ def test_a_log_none_of_whose_lines_has_a_time_is_read(
     history.end()
     assert not history.surplus()
     assert not history.unreported()
+
+
+@thoroughly(40)
+@given(ordered, seeds, st.sampled_from([0.1, 0.3]))
+def test_a_line_without_a_time_beside_crowded_instants_comes_once_or_lies_in_a_gap(
+    behaviour: Behaviour, seed: int, untimed: float
+) -> None:
+    history = History(replace(behaviour, largest=25), seed, 25, untimed=untimed)
+    history.live(restarts=False)
+    assert not history.surplus()
+    assert not history.unreported()
+
+
+@pytest.mark.parametrize("spread", [0, 4, 20, 60])
+@pytest.mark.parametrize("largest", [100, 200, None])
+def test_a_log_without_times_that_is_longer_than_a_page_costs_a_handful_of_requests(
+    largest: int | None, spread: int
+) -> None:
+    history = History(Behaviour(largest=largest), 0, 100, untimed=1.0)
+    for number in range(400):
+        history.server.write(10 * SECOND + number * spread * SECOND // 400, f"?{number}")
+    history.wait(300)
+    for _ in range(5):
+        history.poll()
+        history.wait(1.0)
+    assert history.requests <= 5 * history.polls
+    assert len(history.told_gaps) <= 1
+    assert not history.surplus()
+    assert not history.unreported()
+    assert not history.missing() or largest is not None
 
 
 def poll(reader: LogReader, now: dt.datetime, lines: list[LogEntry]) -> list[TailedEntry]:
