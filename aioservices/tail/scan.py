@@ -74,7 +74,7 @@ _MOST_REPEATS = 3
 # Lines of pages that are remembered at least.
 _LEAST_KNOWN = 200
 # No cap above the limit is suspected that is smaller than this, where nothing else shows one.
-_SMALLEST_HIDDEN_CAP = 100
+_SMALLEST_HIDDEN_CAP = 1_000
 
 
 class RangeScan:

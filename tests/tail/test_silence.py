@@ -55,6 +55,16 @@ def test_an_instant_that_a_larger_page_holds_is_no_gap_where_the_log_has_other_l
     assert not history.told_gaps
 
 
+@pytest.mark.parametrize(("count", "limit"), [(60, 20), (100, 30), (900, 100)])
+def test_one_burst_that_is_all_of_a_log_is_no_gap(count: int, limit: int) -> None:
+    history = History(Behaviour(), 0, limit)
+    for number in range(count):
+        history.server.write(10 * SECOND, f"{number}")
+    read(history)
+    assert not history.missing()
+    assert not history.told_gaps
+
+
 @pytest.mark.parametrize("kept", KEEPS)
 @pytest.mark.parametrize(("limit", "cap"), [(1, 2), (2, 3), (3, 7), (5, 7), (9, 9), (20, 12)])
 def test_a_small_cap_loses_nothing_where_the_limit_is_small_too(
@@ -88,6 +98,8 @@ def test_a_cap_above_the_limit_loses_nothing_in_silence(
 ) -> None:
     limit, cap = sizes
     history = History(Behaviour(keeps=kept, cap=cap), seed, limit)
+    for second in (1, 5, 9):
+        history.server.write(second * SECOND, "of another second")
     choose = history.random.choice
     for _ in range(8):
         history.write(
