@@ -36,8 +36,9 @@ _AFTERWARDS = {
 def completion(context: click.Context, shell: str, install: bool) -> int:
     """Set up completion of commands, options and service names.
 
-    SHELL is bash, zsh or fish. Names are fetched from the API, within half a
-    second or not at all, and cached for a minute.
+    SHELL is bash, zsh or fish. Names are fetched from the API, for which the shell
+    waits half a second; those that arrive later are there the next time. They are
+    cached for a minute.
     """
     program = context.find_root()
     script = SHELLS[shell](program.command, {}, "aioservices", _VARIABLE).source()
