@@ -1,6 +1,6 @@
 """An asyncio application that calls the API next to everything else it does.
 
-It answers HTTP requests itself: `GET /` tells how every service is doing, read again for each
+It answers HTTP requests itself: `GET /` shows the state of every service, read again for each
 visitor, while a task of its own keeps the newest lines of their logs.
 
 With CIVIS_API_KEY set it serves your own services. Without, it starts an emulator.

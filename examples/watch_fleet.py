@@ -1,4 +1,4 @@
-"""A daemon that follows the logs of a fleet, and goes on after a restart where it was.
+"""A daemon that follows the logs of a fleet, and continues after a restart.
 
 It prints every line of every service that runs, and keeps in a file how far it has come. Stopped
 by Ctrl-C or SIGTERM and started again, it prints what was written meanwhile, and nothing twice;
