@@ -160,7 +160,7 @@ async def test_a_file_that_was_cut_is_refused_by_name(path: Path, share: float) 
 async def test_a_file_of_something_else_is_refused_and_left_as_it_is(path: Path) -> None:
     path.write_text("[collect]\nstore = 'sqlite:logs.db'\n" * 100)
     before = path.read_bytes()
-    with pytest.raises(StoreCorruptError, match="no store"):
+    with pytest.raises(StoreCorruptError, match="not a store"):
         async with SQLiteStore(path):
             pass
     assert path.read_bytes() == before
@@ -170,7 +170,7 @@ async def test_another_programs_database_is_refused_and_left_as_it_is(path: Path
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE line (x)")
     connection.close()
-    with pytest.raises(StoreError, match="no store of aioservices"):
+    with pytest.raises(StoreError, match="not a store of aioservices"):
         async with SQLiteStore(path):
             pass
     with sqlite3.connect(path) as connection:
@@ -360,7 +360,7 @@ async def test_a_store_that_is_closed_while_it_is_read_waits_for_its_readers(pat
     """In a process of its own, which the fault would have ended."""
     async with SQLiteStore(path) as store:
         writer = await Writer.on(store)
-        await writer.keep(lines(1, 20_000))
+        await writer.keep(lines(1, 5_000))
     program = """
 import sys, anyio
 from aioservices.stores import SQLiteStore, StoreError
@@ -368,7 +368,7 @@ from aioservices.stores import SQLiteStore, StoreError
 async def read(store, refused):
     while True:
         try:
-            await store.read_after(1, 0, 20_000)
+            await store.read_after(1, 0, 5_000)
         except StoreError as error:
             refused.append(str(error))
             return
@@ -380,7 +380,7 @@ async def main():
             async with SQLiteStore(sys.argv[1]) as store:
                 for _ in range(4):
                     group.start_soon(read, store, refused)
-                await store.read_after(1, 0, 20_000)
+                await store.read_after(1, 0, 5_000)
         assert len(refused) == 4, refused
         assert all("is closed" in each for each in refused), refused
 
