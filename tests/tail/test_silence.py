@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioservices import Services
+from aioservices.tail.malformed import PageLines
+from aioservices.tail.scan import PageRequest
 from tests.servers.deployments import DeploymentsServer, ago
 from tests.servers.hostile import Behaviour as Answer
 from tests.servers.hostile import answer, hostile
@@ -167,3 +169,27 @@ async def test_a_larger_limit_that_is_refused_is_asked_for_once() -> None:
         assert tail.status.gap_count
         assert len(refused) <= 2
         assert len(set(refused)) == len(refused)
+
+
+@pytest.mark.parametrize("kept", KEEPS)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_replica_that_is_behind_the_others_loses_nothing(kept: str, seed: int) -> None:
+    history = History(Behaviour(keeps=kept, largest=50), seed, 50)
+    server = history.server
+    ask = server.ask
+
+    def behind(request: PageRequest, now: dt.datetime) -> PageLines:
+        seconds = history.random.choice([0, 0, 3])
+        return ask(request, now - dt.timedelta(seconds=seconds))
+
+    server.ask = behind  # type: ignore[method-assign]
+    for _ in range(30):
+        for number in range(40):
+            at = int((history.now - BASE).total_seconds() * 1000) * MILLISECOND
+            server.write(at - number * 20 * MILLISECOND, f"{number}", history.now)
+        history.poll(whole=history.random.random() < 0.2)
+        history.wait(1.0)
+    server.ask = ask  # type: ignore[method-assign]
+    history.end()
+    assert not history.missing()
+    assert not history.surplus()
