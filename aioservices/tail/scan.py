@@ -71,8 +71,8 @@ _MOST_ATTEMPTS = 40
 _MOST_STOPS = 5
 # ... and how often a page is repeated that contradicts an earlier one, as of a replica behind it.
 _MOST_REPEATS = 3
-# Lines of pages that are remembered at least.
-_LEAST_KNOWN = 200
+# Lines of full pages that are remembered at most, or four pages; and with small pages at least.
+_MOST_KNOWN, _LEAST_KNOWN = 2_000, 200
 # No cap above the limit is suspected that is smaller than this, where nothing else shows one.
 _SMALLEST_HIDDEN_CAP = 1_000
 
@@ -223,7 +223,8 @@ class RangeScan:
     def resize_pages(self, size: int) -> None:
         """Plan for pages of another size from now on."""
         self._limits.resize_pages(size)
-        self._forget_known(0)  # maybe memory is short
+        if size < self._limits.limit:  # maybe because memory is short
+            self._known = self._known.cut(0, max(size + 1, _LEAST_KNOWN))
 
     def retry(self, request: PageRequest) -> None:
         """Plan a request again that has failed, with pages of the present size."""
@@ -494,7 +495,7 @@ class RangeScan:
             return []
         shown = 0 if each.low is None else bisect_left(times, each.low)
         has_all = shown >= self._emitted  # of the log, older lines too, as far as is known
-        if may_be_cut and has_all and answer.length < _SMALLEST_HIDDEN_CAP:
+        if may_be_cut and has_all and not is_full and answer.length < _SMALLEST_HIDDEN_CAP:
             return self._take_on_faith(each, answer)
         if may_be_cut:  # unless all of the log is as long as this range: that does not show
             self._profile.cap = answer.length
@@ -613,9 +614,4 @@ class RangeScan:
     def _note_known(self, lines: Lines) -> None:
         """Remember what a page showed: it must be in the page that closes its range."""
         known = merge_max(self._known, lines.between(self._ranges[0].low, None))
-        self._known = known
-        self._forget_known(len(lines.times))
-
-    def _forget_known(self, most: int) -> None:
-        """Forget the newest of the known lines, if they are more than a page."""
-        self._known = self._known.cut(0, max(most, self._limits.page_size + 1, _LEAST_KNOWN))
+        self._known = known.cut(0, max(4 * self._limits.limit, _MOST_KNOWN))
