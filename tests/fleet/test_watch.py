@@ -20,6 +20,7 @@ from aioservices import (
     WatchedEntry,
 )
 from aioservices.emulator import Emulator, Respond
+from tests.servers.emulated import requests_to
 from tests.servers.hostile import Request, Writer, answer, hostile
 from tests.servers.waiting import until
 
@@ -452,11 +453,14 @@ async def test_only_so_much_of_a_log_is_held_back(
     begin = datetime.now(UTC) - timedelta(hours=1)
     for number in range(20_000):
         emulator.log(1, f"{number}", at=begin + timedelta(seconds=number / 10))
+    logs = "/services/1/deployments/1001/logs"
     async with watch(services, hold_back=3600.0, limit=1000) as lines:
-        with anyio.move_on_after(1.0):
-            await anext(lines)
-        pages = sum(each.path.endswith("/deployments/1001/logs") for each in emulator.requests)
-        assert 0 < pages <= 10  # else there are forty
+        async with anyio.create_task_group() as group:
+            group.start_soon(anext, lines)
+            await until(lambda: requests_to(emulator, logs))
+            await anyio.sleep(1.0)
+            group.cancel_scope.cancel()
+        assert requests_to(emulator, logs) <= 10  # else there are forty
 
 
 async def test_a_caller_who_is_slow_has_the_lines_in_order_that_came_in_time(
