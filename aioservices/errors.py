@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import http
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "SessionClosedError",
     "SessionLoopError",
     "UnprocessableError",
-    "redact",
     "single_line",
 ]
 
@@ -348,22 +346,6 @@ class ResponseDecodeError(RequestError):
 
 class ResponseTooLargeError(ResponseDecodeError):
     """The body is larger than ``max_body_size``; what was read of it is discarded."""
-
-
-def redact(text: str | None, secrets: Iterable[str]) -> str | None:
-    """Replace every secret in a text by ``***``.
-
-    Secrets of one to three characters are replaced only as whole words, so that a
-    value such as ``1`` does not make the message unreadable.
-    """
-    if not text:
-        return text
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        if len(secret) > 3:
-            text = text.replace(secret, "***")
-        else:
-            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
-    return text
 
 
 def single_line(text: str, most: int = _LONGEST_TEXT) -> str:

@@ -1,6 +1,6 @@
 """Which services ids, names and patterns match; pure.
 
-A term is an id (digits), a name, or a pattern with ``*``, ``?`` or ``[...]``. Case is ignored.
+A term is an id (at most 19 digits), a name, or a pattern with ``*``, ``?`` or ``[...]``. Case is ignored.
 A name that looks like a pattern is found as a name, too: the term ``web [prod]`` matches the
 service with that name.
 """
@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 __all__ = ["Selection", "ids_among", "is_id", "is_pattern", "matches", "select"]
+
+_LARGEST_ID = 2**63 - 1
+_MOST_DIGITS = len(str(_LARGEST_ID))
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +37,12 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_id(term: str) -> bool:
-    """Return whether a term is an id; anything else is a name or a pattern."""
-    return term.isascii() and term.isdecimal()
+    """Return whether a term is an id; anything else is a name or a pattern.
+
+    A number that is too large for an id can only be a name.
+    """
+    is_number = term.isascii() and term.isdecimal() and len(term) <= _MOST_DIGITS
+    return is_number and int(term) <= _LARGEST_ID
 
 
 def ids_among(terms: Iterable[str]) -> list[int]:

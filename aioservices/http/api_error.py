@@ -23,8 +23,9 @@ from aioservices.errors import (
     ResponseDecodeError,
     ServerError,
     UnprocessableError,
-    redact,
 )
+
+from .redaction import redact, without_partial
 
 __all__ = ["api_error", "decode_error", "field_of"]
 
@@ -136,7 +137,7 @@ def _readings(body: bytes, secrets: tuple[str, ...]) -> Iterator[bytes | str]:
     text = body.decode(errors="replace")
     if text.lstrip()[:1] != "{":
         return
-    for reading in (text, *_completions(_without_partial(text, secrets))):
+    for reading in (text, *_completions(without_partial(text, secrets))):
         with contextlib.suppress(ValueError, RecursionError):
             yield _repair_json(reading)
 
@@ -167,12 +168,6 @@ def _completions(text: str) -> Iterator[str]:
     else:
         yield text + closing
     yield last_member
-
-
-def _without_partial(text: str, secrets: tuple[str, ...]) -> str:
-    """Remove the beginning of a secret from the end of a text that was cut."""
-    parts = (secret[:size] for secret in secrets for size in range(len(secret) - 1, 0, -1))
-    return text.removesuffix(max(filter(text.endswith, parts), key=len, default=""))
 
 
 def _repair_json(text: str) -> str:

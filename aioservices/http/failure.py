@@ -13,11 +13,11 @@ from aiohttp.http_exceptions import BadHttpMessage, ContentEncodingError, LineTo
 from aioservices.errors import (
     ConnectionFailedError,
     RequestTimeoutError,
-    redact,
     single_line,
 )
 
 from .attempt import Call
+from .redaction import redact
 
 __all__ = [
     "PROBLEMS",

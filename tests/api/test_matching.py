@@ -62,5 +62,7 @@ def test_a_selection_holds_each_service_once(names: dict[int, str | None]) -> No
 
 def test_only_digits_are_ids() -> None:
     assert ids_among(["1", "x", "1", "1.5", "-2", "٣", "20"]) == [1, 20]
+    largest = 2**63 - 1
+    assert ids_among([str(largest), str(largest + 1), "9" * 5000]) == [largest]
     assert is_pattern("a[b]")
     assert not is_pattern("a-b")

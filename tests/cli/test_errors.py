@@ -37,6 +37,7 @@ async def test_a_wrong_key(cli: Cli) -> None:
 @pytest.mark.parametrize("command", ["get", "deploy", "logs", "watch"])
 async def test_no_such_service(cli: Cli, command: str) -> None:
     assert "no service" in one_line(await cli.run(command, "7"), 1)
+    assert "no service is called '99999" in one_line(await cli.run(command, "9" * 20), 1)
     assert "'web'" in one_line(await cli.run(command, "web"), 1)
 
 
