@@ -1,8 +1,8 @@
 """Which services ids, names and patterns match; pure.
 
-A term is an id (at most 19 digits), a name, or a pattern with ``*``, ``?`` or ``[...]``. Case is ignored.
-A name that looks like a pattern is found as a name, too: the term ``web [prod]`` matches the
-service with that name.
+A term is an id (at most 19 digits), a name, or a pattern with ``*``, ``?`` or ``[...]``. Case is
+ignored. A name that looks like a pattern is found as a name, too: the term ``web [prod]`` matches
+the service with that name.
 """
 
 from __future__ import annotations
