@@ -1,9 +1,11 @@
 """Fixtures that every test may use."""
 
+import os
+
 import pytest
 
 from tests.environment import isolate, leave
-from tests.profiles import load_profile
+from tests.profiles import load_profile, prepare_characters
 from tests.servers.browser import browser, open_page
 from tests.servers.emulated import emulator, emulator_options, services
 
@@ -18,6 +20,11 @@ __all__ = [
 
 HOME = isolate()
 load_profile()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ and session.config.getoption("numprocesses", None):
+        prepare_characters()
 
 
 def pytest_unconfigure() -> None:

@@ -1,8 +1,11 @@
 """How hypothesis looks for examples here: the same ones on each machine, in each order of tests."""
 
 import os
+import warnings
 
 from hypothesis import HealthCheck, settings
+from hypothesis.errors import HypothesisSideeffectWarning
+from hypothesis.internal import charmap
 from hypothesis.internal.conjecture import providers
 
 # By default hypothesis mixes in the constants of all modules that were imported so far and that lie
@@ -21,3 +24,11 @@ def load_profile() -> None:
     settings.register_profile("quick", patient, max_examples=15)
     settings.register_profile("thorough", patient, derandomize=False, max_examples=2_000)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
+
+
+def prepare_characters() -> None:
+    """Have the table of all characters made before each process of a run makes it for itself."""
+    with warnings.catch_warnings():  # that it takes time at this point
+        warnings.simplefilter("ignore", HypothesisSideeffectWarning)
+        charmap.charmap()
+        charmap.intervals_from_codec("utf-8")

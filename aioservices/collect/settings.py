@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast, get_args
 
-from aioservices.api.matching import is_id
 from aioservices.http.url import validate_base_url
 from aioservices.stores import open_store
 from aioservices.stores.forward import open_forwarder
@@ -46,7 +45,7 @@ def _service(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     text = _text(value)
-    if is_id(text):
+    if text.isascii() and text.isdecimal():  # rather an id that is wrong than a name
         return str(validate_int(int(text[:_MOST_DIGITS]), "an id", least=1))
     return text
 

@@ -57,10 +57,11 @@ def thoroughly(examples: int) -> settings:
     )
 
 
-@thoroughly(150)
-@given(behaviours, seeds, st.sampled_from([1, 2, 10, 25, 55]), dates, st.integers(0, 2))
+@pytest.mark.parametrize("limit", [1, 2, 10, 25, 55])
+@thoroughly(30)
+@given(behaviours, seeds, dates, st.integers(0, 2))
 def test_every_line_comes_once_or_lies_in_a_reported_gap(
-    behaviour: Behaviour, seed: int, limit: int, date: str, ahead: int
+    limit: int, behaviour: Behaviour, seed: int, date: str, ahead: int
 ) -> None:
     history = History(behaviour, seed, limit, date=date)
     history.ahead = ahead
@@ -135,10 +136,11 @@ def test_a_server_that_ignores_end_at_loses_nothing_in_silence(
     assert not history.unreported()
 
 
-@thoroughly(60)
-@given(fine_behaviours, seeds, st.integers(1, 15), st.sampled_from([0.1, 0.4, 1.5]))
+@pytest.mark.parametrize("latency", [0.1, 0.4, 1.5])
+@thoroughly(20)
+@given(fine_behaviours, seeds, st.integers(1, 15))
 def test_a_log_that_grows_while_it_is_read_has_no_gaps(
-    behaviour: Behaviour, seed: int, rate: int, latency: float
+    latency: float, behaviour: Behaviour, seed: int, rate: int
 ) -> None:
     history = History(replace(behaviour, cap=40), seed, 40)
     for _ in range(8):
