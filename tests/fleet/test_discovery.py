@@ -155,10 +155,12 @@ async def test_tasks_that_look_at_services_of_one_page_share_its_requests(
     ids = add_services(emulator, 40)
     checks = SharedChecks(ServiceIndex(services), spacing=0.01)
     seen: dict[int, ServiceCheck] = {}
+    due: dict[int, float] = {}  # of each round, the same for all tasks
 
     async def watch(service_id: int) -> None:
-        for _ in range(3):
-            seen[service_id] = await checks.check(service_id, due=anyio.current_time() + 0.05)
+        for number in range(3):
+            at = due.setdefault(number, anyio.current_time() + 0.05)
+            seen[service_id] = await checks.check(service_id, due=at)
 
     async with anyio.create_task_group() as looking:
         looking.start_soon(checks.run)

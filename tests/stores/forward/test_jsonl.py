@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -248,7 +249,7 @@ async def test_a_process_that_is_killed_again_and_again_writes_each_line_once(
     database = tmp_path / "killed.db"
     async with SQLiteStore(database) as store:
         await (await Writer.on(store)).keep(lines(1, 4000))
-    for kill_after in (100, 3_000, 40_000, 90_000, 160_000, None):
+    for kill_after in (100, 40_000, 160_000, None):
         process = subprocess.Popen(
             [sys.executable, "-c", _FORWARDING, str(database), str(path)], stdout=subprocess.PIPE
         )
@@ -258,6 +259,7 @@ async def test_a_process_that_is_killed_again_and_again_writes_each_line_once(
             while kill_after is not None and process.poll() is None:
                 if size(path.parent) > kill_after:
                     process.kill()
+                time.sleep(0.0005)
             process.wait()
         finally:
             process.kill()
