@@ -28,7 +28,7 @@ _REFUSALS = frozenset({400, 413, 422})
 # How often in a row a page must fail as large ones do before less is asked for, ...
 _TRIES = 2
 # ... and, while usual pages are served, before a larger limit than usual is taken for too much.
-_ENLARGED_TRIES = 5
+_ENLARGED_TRIES = 8
 
 
 class Page(NamedTuple):

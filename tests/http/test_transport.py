@@ -1002,12 +1002,12 @@ async def test_no_more_requests_are_under_way_than_there_are_connections() -> No
 
 @pytest.mark.parametrize("own", [True, False])
 async def test_the_wait_for_a_free_connection_is_not_part_of_an_attempts_time(own: bool) -> None:
-    async with hostile(after(0.25, FINE)) as server:
+    async with hostile(after(0.6, FINE)) as server:
         connector = aiohttp.TCPConnector(limit=1)
         async with aiohttp.ClientSession(connector=connector) as http:
             options: dict[str, Any] = {"max_connections": 1} if own else {"http": http}
             async with (
-                session(server, ONCE, timeout=1.0, **options) as services,
+                session(server, ONCE, timeout=2.5, **options) as services,
                 anyio.create_task_group() as group,
             ):
                 for number in range(5):
