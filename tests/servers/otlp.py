@@ -54,29 +54,19 @@ class OTLPReceiver:
         """Answer a request."""
         assert request.path == "/v1/logs"
         assert request.content_type == _TYPE
-        body = await request.read()
-        if request.headers.get("Content-Encoding") == "gzip" and body[:2] == b"\x1f\x8b":
-            body = gzip.decompress(body)
+        export, size = await read_export(request)
         self.requests.append(request)
         if self.is_down is not None:
             return self.is_down()
-        export = ExportLogsServiceRequest()
-        export.ParseFromString(body)
         if self.answers:
             answer = self.answers.popleft()()
             if answer.status != 200:
                 return answer
             self._take(export)
             return answer
-        if len(body) > self.longest:
+        if size > self.longest:
             return web.Response(status=413)
-        records = [
-            record
-            for resource in export.resource_logs
-            for scope in resource.scope_logs
-            for record in scope.log_records
-        ]
-        if any(self.refuses(record) for record in records):
+        if any(self.refuses(record) for record in records_in(export)):
             return web.Response(status=400, text="a record is not valid")
         self._take(export)
         return web.Response(content_type=_TYPE)
@@ -89,6 +79,26 @@ class OTLPReceiver:
             for scope in resource.scope_logs:
                 self.records += scope.log_records
                 self.resources += [attributes] * len(scope.log_records)
+
+
+async def read_export(request: web.Request) -> tuple[ExportLogsServiceRequest, int]:
+    """Read what a request holds, and give its size in bytes, too."""
+    body = await request.read()
+    if request.headers.get("Content-Encoding") == "gzip" and body[:2] == b"\x1f\x8b":
+        body = gzip.decompress(body)
+    export = ExportLogsServiceRequest()
+    export.ParseFromString(body)
+    return export, len(body)
+
+
+def records_in(export: ExportLogsServiceRequest) -> list[LogRecord]:
+    """Give the records of a request."""
+    return [
+        record
+        for resource in export.resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
+    ]
 
 
 def attribute(record: LogRecord, key: str) -> str:

@@ -11,7 +11,14 @@ from aiohttp import web
 
 from aioservices.stores import Store, open_store
 from tests.servers.lifetime import SECOND
-from tests.servers.otlp import OTLPReceiver, attribute, otlp_receiver, partial_success
+from tests.servers.otlp import (
+    OTLPReceiver,
+    attribute,
+    otlp_receiver,
+    partial_success,
+    read_export,
+    records_in,
+)
 
 from .hurried import read_ahead
 from .lifetimes import live
@@ -36,6 +43,8 @@ class _BadDay(OTLPReceiver):
     async def handle(self, request: web.Request) -> web.Response:
         hours = (self._now() - self._start) / _HOUR
         trouble = self._trouble(hours)
+        if trouble == "413" and len(records_in((await read_export(request))[0])) == 1:
+            trouble = "none"  # no server has too little room for a single line
         self.seen[trouble] = self.seen.get(trouble, 0) + 1
         if trouble == "dead":
             assert request.transport is not None
