@@ -8,24 +8,11 @@ from typing import cast
 
 from msgspec import UNSET, UnsetType
 
-from aioservices.validation import (
-    validate_int,
-    validate_ints,
-    validate_optional_int,
-    validate_type,
-)
+from aioservices.validation import validate_int, validate_ints, validate_optional_int, validate_type
 
 from .calls import Calls, service_path
-from .models import (
-    NewToken,
-    PermissionLevel,
-    Project,
-    Shares,
-    Token,
-)
-from .params import (
-    encode_body,
-)
+from .models import NewToken, PermissionLevel, Project, Shares, Token
+from .params import encode_body
 
 __all__ = ["AccessEndpoints"]
 
@@ -185,7 +172,6 @@ class AccessEndpoints(Calls):
             await services.delete_shares_groups(42, group_id)
         """
         path = f"{service_path(id, '/shares/groups')}/{validate_int(group_id, 'group_id')}"
-
         return await self._act("DELETE", path)
 
     async def list_projects(self, id: int, *, hidden: bool | None = None) -> builtins.list[Project]:
@@ -234,7 +220,6 @@ class AccessEndpoints(Calls):
             await services.put_projects(42, project_id)
         """
         path = f"{service_path(id, '/projects')}/{validate_int(project_id, 'project_id')}"
-
         return await self._act("PUT", path)
 
     async def delete_projects(self, id: int, project_id: int) -> None:
@@ -256,7 +241,6 @@ class AccessEndpoints(Calls):
             await services.delete_projects(42, project_id)
         """
         path = f"{service_path(id, '/projects')}/{validate_int(project_id, 'project_id')}"
-
         return await self._act("DELETE", path)
 
     async def post_tokens(

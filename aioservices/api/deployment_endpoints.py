@@ -10,22 +10,12 @@ from typing import Literal
 from msgspec import UNSET, UnsetType
 
 from aioservices.http.url import QueryValue
-from aioservices.validation import (
-    format_timestamp,
-    validate_optional_int,
-    validate_type,
-)
+from aioservices.validation import format_timestamp, validate_optional_int, validate_type
 
 from .calls import Calls, Direction, deployment_path, service_path
-from .models import (
-    Deployment,
-    DeploymentSummary,
-    LogEntry,
-)
+from .models import Deployment, DeploymentSummary, LogEntry
 from .pagination import Paginator
-from .params import (
-    encode_body,
-)
+from .params import encode_body
 
 __all__ = ["DeploymentEndpoints"]
 

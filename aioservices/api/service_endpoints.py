@@ -9,19 +9,10 @@ from typing import Literal, Unpack
 from msgspec import UNSET, UnsetType
 
 from aioservices.http.url import QueryValue
-from aioservices.validation import (
-    validate_int,
-    validate_optional_int,
-    validate_type,
-)
+from aioservices.validation import validate_int, validate_optional_int, validate_type
 
 from .calls import Calls, Direction, service_path
-from .models import (
-    Dependency,
-    Service,
-    ServiceSummary,
-    Transfer,
-)
+from .models import Dependency, Service, ServiceSummary, Transfer
 from .pagination import Paginator
 from .params import (
     NewServiceAttributes,

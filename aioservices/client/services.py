@@ -13,10 +13,7 @@ from aioservices.http.options import Options
 from aioservices.http.retry import RetryPolicy
 from aioservices.http.secret import SecretStr
 from aioservices.http.transport import Transport
-from aioservices.validation import (
-    validate_int,
-    validate_type,
-)
+from aioservices.validation import validate_int, validate_type
 
 from .deploys import DeployCalls
 

@@ -6,10 +6,11 @@ pages as long as that shows at the first that is longer than the limit. A page o
 may be one that ignores what it was asked for.
 
 A server may also give fewer lines than it is asked for without a word. A page as long as the
-longest so far is under suspicion: a longer one acquits it. Without that its range is read again in
-parts, if much hangs on it. More lines in the parts than in the page show the cap, which is known
-from then on. A part that cannot be told from one that was cut is taken on faith, and read once more
-if a cap shows later. Until then nothing that was read is proven: the next scan begins before it.
+longest so far may have been cut; a longer one shows that it was not. Without that its range is read
+again in parts, if much depends on it. More lines in the parts than in the page show the cap, which
+is known from then on. A part that cannot be distinguished from one that was cut is believed, and
+read once more if a cap shows later. Until then nothing that was read is proven: the next scan
+begins before it.
 
 Pure.
 """
@@ -175,7 +176,7 @@ class PageLimits:
             return True
         return limit > self._wanted_limit == length and not self.honours_larger
 
-    def suspects(self, length: int) -> bool:
+    def may_be_capped(self, length: int) -> bool:
         """Tell whether a cap may have cut a page that is shorter than its limit."""
         smallest = max(2, min(self._wanted_limit, _SMALLEST_LIMIT))
         return length >= max(self._profile.longest, smallest)
@@ -262,7 +263,7 @@ class CapWatch:
         return True
 
     def _is_worth_a_check(self, answer: Answer) -> bool:
-        """Tell whether much hangs on it: most such pages are those of a log that grows."""
+        """Return whether much depends on it: most such pages are those of a log that grows."""
         longest = self._profile.longest
         is_old = self._settled is None or answer.lines.times[0] < self._settled
         is_repeated = answer.length == longest and self.cleared != Sketch.of(answer)

@@ -73,7 +73,7 @@ _MOST_STOPS = 5
 _MOST_REPEATS = 3
 # Lines of full pages that are remembered at most, or four pages; and with small pages at least.
 _MOST_KNOWN, _LEAST_KNOWN = 2_000, 200
-# No cap above the limit is suspected that is smaller than this, where nothing else shows one.
+# No cap above the limit is assumed that is smaller than this, where nothing else shows one.
 _SMALLEST_HIDDEN_CAP = 1_000
 
 
@@ -294,8 +294,8 @@ class RangeScan:
             self._ignores_end = self._profile.ignores_end = True
         self._fine_bounds.observe(answer)
         is_full = self._limits.is_full(answer)
-        is_suspect = not is_full and self._limits.suspects(length)
-        must_check = is_suspect and self._caps.begins(each, answer, self._now)
+        is_candidate = not is_full and self._limits.may_be_capped(length)
+        must_check = is_candidate and self._caps.begins(each, answer, self._now)
         self._limits.observe(length)
         if is_full or must_check:
             return self._narrow(each, answer)

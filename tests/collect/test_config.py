@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioservices.collect.address import Address
+from aioservices.collect.address import Address, parse_address
 from aioservices.collect.config import CollectConfig, ConfigError, read_config
 from aioservices.collect.settings import SETTINGS
 
@@ -135,6 +135,11 @@ def test_nothing_is_removed_from_a_store_that_was_named_unless_it_is_said() -> N
     assert retention is not None
     assert retention.max_age is not None
     assert retention.max_age.days == 90
+
+
+def test_a_port_of_many_digits_is_not_an_address() -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        parse_address("127.0.0.1:" + "9" * 5000)
 
 
 def test_an_address_that_others_can_reach_needs_a_token(tmp_path: Path) -> None:

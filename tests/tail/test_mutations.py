@@ -106,7 +106,7 @@ def trust_full_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @mutation
 def take_no_page_for_one_that_a_cap_has_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PageLimits, "suspects", lambda self, length: False)
+    monkeypatch.setattr(PageLimits, "may_be_capped", lambda self, length: False)
 
 
 @mutation

@@ -39,7 +39,7 @@ from aioservices.stores import (
 from aioservices.stores.forward import Forwarder, ForwardWorker, name_of
 from aioservices.validation import validate_int
 
-from .index import ServiceIndex
+from .catalog import ServiceCatalog
 from .kept_lines import KeptLines
 from .options import CollectOptions, CollectSession
 from .reader import ServiceReader
@@ -97,7 +97,7 @@ class Collector:
                 "position for each name. Give them an attribute `name` that is their own"
             )
         self._sources = [Source(session) for session in sessions]
-        self._index = ServiceIndex(store, self._sources, options)
+        self._catalog = ServiceCatalog(store, self._sources, options)
         self._writer = StoreWriter(
             store, max_waiting=options.max_waiting, interval=options.commit_interval
         )
@@ -237,9 +237,9 @@ class Collector:
         """Look again and again which services there are; leases do not wait for that."""
         while True:
             self._look = anyio.Event()
-            await self._index.update()
+            await self._catalog.update()
             for reader in self._readers.values():
-                if self._index.is_missing(reader.service_id):
+                if self._catalog.is_missing(reader.service_id):
                     reader.finish()
                 else:
                     reader.keep_following()
@@ -276,14 +276,14 @@ class Collector:
         )
         for key_id, source in keys.items():
             source.share_with(max(1, daemons.get(key_id, 1)))
-        result = await self._store.lease(self._index.service_ids, list(self._readers))
+        result = await self._store.lease(self._catalog.service_ids, list(self._readers))
         for service_id in self._readers.keys() - result.held:
             self._readers[service_id].abandon()
         for lease in result.granted:
             if lease.service_id not in self._readers:
                 reader = ServiceReader(self, lease)
                 self._readers[lease.service_id] = reader
-                if self._index.is_missing(lease.service_id):
+                if self._catalog.is_missing(lease.service_id):
                     reader.finish()
                 group.start_soon(reader.run)
         for service_id in sorted(result.held)[: result.excess]:
@@ -299,11 +299,11 @@ class Collector:
 
     def source_of(self, service_id: int) -> Source:
         """Tell with which session a service is read."""
-        return self._index.source_of(service_id)
+        return self._catalog.source_of(service_id)
 
     def name_of(self, service_id: int) -> str | None:
         """Tell what a service is called."""
-        return self._index.name_of(service_id)
+        return self._catalog.name_of(service_id)
 
     def ended(self, reader: ServiceReader, *, is_fenced: bool) -> None:
         """Forget a reader that has ended."""
@@ -311,7 +311,7 @@ class Collector:
         if self._readers.get(reader.service_id) is reader:
             del self._readers[reader.service_id]
         if reader.is_finished:
-            self._index.forget(reader.service_id)
+            self._catalog.forget(reader.service_id)
         if is_fenced:
             self._wake.set()  # to take it up where the store says
 
@@ -366,7 +366,7 @@ class Collector:
         return reasons
 
     def _session_status(self, source: Source) -> SessionStatus:
-        used = [each for each in self._readers if self._index.source_of(each) is source]
+        used = [each for each in self._readers if self._catalog.source_of(each) is source]
         return SessionStatus(
             valid=source.is_valid,
             services=len(used),

@@ -1,8 +1,8 @@
 """Which services there are to collect, with which session each is read, and what they are called.
 
-A service that is listed no longer stays in the index, as a missing one, until its log has been read
-to its end: its last lines are still to come. What ended while nobody collected is taken up once
-more in the same way, if the store has kept lines of it in the day before its last commit.
+A service that is listed no longer stays in the catalog, as a missing one, until its log has been
+read to its end: its last lines are still to come. What ended while nobody collected is taken up
+once more in the same way, if the store has kept lines of it in the day before its last commit.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from aioservices.stores import Store, StoreUnavailableError
 from .options import CollectOptions
 from .source import Source
 
-__all__ = ["ServiceIndex"]
+__all__ = ["ServiceCatalog"]
 
 log = logging.getLogger("aioservices.collect")
 
 _RECENTLY = 86_400.0  # seconds
 
 
-class ServiceIndex:
+class ServiceCatalog:
     """The services that some sessions can see.
 
     Parameters
