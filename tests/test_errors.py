@@ -27,21 +27,15 @@ from aioservices.errors import (
     SessionClosedError,
     SessionLoopError,
 )
-from aioservices.http.api_error import api_error, decode_error
+from aioservices.http.api_error import api_error
+from aioservices.http.response import decode
+from tests.servers.raw import raw_response
 
 WHERE = {"method": "GET", "path": "services/42", "attempts": 3}
 
 
 def make(status: int, body: bytes = b"", **headers: str) -> APIError:
-    return api_error(
-        status=status,
-        method="GET",
-        path="services/42",
-        attempts=3,
-        headers=headers,
-        body=body,
-        retry_after=2.5,
-    )
+    return api_error(raw_response(status, body, headers=headers, attempts=3))
 
 
 @pytest.mark.parametrize(
@@ -152,17 +146,11 @@ def test_a_member_that_is_not_quite_json_costs_none_of_the_others(
 def test_no_member_of_an_error_body_repeats_a_secret(structured: bool, secret: str) -> None:
     number: object = int(secret) if secret.isdecimal() else secret
     member: object = {secret: [number, f"is {secret}"]} if structured else secret
-    made = api_error(
-        status=422,
-        method="GET",
-        path="services/42",
-        attempts=1,
-        headers={"Content-Type": f"text/{secret}"},
-        body=msgspec.json.encode(
-            {"error": member, "errorDescription": member, "code": number if structured else secret}
-        ),
-        secrets=[secret],
+    body = msgspec.json.encode(
+        {"error": member, "errorDescription": member, "code": number if structured else secret}
     )
+    answer = raw_response(422, body, headers={"Content-Type": f"text/{secret}"})
+    made = api_error(answer, secrets=[secret])
     shown = f"{made} {made.error} {made.description} {made.code}"
     assert secret not in shown
     assert json.dumps(secret)[1:-1] not in shown
@@ -215,15 +203,7 @@ def test_a_cut_in_a_secret_leaves_no_part_of_it(before: str, data: st.DataObject
     secret = "s3cr3t-key"
     cut = data.draw(st.integers(1, len(secret)))
     body = json.dumps({"errorDescription": before})[:-2] + secret[:cut]
-    error = api_error(
-        status=422,
-        method="GET",
-        path="services",
-        attempts=1,
-        headers={},
-        body=body.encode(errors="replace"),
-        secrets=[secret],
-    )
+    error = api_error(raw_response(422, body.encode(errors="replace")), secrets=[secret])
     assert not (error.description or "").removesuffix("…").endswith(secret[:cut]) or cut < 2
 
 
@@ -273,20 +253,16 @@ def test_the_parametrisation_above_knows_every_class() -> None:
     assert {cls for cls in classes if not issubclass(cls, APIError)} <= shown
 
 
-def test_a_rate_limit_error_tells_how_long_it_lasts() -> None:
-    error = make(429)
+def test_a_rate_limit_error_says_how_long_it_lasts() -> None:
+    error = api_error(raw_response(429, headers={"Retry-After": "2.5"}))
     assert isinstance(error, RateLimitedError)
     assert error.retry_after == 2.5
 
 
-def test_a_decode_error_names_the_field() -> None:
-    with pytest.raises(msgspec.ValidationError) as caught:
-        msgspec.json.decode(b'[{"id": "x"}]', type=list[dict[str, int]])
-    error = decode_error(
-        caught.value, status=200, method="GET", path="services", attempts=1, headers={}, body=b"x"
-    )
-    assert error.field == "$[0][...]"
-    assert "$[0]" in str(error)
+def test_a_decode_error_shows_the_place() -> None:
+    with pytest.raises(ResponseDecodeError, match=re.escape("$[0]")) as caught:
+        decode(raw_response(content=b'[{"id": "x"}]'), list[dict[str, int]])
+    assert caught.value.field == "$[0][...]"
 
 
 class Thing(msgspec.Struct):
@@ -307,12 +283,9 @@ class Thing(msgspec.Struct):
 def test_a_decode_error_names_the_field_that_is_wrong_or_missing(
     body: bytes, field: str | None
 ) -> None:
-    with pytest.raises(msgspec.MsgspecError) as caught:
-        msgspec.json.decode(body, type=Thing)
-    error = decode_error(
-        caught.value, status=200, method="GET", path="services", attempts=1, headers={}, body=body
-    )
-    assert error.field == field
+    with pytest.raises(ResponseDecodeError) as caught:
+        decode(raw_response(content=body), Thing)
+    assert caught.value.field == field
 
 
 @given(st.text())

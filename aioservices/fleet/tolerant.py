@@ -9,8 +9,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from aioservices.errors import ResponseDecodeError
-from aioservices.http.api_error import field_of
-from aioservices.http.response import RawResponse, decode
+from aioservices.http.response import RawResponse, decode, field_of
 
 __all__ = ["decode_tolerant"]
 

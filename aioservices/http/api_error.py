@@ -1,16 +1,16 @@
-"""Errors made from answers: from their status, or from a body that cannot be decoded; pure."""
+"""The error that an answer with an error status stands for; pure."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import math
-import re
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 import msgspec
+from multidict import CIMultiDict
 
 from aioservices.errors import (
     APIError,
@@ -20,26 +20,16 @@ from aioservices.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
-    ResponseDecodeError,
     ServerError,
     UnprocessableError,
 )
 
 from .redaction import redact, without_partial
+from .response import RawResponse, describe_body, retry_after_of
 
-__all__ = ["api_error", "decode_error", "field_of"]
+__all__ = ["api_error"]
 
 _LONGEST_INTEGER = 19  # digits that fit into 64 bits
-_CONTENT_TYPES = frozenset(
-    {
-        "application/octet-stream",
-        "application/pdf",
-        "application/xml",
-        "text/csv",
-        "text/plain",
-        "text/xml",
-    }
-)
 _BY_STATUS: Mapping[int, type[APIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -51,25 +41,13 @@ _BY_STATUS: Mapping[int, type[APIError]] = {
 }
 
 
-def api_error(
-    *,
-    status: int,
-    method: str,
-    path: str,
-    attempts: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    retry_after: float | None = None,
-    secrets: Iterable[str] = (),
-) -> APIError:
-    """Make the error for a response.
+def api_error(response: RawResponse, *, secrets: Iterable[str] = ()) -> APIError:
+    """Make the error for an answer.
 
     Parameters
     ----------
-    status, method, path, attempts, headers, body
-        The response, and the request that it answers.
-    retry_after : float, optional
-        Seconds until the server accepts requests again.
+    response : RawResponse
+        With a status of 300 or more.
     secrets : iterable of str
         What the error must not repeat, even if the server does.
 
@@ -79,29 +57,30 @@ def api_error(
         Of the subclass that belongs to the status.
     """
     secrets = tuple(secrets)
-    said = _read_error_body(body, secrets)
+    status = response.status
+    said = _read_error_body(response.content, secrets)
     if said is None:
-        said = {} if status < 400 else {"errorDescription": _describe_body(headers, body)}
+        said = {} if status < 400 else {"errorDescription": describe_body(response)}
     description = said.get("errorDescription")
     if description is None:
         description = said.get("message")  # as gateways in front of the API write it
     if status < 400:
-        parts = (_text(description, secrets), _explain_redirect(headers))
+        parts = (_text(description, secrets), _explain_redirect(response.headers))
         description = "; ".join(filter(None, parts))
     cls = _BY_STATUS.get(status, ServerError if status >= 500 else APIError)
     error = cls(
         status=status,
-        method=method,
-        path=path,
-        attempts=attempts,
+        method=response.method,
+        path=response.path,
+        attempts=response.attempts,
         code=_code(said.get("code"), secrets),
         error=_text(said.get("error"), secrets),
         description=_text(description, secrets),
-        headers=headers,
-        body=body,
+        headers=CIMultiDict(response.headers),  # the proxy that aiohttp gives cannot be pickled
+        body=response.content,
     )
     if isinstance(error, RateLimitedError):
-        error.retry_after = retry_after
+        error.retry_after = retry_after_of(response.headers)
     return error
 
 
@@ -220,56 +199,3 @@ def _code(value: object, secrets: tuple[str, ...]) -> str | int | None:
     if isinstance(value, int) and not isinstance(value, bool) and str(value) not in secrets:
         return value
     return _text(value, secrets)
-
-
-def decode_error(
-    problem: Exception,
-    *,
-    status: int,
-    method: str,
-    path: str,
-    attempts: int,
-    headers: Mapping[str, str],
-    body: bytes,
-) -> ResponseDecodeError:
-    """Make the error for a successful response whose body could not be decoded."""
-    if isinstance(problem, msgspec.ValidationError):
-        text = f"the body is not as promised: {problem}"
-    else:
-        text = _describe_body(headers, body) or f"the body is not valid JSON: {problem}"
-    return ResponseDecodeError(
-        text,
-        method=method,
-        path=path,
-        attempts=attempts,
-        status=status,
-        field=field_of(problem),
-        headers=headers,
-        body=body,
-    )
-
-
-def field_of(problem: Exception) -> str | None:
-    """Return the place in a body that msgspec complains about, as in ``$[3].createdAt``."""
-    if not isinstance(problem, msgspec.ValidationError):
-        return None
-    said = str(problem)
-    found = re.search(r" - at `(.+)`$", said)
-    place = found[1] if found else "$"
-    if missing := re.match(r"Object missing required field `(.+?)`", said):
-        return f"{place}.{missing[1]}"
-    return place
-
-
-def _describe_body(headers: Mapping[str, str], body: bytes) -> str | None:
-    """Describe a body that is not JSON."""
-    if not body.strip():
-        return "the body is empty"
-    content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if content_type == "text/html" or body.lstrip()[:1] == b"<":
-        return f"the body is an HTML page of {len(body)} bytes"
-    if content_type.endswith("json"):
-        return None
-    if content_type not in _CONTENT_TYPES:  # not quoted: a server may put anything there
-        content_type = "of another type than JSON" if content_type else "of no stated type"
-    return f"the body is {content_type}, {len(body)} bytes"

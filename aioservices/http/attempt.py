@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import cast
 
 import msgspec
@@ -16,10 +15,10 @@ from aioservices.errors import APIError, ConnectionFailedError, RequestError
 
 from .options import Attempt, AttemptState, Options
 from .ratelimit import RateLimit
-from .response import RawResponse, http_date, parse_rate_limit
-from .retry import backoff_delays, may_repeat, next_delay, parse_retry_after
+from .response import RawResponse, parse_rate_limit, retry_after_of
+from .retry import backoff_delays, may_repeat, next_delay
 
-__all__ = ["AttemptGuard", "Call", "GuardedAttempt", "retry_after_of"]
+__all__ = ["AttemptGuard", "Call", "GuardedAttempt"]
 
 _VARIABLES = frozenset({"environmentVariables", "environment_variables"})
 
@@ -249,11 +248,3 @@ def _secrets_in(value: object, *, inside: bool = False) -> Iterator[str]:
             yield str(value)
         case _:
             pass
-
-
-def retry_after_of(headers: Mapping[str, str]) -> float | None:
-    """Seconds until the server accepts requests again, by its own clock if it sends the time."""
-    value = headers.get("Retry-After")
-    if value is None:
-        return None
-    return parse_retry_after(value, now=http_date(headers) or dt.datetime.now(dt.UTC))

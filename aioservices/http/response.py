@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import functools
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
@@ -12,18 +13,21 @@ from typing import Any, TypeVar, cast
 import msgspec
 from multidict import CIMultiDict, istr
 
-from aioservices.errors import MalformedEntryWarning
+from aioservices.errors import MalformedEntryWarning, ResponseDecodeError
 
-from .api_error import decode_error, field_of
 from .ratelimit import RateLimit
+from .retry import parse_retry_after
 
 __all__ = [
     "RawResponse",
     "decode",
     "decode_lenient",
+    "describe_body",
+    "field_of",
     "http_date",
     "parse_count",
     "parse_rate_limit",
+    "retry_after_of",
     "warn_malformed",
 ]
 
@@ -32,6 +36,16 @@ T = TypeVar("T")
 _LIMIT = istr("X-RateLimit-Limit")
 _REMAINING = istr("X-RateLimit-Remaining")
 _MOST_DIGITS = 15
+_CONTENT_TYPES = frozenset(
+    {
+        "application/octet-stream",
+        "application/pdf",
+        "application/xml",
+        "text/csv",
+        "text/plain",
+        "text/xml",
+    }
+)
 
 
 class RawResponse(msgspec.Struct, kw_only=True, eq=False):
@@ -114,16 +128,52 @@ def decode(response: RawResponse, type_: type[T]) -> T:
     try:
         value: T = _decoder(type_).decode(response.content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise decode_error(
-            exc,
-            status=response.status,
-            method=response.method,
-            path=response.path,
-            attempts=response.attempts,
-            headers=CIMultiDict(response.headers),  # the proxy that aiohttp gives cannot be pickled
-            body=response.content,
-        ) from exc
+        raise _decode_error(response, exc) from exc
     return value
+
+
+def _decode_error(response: RawResponse, problem: Exception) -> ResponseDecodeError:
+    if isinstance(problem, msgspec.ValidationError):
+        text = f"the body is not as promised: {problem}"
+    else:
+        text = describe_body(response) or f"the body is not valid JSON: {problem}"
+    return ResponseDecodeError(
+        text,
+        method=response.method,
+        path=response.path,
+        attempts=response.attempts,
+        status=response.status,
+        field=field_of(problem),
+        headers=CIMultiDict(response.headers),  # the proxy that aiohttp gives cannot be pickled
+        body=response.content,
+    )
+
+
+def field_of(problem: Exception) -> str | None:
+    """Return the place in a body that msgspec complains about, as in ``$[3].createdAt``."""
+    if not isinstance(problem, msgspec.ValidationError):
+        return None
+    said = str(problem)
+    found = re.search(r" - at `(.+)`$", said)
+    place = found[1] if found else "$"
+    if missing := re.match(r"Object missing required field `(.+?)`", said):
+        return f"{place}.{missing[1]}"
+    return place
+
+
+def describe_body(response: RawResponse) -> str | None:
+    """Describe a body that is not JSON; None if it claims to be."""
+    body = response.content
+    if not body.strip():
+        return "the body is empty"
+    content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if content_type == "text/html" or body.lstrip()[:1] == b"<":
+        return f"the body is an HTML page of {len(body)} bytes"
+    if content_type.endswith("json"):
+        return None
+    if content_type not in _CONTENT_TYPES:  # not quoted: a server may put anything there
+        content_type = "of another type than JSON" if content_type else "of no stated type"
+    return f"the body is {content_type}, {len(body)} bytes"
 
 
 def decode_lenient(
@@ -213,6 +263,14 @@ def http_date(headers: Mapping[str, str]) -> dt.datetime | None:
     except (KeyError, ValueError, OverflowError):
         return None
     return date.replace(tzinfo=dt.UTC) if date.tzinfo is None else date
+
+
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """Seconds until the server accepts requests again, by its own clock if it sends the time."""
+    value = headers.get("Retry-After")
+    if value is None:
+        return None
+    return parse_retry_after(value, now=http_date(headers) or dt.datetime.now(dt.UTC))
 
 
 def _decoder(type_: object) -> msgspec.json.Decoder[Any]:

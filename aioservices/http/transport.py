@@ -9,11 +9,9 @@ import time
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from multidict import CIMultiDict
 from yarl import URL
 
 from aioservices.errors import (
-    APIError,
     RateLimitedError,
     RequestError,
     SessionClosedError,
@@ -22,7 +20,7 @@ from aioservices.errors import (
 from aioservices.validation import validate_int
 
 from .api_error import api_error
-from .attempt import AttemptGuard, Call, retry_after_of
+from .attempt import AttemptGuard, Call
 from .connections import Connections
 from .failure import timeout_error
 from .options import AttemptHook, AttemptState, Options, notify
@@ -205,7 +203,7 @@ class Transport:
             )
         if response.status < 300:
             return response
-        raise self._api_error(call, response)
+        raise api_error(response, secrets=(*self._connections.secrets, *call.secrets))
 
     async def _redirected(self, call: Call, response: RawResponse) -> RawResponse:
         """Follow redirects where that is safe."""
@@ -229,18 +227,6 @@ class Transport:
             if call.is_at_home:
                 call.rate_limit = parse_rate_limit(response.headers)
         return response
-
-    def _api_error(self, call: Call, response: RawResponse) -> APIError:
-        return api_error(
-            status=response.status,
-            method=call.method,
-            path=call.path,
-            attempts=call.attempts,
-            headers=CIMultiDict(response.headers),
-            body=response.content,
-            retry_after=retry_after_of(response.headers),
-            secrets=(*self._connections.secrets, *call.secrets),
-        )
 
     def _blocked_error(self, call: Call) -> RateLimitedError:
         """Make the error of a call that is not sent, as the session is blocked for too long."""

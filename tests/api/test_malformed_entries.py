@@ -12,22 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioservices import MalformedEntryWarning, ResponseDecodeError, Services, ServiceSummary
-from aioservices.http.response import RawResponse, decode_lenient
+from aioservices.http.response import decode_lenient
 from tests.servers.hostile import Request, Writer, answer, hostile
+from tests.servers.raw import raw_response
 
 KEY = "very-secret-key"
-
-
-def response(content: bytes) -> RawResponse:
-    return RawResponse(
-        status=200,
-        headers={},
-        content=content,
-        method="GET",
-        path="services",
-        attempts=1,
-        elapsed=0.0,
-    )
 
 
 MALFORMED = [
@@ -138,7 +127,9 @@ def test_whatever_is_between_them_every_good_entry_is_decoded(entries: list[obje
     body = [
         {"id": number} if each is True else [each] for number, each in enumerate(entries)
     ]  # an array is no service
-    decoded, malformed = decode_lenient(response(json.dumps(body).encode()), ServiceSummary)
+    decoded, malformed = decode_lenient(
+        raw_response(content=json.dumps(body).encode()), ServiceSummary
+    )
     assert [{"id": each.id} for each in decoded] == good
     assert len(decoded) + len(malformed) == len(entries)
 
@@ -147,5 +138,7 @@ def test_whatever_is_between_them_every_good_entry_is_decoded(entries: list[obje
 def test_any_json_array_is_decoded_without_an_error(entries: list[object]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # decoding itself issues none
-        decoded, malformed = decode_lenient(response(json.dumps(entries).encode()), ServiceSummary)
+        decoded, malformed = decode_lenient(
+            raw_response(content=json.dumps(entries).encode()), ServiceSummary
+        )
     assert len(decoded) + len(malformed) == len(entries)

@@ -22,12 +22,13 @@ from aioservices.fleet.outcome import (
     newest_after,
 )
 from aioservices.http.api_error import api_error
+from tests.servers.raw import raw_response
 
 METHOD, PATH = "POST", "services/1/deployments"
 
 
 def answered(status: int) -> RequestError:
-    return api_error(status=status, method=METHOD, path=PATH, attempts=1, headers={}, body=b"")
+    return api_error(raw_response(status, method=METHOD, path=PATH))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 429, 503])

@@ -18,6 +18,7 @@ from aioservices.fleet.progress import (
     newest_since,
 )
 from aioservices.http.api_error import api_error
+from tests.servers.raw import raw_response
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 FAILURE = ServicesError("no answer")
@@ -34,7 +35,7 @@ def deployment(number: int = 7, state: str | None = None) -> DeploymentSummary:
 
 
 def refusal(status: int) -> ServicesError:
-    return api_error(status=status, method="GET", path="x/7", attempts=1, headers={}, body=b"")
+    return api_error(raw_response(status))
 
 
 class Wait:

@@ -23,8 +23,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from yarl import URL
 
 from aioservices._version import __version__
-from aioservices.http.attempt import retry_after_of
 from aioservices.http.failure import explain
+from aioservices.http.response import retry_after_of
 from aioservices.stores.errors import ForwardError, LinesRefusedError, StoreConfigError
 from aioservices.stores.record import StoredEntry, to_micros
 from aioservices.validation import validate_seconds
