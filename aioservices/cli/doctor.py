@@ -24,7 +24,7 @@ from aioservices.http.response import RawResponse, http_date
 from aioservices.http.retry import RetryPolicy
 from aioservices.http.url import proxy_for
 from aioservices.terminal.sanitize import one_line
-from aioservices.terminal.times import in_words
+from aioservices.terminal.times import format_duration
 
 from .connection import Connection
 from .errors import CommandError, explain
@@ -178,7 +178,9 @@ def _clock(answer: RawResponse, asked_at: dt.datetime, took: float) -> Finding:
     if abs(skew) <= _SKEW:
         return Finding("clock", "ok", "it agrees with the server's")
     which = "behind" if skew > 0 else "ahead of"
-    return Finding("clock", "warning", f"this machine is {in_words(abs(skew))} {which} the server")
+    return Finding(
+        "clock", "warning", f"this machine is {format_duration(abs(skew))} {which} the server"
+    )
 
 
 def _limit(answer: RawResponse) -> Finding:

@@ -24,7 +24,7 @@ from aioservices.errors import (
     ServicesError,
 )
 from aioservices.terminal.sanitize import one_line
-from aioservices.terminal.times import in_words
+from aioservices.terminal.times import format_duration
 
 __all__ = [
     "FAILED",
@@ -134,7 +134,7 @@ def _explained_call(error: RequestError, url: str) -> tuple[str, str]:
         case RateLimitedError(retry_after=None):
             return "the rate limit is reached", "try again in some minutes"
         case RateLimitedError(retry_after=float() | int() as seconds):
-            return "the rate limit is reached", f"try again in {in_words(seconds)}"
+            return "the rate limit is reached", f"try again in {format_duration(seconds)}"
         case ServerError():
             reason = f": {_reason(error)}" * bool(error.description or error.error)
             return f"{url} has trouble (status {error.status}{reason})", again

@@ -22,7 +22,7 @@ from aioservices.tail.status import (
 )
 from aioservices.terminal.output import stderr
 from aioservices.terminal.sanitize import one_line
-from aioservices.terminal.times import in_words
+from aioservices.terminal.times import format_duration
 
 from .console import note
 from .errors import explain
@@ -72,7 +72,7 @@ class Notices:
         if attempt.state == "waiting" or isinstance(attempt.error, RateLimitedError):
             self._report_limit(delay)
         elif attempt.error is not None:
-            note(f"{self._trouble(attempt.error)}: trying again in {in_words(delay)}")
+            note(f"{self._trouble(attempt.error)}: trying again in {format_duration(delay)}")
 
     def event(self, event: TailEvent) -> None:
         """Report an event of a log that is followed."""
@@ -133,7 +133,7 @@ class Notices:
         took = f"in {attempt.elapsed:.3f} s (attempt {attempt.number})"
         again = ""
         if attempt.retry_in is not None:
-            again = f": trying again in {in_words(attempt.retry_in)}"
+            again = f": trying again in {format_duration(attempt.retry_in)}"
         match attempt.state:
             case "sending":
                 return
@@ -160,7 +160,7 @@ class Notices:
         until = time.monotonic() + delay
         if until > self._limited_until + 1:
             self._limited_until = until
-            note(f"the rate limit is reached: going on in {in_words(delay)}")
+            note(f"the rate limit is reached: going on in {format_duration(delay)}")
 
     def _trouble(self, error: RequestError) -> str:
         return explain(error, url=self._url).trouble

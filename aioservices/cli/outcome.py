@@ -9,7 +9,7 @@ from aioservices.api.models import JSON
 from aioservices.errors import DeploymentFailedError, DeploymentTimeoutError
 from aioservices.fleet import DeployOutcome
 from aioservices.terminal.sanitize import one_line
-from aioservices.terminal.times import in_words
+from aioservices.terminal.times import format_duration
 
 from .errors import explain
 
@@ -56,7 +56,7 @@ class Outcome:
     @property
     def line(self) -> str:
         """The outcome in one line."""
-        after = f"{self.elapsed:.1f} s" if self.elapsed < 60 else in_words(self.elapsed)
+        after = f"{self.elapsed:.1f} s" if self.elapsed < 60 else format_duration(self.elapsed)
         deployment = f", deployment {self.deployment_id}" if self.deployment_id else ""
         reason = f": {self.reason}" if self.reason else ""
         return f"{self.word:<9} {self.name} ({self.service_id}), {after}{deployment}{reason}"
@@ -106,7 +106,9 @@ def describe(outcome: DeployOutcome, name: str, *, waited: bool, url: str) -> Ou
             reason = error.state_message or f"it is {error.state or 'gone'}"
         case DeploymentTimeoutError() as error:
             word, number, state = "timed out", error.deployment_id, error.state or state
-            reason = f"still {error.state or 'in no state'} after {in_words(outcome.elapsed)}"
+            reason = (
+                f"still {error.state or 'in no state'} after {format_duration(outcome.elapsed)}"
+            )
             if error.state_message:
                 reason += f" ({error.state_message})"
         case error:
@@ -129,4 +131,4 @@ def summary(outcomes: Sequence[Outcome], *, seconds: float) -> str:
     words = [outcome.word for outcome in outcomes]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
     total = f"{len(outcomes)} service" + ("s" if len(outcomes) != 1 else "")
-    return f"{total}: {counts}, in {in_words(max(1, seconds))}"
+    return f"{total}: {counts}, in {format_duration(max(1, seconds))}"

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from aioservices.api.models import Deployment
 from aioservices.terminal.output import stdout
-from aioservices.terminal.times import in_words
+from aioservices.terminal.times import format_duration
 
 from .console import encodable, has_cursor, rendered, state_style
 from .labels import Labels
@@ -98,7 +98,7 @@ class DeployProgress:
             self._since.setdefault(each, now)
         waiting = len(self._names) - len(done) - len(under_way)
         shown = under_way[: max(1, self._output.rows - _RESERVE)]
-        times = {each: in_words(now - self._since[each]) for each in shown}
+        times = {each: format_duration(now - self._since[each]) for each in shown}
         longest = max(map(len, times.values()), default=0)
         room = width - _STATE_WIDTH - longest - 2 * _GAP
         table = Table.grid(padding=(0, _GAP))

@@ -15,7 +15,7 @@ from rich.text import Text
 from aioservices.api.models import DeploymentSummary
 from aioservices.terminal.output import stdout
 from aioservices.terminal.sanitize import one_line
-from aioservices.terminal.times import in_words
+from aioservices.terminal.times import format_duration
 
 from .console import encodable, rendered, state_style
 from .labels import shortened_apart
@@ -228,7 +228,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 def age(instant: dt.datetime | None, now: dt.datetime) -> str | None:
     """Format how long ago something was."""
-    return in_words((now - instant).total_seconds()) if instant else None
+    return format_duration((now - instant).total_seconds()) if instant else None
 
 
 def joined(separator: str, *parts: object) -> str | None:

@@ -1,4 +1,4 @@
-"""The demo: a small fleet on this machine, deployed, followed and summed up.
+"""The demo: a small fleet on this machine that is deployed and followed, with a summary.
 
 It needs nothing but the library itself.
 """
@@ -25,6 +25,6 @@ def main() -> int:
     from .screen import Screen
     from .story import Story
 
-    # A warning of the library's would be news to its user, and noise to a stranger.
+    # The library's warnings help its users, but would only confuse somebody who tries the demo.
     logging.getLogger("aioservices").addHandler(logging.NullHandler())
-    return run(Story(Screen(sys.stdout)).play, ends_with_output=True)
+    return run(Story(Screen(sys.stdout)).run, ends_with_output=True)

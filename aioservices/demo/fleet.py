@@ -1,4 +1,4 @@
-"""The services of the demo, each a short program of its own."""
+"""The services of the demo, each a separate short program."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PURPOSES: Mapping[str, str] = {
     SHOP: "a web server that gets visits",
     BATCH_JOB: "a batch job that ends",
     CRASHING: "a program with a fault in it",
-    "scheduler": "a program that goes on and on",
-    "mailer": "one that says the same thing often",
+    "scheduler": "a program that runs until it is stopped",
+    "mailer": "a program that repeats the same line",
 }
 """What each service is, by its name."""
 

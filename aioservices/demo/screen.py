@@ -1,4 +1,4 @@
-"""The screen of the demo: lines that stay, above one line that changes."""
+"""The screen of the demo: lines that stay, above a progress bar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Screen"]
 _PALETTE = ("36", "32", "35", "33", "94", "96")
 _STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "31"}
 _CLEAR = "\r\x1b[2K"
-_STEP = 40  # cells of a command among the next steps
+_STEP = 40  # width of a command in the list of next steps
 
 
 class Screen:
@@ -25,7 +25,7 @@ class Screen:
     ----------
     out : text file
     environment : mapping
-        Where ``NO_COLOR`` and ``TERM`` are looked up.
+        Contains ``NO_COLOR`` and ``TERM``, if they are set.
     """
 
     def __init__(self, out: TextIO, environment: Mapping[str, str] = os.environ) -> None:
@@ -44,16 +44,16 @@ class Screen:
         return self._painted(f"{name:<{width}}", _PALETTE[number % len(_PALETTE)])
 
     def line(self, text: str = "") -> None:
-        """Write a line that stays."""
+        """Write a line."""
         self._write(f"{_CLEAR if self._footer else ''}{text}\n{self._footer}")
 
     def heading(self, text: str) -> None:
-        """Write the heading of what follows."""
+        """Write a heading."""
         for line in self._wrapped(f"── {text}", indent="   "):
             self.line(self.paint(line, "bold"))
 
     def paragraph(self, text: str) -> None:
-        """Write a text that stays; a terminal gets it wrapped between words."""
+        """Write a text; on a terminal it is wrapped between words."""
         indent = " " * (len(text) - len(text.lstrip()) + 2)
         for line in self._wrapped(text, indent=indent):
             self.line(line)
@@ -68,18 +68,18 @@ class Screen:
             self.line(line)
 
     def entry(self, prefix: str, prefix_width: int, text: str, style: str | None = None) -> None:
-        """Write a line after a prefix; a terminal gets it wrapped beside the prefix."""
+        """Write a line after a prefix; on a terminal it is wrapped and indented by the prefix."""
         text = printable(text)
         lines = [text]
         if self._live:
-            room = max(20, self._columns() - prefix_width)
-            lines = textwrap.wrap(text, room, drop_whitespace=False, break_on_hyphens=False)
+            width = max(20, self._columns() - prefix_width)
+            lines = textwrap.wrap(text, width, drop_whitespace=False, break_on_hyphens=False)
         for number, part in enumerate(lines or [""]):
             head = prefix if number == 0 else " " * prefix_width
             self.line(head + (self.paint(part, style) if style else part))
 
     def outcome(self, prefix: str, prefix_width: int, word: str, rest: str, *, style: str) -> None:
-        """Write a word in a style and what follows it, after a prefix; wrapped beside it."""
+        """Write a styled word and a text after a prefix; wrapped and indented by the prefix."""
         lines = [f"{word} {printable(rest)}"]
         if self._live:
             lines = textwrap.wrap(lines[0], max(20, self._columns() - prefix_width))
@@ -87,7 +87,7 @@ class Screen:
         self.line(prefix + f"\n{' ' * prefix_width}".join(lines))
 
     def progress(self, done: int, of: int, note: str) -> None:
-        """Show how far something is, on a terminal only."""
+        """Show a progress bar, on a terminal only."""
         if not self._live:
             return
         width = 24
@@ -97,7 +97,7 @@ class Screen:
         self._write(_CLEAR + self._footer)
 
     def end_progress(self) -> None:
-        """Take the progress away."""
+        """Remove the progress bar."""
         if self._footer:
             self._footer = ""
             self._write(_CLEAR)

@@ -36,19 +36,19 @@ _OUTAGE_AFTER = 2.5  # seconds of following
 _OUTAGE = 2.0
 _REDEPLOY_AFTER = 2.0  # seconds after the outage
 _REST = 1.5
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _VISITS = ("", "apples", "bread", "cheese", "dates", "unicorns")
 _ENDINGS = {"terminated": "has finished", "failed": "has crashed"}
 _NAME_WIDTH = max(map(len, fleet.PURPOSES))
 
 
 class Story:
-    """One performance.
+    """One run of the demo.
 
     Parameters
     ----------
     screen : Screen
-        Where it is shown.
+        Where it is printed.
     """
 
     def __init__(self, screen: Screen) -> None:
@@ -66,8 +66,8 @@ class Story:
         self._is_back = True
         self._failures: list[str] = []
 
-    async def play(self) -> int:
-        """Play it to the end.
+    async def run(self) -> int:
+        """Run it to the end.
 
         Returns
         -------
@@ -96,9 +96,9 @@ class Story:
     async def _deploy(self, emulator: Emulator, services: Services) -> None:
         """Deploy every service at once, while one answer is lost."""
         screen = self._screen
-        self._heading("Deploying them all at once")
+        self._heading("Deploying all of them at once")
         screen.paragraph(
-            f"  The answer to the deploy of {fleet.SHOP} is lost on its way: was it deployed, or "
+            f"  The answer to the deploy of {fleet.SHOP} is lost on the way: was it deployed, or "
             "not? The client finds out, and does not deploy it twice."
         )
         path = f"/services/{self._id(fleet.SHOP)}/deployments"
@@ -106,7 +106,7 @@ class Story:
         total = len(self._names)
         screen.progress(0, total, "running")
         done = 0
-        async for outcome in services.deploy_many(self._names, timeout=_PATIENCE):
+        async for outcome in services.deploy_many(self._names, timeout=_TIMEOUT):
             done += 1
             name = self._names[outcome.service_id]
             word, style = "running", "good"
@@ -120,8 +120,8 @@ class Story:
         screen.end_progress()
 
     async def _follow(self, emulator: Emulator, services: Services) -> Difference:
-        """Print what they write, during an outage and while the shop is deployed again."""
-        self._heading("Following what they write, and visiting the shop")
+        """Print the lines of the services during an outage and a redeploy of the shop."""
+        self._heading("Following the logs, and visiting the shop")
         difference = Difference(0, 0)
         send, receive = anyio.create_memory_object_stream[TailEvent](math.inf)
         async with send, receive, anyio.create_task_group() as group:
@@ -140,14 +140,14 @@ class Story:
 
     async def _break_connections(self, emulator: Emulator) -> None:
         self._heading(f"An outage: the API breaks every connection for {_OUTAGE:g} s")
-        self._screen.paragraph("  The programs go on writing, and the shop has visitors.")
+        self._screen.paragraph("  The programs keep writing, and the shop still has visitors.")
         with emulator.fault(Reset()):
             await anyio.sleep(_OUTAGE)
 
     async def _redeploy(self, services: Services) -> None:
         self._heading(f"Deploying {fleet.SHOP} again: the new deployment replaces the old one")
         async for outcome in services.deploy_many(
-            [self._id(fleet.SHOP)], redeploy=True, timeout=_PATIENCE
+            [self._id(fleet.SHOP)], redeploy=True, timeout=_TIMEOUT
         ):
             if outcome.error is not None:
                 self._failures.append(f"{fleet.SHOP} could not be deployed again")
@@ -164,12 +164,12 @@ class Story:
             prefix = f"{self._screen.paint(clock, 'dim')} {self._name(watched.service_id)}  "
             style = "bad" if entry.stream == "stderr" else None
             self._screen.entry(prefix, width, message, style)
-            self._note_change()
+            self._record_change()
 
     async def _report_events(
         self, services: Services, events: MemoryObjectReceiveStream[TailEvent], group: TaskGroup
     ) -> None:
-        """Tell what happens to the services and to the connection with the API."""
+        """Report what happens to the services and to the connection with the API."""
         async for event in events:
             match event:
                 case OutageStarted():
@@ -181,24 +181,24 @@ class Story:
                     self._unreachable.discard(event.service_id)
                     if not self._is_back:
                         self._is_back = True
-                        self._heading("The API answers again: what was written meanwhile follows")
+                        self._heading("The API answers again: here are the lines written meanwhile")
                 case DeploymentStarted():
                     self._deployments[event.deployment_id] = event.service_id
                 case DeploymentEnded():
                     group.start_soon(self._report_end, services, event)
                 case _:
                     pass
-            self._note_change()
+            self._record_change()
 
     async def _report_end(self, services: Services, event: DeploymentEnded) -> None:
-        """Tell of a service that has ended, after the last line that it wrote."""
+        """Report that a service has ended, after its last line."""
         log = await services.list_deployments_logs(event.service_id, event.deployment_id)
         await self._until(lambda: self._tally.count(event.deployment_id) >= len(log))
         ending = _ENDINGS.get(event.state or "", f"is {event.state}")
         name = self._names[event.service_id]
         self._heading(f"{name} {ending}: {event.state_message}")
         self._ended[event.service_id] = event
-        self._note_change()
+        self._record_change()
 
     async def _visit(self) -> None:
         """Visit the shop, at the address that it writes to its log."""
@@ -212,11 +212,11 @@ class Story:
                         async with http.get(f"{self._addresses[-1]}/{page}") as answer:
                             await answer.read()
                     except aiohttp.ClientError:
-                        continue  # the old one is closed, and the new one not known yet
+                        continue  # between two deployments of the shop
                     self._visits += 1
 
     async def _compare(self, services: Services) -> Difference:
-        """Compare the lines that arrive with the logs that the platform keeps."""
+        """Compare the lines that have arrived with the logs on the platform."""
         written = {
             deployment_id: await services.list_deployments_logs(service_id, deployment_id)
             for deployment_id, service_id in self._deployments.items()
@@ -225,17 +225,17 @@ class Story:
         return self._tally.compare(written)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        """Wait until a line or an event makes something true, but not for ever."""
-        with anyio.move_on_after(_PATIENCE):
+        """Wait until a line or an event makes a condition true, or until the timeout."""
+        with anyio.move_on_after(_TIMEOUT):
             while not condition():
                 await self._changed.wait()
 
-    def _note_change(self) -> None:
+    def _record_change(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
 
     def _is_complete(self) -> bool:
-        """Whether everything has happened that should."""
+        """Whether everything expected has happened."""
         ended = all(self._id(name) in self._ended for name in (fleet.BATCH_JOB, fleet.CRASHING))
         return ended and len(self._addresses) == 2 and not self._unreachable
 

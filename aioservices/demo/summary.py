@@ -11,10 +11,10 @@ from .tally import Difference
 __all__ = ["NEXT_STEPS", "ServiceReport", "find_shortcomings", "summarize"]
 
 NEXT_STEPS = (
-    ("aioservices emulator", "a platform of your own on this machine, with a page to look at"),
+    ("aioservices emulator", "the API on this machine, with a page that shows its state"),
     ("aioservices list", "your services: the key comes from CIVIS_API_KEY"),
-    ("aioservices logs SERVICE --follow", "what one of them writes, as it is written"),
-    ("aioservices deploy 'web-*'", "many deploys at once, and which of them run"),
+    ("aioservices logs SERVICE --follow", "the lines of one service, as they are written"),
+    ("aioservices deploy 'web-*'", "deploy many services at once, and see which of them run"),
     ("aioservices --help", "everything else"),
 )
 """Commands, each with its purpose."""
@@ -32,9 +32,9 @@ class ServiceReport:
     deployments : int
         How often it was deployed, as the platform counted.
     state, message : str or None
-        How its current deployment is, or how it ended.
+        The state of its current deployment, or how it ended.
     complaint : str or None
-        The last line that it wrote to its standard error.
+        The last line that it wrote to standard error.
     """
 
     name: str
@@ -45,11 +45,11 @@ class ServiceReport:
     complaint: str | None
 
     def outcome(self) -> str:
-        """Say how it is."""
+        """Describe its state."""
         if not self.deployments:
             return "not deployed"
         words = {"failed": "crashed", "terminated": "finished"}.get(self.state or "", self.state)
-        again = ", deployed again on the way" if self.deployments > 1 else ""
+        again = ", deployed again meanwhile" if self.deployments > 1 else ""
         return f"{words}{again}" if self.message is None else f"{words}: {self.message}"
 
 
@@ -62,7 +62,7 @@ def summarize(
     requests: int,
     seconds: float,
 ) -> list[str]:
-    """Sum up.
+    """Summarize the demo.
 
     Parameters
     ----------
@@ -70,13 +70,13 @@ def summarize(
     difference : Difference
         Between the lines that were written and those that arrived.
     visits : int
-        To the shop.
+        Visits to the shop.
     outages : int
-        Of the API, as the client noticed them.
+        Outages of the API that the client noticed.
     requests : int
-        That were made of the API.
+        Requests to the API.
     seconds : float
-        That it all took.
+        Duration of the demo.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def summarize(
     deployments = sum(report.deployments for report in reports)
     arrival = "each of them arrived, once"
     if any(difference):
-        arrival = f"{difference.missing} of them are missing, {difference.repeated} came twice"
+        arrival = f"{difference.missing} of them are missing, {difference.repeated} arrived twice"
     table: list[str] = []
     for report in reports:
         head = f"  {report.name:<{width}}  {report.lines:>3} lines  "
@@ -118,7 +118,7 @@ def find_shortcomings(
     Returns
     -------
     list of str
-        Empty when all is well.
+        Empty if everything happened.
     """
     expected = {fleet.BATCH_JOB: "terminated", fleet.CRASHING: "failed"}
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""What the demo saw, counted; pure."""
+"""Counts the lines that the demo receives; pure."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Tally:
             self._complaints[service_id] = entry.message
 
     def count(self, deployment_id: int) -> int:
-        """Say how many lines of a deployment have arrived."""
+        """Return how many lines of a deployment have arrived."""
         return len(self._entries[deployment_id])
 
     def last_complaint(self, service_id: int) -> str | None:
-        """Return the last line that a service wrote to its standard error."""
+        """Return the last line that a service wrote to standard error."""
         return self._complaints.get(service_id)
 
     def compare(self, written: Mapping[int, Sequence[LogEntry]]) -> Difference:
@@ -53,13 +53,13 @@ class Tally:
         Parameters
         ----------
         written : mapping
-            By deployment, its log up to some instant, oldest first.
+            The log of each deployment up to some time, oldest first.
 
         Returns
         -------
         Difference
-            Of the lines before the last instant of each log: companions of its
-            last line may have been written after it was read.
+            Between the lines before the last timestamp of each log: more lines with that
+            timestamp may have been written after the log was read.
         """
         missing = repeated = 0
         for deployment_id, log in written.items():

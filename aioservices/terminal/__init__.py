@@ -1,1 +1,1 @@
-"""What programs write to a terminal or a pipe."""
+"""Output to a terminal or a pipe."""

@@ -2,23 +2,23 @@ r"""The standard streams, each written to by a thread of its own.
 
 Theory of operation
 -------------------
-A terminal that is stopped (Ctrl-S), a pager and a pipe that is full take no bytes, and a write to
-them blocks whoever makes it: an event loop would stand still, with all that it deploys and follows,
-and would not notice Ctrl-C. Whether a write will block cannot be known beforehand (`poll` tells it
-of pipes, not of terminals), and non-blocking mode belongs to the open file, which other programs
-share. So only a thread of its own writes to a stream. Everything else hands it text: `post` never
-waits, and `write` waits for room, so that a slow reader slows down what it reads.
+A write to a terminal that is stopped (Ctrl-S), to a pager or to a full pipe blocks the caller. In
+an event loop it would block everything that the loop deploys and follows, and Ctrl-C too. Whether a
+write will block cannot be known beforehand (`poll` knows it for pipes, but not for terminals), and
+non-blocking mode belongs to the open file, which other programs share. So each stream is written to
+by a separate thread only. Everything else passes text to it: `post` never waits, and `write` waits
+while too much text is pending, so that a slow reader slows down the source of what it reads.
 
-What waits is written as one piece. A *footer* is what a terminal shows below the last line: a
-progress display. It is redrawn under whatever is written, and frames that nobody could have seen
-are left out. Standard error is the same `Output` as standard output where both lead to the same
-place: then their lines stay in order, and notes appear above the footer.
+All pending text is written at once. A *footer* is what a terminal shows below the last line: a
+progress display. It is redrawn below whatever is written, and frames that nobody could have seen
+are skipped. If standard output and standard error lead to the same place, they are the same
+`Output`: their lines stay in order, and notes appear above the footer.
 
-A stream that cannot be written to any more (its reader has gone, the disk is full) is remembered
-as `error`, and what comes later is dropped: whether that ends the program is for the program to
-say. A character that the stream's encoding lacks is written as an escape sequence, as ``\xe9``.
-All text of a stream passes one encoder, in the order in which it is written: an encoding such as
-UTF-16 puts a mark before the first character, and before that one only.
+If a stream can no longer be written to (its reader has exited, the disk is full), the reason is
+stored as `error`, and later text is dropped: the program decides whether that ends it. A character
+that the stream's encoding lacks is written as an escape sequence, such as ``\xe9``. All text of a
+stream passes through one encoder, in the order in which it is written: an encoding such as UTF-16
+writes a byte order mark before the first character only.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "standard_streams", "stderr", "stdout", "write_through"]
 
-_FULL = 256 * 1024  # bytes that may wait before `write` does
-_PIECE = 64 * 1024  # bytes for one call of the operating system
-_CHECKED_EVERY = 0.2  # seconds
+_HIGH_WATER = 256 * 1024  # pending bytes above which `write` waits
+_CHUNK = 64 * 1024  # bytes of one system call
+_CHECK_INTERVAL = 0.2  # seconds
 
 
 class Output:
@@ -54,7 +54,7 @@ class Output:
     Parameters
     ----------
     stream : text file
-        What Python made of it. Its buffer must be empty.
+        The stream as Python has opened it. Its buffer must be empty.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -63,68 +63,68 @@ class Output:
         self._descriptor = stream.fileno()
         self._encoder = codecs.getincrementalencoder(self.encoding)("backslashreplace")
         self._changed = threading.Condition()
-        self._posted: list[bytes] = []
-        self._size = 0  # bytes that wait, or are being written
+        self._pending: list[bytes] = []
+        self._size = 0  # bytes that are pending or being written
         self._footer: Sequence[str] = ()
         self._drawn: Sequence[str] = ()  # the footer that the terminal shows
-        self._at_line_start = True  # the next character that is written begins a line
-        self._posted_whole_line = True  # whether what was posted last ends with a line feed
+        self._at_line_start = True  # the next character starts a line
+        self._posted_full_line = True  # the last text ended with a line feed
         self._writing = False
         self._error: OSError | None = None
         self._thread: threading.Thread | None = None
-        self._wake_ups: list[Callable[[], None]] = []
+        self._waiters: list[Callable[[], None]] = []
 
     @property
     def error(self) -> OSError | None:
-        """Why nothing can be written any more; None while all is well."""
+        """Why nothing can be written any more; None while writing works."""
         return self._error
 
     @property
     def columns(self) -> int:
-        """The width of the terminal, in cells; 80 where there is none."""
+        """The width of the terminal, in cells; 80 without a terminal."""
         return self._terminal_size().columns
 
     @property
     def rows(self) -> int:
-        """The height of the terminal, in lines; 24 where there is none."""
+        """The height of the terminal, in lines; 24 without a terminal."""
         return self._terminal_size().lines
 
     def post(self, text: str | bytes) -> None:
-        """Have a text written behind everything that waits; never waits and never fails."""
+        """Append a text to what is pending; never waits and never fails."""
         with self._changed:
             if text and self._error is None:
                 data = text if isinstance(text, bytes) else self._encoder.encode(text)
-                self._posted.append(data)
-                self._posted_whole_line = text[-1:] in ("\n", b"\n")
+                self._pending.append(data)
+                self._posted_full_line = text[-1:] in ("\n", b"\n")
                 self._size += len(data)
-                self._start()
+                self._wake_thread()
 
     def footer(self, lines: Sequence[str]) -> None:
-        """Show these lines below everything that is written; none to take them away.
+        """Show these lines below everything that is written; an empty sequence removes them.
 
         Parameters
         ----------
         lines : sequence of str
-            None of them wider than the terminal, and fewer than it has rows.
+            Each no wider than the terminal, and fewer than it has rows.
         """
         with self._changed:
             self._footer = tuple(lines)
             if self._error is None and self._footer != self._drawn:
-                self._start()
+                self._wake_thread()
 
     async def write(self, text: str | bytes) -> None:
-        """Have a text written behind everything that waits; wait as long as too much does.
+        """Append a text to what is pending, and wait while too much is pending.
 
         Raises
         ------
         OSError
-            If nothing can be written any more; a `BrokenPipeError` if nobody reads it.
+            If nothing can be written any more; a `BrokenPipeError` if the reader has exited.
         """
         self.post(text)
-        await self._until(lambda: self._size <= _FULL)
+        await self._until(lambda: self._size <= _HIGH_WATER)
 
     async def flush(self) -> None:
-        """Wait until all is written.
+        """Wait until everything is written.
 
         Raises
         ------
@@ -134,30 +134,30 @@ class Output:
         await self._until(self._is_idle)
 
     async def until_unwritable(self) -> None:
-        """Wait until nothing can be written any more: a write failed, or a pipe's reader has gone.
+        """Wait until nothing can be written any more: a write failed, or the reader has exited.
 
-        That a reader has gone is noticed although nothing is written.
+        The exit of a reader is noticed even if nothing is written.
         """
         mode = os.fstat(self._descriptor).st_mode
         poll = None
         if hasattr(select, "poll") and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             poll = select.poll()
             poll.register(self._descriptor, 0)  # errors are reported in any case
-        # Nothing reports when it happens.
+        # Nothing notifies us of it.
         while self._error is None and not (poll and poll.poll(0)):  # noqa: ASYNC110
-            await anyio.sleep(_CHECKED_EVERY)
+            await anyio.sleep(_CHECK_INTERVAL)
 
-    def finish(self, patience: float | None = None) -> None:
-        """Wait until all is written, without an event loop.
+    def finish(self, timeout: float | None = None) -> None:
+        """Wait until everything is written, without an event loop.
 
         Parameters
         ----------
-        patience : float, optional
-            Seconds after which the rest is given up. Default: as long as it takes.
+        timeout : float, optional
+            Seconds after which the rest is dropped. Default: no limit.
         """
         self.footer(())
         with self._changed:
-            self._changed.wait_for(self._is_idle, patience)
+            self._changed.wait_for(self._is_idle, timeout)
 
     def _terminal_size(self) -> os.terminal_size:
         try:
@@ -172,7 +172,7 @@ class Output:
         )
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        """Wait until the thread has made a condition true."""
+        """Wait until the work of the thread makes a condition true."""
         while True:
             with self._changed:
                 if self._error is not None:
@@ -180,13 +180,13 @@ class Output:
                 if condition():
                     return
                 event = asyncio.Event()
-                self._wake_ups.append(partial(_set_in, asyncio.get_running_loop(), event))
+                self._waiters.append(partial(_set_in, asyncio.get_running_loop(), event))
             await event.wait()
 
-    def _start(self) -> None:
-        """Have the thread look; called with the lock."""
+    def _wake_thread(self) -> None:
+        """Wake the thread, which is started if needed; the lock must be held."""
         if self._thread is None:
-            # A daemon: at the end of the program nobody waits for a write that blocks.
+            # A daemon thread: a write that blocks does not delay the end of the program.
             self._thread = threading.Thread(target=self._work, name="output", daemon=True)
             self._thread.start()
         self._changed.notify_all()
@@ -195,55 +195,55 @@ class Output:
         while True:
             with self._changed:
                 self._writing = False
-                self._wake_up()
-                while not self._posted and self._footer == self._drawn:
+                self._wake_waiters()
+                while not self._pending and self._footer == self._drawn:
                     self._changed.wait()
                 self._writing = True
-                data, size = self._take()
+                data, size = self._take_pending()
             try:
-                self._put(data)
+                self._write_all(data)
             except OSError as exc:
                 with self._changed:
                     self._error = exc
-                    self._wake_up()
+                    self._wake_waiters()
                 return
             with self._changed:
                 self._size -= size
 
-    def _wake_up(self) -> None:
-        """Tell whoever waits to look again; called with the lock."""
-        wake_ups, self._wake_ups = self._wake_ups, []
-        for wake_up in wake_ups:
-            wake_up()
+    def _wake_waiters(self) -> None:
+        """Wake all tasks that wait; the lock must be held."""
+        waiters, self._waiters = self._waiters, []
+        for wake in waiters:
+            wake()
         self._changed.notify_all()
 
-    def _take(self) -> tuple[bytes, int]:
-        """Take all that waits, between the footer's old and new form; called with the lock."""
-        text = b"".join(self._posted)
-        self._posted.clear()
+    def _take_pending(self) -> tuple[bytes, int]:
+        """Take everything pending, and redraw the footer below it; the lock must be held."""
+        text = b"".join(self._pending)
+        self._pending.clear()
         erased = "\r\x1b[2K" + "\x1b[1A\x1b[2K" * (len(self._drawn) - 1) if self._drawn else ""
         if text:
-            self._at_line_start = self._posted_whole_line
+            self._at_line_start = self._posted_full_line
         self._drawn = self._footer
-        # A line that is not at its end yet would be taken away together with the footer.
+        # An unfinished line would be erased together with the footer.
         new_line = "" if self._at_line_start or not self._drawn else "\n"
         self._at_line_start = self._at_line_start or bool(new_line)
         drawn = new_line + "\n".join(self._drawn)
-        # No mark of the encoding comes before an empty text.
+        # An empty text must not write a byte order mark.
         encoded = [self._encoder.encode(each) if each else b"" for each in (erased, drawn)]
         return encoded[0] + text + encoded[1], len(text)
 
-    def _put(self, data: bytes) -> None:
+    def _write_all(self, data: bytes) -> None:
         left = memoryview(data)
         while left:
             try:
-                left = left[os.write(self._descriptor, left[:_PIECE]) :]
+                left = left[os.write(self._descriptor, left[:_CHUNK]) :]
             except BlockingIOError:  # another program has made the open file non-blocking
                 select.select((), (self._descriptor,), ())
 
 
 def _set_in(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has been closed, and nobody waits
+    with contextlib.suppress(RuntimeError):  # the loop has been closed
         loop.call_soon_threadsafe(event.set)
 
 
@@ -257,13 +257,13 @@ class _Bytes(io.RawIOBase):
         return True
 
     def write(self, data: Buffer, /) -> int:
-        taken = bytes(data)
-        self._output.post(taken)
-        return len(taken)
+        content = bytes(data)
+        self._output.post(content)
+        return len(content)
 
 
 class _Text(io.TextIOBase):
-    """An `Output` as the text file that everybody's `print` writes to."""
+    """An `Output` as a text file: what `print` writes to."""
 
     def __init__(self, output: Output, original: TextIO) -> None:
         self.output = output
@@ -299,12 +299,12 @@ class _Text(io.TextIOBase):
 
 @contextlib.contextmanager
 def standard_streams() -> Generator[tuple[Output, Output], None, None]:
-    """Have everything that is printed inside the block go through an `Output`.
+    """Send everything that is printed inside the block through an `Output`.
 
     Yields
     ------
     tuple of Output
-        Standard output and standard error: the same one where both lead to the same place.
+        Standard output and standard error; the same one if both lead to the same place.
     """
     originals = sys.stdout, sys.stderr
     for stream in originals:
@@ -321,22 +321,22 @@ def standard_streams() -> Generator[tuple[Output, Output], None, None]:
 
 
 def stdout() -> Output:
-    """Give standard output, inside `standard_streams`."""
+    """Return standard output, inside `standard_streams`."""
     return _output_of(sys.stdout)
 
 
 def stderr() -> Output:
-    """Give standard error, inside `standard_streams`."""
+    """Return standard error, inside `standard_streams`."""
     return _output_of(sys.stderr)
 
 
 async def write_through(text: str, stream: TextIO) -> None:
-    """Write a text to `sys.stdout` or `sys.stderr`, inside `standard_streams`, and see it written.
+    """Write a text to `sys.stdout` or `sys.stderr`, inside `standard_streams`, and flush it.
 
     Raises
     ------
     OSError
-        If it cannot be written; a `BrokenPipeError` if nobody reads it.
+        If it cannot be written; a `BrokenPipeError` if the reader has exited.
     """
     output = _output_of(stream)
     await output.write(text)
@@ -344,7 +344,7 @@ async def write_through(text: str, stream: TextIO) -> None:
 
 
 def _output_of(stream: TextIO) -> Output:
-    # A library may have put something of its own in between, which is not to be trusted.
+    # Another library may have replaced the stream.
     if not isinstance(stream, _Text):
-        raise TypeError("this is used inside `standard_streams` only")
+        raise TypeError("this works only inside `standard_streams`")
     return stream.output

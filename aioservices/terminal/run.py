@@ -1,4 +1,4 @@
-"""From a coroutine to a program with an exit status."""
+"""Run a coroutine as a program: signals, standard streams and the exit status."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .output import standard_streams, stdout
 __all__ = ["program", "run"]
 
 _FAILED = 1
-_MISUSED = 2
+_USAGE_ERROR = 2
 _INTERRUPTED = 128 + signal.SIGINT
-_PATIENCE = 1.0  # seconds that the last words have after a signal, where nobody may be reading
+_FLUSH_SECONDS = 1.0  # for the last output after a signal, when perhaps nobody reads it
 
 
 def program(work: Callable[[], int]) -> int:
@@ -30,28 +30,28 @@ def program(work: Callable[[], int]) -> int:
     Returns
     -------
     int
-        That exit status; 130 after Ctrl-C, 1 if not all of the output could be written although
-        its reader had not gone, 2 if there is no standard output.
+        That exit status; 130 after Ctrl-C, 1 if some of the output could not be written although
+        its reader was still there, 2 if there is no standard output.
     """
-    if not _have_streams():
-        return _MISUSED
+    if not _replace_closed_streams():
+        return _USAGE_ERROR
     with standard_streams() as (out, err):
         try:
             status = work()
         except KeyboardInterrupt:
             status = _INTERRUPTED
-        except SystemExit as exc:  # of a parser of arguments
+        except SystemExit as exc:  # from an argument parser
             status = _status(exc.code)
         except OSError:
             if out.error is None and err.error is None:
                 raise
             status = _FAILED  # the reason is printed below
         try:
-            out.finish(_PATIENCE if status >= 128 else None)
+            out.finish(_FLUSH_SECONDS if status >= 128 else None)
             if out.error is not None and not isinstance(out.error, BrokenPipeError):
                 status = status or _FAILED
-                _complain(f"the output cannot be written: {out.error.strerror}")
-            err.finish(_PATIENCE if status >= 128 else None)
+                _print_error(f"the output cannot be written: {out.error.strerror}")
+            err.finish(_FLUSH_SECONDS if status >= 128 else None)
         except KeyboardInterrupt:
             return _INTERRUPTED
     return status
@@ -63,17 +63,16 @@ def run(main: Callable[[], Awaitable[int]], *, ends_with_output: bool = False) -
     Parameters
     ----------
     main : callable
-        Gives a coroutine that returns an exit status. It is cancelled by Ctrl-C, SIGTERM and
-        SIGHUP.
+        Makes a coroutine that returns an exit status. Ctrl-C, SIGTERM and SIGHUP cancel it.
     ends_with_output : bool, default False
-        Whether it is cancelled, too, as soon as standard output cannot be written any more, or
-        nobody reads it, even if nothing is written: for programs that do nothing but write.
+        Whether it is also cancelled as soon as standard output can no longer be written, or its
+        reader has exited, even if nothing is being written: for programs that only write.
 
     Returns
     -------
     int
-        The exit status: 128 and the signal's number after a signal, 0 when whoever read the
-        output has read enough.
+        The exit status: 128 plus the signal's number after a signal, 0 if the reader of the
+        output has exited.
     """
     try:
         return anyio.run(_run, main, ends_with_output)
@@ -94,7 +93,7 @@ async def _run(main: Callable[[], Awaitable[int]], ends_with_output: bool) -> in
     signals = _Signals()
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(signals.honour, group.cancel_scope)
+            group.start_soon(signals.cancel_at_signal, group.cancel_scope)
             if ends_with_output:
                 group.start_soon(_cancel_without_output, group.cancel_scope)
             status = await main()
@@ -110,13 +109,13 @@ async def _cancel_without_output(scope: anyio.CancelScope) -> None:
 
 
 class _Signals:
-    """Cancels a scope at the first signal; a second one has its ordinary effect."""
+    """Cancels a scope at the first signal; a second one has its default effect."""
 
     def __init__(self) -> None:
         self.received: int | None = None
 
-    async def honour(self, scope: anyio.CancelScope) -> None:
-        if sys.platform == "win32":  # its Ctrl-C comes as KeyboardInterrupt
+    async def cancel_at_signal(self, scope: anyio.CancelScope) -> None:
+        if sys.platform == "win32":  # Ctrl-C raises KeyboardInterrupt there
             return
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async for number in signals:
@@ -125,21 +124,21 @@ class _Signals:
                 return
 
 
-def _have_streams() -> bool:
-    """Replace standard streams that are closed; without an output nothing can be done.
+def _replace_closed_streams() -> bool:
+    """Replace closed standard streams; return whether standard output is open.
 
-    Otherwise a socket would get the number of such a stream, and with it what is written there.
+    Otherwise a socket could get the file descriptor of such a stream, and what is written to it.
     """
     closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
-    for name in closed:  # the lowest number that is free is that of the stream
-        nowhere = os.open(os.devnull, os.O_RDWR)
+    for name in closed:  # the lowest free descriptor is that of the stream
+        devnull = os.open(os.devnull, os.O_RDWR)
         if name != "stdout":
-            stream = open(nowhere, "r" if name == "stdin" else "w", closefd=False)  # noqa: SIM115
+            stream = open(devnull, "r" if name == "stdin" else "w", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
     if "stdout" in closed:
-        _complain("standard output is closed: send it to /dev/null if nobody is to read it")
+        _print_error("standard output is closed: redirect it to /dev/null if nobody reads it")
     return "stdout" not in closed
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     print(f"aioservices: {text}", file=sys.stderr)

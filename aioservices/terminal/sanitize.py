@@ -1,4 +1,4 @@
-"""Text from elsewhere, made safe to show."""
+"""Makes untrusted text safe to print."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 __all__ = ["one_line", "printable"]
 
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
-# Control characters, what turns the direction of writing, and halves of surrogate pairs.
+# Control characters, changes of the text direction, and lone surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -16,8 +16,8 @@ _UNSAFE = re.compile(
 def printable(text: str) -> str:
     r"""Make a text harmless to a terminal.
 
-    Colours are dropped, tabs become spaces, and whatever else a terminal would
-    act on is shown as in a Python literal. Line feeds stay.
+    Colours are removed, tabs become spaces, and everything else that a terminal would
+    interpret is shown as in a Python literal. Line feeds stay.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def printable(text: str) -> str:
     >>> printable("\x1b[31mred\x1b[0m, \x1b]0;title\x07")
     'red, \\x1b]0;title\\x07'
     """
-    if text.isascii() and text.isprintable():  # nearly always
+    if text.isascii() and text.isprintable():  # the usual case
         return text
     text = _COLOUR.sub("", text.replace("\r\n", "\n")).removesuffix("\r")
     if "\t" in text:
@@ -41,7 +41,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Make a text harmless to a terminal, in one line.
+    r"""Make a text harmless to a terminal, on one line.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Durations and instants as people write them; pure."""
+"""Durations and times as people write them; pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from aioservices.validation import LONGEST_SECONDS
 
-__all__ = ["Instant", "in_words", "parse_duration", "parse_instant"]
+__all__ = ["Instant", "format_duration", "parse_duration", "parse_instant"]
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST_TEXT = 40
@@ -30,7 +30,7 @@ def parse_duration(text: str) -> float:
     Raises
     ------
     ValueError
-        If it is not a duration, or longer than anybody waits.
+        If it is not a duration, or is too long.
 
     Examples
     --------
@@ -53,13 +53,13 @@ def parse_duration(text: str) -> float:
 
 
 def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:
-    """Read an instant: a duration back from now, or a date with or without a time.
+    """Read a time: a duration before now, or a date with or without a time of day.
 
     Parameters
     ----------
     text : str
-        As ``10m``, or ISO 8601: ``2026-11-23``, ``2026-11-23T12:34``, with a
-        zone or in that of this machine.
+        Such as ``10m``, or ISO 8601: ``2026-11-23``, ``2026-11-23T12:34``; without a
+        zone it is in that of this machine.
     now : datetime
         Aware.
 
@@ -89,21 +89,21 @@ def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:
 
 
 class Instant(NamedTuple):
-    """An instant as somebody wrote it, which may count from now."""
+    """A time as somebody wrote it, which may be relative to now."""
 
     text: str
 
     def at(self, now: dt.datetime) -> dt.datetime:
-        """Say when it is, by a clock that says it is now; see `parse_instant`."""
+        """Resolve it against the current time; see `parse_instant`."""
         return parse_instant(self.text, now=now)
 
 
-def in_words(seconds: float) -> str:
-    """Say a duration in at most two units.
+def format_duration(seconds: float) -> str:
+    """Format a duration in at most two units.
 
     Examples
     --------
-    >>> in_words(125.4), in_words(7.25), in_words(90_000)
+    >>> format_duration(125.4), format_duration(7.25), format_duration(90_000)
     ('2 min 5 s', '7 s', '1 d 1 h')
     """
     left = max(0, round(seconds))
@@ -113,5 +113,5 @@ def in_words(seconds: float) -> str:
         if number:
             parts.append(f"{number} {unit}")
         elif parts:
-            break  # "1 d 3 s" says more than anybody wants to know
+            break  # "1 d 3 s" is more precise than useful
     return " ".join(parts[:2]) or "0 s"

@@ -114,7 +114,7 @@ def test_what_happened_is_wrapped_between_words_on_a_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     out = Terminal() if terminal else io.StringIO()
-    text = "  report    3 lines  crashed: exited with status 1, deployed again on the way"
+    text = "  report    3 lines  crashed: exited with status 1, deployed again meanwhile"
     Screen(out, {}).paragraph(text)
     lines = out.getvalue().splitlines()
     if not terminal:
@@ -155,7 +155,7 @@ def test_how_a_deploy_went_is_wrapped_beside_the_name(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     out = Terminal()
-    rest = "after 0.5 s: a program that goes on and on"
+    rest = "after 0.5 s: a program that runs until it is stopped"
     Screen(out, {}).outcome("  scheduler  ", 13, "running", rest, style="good")
     assert out.getvalue().startswith("  scheduler  \x1b[32mrunning\x1b[0m after")
     lines = out.getvalue().replace("\x1b[32m", "").replace("\x1b[0m", "").splitlines()

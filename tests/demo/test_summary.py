@@ -59,7 +59,7 @@ def test_what_should_not_have_happened_is_named(
     ("changes", "outcome"),
     [
         ({}, "running"),
-        ({"deployments": 2}, "running, deployed again on the way"),
+        ({"deployments": 2}, "running, deployed again meanwhile"),
         ({"deployments": 0}, "not deployed"),
         ({"state": "failed", "message": "exited with status 1"}, "crashed: exited with status 1"),
         (
@@ -86,7 +86,7 @@ def test_a_crash_is_shown_with_its_last_complaint() -> None:
     )
     crash = next(number for number, line in enumerate(lines) if "crashed" in line)
     assert lines[crash + 1].strip() == "ZeroDivisionError"
-    assert "15 lines of log: 2 of them are missing, 1 came twice." in lines
+    assert "15 lines of log: 2 of them are missing, 1 arrived twice." in lines
     assert "1 lost answer and 1 outage of the API." in lines
 
 

@@ -13,7 +13,7 @@ from aioservices.cli.errors import CommandError
 from aioservices.cli.filters import Colours, Format, colour_of
 from aioservices.cli.matching import select, terms_from_lines
 from aioservices.terminal.sanitize import one_line, printable
-from aioservices.terminal.times import in_words, parse_duration, parse_instant
+from aioservices.terminal.times import format_duration, parse_duration, parse_instant
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -40,7 +40,7 @@ def test_json_keeps_every_character_in_one_line_of_ascii(text: str) -> None:
 
 @given(st.integers(1, 10**8))
 def test_a_duration_can_be_read_as_it_is_said(seconds: int) -> None:
-    said = in_words(seconds)
+    said = format_duration(seconds)
     assert abs(parse_duration(said) - seconds) < 3600  # it leaves out what is small beside the rest
 
 

@@ -30,7 +30,7 @@ from aioservices.cli.targets import Target, find_one
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line
-from aioservices.terminal.times import in_words
+from aioservices.terminal.times import format_duration
 
 __all__ = ["tokens"]
 
@@ -39,7 +39,7 @@ def _expiry(token: Token, now: dt.datetime) -> str:
     if token.expires_at is None:
         return "never"
     left = (token.expires_at - now).total_seconds()
-    return f"in {in_words(left)}" if left > 0 else "expired"
+    return f"in {format_duration(left)}" if left > 0 else "expired"
 
 
 def _owner(token: Token, _: dt.datetime) -> str | None:
@@ -126,7 +126,7 @@ def create_token(
     [target] = look_up(connection, [service], one=True)
     lifetime = None if expires_in is None else max(1, round(expires_in))  # in whole seconds
     if dry_run:
-        expires = "" if lifetime is None else f", which expires in {in_words(lifetime)}"
+        expires = "" if lifetime is None else f", which expires in {format_duration(lifetime)}"
         print(f"would create the token {one_line(name)!r} of {called(target)}{expires}")
         if lifetime is None:
             note("the platform decides when it expires, unless --expires-in is used")

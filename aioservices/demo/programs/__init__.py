@@ -1,1 +1,1 @@
-"""The programs that the demo runs as services, each a short script of its own."""
+"""The programs that the demo runs as services, each a separate short script."""

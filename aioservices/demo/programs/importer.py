@@ -1,4 +1,4 @@
-"""A batch job: imports rows, reports how far it is, and ends."""
+"""A batch job: imports rows, reports its progress, and ends."""
 
 import random
 import time

@@ -10,7 +10,7 @@ ORDERS: list[dict[str, float]] = [
 
 
 def average_price(order: dict[str, float]) -> float:
-    """Compute what one piece costs."""
+    """Compute the price of one piece."""
     return order["price"] / order["pieces"]
 
 

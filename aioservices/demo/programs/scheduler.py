@@ -1,4 +1,4 @@
-"""A scheduler: starts a job at every tick, for as long as it is left running."""
+"""A scheduler: starts a job at every tick until it is stopped."""
 
 import itertools
 import random

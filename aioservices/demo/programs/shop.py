@@ -14,7 +14,7 @@ class Shop(http.server.BaseHTTPRequestHandler):
     """One visit."""
 
     def do_GET(self) -> None:
-        """Answer with the price of what the path names."""
+        """Answer with the price of the item in the path."""
         begun = time.perf_counter()
         item = self.path.strip("/")
         if not item:
@@ -34,7 +34,7 @@ class Shop(http.server.BaseHTTPRequestHandler):
 
 
 def close(signum: int, frame: FrameType | None) -> None:
-    """Say goodbye when the platform stops the service."""
+    """Log a last line when the platform stops the service."""
     print("closing: another deployment takes over, or the day is done")
     sys.exit(0)
 
