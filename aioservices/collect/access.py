@@ -1,10 +1,10 @@
-"""Who may read the daemon's page: a browser of this machine, or whoever has the token; pure.
+"""Who may read the daemon's page: browsers on this machine, or those with the token; pure.
 
-A page on loopback is reached by every site that a browser has open, because browsers let any site
-send requests to any address. Two headers that no site can forge tell them apart. ``Host`` is the
-name in the address bar: a foreign name that was made to point to this machine (DNS rebinding) is
-not one of ours. ``Origin``, or ``Sec-Fetch-Site``, says which site has sent a request: only the
-page itself may. Where others can reach the address at all, a token is asked for as well.
+Every site that is open in a browser can send requests to a page on loopback, because browsers
+allow requests to any address. Two headers, which no site can forge, distinguish them. ``Host`` is
+the name in the address bar: another name that was made to resolve to this machine (DNS rebinding)
+is rejected. ``Origin``, or ``Sec-Fetch-Site``, says which site has sent a request: only the page
+itself may. If other machines can reach the address, a token is required as well.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ class Access:
     address : Address
         Where the daemon listens.
     token : str, optional
-        What has to be presented. Without one only loopback is served.
+        The token that requests must have. Without one only loopback is served.
     """
 
     def __init__(self, address: Address, token: str | None = None) -> None:
         self._address = address
         self._token = token
 
-    def foreign(self, headers: Mapping[str, str]) -> tuple[int, str] | None:
-        """Say why a request is refused that another site has had a browser send.
+    def reject_cross_site(self, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        """Return why a request is rejected that another site has made the browser send.
 
         Parameters
         ----------
         headers : mapping of str to str
-            Of the request, without regard to case.
+            Headers of the request; names are case-insensitive.
 
         Returns
         -------
         (int, str) or None
-            Status and reason; None if it may be served.
+            Status and reason; None if it is allowed.
         """
         host = headers.get("Host", "")
         if self._address.is_loopback and _hostname(host) not in _LOOPBACK_NAMES:
@@ -61,33 +61,33 @@ class Access:
             return 403, "another site may not use this"
         return None
 
-    def refusal(self, headers: Mapping[str, str], presented: str | None) -> tuple[int, str] | None:
-        """Say why a request for the page is refused.
+    def reject(self, headers: Mapping[str, str], presented: str | None) -> tuple[int, str] | None:
+        """Return why a request for the page is rejected.
 
         Parameters
         ----------
         headers : mapping of str to str
-            Of the request, without regard to case.
+            Headers of the request; names are case-insensitive.
         presented : str or None
-            The token that came with it, by cookie or as ``Authorization: Bearer``.
+            Its token, from the cookie or from ``Authorization: Bearer``.
 
         Returns
         -------
         (int, str) or None
-            Status and reason; None if it is served.
+            Status and reason; None if it is allowed.
         """
-        if (foreign := self.foreign(headers)) is not None:
-            return foreign
+        if (rejection := self.reject_cross_site(headers)) is not None:
+            return rejection
         if self._token is not None and not self.is_token(presented):
             return 401, "open the page with its token: /?token=..."
         return None
 
     def is_token(self, presented: str | None) -> bool:
-        """Compare a token with the right one, in a time that does not depend on how they differ."""
+        """Compare a token with the valid one in constant time."""
         return (
             self._token is not None
             and presented is not None
-            # Bytes of a header that are no text have come as lone surrogates.
+            # Header bytes that are not valid UTF-8 are decoded to lone surrogates.
             and hmac.compare_digest(
                 presented.encode("utf-8", "surrogatepass"), self._token.encode()
             )

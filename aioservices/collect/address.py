@@ -37,7 +37,7 @@ def parse_address(text: str) -> Address:
     Raises
     ------
     ValueError
-        If it is not that.
+        If it has another form.
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")

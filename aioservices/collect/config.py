@@ -1,9 +1,9 @@
-"""The configuration of the log daemon: read from options, environment and a file, checked whole.
+"""The configuration of the log daemon: read from options, environment and a file, then checked.
 
 Every setting has one name: `keep_bytes` in the TOML file is ``AIOSERVICES_KEEP_BYTES`` in the
-environment and ``--keep-bytes`` as an option. An option wins over the environment, which wins over
-the file. All of it is read and checked before anything is opened, so that a wrong setting can
-neither start half a daemon nor touch what is stored; every mistake is reported, not just the first.
+environment and ``--keep-bytes`` as an option. An option overrides the environment, which overrides
+the file. Everything is read and checked before anything is opened, so that an invalid setting can
+neither start half a daemon nor change the store. All mistakes are reported, not only the first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ from .settings import SETTINGS, LogFormat, LogLevel, Setting, Status
 __all__ = ["PREFIX", "CollectConfig", "ConfigError", "Mistake", "read_config"]
 
 PREFIX = "AIOSERVICES_"
-_OPTIONS = {"services": "SERVICE", "endpoint": "--url"}  # that are not called as their settings
+_OPTIONS = {
+    "services": "SERVICE",
+    "endpoint": "--url",
+}  # whose names differ from those of their settings
 _LONGEST_FILE = 1_000_000  # bytes
 _OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 T = TypeVar("T")
@@ -62,7 +65,7 @@ class ConfigError(ServicesError):
     Attributes
     ----------
     mistakes : tuple of Mistake
-        All that is wrong.
+        Everything that is wrong.
     """
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
@@ -80,32 +83,32 @@ class CollectConfig(msgspec.Struct, frozen=True, kw_only=True):
     status : {'running', 'idle', 'any'}
         Which of them, by what they do now.
     store : str or None
-        ``sqlite:PATH`` or ``postgresql://...``. None, with a forwarder: a small SQLite store of the
-        daemon's own, emptied behind the forwarders.
+        ``sqlite:PATH`` or ``postgresql://...``. None, with a forwarder: a small private SQLite
+        store, from which forwarded lines are removed.
     forward : tuple of str
         ``otlp:URL`` or ``jsonl:PATH``.
     listen : Address or None
         Where the page, the health checks and the metrics are served.
     listen_token_file : Path or None
-        A file whose text is the token of the page. Needed where others can reach the address.
+        A file with the token of the page. Required if other machines can reach the address.
     keep : float or None
-        Seconds for which lines are kept. None: for ever.
+        Seconds for which lines are kept. None: forever.
     keep_bytes : int or None
-        Bytes that the store may take; the oldest lines go first.
+        Size limit of the store in bytes; the oldest lines are removed first.
     api_key_file : tuple of Path
-        A file for each API key. Empty: the key in ``CIVIS_API_KEY``.
+        Files with one API key each. Empty: the key in ``CIVIS_API_KEY``.
     endpoint : str or None
         Address of the API. None: ``CIVIS_API_ENDPOINT``, else the platform's.
     lease : float
-        Seconds for which a daemon holds a service; with PostgreSQL.
+        Seconds for which a daemon holds a service; for PostgreSQL.
     poll_interval, max_poll_interval, overlap, refresh : float
         Seconds, as for `Services.watch_logs`.
     grace : float or None
         Seconds; None as for `Services.watch_logs`.
     max_waiting_lines : int
-        Lines of all services that may wait in memory for the store.
+        Lines of all services that may wait in memory to be stored.
     otlp_headers : mapping of str to str
-        Sent with every request to a collector of OTLP; only from ``OTEL_EXPORTER_OTLP_HEADERS``,
+        Sent with every request to an OTLP collector; only from ``OTEL_EXPORTER_OTLP_HEADERS``,
         because they may be secret.
     log_format : {'text', 'json'}
     log_level : {'debug', 'info', 'warning', 'error'}
@@ -134,13 +137,13 @@ class CollectConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def store_url(self) -> str:
-        """The store to open: the one that was named, or the daemon's own."""
-        return self.store or f"sqlite:{_own_store()}"
+        """The store to open: the configured one, or the private one."""
+        return self.store or f"sqlite:{_private_store()}"
 
     @property
     def retention(self) -> Retention | None:
         """What may be removed from the store; None if nothing may."""
-        # The daemon's own store is only a buffer: what all forwarders have sent is of no more use.
+        # The private store is only a buffer: what all forwarders have sent is not needed any more.
         sent = () if self.store else self.forwarder_names
         if self.keep is None and self.keep_bytes is None and not sent:
             return None
@@ -149,11 +152,11 @@ class CollectConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def forwarder_names(self) -> tuple[str, ...]:
-        """The names of the forwarders, by which the store knows them."""
+        """The names under which the store keeps the positions of the forwarders."""
         return tuple(map(name_of, self.forwarders()))
 
     def forwarders(self) -> list[Forwarder]:
-        """Make the forwarders; nothing is opened."""
+        """Make the forwarders, without opening anything."""
         return [open_forwarder(url, headers=self.otlp_headers) for url in self.forward]
 
 
@@ -168,11 +171,11 @@ def read_config(
     Parameters
     ----------
     options : mapping of str to object
-        What the command line gave, by the names of the settings. None and empty lists are left out.
+        The options of the command line, by setting. None and empty lists are ignored.
     environment : mapping of str to str, optional
-        Default: that of the process.
+        Default: the environment of the process.
     file : Path, optional
-        A TOML file. Default: the one that ``AIOSERVICES_CONFIG`` names, if it does.
+        A TOML file. Default: the one named by ``AIOSERVICES_CONFIG``, if any.
 
     Returns
     -------
@@ -181,7 +184,7 @@ def read_config(
     Raises
     ------
     ConfigError
-        With everything that is wrong.
+        With all mistakes.
     """
     environment = os.environ if environment is None else environment
     mistakes: list[Mistake] = []
@@ -189,7 +192,7 @@ def read_config(
     if file is None and named:
         file = Path(named)
     values: dict[str, object] = {}
-    sources: dict[str, str] = {}  # of every setting that was given, rightly or wrongly
+    sources: dict[str, str] = {}  # of every setting that was given, valid or not
     for source in (
         _from_file(file, mistakes),
         _from_environment(environment, mistakes),
@@ -203,8 +206,8 @@ def read_config(
                 mistakes.append(Mistake(where, str(error)))
     values["otlp_headers"] = _otlp_headers(environment, mistakes)
     if file is None or not any(each.source == str(file) for each in mistakes):
-        # Of a file that cannot be read nobody knows what it says.
-        mistakes += _contradictions(values, sources, environment)
+        # If the file cannot be read, the settings in it are unknown.
+        mistakes += _find_contradictions(values, sources, environment)
     if mistakes:
         raise ConfigError(mistakes)
     return msgspec.convert(values, CollectConfig, dec_hook=lambda _, value: value)
@@ -217,7 +220,7 @@ def _parse(setting: Setting[T], value: object) -> T | tuple[T, ...]:
     if not setting.many:
         return setting.parse(value)
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ValueError('must be a list, such as ["a", "b"]')  # noqa: TRY004 - of its text
+        raise ValueError('must be a list, such as ["a", "b"]')  # noqa: TRY004 - about its text
     return tuple(setting.parse(each) for each in cast("Sequence[object]", value))
 
 
@@ -227,7 +230,7 @@ def _from_file(path: Path | None, mistakes: list[Mistake]) -> _Given:
     try:
         with path.open("rb") as file:
             text = file.read(_LONGEST_FILE + 1)
-        if len(text) > _LONGEST_FILE:  # as from a device that never ends
+        if len(text) > _LONGEST_FILE:  # such as an endless device
             mistakes.append(Mistake(str(path), f"is longer than {_LONGEST_FILE:,} bytes"))
             return {}
         table = tomllib.loads(text.decode("utf-8-sig"))
@@ -238,7 +241,7 @@ def _from_file(path: Path | None, mistakes: list[Mistake]) -> _Given:
         mistakes.append(Mistake(str(path), f"not valid TOML: {error}"))
         return {}
     mistakes += [
-        Mistake(f"{path}: {name}", f"there is no such setting{_close(name)}")
+        Mistake(f"{path}: {name}", f"there is no such setting{_suggest(name)}")
         for name in table
         if name not in SETTINGS
     ]
@@ -252,7 +255,7 @@ def _from_environment(environment: Mapping[str, str], mistakes: list[Mistake]) -
         if not variable.startswith(PREFIX) or variable == f"{PREFIX}CONFIG" or not text:
             continue
         if name not in SETTINGS:
-            mistakes.append(Mistake(variable, f"there is no such setting{_close(name, PREFIX)}"))
+            mistakes.append(Mistake(variable, f"there is no such setting{_suggest(name, PREFIX)}"))
             continue
         many = SETTINGS[name].many
         given[name] = (variable, [each for each in text.split(",") if each] if many else text)
@@ -267,19 +270,21 @@ def _from_options(options: Mapping[str, object]) -> _Given:
     }
 
 
-def _contradictions(
+def _find_contradictions(
     values: Mapping[str, object], sources: Mapping[str, str], environment: Mapping[str, str]
 ) -> list[Mistake]:
-    """Find settings that are valid each, and contradict each other."""
+    """Find settings that are valid by themselves, but contradict each other."""
     mistakes: list[Mistake] = []
     if "store" not in sources and "forward" not in sources:
-        message = "say where the lines go: --store sqlite:logs.db, postgresql://..., or --forward"
+        message = (
+            "say where to store the lines: --store sqlite:logs.db, postgresql://..., or --forward"
+        )
         mistakes.append(Mistake("--store", message))
     listen = values.get("listen")
     if isinstance(listen, Address) and not listen.is_loopback and "listen_token_file" not in values:
         message = (
-            f"others can reach {listen}: name the file of a token with --listen-token-file, "
-            "or listen on 127.0.0.1"
+            f"other machines can reach {listen}: pass the file of a token with "
+            "--listen-token-file, or listen on 127.0.0.1"
         )
         mistakes.append(Mistake(sources["listen"], message))
     if "api_key_file" not in sources:
@@ -289,7 +294,7 @@ def _contradictions(
         if count > 1:
             message = f"{name} is given {count} times: give each destination once"
             mistakes.append(Mistake(sources["forward"], message))
-    mistakes += _overwritten(values, sources)
+    mistakes += _find_overwritten(values, sources)
     poll, longest = values.get("poll_interval", 1.0), values.get("max_poll_interval", 30.0)
     if cast("float", poll) > cast("float", longest):
         where = sources.get("poll_interval", sources.get("max_poll_interval", "--poll-interval"))
@@ -299,24 +304,24 @@ def _contradictions(
     return mistakes
 
 
-def _overwritten(values: Mapping[str, object], sources: Mapping[str, str]) -> list[Mistake]:
-    """Find forwarders that would write into a file that is used otherwise."""
-    taken: dict[Path, str] = {}
+def _find_overwritten(values: Mapping[str, object], sources: Mapping[str, str]) -> list[Mistake]:
+    """Find forwarders that would overwrite a file with another purpose."""
+    used: dict[Path, str] = {}
     store = values.get("store")
     if isinstance(store, str) and store.startswith("sqlite:"):
-        taken |= dict.fromkeys(files_of(path_of(store)), "the store")
+        used |= dict.fromkeys(files_of(path_of(store)), "the store")
     for name in ("api_key_file", "listen_token_file"):
         given = values.get(name, ())
         paths = (given,) if isinstance(given, Path) else cast("tuple[Path, ...]", given)
-        taken |= dict.fromkeys((path.resolve() for path in paths), name)
+        used |= dict.fromkeys((path.resolve() for path in paths), name)
     mistakes: list[Mistake] = []
     for url in cast("tuple[str, ...]", values.get("forward", ())):
         forwarder = open_forwarder(url)
         if not isinstance(forwarder, JSONLForwarder):
             continue
         path = forwarder.path.resolve()
-        if path in taken:
-            message = f"{path} is used for {taken[path]}: lines would be written into it"
+        if path in used:
+            message = f"{path} is used for {used[path]}: lines would be written into it"
             mistakes.append(Mistake(sources["forward"], message))
             continue
         try:
@@ -328,17 +333,17 @@ def _overwritten(values: Mapping[str, object], sources: Mapping[str, str]) -> li
 
 def _key_mistakes(key: str) -> list[Mistake]:
     if not key:
-        message = "no API key: name its file, or set the environment variable CIVIS_API_KEY"
+        message = "no API key: pass its file, or set the environment variable CIVIS_API_KEY"
         return [Mistake("--api-key-file", message)]
     try:
         validate_api_key(key)
     except (MissingAPIKeyError, ValueError):
-        return [Mistake("CIVIS_API_KEY", "is not one API key, alone, in one line")]
+        return [Mistake("CIVIS_API_KEY", "must be exactly one API key, on one line")]
     return []
 
 
 def _otlp_headers(environment: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, str]:
-    """Read the headers in the form that OpenTelemetry gives them: ``name=value,name=value``."""
+    """Read headers in the format of OpenTelemetry: ``name=value,name=value``."""
     headers: dict[str, str] = {}
     for pair in environment.get(_OTLP_HEADERS, "").split(","):
         name, equals, value = pair.partition("=")
@@ -352,7 +357,7 @@ def _otlp_headers(environment: Mapping[str, str], mistakes: list[Mistake]) -> di
     return headers
 
 
-def _close(name: str, prefix: str = "") -> str:
+def _suggest(name: str, prefix: str = "") -> str:
     import difflib
 
     close = difflib.get_close_matches(name, SETTINGS, n=1)
@@ -362,8 +367,8 @@ def _close(name: str, prefix: str = "") -> str:
     return f"; did you mean {meant}?"
 
 
-def _own_store() -> Path:
-    """Where the daemon keeps what waits for its forwarders, if no store was named."""
+def _private_store() -> Path:
+    """The path of the private store, for lines that wait for the forwarders."""
     for variable in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
         if directory := os.environ.get(variable):
             return Path(directory.split(":")[0]) / "aioservices-forward.db"

@@ -1,8 +1,8 @@
-"""The daemon's HTTP side: is it alive, is it ready, and how much has it done.
+"""The daemon's health checks and metrics over HTTP.
 
-``/livez`` answers as long as the event loop runs: restarting a daemon because its store or
-the platform is away would not help. ``/readyz`` answers 200 only while every key is valid, the
-store commits and no forwarder needs somebody's attention; else 503 with the reasons, a line each.
+``/livez`` answers as long as the event loop runs: restarting a daemon because its store or the
+platform is unavailable would not help. ``/readyz`` answers 200 only while every key is valid, the
+store accepts commits and no forwarder needs attention; otherwise 503 with one reason per line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ListenError(ServicesError):
 
 
 def _is_of_ours(record: logging.LogRecord) -> bool:
-    """Tell whether an error is ours: not one of a request that is not HTTP."""
+    """Return whether an error is ours, not that of a request that is not HTTP."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
@@ -44,12 +44,12 @@ log.addFilter(_is_of_ours)
 def health_routes(
     status: Callable[[], CollectorStatus], metrics: Metrics
 ) -> list[web.AbstractRouteDef]:
-    """Make the routes that probes and Prometheus ask for.
+    """Make the routes for health probes and Prometheus.
 
     Parameters
     ----------
     status : callable
-        Gives the collector's status now.
+        Returns the collector's current status.
     metrics : Metrics
     """
 
@@ -73,31 +73,31 @@ def health_routes(
 async def serve(
     address: Address, routes: Iterable[web.AbstractRouteDef]
 ) -> AsyncGenerator[Address, None]:
-    """Serve routes as long as the block runs.
+    """Serve routes inside the block.
 
     Parameters
     ----------
     address : Address
-        Port 0 takes any that is free.
+        Port 0 takes a free port.
     routes : iterable of route definitions
 
     Yields
     ------
     Address
-        The one that is really listened on.
+        The actual address.
 
     Raises
     ------
     ListenError
-        If another program has the address, or it does not belong to this machine.
+        If the address is in use, or is not one of this machine.
     """
     access = Access(address)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # Nothing is served to other sites that a browser of this machine has open.
-        if (foreign := access.foreign(request.headers)) is not None:
-            status, reason = foreign
+        # Sites that are open in a browser on this machine must not be served.
+        if (rejection := access.reject_cross_site(request.headers)) is not None:
+            status, reason = rejection
             return web.Response(status=status, text=f"{reason}\n")
         return await handler(request)
 

@@ -1,4 +1,4 @@
-"""The daemon's API keys: a session for each, renewed when its file changes."""
+"""The daemon's API keys: a session for each, replaced when its file changes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .secret_files import read_api_key
 
 __all__ = ["KeyRing"]
 
-# Bytes of an answer. A page that is larger is asked for with fewer lines.
+# Bytes of a response. A larger page is requested again with fewer lines.
 _LARGEST_BODY = 32 << 20
 
 log = logging.getLogger("aioservices.collect")
 
 
 class KeyRing:
-    """Sessions of the keys that a configuration names.
+    """A session for each key of a configuration.
 
     Parameters
     ----------
     config : CollectConfig
     on_attempt : callable
-        Called for every attempt of every request of any of them.
+        Called for every attempt of every request of all sessions.
     """
 
     def __init__(self, config: CollectConfig, on_attempt: AttemptHook) -> None:
@@ -44,21 +44,21 @@ class KeyRing:
         return list(self._sessions)
 
     async def reload(self, replace: Callable[[Services, Services], None]) -> int:
-        """Read the files again, and renew the sessions whose key has changed.
+        """Read the files again, and replace the sessions whose key has changed.
 
-        A file that cannot be read, or holds no key, as while it is being replaced, leaves its
-        session as it is; it is reported once.
+        If a file cannot be read or contains no key, for example while it is being replaced, its
+        session stays as it is; the problem is reported once.
 
         Parameters
         ----------
         replace : callable
-            Is given the session of the old key and that of the new one; the old one is closed
+            Called with the session of the old key and that of the new one. The old one is closed
             afterwards.
 
         Returns
         -------
         int
-            How many keys were new.
+            How many keys have changed.
         """
         renewed = 0
         for number, path in enumerate(self._files):
@@ -68,7 +68,7 @@ class KeyRing:
                 key = read_api_key(path)
             except ValueError as error:
                 if self._problems.get(path) != str(error):
-                    log.warning("the key is left as it was: %s", error)
+                    log.warning("the key stays as it was: %s", error)
                 self._problems[path] = str(error)
                 continue
             self._problems.pop(path, None)

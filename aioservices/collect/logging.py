@@ -14,7 +14,7 @@ __all__ = ["start_logging"]
 
 
 class _Text(logging.Formatter):
-    """One line a record; a traceback only where the level is DEBUG."""
+    """One line per record; with a traceback only if the level is DEBUG."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{record.levelname.lower()}: {one_line(record.getMessage())}"
@@ -26,7 +26,7 @@ class _Text(logging.Formatter):
 
 
 class _JSON(logging.Formatter):
-    """One JSON object a record."""
+    """One JSON object per record."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = dt.datetime.fromtimestamp(record.created, dt.UTC)
@@ -42,7 +42,7 @@ class _JSON(logging.Formatter):
 
 
 def start_logging(format: str, level: str) -> None:
-    """Have all records written to standard error.
+    """Write all records to standard error.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def start_logging(format: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JSON() if format == "json" else _Text())
     logging.captureWarnings(True)
-    # At the root, so that what the libraries below have to say is one record a line, too.
+    # On the root logger, so that records of other libraries have the same format.
     logging.getLogger().addHandler(handler)
     logging.getLogger("aioservices").setLevel(level.upper())
-    # What fails in it is an error of the store, which is reported as one.
+    # Its errors are reported as errors of the store.
     logging.getLogger("psycopg").setLevel(logging.ERROR)

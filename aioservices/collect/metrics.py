@@ -23,13 +23,13 @@ _PREFIX = "aioservices_watch_"
 
 
 class RequestCounter:
-    """Counts the requests of some sessions by their result; a hook for `on_attempt`."""
+    """Counts the requests of some sessions by result; a hook for `on_attempt`."""
 
     def __init__(self) -> None:
         self.by_status: Counter[str] = Counter()
 
     def __call__(self, attempt: Attempt) -> None:
-        """Count an attempt when it is over."""
+        """Count an attempt when it has ended."""
         if attempt.state in ("answered", "failed"):
             self.by_status[str(attempt.status or "none")] += 1
 
@@ -40,7 +40,7 @@ class Metrics(MetricsSource):
     Parameters
     ----------
     status : callable
-        Gives the collector's status now.
+        Returns the collector's current status.
     requests : RequestCounter
     """
 
@@ -51,7 +51,7 @@ class Metrics(MetricsSource):
         self._registry.register(self)
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Write all metrics in the format that is asked for.
+        """Render all metrics in the requested format.
 
         Parameters
         ----------
@@ -65,12 +65,12 @@ class Metrics(MetricsSource):
         """
         try:
             encode, content_type = choose_encoder(accept)
-        except (TypeError, ValueError):  # a version that is not a number
+        except (TypeError, ValueError):  # the version is not a number
             encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 
     def describe(self) -> Iterable[Metric]:
-        """Name no metrics when registered: which ones there are changes with time."""
+        """Declare no metrics at registration: the set of metrics changes with time."""
         return ()
 
     def collect(self) -> Iterator[Metric]:

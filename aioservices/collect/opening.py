@@ -1,9 +1,9 @@
-"""Opening the daemon's store: at once, or, while it cannot be reached, once it can.
+"""Opens the daemon's store, and retries while it is unavailable.
 
-A database that is away when the daemon starts, or a disk that is full, is the same as one that
-becomes so while the daemon runs: nothing in the configuration has to be mended, and machines start
-their programs in any order. To end would only take away the health checks that say what the daemon
-waits for. Every other error of a store is raised, because waiting does not mend it.
+A database that is unavailable, or a disk that is full, is treated the same at the start of the
+daemon as later: the configuration is not at fault, and machines start their programs in any order.
+If the daemon exited, nobody could see in its health checks what it waits for. Every other error of
+a store is raised, because waiting does not help.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import anyio
 from aioservices.http.failure import system_reason
 from aioservices.http.retry import backoff_delays
 from aioservices.stores import Store, StoreConfigError, StoreFullError, StoreUnavailableError
-from aioservices.stores.files import is_no_room
+from aioservices.stores.files import is_disk_full
 
-__all__ = ["Opening"]
+__all__ = ["StoreOpener"]
 
 log = logging.getLogger("aioservices.collect")
 
-_DELAYS = (0.5, 10.0)  # between two attempts
+_DELAYS = (0.5, 10.0)  # seconds between two attempts, at first and at most
 
 
-class Opening:
-    """A store on its way to being open.
+class StoreOpener:
+    """Opens a store, and retries while it is unavailable.
 
     Parameters
     ----------
     store : Store
-        Not open yet. Its owner closes it, whether or not it was opened.
+        Not open yet. The caller closes it in any case.
     directory : Path, optional
-        A directory to be made for it.
+        A directory to create for it.
     """
 
     def __init__(self, store: Store, directory: Path | None = None) -> None:
@@ -46,12 +46,12 @@ class Opening:
         self._scope = anyio.CancelScope()
 
     async def run(self, report: Callable[[str], None]) -> None:
-        """Open the store, however often that has to be tried, or until `give_up`.
+        """Try to open the store until that succeeds, or until `give_up`.
 
         Parameters
         ----------
         report : callable
-            Called with the reason each time that an attempt has failed.
+            Called with the reason after each failed attempt.
 
         Raises
         ------
@@ -75,27 +75,27 @@ class Opening:
         await self._attempted.wait()
 
     async def is_open(self) -> bool:
-        """Wait until the store is open, or given up; tell which."""
+        """Wait until the store is open, or `give_up` was called; return whether it is open."""
         await self._ended.wait()
         return self._is_open
 
     def give_up(self) -> None:
-        """Open it no more, if it is not open: nobody wants it now."""
+        """Stop trying, if it is not open yet."""
         self._scope.cancel()
 
     async def _attempt(self) -> None:
         if self._directory is not None:
-            _make(self._directory)
+            _make_directory(self._directory)
         await self._store.__aenter__()
         self._is_open = True
-        log.info("lines are kept in %s", self._store.url)
+        log.info("lines are stored in %s", self._store.url)
 
 
-def _make(directory: Path) -> None:
+def _make_directory(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        if is_no_room(exc):
-            raise StoreFullError(f"{directory}: there is no room left on the disk") from exc
+        if is_disk_full(exc):
+            raise StoreFullError(f"{directory}: there is no space left on the disk") from exc
         reason = system_reason(exc)
-        raise StoreConfigError(f"{directory} cannot be made for the store: {reason}") from exc
+        raise StoreConfigError(f"{directory} cannot be created for the store: {reason}") from exc

@@ -1,9 +1,9 @@
-"""The daemon as a process: signals, the service manager, keys that are renewed, the page.
+"""The daemon as a process: signals, the service manager, key changes and the page.
 
-It ends in one of three ways. SIGTERM or SIGINT asks the collector to stop: what was read is
-committed, at most for some seconds; a second signal ends it at once, which loses no line either,
-because what was not committed is read again next time. Or the collector fails, because of
-something that waiting does not mend, such as a damaged store: that error is raised.
+It ends in one of three ways. After SIGTERM or SIGINT the collector commits what was read, for some
+seconds at most, and stops. A second signal ends it at once; no line is lost, because lines that
+were not committed are read again next time. If the collector fails for a reason that waiting does
+not resolve, such as a damaged store, its error is raised.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from .address import Address
 from .config import CollectConfig
 from .health import health_routes, serve
 from .keys import KeyRing
-from .live import Rates
 from .metrics import Metrics, RequestCounter
-from .opening import Opening
+from .opening import StoreOpener
 from .page import Page
 from .secret_files import read_token
+from .status_line import StatusLine
 from .systemd import Systemd
 
 __all__ = ["run_daemon"]
 
 log = logging.getLogger("aioservices.collect")
 
-_Orders: TypeAlias = "MemoryObjectReceiveStream[int]"
+_Signals: TypeAlias = "MemoryObjectReceiveStream[int]"
 
-_UNSEEN_SECONDS = 2.0
+_FIRST_ATTEMPT_SECONDS = 2.0
 _DRAIN_SECONDS = 10.0
 _KEY_CHECK_SECONDS = 5.0
 _REPORT_SECONDS = 2.0  # between two reports to the service manager
@@ -61,9 +61,9 @@ async def run_daemon(
     ----------
     config : CollectConfig
     on_listening : callable, optional
-        Called with the address that is listened on, once it is.
+        Called with the actual address, once the daemon listens.
     on_progress : callable, optional
-        Called twice a second with a line that says how it goes.
+        Called twice a second with the status in one line.
 
     Raises
     ------
@@ -74,17 +74,17 @@ async def run_daemon(
     """
     with anyio.CancelScope() as whole:
         async with _one_error(), anyio.create_task_group() as group:
-            # Before anything is opened: a signal that comes early is obeyed like any other.
-            orders = await group.start(_obey_signals, whole)
-            await _collect(config, orders, on_listening, on_progress)
+            # Before anything is opened, so that early signals are handled too.
+            received = await group.start(_handle_signals, whole)
+            await _collect(config, received, on_listening, on_progress)
             group.cancel_scope.cancel()
     if whole.cancelled_caught:
-        log.warning("ended before everything was stored: the rest is read again next time")
+        log.warning("exited before everything was stored: the rest is read again next time")
 
 
 async def _collect(
     config: CollectConfig,
-    orders: _Orders,
+    received: _Signals,
     on_listening: Callable[[Address], None] | None,
     on_progress: Callable[[str], None] | None,
 ) -> None:
@@ -94,7 +94,9 @@ async def _collect(
         stack.push_async_callback(keys.aclose)
         store = open_store(config.store_url, lease=config.lease)
         stack.push_async_callback(store.aclose)
-        opening = Opening(store, path_of(config.store_url).parent if config.store is None else None)
+        opener = StoreOpener(
+            store, path_of(config.store_url).parent if config.store is None else None
+        )
         collector = Collector(
             store,
             keys.sessions,
@@ -103,10 +105,10 @@ async def _collect(
             retention=config.retention,
         )
         async with anyio.create_task_group() as group:
-            group.start_soon(opening.run, collector.postpone)
-            # What ends the daemon at its start does so before it is seen, unless that takes long.
-            with anyio.move_on_after(_UNSEEN_SECONDS):
-                await opening.until_attempted()
+            group.start_soon(opener.run, collector.postpone)
+            # An error of the store that ends the daemon should do so before the page is served.
+            with anyio.move_on_after(_FIRST_ATTEMPT_SECONDS):
+                await opener.until_attempted()
             page = None
             if config.listen is not None:
                 page = Page(collector, store, config.listen, _token(config))
@@ -117,7 +119,7 @@ async def _collect(
                 log.info("the page, health checks and metrics are served at http://%s/", address)
                 if on_listening is not None:
                     on_listening(address)
-            await _Process(opening, collector, keys, page, on_progress).run(orders)
+            await _Process(opener, collector, keys, page, on_progress).run(received)
             group.cancel_scope.cancel()
 
 
@@ -141,11 +143,11 @@ def _options(config: CollectConfig) -> CollectOptions:
 
 
 class _Process:
-    """What goes on beside the collector, as long as it collects."""
+    """The tasks that run while the collector does."""
 
     def __init__(
         self,
-        opening: Opening,
+        opener: StoreOpener,
         collector: Collector,
         keys: KeyRing,
         page: Page | None,
@@ -153,29 +155,29 @@ class _Process:
     ) -> None:
         self._page = page
         self._on_progress = on_progress
-        self._opening = opening
+        self._opener = opener
         self._collector = collector
         self._keys = keys
         self._systemd = Systemd()
         self._reloading = anyio.Lock()
 
-    async def run(self, orders: _Orders) -> None:
-        """Collect until it is ordered to end, or the collector fails."""
+    async def run(self, received: _Signals) -> None:
+        """Collect until a signal ends it, or the collector fails."""
         async with anyio.create_task_group() as group:
-            group.start_soon(self._obey, orders)
-            group.start_soon(self._renew_keys)
+            group.start_soon(self._handle, received)
+            group.start_soon(self._reload_keys)
             group.start_soon(self._notify)
             group.start_soon(self._watchdog)
-            group.start_soon(self._show)
+            group.start_soon(self._show_progress)
             if self._page is not None:
                 group.start_soon(self._page.run)
-            if await self._opening.is_open():
+            if await self._opener.is_open():
                 await self._collector.run()
             group.cancel_scope.cancel()
 
-    async def _obey(self, orders: _Orders) -> None:
+    async def _handle(self, received: _Signals) -> None:
         while True:
-            number = await orders.receive()
+            number = await received.receive()
             if number == signal.SIGHUP:
                 self._systemd.reloading()
                 await self._reload()
@@ -183,10 +185,10 @@ class _Process:
                 self._systemd.ready()
             else:
                 self._systemd.stopping()
-                self._opening.give_up()
+                self._opener.give_up()
                 self._collector.stop()
 
-    async def _renew_keys(self) -> None:
+    async def _reload_keys(self) -> None:
         while True:
             await anyio.sleep(_KEY_CHECK_SECONDS)
             await self._reload()
@@ -202,10 +204,10 @@ class _Process:
             await anyio.sleep(interval)
 
     async def _notify(self) -> None:
-        """Tell the service manager, and the log, how it goes."""
-        self._systemd.ready()  # it collects; /readyz says whether it can reach everything
+        """Report the status to the service manager and the log."""
+        self._systemd.ready()  # it collects; /readyz reports whether everything can be reached
         reasons: tuple[str, ...] = ()
-        rates, due = Rates(), anyio.current_time() + _STATUS_SECONDS
+        status_line, due = StatusLine(), anyio.current_time() + _STATUS_SECONDS
         while True:
             await anyio.sleep(_REPORT_SECONDS)
             now = self._collector.reasons
@@ -215,30 +217,32 @@ class _Process:
             if reasons and not now:
                 log.info("ready again")
             reasons = now
-            if self._systemd.is_there:
-                self._systemd.status(rates.line(self._collector.status, anyio.current_time()))
+            if self._systemd.is_available:
+                self._systemd.status(
+                    status_line.render(self._collector.status, anyio.current_time())
+                )
             if anyio.current_time() >= due:
-                log.info("%s", rates.line(self._collector.status, anyio.current_time()))
+                log.info("%s", status_line.render(self._collector.status, anyio.current_time()))
                 due += _STATUS_SECONDS
 
-    async def _show(self) -> None:
-        """Keep a line below the log records, where the process has a terminal."""
+    async def _show_progress(self) -> None:
+        """Update the status line below the log records, if the process has a terminal."""
         if self._on_progress is None:
             return
-        rates = Rates()
+        status_line = StatusLine()
         while True:
-            self._on_progress(rates.line(self._collector.status, anyio.current_time()))
+            self._on_progress(status_line.render(self._collector.status, anyio.current_time()))
             await anyio.sleep(_PROGRESS_SECONDS)
 
 
-async def _obey_signals(
-    whole: anyio.CancelScope, *, task_status: TaskStatus[_Orders] = anyio.TASK_STATUS_IGNORED
+async def _handle_signals(
+    whole: anyio.CancelScope, *, task_status: TaskStatus[_Signals] = anyio.TASK_STATUS_IGNORED
 ) -> None:
-    """Hand signals on, and see that one that ends the process does so in time."""
+    """Pass signals on; after one that ends the process, limit the time that this takes."""
     send, receive = anyio.create_memory_object_stream[int](math.inf)
     stopping = False
-    received = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    with send, receive, anyio.open_signal_receiver(*received) as signals:
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with send, receive, anyio.open_signal_receiver(*handled) as signals:
         task_status.started(receive)
         async for number in signals:
             if number == signal.SIGHUP:
@@ -248,14 +252,14 @@ async def _obey_signals(
             else:
                 stopping = True
                 name = signal.Signals(number).name
-                log.info("%s: storing what was read, then ending", name)
+                log.info("%s: storing what was read, then exiting", name)
                 send.send_nowait(number)
                 whole.deadline = anyio.current_time() + _DRAIN_SECONDS
 
 
 @contextlib.asynccontextmanager
 async def _one_error() -> AsyncGenerator[None, None]:
-    """Raise what the collector raised by itself, not in a group of one."""
+    """Unwrap the error of the collector from its group."""
     try:
         yield
     except BaseExceptionGroup as group:

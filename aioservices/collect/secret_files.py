@@ -1,4 +1,4 @@
-"""Files that hold one secret each: an API key, or the token of the page."""
+"""Files that contain one secret: an API key, or the token of the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_api_key(path: Path) -> str:
     Parameters
     ----------
     path : Path
-        The key stands alone in it; white space around it does not count.
+        A file with only the key; surrounding white space is ignored.
 
     Returns
     -------
@@ -28,13 +28,13 @@ def read_api_key(path: Path) -> str:
     Raises
     ------
     ValueError
-        If it cannot be read, or holds no key. The message never repeats what it holds.
+        If it cannot be read, or contains no valid key. The message never shows the content.
     """
     text = _read(path)
     try:
         return validate_api_key(text)
     except (MissingAPIKeyError, ValueError):
-        raise ValueError(f"{path} does not hold one API key, alone, in one line") from None
+        raise ValueError(f"{path} must contain exactly one API key, on one line") from None
 
 
 def read_token(path: Path) -> str:
@@ -43,7 +43,7 @@ def read_token(path: Path) -> str:
     Parameters
     ----------
     path : Path
-        The token stands alone in it; white space around it does not count.
+        A file with only the token; surrounding white space is ignored.
 
     Returns
     -------
@@ -52,12 +52,12 @@ def read_token(path: Path) -> str:
     Raises
     ------
     ValueError
-        If it cannot be read, or holds no token. The message never repeats what it holds.
+        If it cannot be read, or contains no valid token. The message never shows the content.
     """
     text = _read(path)
     if len(text) < _SHORTEST_TOKEN or not text.isprintable() or " " in text:
         raise ValueError(
-            f"{path} must hold a token of {_SHORTEST_TOKEN} characters or more, alone, in one line"
+            f"{path} must contain only a token of {_SHORTEST_TOKEN} characters or more, on one line"
         )
     return text
 

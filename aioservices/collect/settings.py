@@ -29,7 +29,7 @@ _MOST_DIGITS = 30
 
 
 class Setting(NamedTuple, Generic[T]):
-    """One setting: how its text is read, and whether it may be given several times."""
+    """One setting: how its value is parsed, and whether it may be given several times."""
 
     parse: Callable[[object], T]
     many: bool = False
@@ -45,7 +45,7 @@ def _service(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     text = _text(value)
-    if text.isascii() and text.isdecimal():  # rather an id that is wrong than a name
+    if text.isascii() and text.isdecimal():  # digits are an id, even an invalid one, never a name
         return str(validate_int(int(text[:_MOST_DIGITS]), "an id", least=1))
     return text
 
@@ -56,7 +56,7 @@ def _path(value: object) -> Path:
 
 def _seconds(value: object, *, zero: bool = False) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("must be a duration, such as 30s, 10m or 90d")  # noqa: TRY004 - of its text
+        raise ValueError("must be a duration, such as 30s, 10m or 90d")  # noqa: TRY004 - about its text
     seconds = parse_duration(value) if isinstance(value, str) else value
     if not (seconds >= SHORTEST_INTERVAL or (seconds == 0 and zero)):  # NaN is neither
         raise ValueError(f"must be greater than zero: {SHORTEST_INTERVAL:g} seconds or more")
@@ -85,7 +85,7 @@ def _count(value: object) -> int:
     if isinstance(value, str) and len(value) <= 10 and value.isascii() and value.isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
-        raise ValueError(f"must be a whole number, from 1 to {2**31 - 1}")
+        raise ValueError(f"must be an integer from 1 to {2**31 - 1}")
     return value
 
 
@@ -100,7 +100,7 @@ def _one_of(*choices: str) -> Callable[[object], str]:
 
 def _store(value: object) -> str:
     url = _text(value)
-    open_store(url)  # which opens nothing before it is entered
+    open_store(url)  # opens nothing until it is entered
     return url
 
 

@@ -1,4 +1,4 @@
-"""Report the state of the daemon to systemd, if systemd started it."""
+"""Reports the state of the daemon to systemd, if systemd started it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Systemd:
         self._address = f"\0{path[1:]}" if path.startswith("@") else path
 
     @property
-    def is_there(self) -> bool:
+    def is_available(self) -> bool:
         """Whether there is a service manager to notify."""
         return bool(self._address)
 
     @property
     def watchdog_interval(self) -> float | None:
-        """Seconds between two signs of life, half of what systemd allows; None if it wants none."""
+        """Seconds between two watchdog messages, half of the limit; None without a limit."""
         if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             return None
         try:
@@ -35,23 +35,23 @@ class Systemd:
             return None
 
     def ready(self) -> None:
-        """Say that the daemon is up."""
+        """Report that the daemon is up."""
         self._send("READY=1")
 
     def alive(self) -> None:
-        """Say that the event loop is running."""
+        """Report that the event loop is running."""
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """Say in a line what the daemon does."""
+        """Report the status in one line."""
         self._send(f"STATUS={text}")
 
     def reloading(self) -> None:
-        """Say that the configuration is being read again; `ready` says that it was."""
+        """Report that the configuration is being read again; `ready` reports the end of that."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that the daemon is about to end."""
+        """Report that the daemon is about to exit."""
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:

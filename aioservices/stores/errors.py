@@ -30,7 +30,7 @@ class StoreUnavailableError(StoreError):
 
 
 class StoreFullError(StoreUnavailableError):
-    """There is no room left; nothing was kept, and the call may be made again once there is."""
+    """There is no space left; nothing was kept, and the call may be made again once there is."""
 
 
 class StoreLockedError(StoreError):

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from .errors import StoreConfigError
 
-__all__ = ["SQLITE_MAGIC", "files_of", "is_no_room", "refuse_store_file"]
+__all__ = ["SQLITE_MAGIC", "files_of", "is_disk_full", "refuse_store_file"]
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 _NO_ROOM = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _BESIDE = ("-wal", "-shm", "-journal", ".lock")
 
 
-def is_no_room(error: OSError) -> bool:
+def is_disk_full(error: OSError) -> bool:
     """Tell whether something could not be written because the disk is full, or a quota."""
     return error.errno in _NO_ROOM
 

@@ -13,8 +13,8 @@ OPEN = Access(Address("0.0.0.0", 9100), "a-token-of-16-characters")
 
 def status(access: Access, presented: str | None = None, /, **headers: str) -> int:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    refusal = access.refusal(given, presented)
-    return 200 if refusal is None else refusal[0]
+    rejection = access.reject(given, presented)
+    return 200 if rejection is None else rejection[0]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9100", "localhost:9100", "LOCALHOST", "[::1]:9100"])

@@ -40,12 +40,12 @@ async def test_a_store_is_opened_once_there_is_room(
     with daemons.start(*store_on(disk)) as daemon:
         url = await daemon.until_listening()
         assert (await get(url, "/livez"))[0] == 200
-        await until(url, "/readyz", "no room left on the disk")
+        await until(url, "/readyz", "no space left on the disk")
         assert (await get(url, "/readyz"))[0] == 503
         assert (await get(url, "/api/status"))[0] == 200
         assert (await get(url, "/api/lines?service=1"))[0] in {200, 503}
         emulator.log(1, "meanwhile")
-        assert "lines are kept in" not in daemon.errors
+        assert "lines are stored in" not in daemon.errors
         disk.make_room()
         await until(url, "/readyz", "ready\n")
         await until(url, "/metrics", "lines_total 1.0")
@@ -57,7 +57,7 @@ async def test_a_store_is_opened_once_there_is_room(
 async def test_a_signal_ends_the_waiting(daemons: Daemons, disk: SmallDisk) -> None:
     disk.fill()
     with daemons.start(*store_on(disk)) as daemon:
-        await until(await daemon.until_listening(), "/readyz", "no room left")
+        await until(await daemon.until_listening(), "/readyz", "no space left")
         assert await daemon.end() == 0
         assert "ended before" not in daemon.errors
     assert {each.name for each in disk.path.iterdir()} <= {"filling", "logs.db.lock"}
@@ -84,7 +84,7 @@ async def test_a_store_without_a_name_waits_for_its_directory_too(
     state = {"XDG_STATE_HOME": str(disk.path / "state")}
     listen = ("--listen", "127.0.0.1:0")
     with daemons.start("--forward", f"jsonl:{out}", *listen, **state) as daemon:
-        await until(await daemon.until_listening(), "/readyz", "no room left")
+        await until(await daemon.until_listening(), "/readyz", "no space left")
         disk.make_room()
         with anyio.fail_after(PATIENCE):
             while not out.exists() or not out.read_text().endswith("\n"):

@@ -56,7 +56,7 @@ async def test_a_signal_that_comes_while_it_begins_is_obeyed_too(daemons: Daemon
     for _ in range(5):
         with daemons.start(*STORE) as daemon:
             with anyio.fail_after(PATIENCE):
-                while "lines are kept in" not in daemon.errors:
+                while "lines are stored in" not in daemon.errors:
                     await anyio.sleep(0.001)
             assert await daemon.end() == 0
 

@@ -107,7 +107,7 @@ async def test_more_lines_than_can_be_seen_go_by_are_counted(
 async def test_a_browser_that_reads_nothing_is_sent_away(
     services: Services, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "_PATIENCE", 0.2)
+    monkeypatch.setattr(routes, "_SEND_TIMEOUT", 0.2)
     monkeypatch.setattr(routes, "_MOST_STREAMS", 1)
     async with watched(services, tmp_path) as (collector, url), aiohttp.ClientSession() as http:
         host, _, port = url.removeprefix("http://").rpartition(":")

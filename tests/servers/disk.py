@@ -29,7 +29,7 @@ class SmallDisk:
         self._filling = path / "filling"
 
     def fill(self) -> None:
-        """Leave no room."""
+        """Leave no free space."""
         with contextlib.suppress(OSError), self._filling.open("ab", buffering=0) as file:
             while file.write(bytes(4096)):
                 pass

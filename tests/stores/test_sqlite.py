@@ -289,7 +289,7 @@ async def test_a_full_disk_keeps_nothing_and_goes_on_when_there_is_room(path: Pa
         database = store._open_database.connection
         pages = database.execute("PRAGMA page_count").fetchone()[0]
         database.execute(f"PRAGMA max_page_count = {pages + 4}")
-        with pytest.raises(StoreFullError, match="no room"):
+        with pytest.raises(StoreFullError, match="no space"):
             await store.keep([batch])
         assert len(await messages(store)) == 100
         database.execute("PRAGMA max_page_count = 1000000000")

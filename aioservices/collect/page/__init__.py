@@ -1,4 +1,4 @@
-"""The page that shows what the daemon does, in a browser."""
+"""The daemon's page for a browser."""
 
 from .routes import Page
 

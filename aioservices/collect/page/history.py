@@ -1,4 +1,4 @@
-"""How many lines each service wrote in each of the last minutes; pure."""
+"""The number of lines that each service wrote in each of the last minutes; pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["LinesPerMinute"]
 
 
 class LinesPerMinute:
-    """Counts by minute, made from totals that are handed in now and then.
+    """Counts per minute, computed from totals that are passed in from time to time.
 
     Parameters
     ----------
     minutes : int, default 30
-        How many are remembered.
+        How many minutes are remembered.
     """
 
     def __init__(self, minutes: int = 30) -> None:
@@ -24,14 +24,14 @@ class LinesPerMinute:
         self._counts: dict[int, deque[int]] = {}
 
     def add(self, totals: Mapping[int, int], now: float) -> None:
-        """Take in how many lines each service has written in all.
+        """Record the total number of lines of each service.
 
         Parameters
         ----------
         totals : mapping of int to int
-            By service. One that is missing is forgotten; one that is new begins with no lines.
+            Totals by service. A missing service is forgotten; a new one starts at zero.
         now : float
-            Seconds of a clock that only goes forward.
+            Seconds of a monotonic clock.
         """
         minute = int(now // 60)
         passed = 0 if self._current is None else minute - self._current
@@ -46,5 +46,5 @@ class LinesPerMinute:
         self._totals = dict(totals)
 
     def of(self, service_id: int) -> list[int]:
-        """Give the counts of a service, the current minute last."""
+        """Return the counts of a service, the current minute last."""
         return list(self._counts.get(service_id, ()))

@@ -1,8 +1,8 @@
-"""What the page asks of the daemon: its files, the status, stored lines, and a stream of new ones.
+"""The routes of the page: its files, the status, stored lines, and a stream of new lines.
 
-The page itself is three files without a build step. It receives the status every other second, and
-lines as they are stored, over one stream of server-sent events. Everything is sent as JSON and put
-into the page as text, never as markup: a line of a log can hold anything.
+The page itself is three files without a build step. It receives the status every two seconds, and
+lines as they are stored, in one stream of server-sent events. Everything is sent as JSON and added
+to the page as text, never as markup: a log line can contain anything.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _STATUS_SECONDS = 2.0
-_LINES_SECONDS = 0.25  # between two events with lines
-_LINES_AT_ONCE = 250  # in one of them
+_LINES_SECONDS = 0.25  # between two events
+_LINES_AT_ONCE = 250  # lines in one event
 _MOST_STREAMS = 100
-_PATIENCE = 60.0  # seconds in which a browser has to read some of what is sent
+_SEND_TIMEOUT = 60.0  # seconds until a browser that reads nothing is disconnected
 _LONGEST_MESSAGE = 10_000  # characters that are shown
 _SAMPLE_SECONDS = 5.0
 _MOST_LINES = 1000
@@ -63,11 +63,11 @@ class Page:
     ----------
     collector : Collector
     store : Store
-        Where stored lines are searched.
+        The store that is searched.
     address : Address
-        Where the page is served.
+        The address of the page.
     token : str, optional
-        What has to be presented to see it.
+        The token that the page requires.
     """
 
     def __init__(
@@ -92,13 +92,13 @@ class Page:
         ]
 
     async def run(self) -> None:
-        """Count lines by the minute, for as long as the page is served."""
+        """Count lines per minute, until cancelled."""
         while True:
             self._history.add(self._collector.kept, time.monotonic())
             await anyio.sleep(_SAMPLE_SECONDS)
 
     async def aclose(self) -> None:
-        """End what is being sent to browsers."""
+        """End the streams to browsers."""
         self._is_closed = True
         streams = [*self._streams.items()]
         for scope, _ in streams:
@@ -112,16 +112,16 @@ class Page:
             presented = bearer or request.cookies.get(COOKIE)
             given = request.query.get("token")
             if sign_in and given is not None and self._access.is_token(given):
-                refusal = self._access.refusal(request.headers, given)
-                if refusal is None:
-                    # Out of the address bar, where anybody could read it.
-                    moved = web.Response(status=303, headers={**_HEADERS, "Location": "/"})
-                    moved.set_cookie(COOKIE, given, httponly=True, samesite="Strict", path="/")
-                    return moved
+                rejection = self._access.reject(request.headers, given)
+                if rejection is None:
+                    # The redirect removes the token from the address bar.
+                    redirect = web.Response(status=303, headers={**_HEADERS, "Location": "/"})
+                    redirect.set_cookie(COOKIE, given, httponly=True, samesite="Strict", path="/")
+                    return redirect
             else:
-                refusal = self._access.refusal(request.headers, presented)
-            if refusal is not None:
-                status, reason = refusal
+                rejection = self._access.reject(request.headers, presented)
+            if rejection is not None:
+                status, reason = rejection
                 return web.Response(status=status, text=f"{reason}\n", headers=_HEADERS)
             return await handler(request)
 
@@ -137,14 +137,14 @@ class Page:
         return _file(name, _FILES[name])
 
     async def _status(self, _: web.Request) -> web.Response:
-        return _json(self._picture(self._collector.status))
+        return _json(self._status_to_json(self._collector.status))
 
     async def _lines(self, request: web.Request) -> web.Response:
-        """Search what is stored of a service."""
+        """Search the stored lines of a service."""
         query = request.query
         try:
-            service_id = _whole(query.get("service", ""), "service")
-            last = min(max(_whole(query.get("last", "200"), "last"), 1), _MOST_LINES)
+            service_id = _parse_int(query.get("service", ""), "service")
+            last = min(max(_parse_int(query.get("last", "200"), "last"), 1), _MOST_LINES)
             start, end = (
                 parse_timestamp(query[name], name) if query.get(name) else None
                 for name in ("start_at", "end_at")
@@ -162,7 +162,7 @@ class Page:
                     last=last,
                 )
                 async for entry in found:
-                    lines.append(_line(entry))  # noqa: PERF401 - those read in time are kept
+                    lines.append(_line(entry))  # noqa: PERF401 - a timeout keeps those read so far
             except StoreError as error:
                 return _json({"error": str(error)}, status=503)
         return _json({"lines": lines, "whole": not scope.cancelled_caught})
@@ -184,10 +184,10 @@ class Page:
                     group.start_soon(self._send_status, response, sending)
                     group.start_soon(self._send_lines, response, sending)
             except* ConnectionError:
-                pass  # the browser has gone
+                pass  # the browser has disconnected
             except* TimeoutError:
                 if request.transport is not None:
-                    request.transport.abort()  # it is there, and reads nothing
+                    request.transport.abort()  # the browser is connected, but does not read
             finally:
                 del self._streams[scope]
                 ended.set()
@@ -195,15 +195,15 @@ class Page:
 
     async def _send_status(self, response: web.StreamResponse, sending: anyio.Lock) -> None:
         while True:
-            await _send(response, sending, "status", self._picture(self._collector.status))
+            await _send(response, sending, "status", self._status_to_json(self._collector.status))
             await anyio.sleep(_STATUS_SECONDS)
 
     async def _send_lines(self, response: web.StreamResponse, sending: anyio.Lock) -> None:
-        """Send lines, several at a time, and no more of them than anybody can see go by."""
+        """Send lines in batches; at most as many as a person could read are sent."""
         async with self._collector.lines() as lines:
             lost = 0
             while True:
-                # By time: they were stored service by service.
+                # Sorted by time, because they were stored service by service.
                 found = sorted(await lines.take(), key=lambda entry: entry.created_at)
                 shown = found[-_LINES_AT_ONCE:]
                 missing = lines.lost - lost + len(found) - len(shown)
@@ -213,8 +213,8 @@ class Page:
                     await _send(response, sending, "lost", missing)
                 await anyio.sleep(_LINES_SECONDS)
 
-    def _picture(self, status: CollectorStatus) -> dict[str, object]:
-        """Put the status into what JSON can hold."""
+    def _status_to_json(self, status: CollectorStatus) -> dict[str, object]:
+        """Convert the status to built-ins for JSON."""
         return {
             "ready": status.ready,
             "reasons": list(status.reasons),
@@ -256,16 +256,16 @@ class Page:
 async def _send(
     response: web.StreamResponse, sending: anyio.Lock, event: str, value: object
 ) -> None:
-    """Send an event; raise TimeoutError if there is nobody who reads it."""
+    """Send an event; raises TimeoutError if the browser does not read it."""
     text = json.dumps(value, ensure_ascii=False)
     async with sending:
-        with anyio.fail_after(_PATIENCE):
+        with anyio.fail_after(_SEND_TIMEOUT):
             await response.write(f"event: {event}\ndata: {text}\n\n".encode())
 
 
-def _whole(text: str, name: str) -> int:
+def _parse_int(text: str, name: str) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"{name} must be a whole number, not {text[:_MOST_DIGITS]!r}")
+        raise ValueError(f"{name} must be an integer, not {text[:_MOST_DIGITS]!r}")
     return validate_int(int(text[:_MOST_DIGITS]), name)
 
 

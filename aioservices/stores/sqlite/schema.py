@@ -18,7 +18,7 @@ from aioservices.stores.errors import (
     StoreUnavailableError,
     StoreVersionError,
 )
-from aioservices.stores.files import SQLITE_MAGIC, is_no_room
+from aioservices.stores.files import SQLITE_MAGIC, is_disk_full
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -122,7 +122,7 @@ def translated_errors(path: Path) -> Generator[None]:
     except sqlite3.Error as exc:
         raise _translated(exc, path) from exc
     except OSError as exc:
-        if is_no_room(exc):
+        if is_disk_full(exc):
             raise _full(path) from exc
         raise StoreUnavailableError(f"{path}: {exc}") from exc
     except UnicodeEncodeError as exc:
@@ -141,7 +141,7 @@ def _translated(exc: sqlite3.Error, path: Path) -> StoreError:
 
 
 def _full(path: Path) -> StoreFullError:
-    return StoreFullError(f"{path}: there is no room left on the disk")
+    return StoreFullError(f"{path}: there is no space left on the disk")
 
 
 def _is_full(path: Path) -> bool:

@@ -234,7 +234,7 @@ async def test_a_service_that_went_is_read_to_its_end_however_slow_the_store(
     async with store, collecting(store, services, max_waiting=10, limit=5) as collector:
         emulator.log(1, "first")
         await wait_for(store, 1)
-        store.error = StoreUnavailableError("no room")
+        store.error = StoreUnavailableError("no space")
         for number in range(100):
             emulator.log(1, f"line {number}")
         emulator.set_state(1, "terminated")
@@ -294,14 +294,14 @@ async def test_a_full_disk_makes_it_not_ready_and_stops_the_polling_until_there_
     monkeypatch.setattr("aioservices.fleet.collecting.writer._PATIENCE", 0.2)
     monkeypatch.setattr("aioservices.fleet.collecting.writer._DELAYS", (0.05, 0.1))
     async with Unreliable(path) as store:
-        store.error = StoreFullError("there is no room left on the disk")
+        store.error = StoreFullError("there is no space left on the disk")
         async with collecting(store, services) as collector:
             emulator.log(1, "line 0")
             await until(lambda: store.calls and collector.status.waiting)
             await until(lambda: all(each.tail is None for each in collector.status.services))
             status = collector.status
             assert not status.ready
-            assert "no room left" in status.reasons[0]
+            assert "no space left" in status.reasons[0]
             asked = requests_to(emulator, "/services/1/deployments/1/logs")
             emulator.log(1, "line 1")
             await anyio.sleep(0.5)

@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from aioservices.collect.live import Rates
+from aioservices.collect.status_line import StatusLine
 from aioservices.emulator import Emulator
 from aioservices.fleet.collecting import CollectorStatus
 from tests.servers.terminal import on_terminal, shown_on
 
 
 def test_it_says_how_many_lines_a_second_were_kept() -> None:
-    rates = Rates()
-    rates.line(CollectorStatus(ready=True, reasons=(), lines=0), 100.0)
-    line = rates.line(CollectorStatus(ready=True, reasons=(), lines=500, leases=40), 105.0)
+    rates = StatusLine()
+    rates.render(CollectorStatus(ready=True, reasons=(), lines=0), 100.0)
+    line = rates.render(CollectorStatus(ready=True, reasons=(), lines=500, leases=40), 105.0)
     assert line == "100 lines/s, 40 services"
 
 
 def test_what_is_wrong_comes_first_because_the_end_may_be_cut_off() -> None:
     status = CollectorStatus(reasons=("the store is away", "the key is refused"), waiting=12)
-    assert Rates().line(status, 0.0) == (
+    assert StatusLine().render(status, 0.0) == (
         "NOT READY: the store is away (and 1 more), 0 lines/s, 0 services, "
-        "12 lines wait for the store"
+        "12 lines waiting for the store"
     )
 
 

@@ -1,4 +1,4 @@
-"""One line that says how the collecting goes, for a terminal and for the service manager; pure."""
+"""The status of the collector in one line, for a terminal and the service manager; pure."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from collections import deque
 
 from aioservices.fleet.collecting import CollectorStatus
 
-__all__ = ["Rates"]
+__all__ = ["StatusLine"]
 
-_SPAN = 10.0  # seconds over which a rate is averaged
+_RATE_WINDOW = 10.0  # seconds over which a rate is averaged
 
 
-class Rates:
-    """Turns statuses into a line, and remembers the last ones to compute rates from them."""
+class StatusLine:
+    """Formats the status of a collector, with rates computed from earlier statuses."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
-    def line(self, status: CollectorStatus, now: float) -> str:
-        """Say how it goes.
+    def render(self, status: CollectorStatus, now: float) -> str:
+        """Format a status.
 
         Parameters
         ----------
         status : CollectorStatus
         now : float
-            Seconds of a clock that only goes forward.
+            Seconds of a monotonic clock.
 
         Returns
         -------
         str
-            As in ``120 lines/s, 40 services, lag 1 s, otlp 3 behind``.
+            Such as ``120 lines/s, 40 services, lag 1 s, otlp 3 behind``.
         """
         self._seen.append((now, status.lines))
-        while len(self._seen) > 2 and self._seen[1][0] <= now - _SPAN:
+        while len(self._seen) > 2 and self._seen[1][0] <= now - _RATE_WINDOW:
             self._seen.popleft()
         (since, before), (until, lines) = self._seen[0], self._seen[-1]
         rate = (lines - before) / (until - since) if until > since else 0.0
         parts = [f"{rate:,.0f} lines/s", f"{status.leases:,} services"]
-        if status.reasons:  # first, as the end of a line may be cut off
+        if status.reasons:  # first, because the end of the line may be cut off
             reason, *others = status.reasons
             more = f" (and {len(others)} more)" if others else ""
             parts.insert(0, f"NOT READY: {reason}{more}")
@@ -45,7 +45,7 @@ class Rates:
         if lags:
             parts.append(f"lag {max(lags):,.0f} s")
         if status.waiting:
-            parts.append(f"{status.waiting:,} lines wait for the store")
+            parts.append(f"{status.waiting:,} lines waiting for the store")
         parts += [
             f"{forwarder.name.partition(':')[0]} {forwarder.behind:,} behind"
             for forwarder in status.forwarders
