@@ -22,7 +22,7 @@ from aioservices.api.pagination import DEFAULT_PAGE_SIZE, Page, Paginator, read_
 from aioservices.api.states import StatusFilter
 from aioservices.errors import SESSION_WIDE, ServicesError
 from aioservices.http.retry import backoff_delays
-from aioservices.tail import Delivery, LogCursor, LogGap, LogTail
+from aioservices.tail import Batch, LogCursor, LogGap, LogTail
 from aioservices.tail.fetcher import Look
 
 from .discovery import ServiceIndex, ServiceSnapshot, SharedChecks
@@ -108,7 +108,7 @@ class Turn:
         service_id: int,
         name: str | None,
         entries: Sequence[TailedEntry],
-        batch: Delivery | None,
+        batch: Batch | None,
     ) -> None:
         self.entries = entries
         self.over = anyio.Event()
@@ -122,7 +122,7 @@ class Turn:
         entry = self.entries[self._given]
         self._given += 1
         if self._batch is not None:
-            self._batch.give(1)
+            self._batch.given += 1
         if self._given == len(self.entries):
             self.over.set()
         return self.watched(entry)
@@ -365,7 +365,7 @@ class Watcher:
         self,
         service_id: int,
         tail: LogTail,
-        batch: Delivery,
+        batch: Batch,
         send: Callable[[Turn], Awaitable[None]],
         turns: deque[Turn],
     ) -> None:
@@ -376,7 +376,7 @@ class Watcher:
             some = lines[first : first + step]
             turn = Turn(service_id, name, some, batch if sink is None else None)
             if sink is not None:
-                batch.give(len(some))
+                batch.given += len(some)
                 await self._write(sink, service_id, turn, tail.cursor)
             turns.append(turn)
             await send(turn)

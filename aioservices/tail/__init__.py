@@ -1,6 +1,6 @@
 """Following a log: nothing lost, nothing repeated."""
 
-from .cursor import Batch, Delivery, LogCursor
+from .cursor import Batch, LogCursor
 from .cursor_file import CursorFile
 from .status import (
     DeploymentEnded,
@@ -19,7 +19,6 @@ from .tail import LogTail
 __all__ = [
     "Batch",
     "CursorFile",
-    "Delivery",
     "DeploymentEnded",
     "DeploymentStarted",
     "EventHook",

@@ -11,21 +11,18 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from bisect import bisect_left
-from typing import NamedTuple
 
 import msgspec
 
 from aioservices.api.models import TailedEntry, Timestamp
 
 from .dedup import DeliveredLines
+from .deployments import DeploymentSnapshot
 from .status import LogGap
 
 __all__ = [
-    "NO_DEPLOYMENT",
     "Batch",
     "CursorTracker",
-    "Delivery",
-    "LatestDeployment",
     "LogCursor",
     "Position",
 ]
@@ -33,12 +30,11 @@ __all__ = [
 _VERSION = 1
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):
+class Batch(msgspec.Struct, kw_only=True, gc=False, eq=False):
     """New lines of one log, from the reader to the consumer.
 
     Attributes
     ----------
-    deployment_id : int
     entries : list of TailedEntry
         By time.
     gaps : tuple of LogGap
@@ -55,6 +51,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):
         ... its `recorded` behind this batch, ...
     counted : int
         ... and how many of the entries, the last ones, are among these records.
+    given : int
+        How many of the entries the consumer was given.
     """
 
     deployment_id: int
@@ -66,44 +64,23 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):
     delivered: DeliveredLines
     recorded: int
     counted: int = 0
-
-
-class Delivery:
-    """A batch that a consumer is being given.
-
-    Parameters
-    ----------
-    batch : Batch
-    """
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.given = 0
-
-    @property
-    def entries(self) -> list[TailedEntry]:
-        """All lines of the batch."""
-        return self.batch.entries
+    given: int = 0
 
     @property
     def rest(self) -> list[TailedEntry]:
         """The lines that were not given."""
-        return self.batch.entries[self.given :]
+        return self.entries[self.given :]
 
     @property
     def is_given(self) -> bool:
         """Whether no line is left."""
-        return self.given == len(self.batch.entries)
+        return self.given == len(self.entries)
 
     def next(self) -> TailedEntry:
         """Give the first line that was not given."""
-        entry = self.batch.entries[self.given]
+        entry = self.entries[self.given]
         self.given += 1
         return entry
-
-    def give(self, count: int) -> None:
-        """Count the next lines as given."""
-        self.given += count
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -111,7 +88,6 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes
     ----------
-    deployment_id : int
     watermark : datetime or None
         Below it every line was delivered; None: none was asked to be left out.
     lines : str
@@ -125,29 +101,6 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def delivered(self) -> DeliveredLines:
         """Make the memory of delivered lines that stands here."""
         return DeliveredLines.unpack(self.watermark, self.lines)
-
-
-class LatestDeployment(NamedTuple):
-    """The newest deployment that a tail knows of.
-
-    Attributes
-    ----------
-    deployment_id : int
-        0 if there was none.
-    created_at : datetime or None
-    """
-
-    deployment_id: int
-    created_at: dt.datetime | None
-
-    def or_newer(self, other: LatestDeployment | None) -> LatestDeployment:
-        """Return this one, or another one that is surely newer."""
-        if other is None or other.created_at is None or self.created_at is None:
-            return self
-        return other if other.created_at > self.created_at else self
-
-
-NO_DEPLOYMENT = LatestDeployment(0, None)
 
 
 class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -187,9 +140,11 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"deployment {self.deployment_id} of {service}"
 
     @property
-    def latest(self) -> LatestDeployment | None:
+    def latest(self) -> DeploymentSnapshot | None:
         """The newest deployment whose log was begun."""
-        return None if self.latest_id is None else LatestDeployment(self.latest_id, self.latest_at)
+        if self.latest_id is None:
+            return None
+        return DeploymentSnapshot(self.latest_id, self.latest_at)
 
     def to_json(self) -> str:
         """Write it as one line of JSON."""
@@ -257,12 +212,12 @@ class _LogPosition:
         self.watermark = watermark
         self.recorded = 0
         self.is_over = False
-        self.deliveries: list[Delivery] = []  # that are not given whole, in their order: a few
+        self.batches: list[Batch] = []  # that are not given whole, in their order: a few
 
     def settle(self) -> None:
         """Move on behind the batches that were given whole."""
-        while self.deliveries and self.deliveries[0].is_given:
-            batch = self.deliveries.pop(0).batch
+        while self.batches and self.batches[0].is_given:
+            batch = self.batches.pop(0)
             self.watermark, self.recorded = batch.watermark, batch.recorded
             self.is_over = batch.is_final
             self.delivered.hand_in(batch.watermark)
@@ -277,14 +232,13 @@ class _LogPosition:
         if watermark is None or (delivered.kept_from and delivered.kept_from > watermark):
             watermark = delivered.kept_from
         more: list[TailedEntry] = []
-        for place, delivery in enumerate(self.deliveries):
-            given = delivery.batch.entries[: delivery.given]
+        for place, batch in enumerate(self.batches):
+            given = batch.entries[: batch.given]
             if place == 0 and given:
                 # Up to the last line that was given nothing is missing; from it on it may be.
-                first = len(delivery.entries) - delivery.batch.counted
-                if len(given) > first:
-                    recorded = delivery.batch.recorded - (len(delivery.entries) - len(given))
-                    watermark = delivery.batch.watermark
+                left = len(batch.rest)
+                if left < batch.counted:
+                    watermark, recorded = batch.watermark, batch.recorded - left
                     continue
                 last = given[-1].created_at
                 watermark = last if watermark is None else max(watermark, last)
@@ -306,15 +260,12 @@ class CursorTracker:
 
     Attributes
     ----------
-    latest : LatestDeployment or None
+    latest : DeploymentSnapshot or None
         The newest deployment whose log was begun.
     """
 
     def __init__(
-        self,
-        service_id: int,
-        deployment_id: int | None,
-        resume: LogCursor | None = None,
+        self, service_id: int, deployment_id: int | None, resume: LogCursor | None = None
     ) -> None:
         self.latest = None if resume is None else resume.latest
         self._service_id = service_id
@@ -323,47 +274,35 @@ class CursorTracker:
         self._resumed = {} if resume is None else {it.deployment_id: it for it in resume.positions}
         self._logs: dict[int, _LogPosition] = {}
 
-    def take(self, batch: Batch) -> Delivery:
-        """Take in a batch, in the order in which the readers handed it on.
-
-        Returns
-        -------
-        Delivery
-            Lines that it gives count as given to the consumer.
-        """
-        log = self._logs.get(batch.deployment_id)
-        if log is None:
-            log = self._begin(batch)
-        delivery = Delivery(batch)
-        log.deliveries.append(delivery)
+    def take(self, batch: Batch) -> None:
+        """Take in a batch, in the order in which the readers handed it on."""
+        log = self._logs.get(batch.deployment_id) or self._begin(batch)
+        log.batches.append(batch)
         log.settle()
-        return delivery
 
     def cursor(
-        self, before: LatestDeployment | None, start_at: dt.datetime | None = None
+        self, before: DeploymentSnapshot | None, start_at: dt.datetime | None = None
     ) -> LogCursor:
         """Say where the consumer stands.
 
         Parameters
         ----------
-        before : LatestDeployment or None
+        before : DeploymentSnapshot or None
             The newest deployment that had come and gone when the tail began.
         start_at : datetime or None
             Before which lines are left out.
         """
         latest = self.latest or before
         positions = dict(self._resumed)
-        for deployment_id, log in self._logs.items():
+        for each, log in self._logs.items():
             watermark, lines = log.pack()
-            positions[deployment_id] = Position(
-                deployment_id=deployment_id, watermark=watermark, lines=lines
-            )
+            positions[each] = Position(deployment_id=each, watermark=watermark, lines=lines)
         return LogCursor(
             service_id=self._service_id,
             deployment_id=self._deployment_id,
             positions=tuple(positions.values()),
-            latest_id=None if latest is None else latest.deployment_id,
-            latest_at=None if latest is None else latest.created_at,
+            latest_id=latest and latest.deployment_id,
+            latest_at=latest and latest.created_at,
             start_at=start_at,
         )
 
@@ -375,8 +314,7 @@ class CursorTracker:
                 del self._logs[deployment_id]
         is_resumed = self._resumed.pop(batch.deployment_id, None) is not None
         if not is_resumed and self._deployment_id is None:
-            new = LatestDeployment(batch.deployment_id, batch.created_at)
+            new = DeploymentSnapshot(batch.deployment_id, batch.created_at)
             self.latest = new.or_newer(self.latest)
-        log = _LogPosition(batch.delivered, batch.watermark)
-        self._logs[batch.deployment_id] = log
+        log = self._logs[batch.deployment_id] = _LogPosition(batch.delivered, batch.watermark)
         return log

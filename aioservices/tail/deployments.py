@@ -18,26 +18,26 @@ __all__ = ["DeploymentAnswer", "DeploymentSnapshot", "ServiceAnswer", "snapshot"
 
 
 class DeploymentSnapshot(NamedTuple):
-    """What a tail needs to know of a deployment.
-
-    Attributes
-    ----------
-    deployment_id : int
-    state, state_message : str or None
-    created_at, updated_at : datetime or None
-    """
+    """What is known of a deployment, as far as it was told."""
 
     deployment_id: int
-    state: str | None = None
-    state_message: str | None = None
     created_at: dt.datetime | None = None
     updated_at: dt.datetime | None = None
+    state: str | None = None
+    state_message: str | None = None
 
-    def is_newer(self, than_id: int, than: dt.datetime | None) -> bool:
+    def is_newer(self, than: DeploymentSnapshot) -> bool:
         """Whether it was created after another one; ids decide where times do not."""
-        if self.created_at is None or than is None or self.created_at == than:
-            return self.deployment_id > than_id
-        return self.created_at > than
+        mine, its = self.created_at, than.created_at
+        if mine is None or its is None or mine == its:
+            return self.deployment_id > than.deployment_id
+        return mine > its
+
+    def or_newer(self, other: DeploymentSnapshot | None) -> DeploymentSnapshot:
+        """Return this one, or another one that is surely newer."""
+        if other is None or other.created_at is None or self.created_at is None:
+            return self
+        return other if other.created_at > self.created_at else self
 
     @property
     def age(self) -> tuple[bool, float, int]:
@@ -63,22 +63,19 @@ class ServiceAnswer(msgspec.Struct, rename="camel"):
 
 
 def snapshot(
-    deployment: DeploymentAnswer | Deployment | DeploymentSummary | None,
+    answer: DeploymentAnswer | Deployment | DeploymentSummary | None,
 ) -> DeploymentSnapshot | None:
     """Take what a tail needs to know; None if there is no deployment."""
-    if deployment is None or not deployment.deployment_id:
+    if answer is None or not answer.deployment_id:
         return None
+    message = answer.state_message
     return DeploymentSnapshot(
-        deployment.deployment_id,
-        state_as_text(deployment.state),
-        _text(deployment.state_message),
-        _time(deployment.created_at),
-        _time(deployment.updated_at),
+        answer.deployment_id,
+        created_at=_time(answer.created_at),
+        updated_at=_time(answer.updated_at),
+        state=state_as_text(answer.state),
+        state_message=message if isinstance(message, str) else None,
     )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _time(value: object) -> dt.datetime | None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from operator import attrgetter
-from typing import TypeAlias, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 from aioservices.api.models import Service, ServiceSummary, TailedEntry
 from aioservices.api.pagination import total_pages
 from aioservices.api.raw import RawServices
-from aioservices.errors import RequestError, ResponseDecodeError
+from aioservices.errors import ResponseDecodeError
 from aioservices.http.response import RawResponse, decode, decode_lenient
 
 from .clock import ServerClock
@@ -30,14 +29,16 @@ __all__ = ["LogFetcher", "Look"]
 
 log = logging.getLogger("aioservices.tail")
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # For how many seconds what was never seen may be on its way to where it is read.
 _READ_LAG = 5.0
 _DEPLOYMENTS_PER_PAGE = 50
 
+_Get: TypeAlias = Callable[[], Awaitable[T]]
 # Gets the service in another way than by a request of the tail's own.
-Look: TypeAlias = Callable[[], Awaitable[Service | ServiceSummary]]
+Look: TypeAlias = _Get[Service | ServiceSummary]
 
 
 class LogFetcher:
@@ -81,32 +82,33 @@ class LogFetcher:
         # Until when a 403 or 404 of a deployment is not believed; None is the service:
         self._doubted_until: dict[int | None, float] = {}
 
-    def patience(self, deployment_id: int | None = None) -> Patience:
+    def patience(self, deployment_id: int | None = None, *, doubted_until: float = 0.0) -> Patience:
         """Make what a call is repeated by."""
-        return Patience(self._metrics, self._options, deployment_id)
+        return Patience(self._metrics, self._options, deployment_id, doubted_until=doubted_until)
+
+    # The service and its deployments
 
     async def current_deployment(self) -> DeploymentSnapshot | None:
         """Get the service's current deployment, if it has one."""
-        if self._look is not None:
-            service = await self._repeat_get(None, self._look)
-            return snapshot(service.current_deployment)
-        return snapshot((await self._get_service()).current_deployment)
+        get: _Get[Service | ServiceSummary | ServiceAnswer] = self._look or self._get_service
+        return snapshot((await self._repeat(None, get)).current_deployment)
 
     async def learn_time(self) -> None:
         """Have the server tell its time, unless an answer has told it already."""
         if not self.clock.known:
-            await self._get_service()
+            await self._repeat(None, self._get_service)
 
-    async def deployment(self, deployment_id: int, *, is_young: bool = True) -> DeploymentSnapshot:
+    async def deployment(self, deployment_id: int, *, is_young: bool) -> DeploymentSnapshot:
         """Get a deployment; one that may be young is doubted to be missing for a while."""
         if not is_young:
             self._doubted_until[deployment_id] = 0.0
-        deployment = await self._get(
-            deployment_id,
-            lambda: self._raw.get_deployments(self._service_id, deployment_id),
-            DeploymentAnswer,
-        )
-        return snapshot(deployment) or DeploymentSnapshot(deployment_id)
+
+        async def get() -> DeploymentAnswer:
+            response = await self._send(self._raw.get_deployments, self._service_id, deployment_id)
+            return decode(response, DeploymentAnswer)
+
+        answer = await self._repeat(deployment_id, get)
+        return snapshot(answer) or DeploymentSnapshot(deployment_id)
 
     async def deployments(
         self, is_old: Callable[[DeploymentSnapshot], bool]
@@ -121,7 +123,7 @@ class LogFetcher:
             found: list[DeploymentSnapshot] = []
             is_ordered, old_in_a_row = True, 0
             async for each in self._listed():
-                if found and each.is_newer(found[-1].deployment_id, found[-1].created_at):
+                if found and each.is_newer(found[-1]):
                     is_ordered = False
                 found.append(each)
                 old_in_a_row = old_in_a_row + 1 if is_old(each) else 0
@@ -130,44 +132,61 @@ class LogFetcher:
             found.reverse()
             return found if is_ordered else sorted(found, key=attrgetter("age"))
 
-        return await self._repeat(read)
+        return await self.patience().repeat(read)
+
+    async def _listed(self) -> AsyncIterator[DeploymentSnapshot]:
+        """Give each deployment that is listed, asked for from the newest to the oldest."""
+        met: set[int] = set()
+        for page_num in itertools.count(1):
+            response = await self._send(
+                self._raw.list_deployments,
+                self._service_id,
+                limit=_DEPLOYMENTS_PER_PAGE,
+                page_num=page_num,
+                order="created_at",
+                order_dir="desc",
+            )
+            entries, malformed = decode_lenient(response, DeploymentAnswer)
+            for problem in malformed:
+                log.warning("%s", problem)
+            new = [each for each in entries if each.deployment_id not in met]
+            for each in new:
+                met.add(each.deployment_id)
+                if (listed := snapshot(each)) is not None:
+                    yield listed
+            pages = total_pages(response.headers)
+            is_last = page_num >= pages if pages is not None else not new
+            if is_last or not entries:
+                return
+
+    async def _get_service(self) -> ServiceAnswer:
+        return decode(await self._send(self._raw.get, self._service_id), ServiceAnswer)
+
+    async def _repeat(self, deployment_id: int | None, get: _Get[T]) -> T:
+        """Get the service or a deployment; what was never seen may be on its way to be read."""
+        until = self._doubted_until.setdefault(deployment_id, time.monotonic() + _READ_LAG)
+        value = await self.patience(doubted_until=until).repeat(get)
+        self._doubted_until[deployment_id] = 0.0
+        return value
+
+    # Logs
 
     async def page(self, deployment_id: int, request: PageRequest) -> RawResponse:
-        """Ask once for a page of a log; `lines` reads it.
-
-        Parameters
-        ----------
-        deployment_id : int
-        request : PageRequest
-
-        Raises
-        ------
-        RequestError
-            If there is none.
-        """
+        """Ask once for a page of a log; `lines` reads it."""
         return await self._send(
-            lambda: self._raw.list_deployments_logs(
-                self._service_id,
-                deployment_id,
-                start_at=request.start,
-                end_at=request.end,
-                limit=request.limit,
-            )
+            self._raw.list_deployments_logs,
+            self._service_id,
+            deployment_id,
+            start_at=request.start,
+            end_at=request.end,
+            limit=request.limit,
         )
-
-    def record_poll(self, *, has_news: bool) -> None:
-        """Record that the log was read: those that have new lines are asked for more often."""
-        self._urgency.record_poll(time.monotonic(), has_news=has_news)
 
     def lines(self, response: RawResponse) -> PageLines:
         """Read a page of a log.
 
         Malformed lines are taken as well as can be, but not at once: what a proxy cuts or garbles
         is whole the next time.
-
-        Parameters
-        ----------
-        response : RawResponse
 
         Raises
         ------
@@ -197,74 +216,18 @@ class LogFetcher:
             log.warning("malformed lines are taken as well as can be: %s", error)
         return lines
 
-    async def _get_service(self) -> ServiceAnswer:
-        return await self._get(None, lambda: self._raw.get(self._service_id), ServiceAnswer)
+    def record_poll(self, *, has_news: bool) -> None:
+        """Record that the log was read: those that have new lines are asked for more often."""
+        self._urgency.record_poll(time.monotonic(), has_news=has_news)
 
-    async def _get(
-        self, deployment_id: int | None, call: Callable[[], Awaitable[RawResponse]], type_: type[T]
-    ) -> T:
-        """Get the service, or a deployment."""
-
-        async def get() -> T:
-            return decode(await self._send(call), type_)
-
-        return await self._repeat_get(deployment_id, get)
-
-    async def _repeat_get(self, deployment_id: int | None, get: Callable[[], Awaitable[T]]) -> T:
-        """Get the service or a deployment; what was never seen may be on its way to be read."""
-        doubted_until = self._doubted_until.setdefault(deployment_id, time.monotonic() + _READ_LAG)
-        value = await self._repeat(get, doubted_until=doubted_until)
-        self._doubted_until[deployment_id] = 0.0
-        return value
-
-    async def _listed(self) -> AsyncIterator[DeploymentSnapshot]:
-        """Give each deployment that is listed, asked for from the newest to the oldest."""
-        met: set[int] = set()
-        for page_num in itertools.count(1):
-            response = await self._send(functools.partial(self._listing_page, page_num))
-            entries, malformed = decode_lenient(response, DeploymentAnswer)
-            for problem in malformed:
-                log.warning("%s", problem)
-            new = [each for each in entries if each.deployment_id not in met]
-            for each in new:
-                met.add(each.deployment_id)
-                if (listed := snapshot(each)) is not None:
-                    yield listed
-            pages = total_pages(response.headers)
-            is_last = page_num >= pages if pages is not None else not new
-            if is_last or not entries:
-                return
-
-    def _listing_page(self, page_num: int) -> Awaitable[RawResponse]:
-        return self._raw.list_deployments(
-            self._service_id,
-            limit=_DEPLOYMENTS_PER_PAGE,
-            page_num=page_num,
-            order="created_at",
-            order_dir="desc",
-        )
-
-    async def _send(self, call: Callable[[], Awaitable[RawResponse]]) -> RawResponse:
+    async def _send(
+        self, call: Callable[P, Awaitable[RawResponse]], *args: P.args, **options: P.kwargs
+    ) -> RawResponse:
         """Make a call when it is this tail's turn."""
         turn = await self._turns.take(self._urgency)
         try:
-            response = await call()
+            response = await call(*args, **options)
         finally:
             self._turns.end(turn)
         self.clock.observe(response.headers)
         return response
-
-    async def _repeat(self, call: Callable[[], Awaitable[T]], *, doubted_until: float = 0.0) -> T:
-        """Repeat a call until it is answered, or until its refusal is believed."""
-        patience = self.patience()
-        try:
-            while True:
-                try:
-                    value = await call()
-                except RequestError as exc:
-                    await patience.wait(exc, doubted_until=doubted_until)
-                else:
-                    patience.served()
-                    return value
-        finally:
-            patience.close()

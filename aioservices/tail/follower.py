@@ -24,7 +24,7 @@ from aioservices.concurrency import first_error
 from aioservices.errors import NotFoundError, PermissionDeniedError
 
 from .budget import Outlet
-from .cursor import NO_DEPLOYMENT, Batch, LatestDeployment, Position
+from .cursor import Batch, Position
 from .dedup import DeliveredLines
 from .deployments import DeploymentSnapshot
 from .options import Now
@@ -49,30 +49,29 @@ class _LogEndedError(Exception):
 class Follower:
     """Reads the logs of one service and hands on what is new.
 
-    It runs in a task of its own and must not refer to the tail, which ends it
-    when it is dropped.
+    It runs in a task of its own and must not refer to the tail, which ends it when it is dropped.
 
     Parameters
     ----------
     context : PollContext
-    positions : sequence of Position
+    positions : tuple of Position
         Where to go on.
-    latest : LatestDeployment, optional
+    latest : DeploymentSnapshot or None
         The newest deployment that is known from before.
 
     Attributes
     ----------
-    before : LatestDeployment or None
+    before : DeploymentSnapshot or None
         The newest deployment that had come and gone when the tail began.
     """
 
     def __init__(
         self,
         context: PollContext,
-        positions: tuple[Position, ...] = (),
-        latest: LatestDeployment | None = None,
+        positions: tuple[Position, ...],
+        latest: DeploymentSnapshot | None,
     ) -> None:
-        self.before: LatestDeployment | None = None
+        self.before: DeploymentSnapshot | None = None
         self._context = context
         self._options = options = context.options
         self._start_at = options.start_at
@@ -136,14 +135,10 @@ class Follower:
 
     async def _watch(self) -> None:
         """Check the service now and then."""
-        named = self._options.deployment_id
         while True:
             await self._outlet.ready()
             try:
-                if named is None:
-                    current = await self._check_service()
-                else:
-                    current = await self._check_deployment(named)
+                current = await self._check()
             except (NotFoundError, PermissionDeniedError):
                 await self._drain_all()
                 if self._is_finishing:
@@ -156,42 +151,39 @@ class Follower:
                 return
             await self._wait_for_next_check(current, left)
 
-    async def _check_service(self) -> Poller | None:
-        deployment = await self._fetcher.current_deployment()
-        await self._settle_start()
+    async def _check(self) -> Poller | None:
+        """See which deployment is the current one; gives who polls the log that matters now."""
+        current = await self._fetcher.current_deployment()
+        if isinstance(self._start_at, Now):  # which time it was must be known before a log is read
+            await self._fetcher.learn_time()
+            self._start_at = self.start_at
+        if self._options.deployment_id is None:
+            return await self._check_service(current)
+        return await self._check_deployment(self._options.deployment_id, current)
+
+    async def _check_service(self, deployment: DeploymentSnapshot | None) -> Poller | None:
         if not self._is_finishing or self._listed is None:
             await self._start_new(deployment)
-        current = self._pollers.get(deployment.deployment_id) if deployment else None
-        if current is not None and deployment is not None:
+        current = None
+        if deployment and (current := self._pollers.get(deployment.deployment_id)):
             self._record_state(current, deployment)
         for poller in self._pollers.values():
             if poller is not current and not poller.is_replaced:
                 poller.record_replaced()
-        self._forget_drained()
+        drained = [each for each in self._pollers.values() if each.is_replaced and each.is_over]
+        for poller in drained[:-_REMEMBERED]:
+            del self._pollers[poller.deployment_id]
         return current
 
-    async def _settle_start(self) -> None:
-        """Find out, before the first log is read, which time "now" was."""
-        if isinstance(self._start_at, Now):
-            await self._fetcher.learn_time()
-            self._start_at = self.start_at
-
-    async def _check_deployment(self, deployment_id: int) -> Poller:
-        current = await self._fetcher.current_deployment()
-        await self._settle_start()
+    async def _check_deployment(
+        self, deployment_id: int, current: DeploymentSnapshot | None
+    ) -> Poller:
         deployment = current
         if deployment is None or deployment.deployment_id != deployment_id:
             is_young = current is None or current.deployment_id < deployment_id
             deployment = await self._fetcher.deployment(deployment_id, is_young=is_young)
-        poller = self._pollers.get(deployment_id)
-        if poller is None:
-            poller = self._start_polling(deployment)
-        was_replaced = (
-            current is not None
-            and current.created_at is not None
-            and deployment.created_at is not None
-            and current.created_at > deployment.created_at
-        )
+        poller = self._pollers.get(deployment_id) or self._start_polling(deployment)
+        was_replaced = current is not None and deployment.or_newer(current) is not deployment
         if is_final(deployment.state) or not was_replaced:
             self._record_state(poller, deployment)
         else:
@@ -248,8 +240,7 @@ class Follower:
                     replaces=(replaced and replaced.deployment_id) or None,
                 )
             )
-            newest = LatestDeployment(each.deployment_id, each.created_at)
-            self._newest = newest.or_newer(self._newest)
+            self._newest = each.or_newer(replaced)
 
     async def _find_new(self, current: DeploymentSnapshot | None) -> list[DeploymentSnapshot]:
         """List the deployments that are new, oldest first."""
@@ -258,11 +249,12 @@ class Follower:
             return await self._find_first(current)
 
         def is_old(each: DeploymentSnapshot) -> bool:
-            return not each.is_newer(mark.deployment_id, mark.created_at)
+            return not each.is_newer(mark)
 
         new = [each for each in await self._fetcher.deployments(is_old) if not is_old(each)]
         self._advance_mark(new)
-        if current is None or is_old(current) or current.deployment_id in _ids(new):
+        ids = {each.deployment_id for each in new}
+        if current is None or is_old(current) or current.deployment_id in ids:
             self._unlisted_since = None
         elif self._unlisted_since is None:
             self._unlisted_since = time.monotonic()
@@ -274,7 +266,7 @@ class Follower:
     async def _find_first(self, current: DeploymentSnapshot | None) -> list[DeploymentSnapshot]:
         """Find what is to be read at the first check: what came before and has gone is not."""
         if current is not None:
-            self._advance_mark([current])
+            self._listed = current
             return []
         # One may have been created since the service was asked for, and even have been replaced.
         asked_at = self._fetcher.clock.latest()
@@ -285,7 +277,7 @@ class Follower:
 
         listed = await self._fetcher.deployments(is_old)
         new = [each for each in listed if not is_old(each)]
-        self._listed = NO_DEPLOYMENT
+        self._listed = DeploymentSnapshot(0)  # older than any
         self._advance_mark(listed)
         if not new:
             self.before = self._listed
@@ -294,9 +286,8 @@ class Follower:
     def _advance_mark(self, listed: list[DeploymentSnapshot]) -> None:
         """Note what the listing is known to have shown."""
         for each in listed:
-            mark = self._listed
-            if mark is None or each.is_newer(mark.deployment_id, mark.created_at):
-                self._listed = LatestDeployment(each.deployment_id, each.created_at)
+            if self._listed is None or each.is_newer(self._listed):
+                self._listed = each
 
     # Polling
 
@@ -311,25 +302,22 @@ class Follower:
         return poller
 
     def _record_state(self, poller: Poller, deployment: DeploymentSnapshot) -> None:
-        state = deployment.state
+        deployment_id, state = poller.deployment_id, deployment.state
         if state is not None and self._unknown_states.is_new(state):
-            self._report_unknown_state(deployment.deployment_id, state)
+            service_id = self._options.service_id
+            log.warning(
+                "deployment %d of service %d is in the unknown state %r: it counts as running",
+                deployment_id,
+                service_id,
+                state,
+            )
+            self._metrics.emit(
+                UnknownState(service_id=service_id, deployment_id=deployment_id, state=state)
+            )
         poller.record_state(deployment)
         if poller.is_over and not is_final(state):
             poller.resume()
             self._group.create_task(self._poll(poller))
-
-    def _report_unknown_state(self, deployment_id: int, state: str) -> None:
-        service_id = self._options.service_id
-        log.warning(
-            "deployment %d of service %d is in the unknown state %r: it counts as running",
-            deployment_id,
-            service_id,
-            state,
-        )
-        self._metrics.emit(
-            UnknownState(service_id=service_id, deployment_id=deployment_id, state=state)
-        )
 
     async def _poll(self, poller: Poller) -> None:
         try:
@@ -357,12 +345,3 @@ class Follower:
             poller.record_gone()
         while not all(poller.is_over for poller in self._pollers.values()):
             await self._progress.wait()
-
-    def _forget_drained(self) -> None:
-        drained = [each for each in self._pollers.values() if each.is_replaced and each.is_over]
-        for poller in drained[:-_REMEMBERED]:
-            del self._pollers[poller.deployment_id]
-
-
-def _ids(deployments: list[DeploymentSnapshot]) -> set[int]:
-    return {each.deployment_id for each in deployments}

@@ -11,15 +11,19 @@ from typing import NamedTuple
 import anyio
 
 from aioservices.concurrency import Signal
-from aioservices.errors import APIError, RequestError, ResponseTooLargeError
+from aioservices.errors import (
+    APIError,
+    ConnectionFailedError,
+    RequestError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+)
 
 from .fetcher import LogFetcher
 from .malformed import PageLines
-from .page_size import PageSize
-from .patience import is_too_large
 from .scan import PageRequest
 
-__all__ = ["LogPages", "Page", "Replan"]
+__all__ = ["LogPages", "Page", "PageSize", "Replan"]
 
 # For how many seconds a new deployment may be without a log.
 _SLOW_START = 60.0
@@ -29,6 +33,9 @@ _REFUSALS = frozenset({400, 413, 422})
 _TRIES = 2
 # ... and, while usual pages are served, before a larger limit than usual is taken for too much.
 _ENLARGED_TRIES = 8
+# By what a size grows, and after how many full pages, at first and at most.
+_GROWTH = 1.5
+_PATIENCE = (4, 64)
 
 
 class Page(NamedTuple):
@@ -77,9 +84,9 @@ class LogPages:
         self._progress = progress
         self._fetcher = fetcher
         self._deployment_id = deployment_id
-        self._patience = fetcher.patience(deployment_id)
+        until = time.monotonic() + _SLOW_START
+        self._patience = fetcher.patience(deployment_id, doubted_until=until)
         self._size = PageSize(limit)
-        self._doubted_until = time.monotonic() + _SLOW_START
 
     @property
     def size(self) -> int:
@@ -98,16 +105,16 @@ class LogPages:
 
     def doubt_no_more(self) -> None:
         """Believe a 404 as soon as it is confirmed, however young the log is."""
-        self._doubted_until = 0.0
+        self._patience.doubted_until = 0.0
 
     def close(self) -> None:
         """Note that no page is asked for at present."""
-        self._patience.close()
+        self._patience.end(served=False)
 
     async def get(
         self, request: PageRequest, on_answer: Callable[[], bool] | None = None
     ) -> Page | Replan:
-        """Get a page, however often that takes.
+        """Get a page, however often that takes; if it will never be there, what to do instead.
 
         Parameters
         ----------
@@ -115,11 +122,6 @@ class LogPages:
         on_answer : callable, optional
             Is called between the answer and its decoding; it may make further requests, and
             returns whether it did.
-
-        Returns
-        -------
-        Page or Replan
-            What to do in its place, if it will never be there.
 
         Raises
         ------
@@ -133,7 +135,7 @@ class LogPages:
                 return await self._ask(request, on_answer)
             except RequestError as exc:
                 error = exc
-            tries = tries + 1 if is_too_large(error) else 0
+            tries = tries + 1 if _is_too_large(error) else 0
             if request.enlarged:
                 if await self._is_refused(request, error):
                     return Replan.NOT_ENLARGED
@@ -146,7 +148,7 @@ class LogPages:
                     await self._patience.wait(error)
                 return Replan.SMALLER
             else:
-                await self._patience.wait(error, doubted_until=self._doubted_until)
+                await self._patience.wait(error)
 
     async def _ask(self, request: PageRequest, on_answer: Callable[[], bool] | None) -> Page:
         """Ask for a page once."""
@@ -161,18 +163,12 @@ class LogPages:
         if on_answer is not None and on_answer():
             await anyio.lowlevel.checkpoint()  # lets it send them
         lines = fetcher.lines(response)
-        self._patience.served()
+        self._patience.end(served=True)
         self._size.served(lines.length)
         return Page(lines, asked_at)
 
     def _shrinks(self, request: PageRequest, error: RequestError, tries: int) -> bool:
-        """Ask for less from now on, if a retry that changes nothing cannot be expected to succeed.
-
-        Returns
-        -------
-        bool
-            False if that is not so, or if the page had a single line.
-        """
+        """Ask for less from now on, if that is possible and no mere retry can be hoped to help."""
         is_known = _is_certainly_too_large(error) or self._size.is_failing or self._size.is_trial
         return (is_known or tries >= _TRIES) and self._size.failed(request.limit)
 
@@ -184,7 +180,7 @@ class LogPages:
         if is_limit and not self._patience.is_failing:
             return True  # if it was not the limit, the next page, a usual one, is refused too
         try:
-            await self._patience.wait(error, doubted_until=self._doubted_until)
+            await self._patience.wait(error)
         except APIError as refusal:
             if refusal.status in _REFUSALS:
                 return True
@@ -204,7 +200,82 @@ class LogPages:
         return self.failures == failures
 
 
+class PageSize:
+    """How many lines of one log to ask for at once, where large pages fail.
+
+    A page may take longer than its timeout, or than a proxy's; it may be larger than what is read,
+    or than what the server sends. To ask for the same page again cannot succeed, to ask for half as
+    much does after a few failures. What is known afterwards is a size that works, and one that does
+    not: between the two the size grows slowly, and each trial that fails makes the next one rarer.
+    When even one line cannot be had, the size is not what is wrong, and when the server is back the
+    size doubles page by page to where it was before the outage. Pure.
+
+    Attributes
+    ----------
+    current : int
+        The number to ask for: from 1 to the limit.
+    is_failing : bool
+        Whether nothing was served since the last failure.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.current = limit
+        self._limit = limit
+        self._safe = limit  # the largest size that is believed to work; up to it growth is quick
+        self._before = limit  # what was believed when the failures began
+        self.is_failing = False
+        self._full_pages = 0  # since the size changed
+        self._patience = _PATIENCE[0]
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether no page of this size was served yet, and smaller ones were."""
+        return self.current > self._safe
+
+    def failed(self, asked: int) -> bool:
+        """Ask for less than could not be had; gives whether that is possible: not for one line."""
+        if not self.is_failing:
+            self.is_failing = True
+            self._before = self._safe
+            if self.is_trial:
+                self._patience = min(2 * self._patience, _PATIENCE[1])
+        if asked <= 1:
+            self._safe = self._before  # the size is not what is wrong
+            return False
+        if asked <= self._safe:
+            self._safe = asked // 2
+        self.current = min(self.current, self._safe)
+        self._full_pages = 0
+        return True
+
+    def served(self, lines: int) -> None:
+        """Take in that a page was served; a short one does not show that a full one would be."""
+        self.is_failing = False
+        if lines < self.current or self.current == self._limit:
+            return
+        if self.is_trial:
+            self._safe = self.current
+            self._patience = _PATIENCE[0]
+        self._full_pages += 1
+        if self.current < self._safe:
+            self.current = min(2 * self.current, self._safe)
+        elif self._full_pages >= self._patience:
+            self.current = min(self._limit, max(self.current + 1, int(_GROWTH * self.current)))
+        else:
+            return
+        self._full_pages = 0
+
+
 def _is_certainly_too_large(error: RequestError) -> bool:
     return isinstance(error, ResponseTooLargeError) or (
         isinstance(error, APIError) and error.status == 413
     )
+
+
+def _is_too_large(error: RequestError) -> bool:
+    """Whether a page may have failed because of its size: it took too long, or broke off."""
+    if isinstance(error, APIError):
+        return error.status in (413, 502, 504)
+    if isinstance(error, ConnectionFailedError):
+        return error.sent
+    return isinstance(error, ResponseDecodeError)

@@ -12,18 +12,18 @@ A tail outlives outages, so a failure is either repeated for as long as it takes
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import anyio
 
 from aioservices.errors import (
     APIError,
     AuthenticationError,
-    ConnectionFailedError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
     RequestError,
-    ResponseDecodeError,
     ResponseTooLargeError,
 )
 from aioservices.http.retry import backoff_delays
@@ -31,26 +31,21 @@ from aioservices.http.retry import backoff_delays
 from .options import TailOptions
 from .status import TailMetrics
 
-__all__ = ["CONFIRMATIONS", "Patience", "is_too_large"]
+__all__ = ["CONFIRMATIONS", "Patience"]
+
+T = TypeVar("T")
 
 # How often in a row a refusal must come before it is believed.
 CONFIRMATIONS = 3
 
 
 class Patience:
-    """How one call is repeated while it fails.
-
-    Parameters
-    ----------
-    metrics : TailMetrics
-        Where outages are counted.
-    options : TailOptions
-        The intervals of its polls are those between its attempts, too.
-    deployment_id : int, optional
-        Whose log the call is about.
+    """How one call is repeated while it fails, at the intervals of the tail's polls.
 
     Attributes
     ----------
+    doubted_until : float
+        Until when, by the monotonic clock, a 403 or 404 is not believed.
     failures : int
         How often the call failed, ever.
     """
@@ -60,12 +55,14 @@ class Patience:
         metrics: TailMetrics,
         options: TailOptions,
         deployment_id: int | None = None,
+        *,
+        doubted_until: float = 0.0,
     ) -> None:
+        self.doubted_until = doubted_until
         self.failures = 0
         self._metrics = metrics
         self._options = options
-        self._deployment_id = deployment_id
-        self._is_out = False
+        self._deployment_id = deployment_id  # whose log the call is about
         self._reset()
 
     def _reset(self) -> None:
@@ -78,15 +75,22 @@ class Patience:
         """Whether the call failed when it was made last."""
         return self._began is not None
 
-    async def wait(self, error: RequestError, *, doubted_until: float = 0.0) -> None:
-        """Wait until the call may be repeated.
+    async def repeat(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a call until it is answered, or until its refusal is believed."""
+        try:
+            while True:
+                try:
+                    value = await call()
+                except RequestError as exc:
+                    await self.wait(exc)
+                else:
+                    self.end(served=True)
+                    return value
+        finally:
+            self.end(served=False)
 
-        Parameters
-        ----------
-        error : RequestError
-            How it failed.
-        doubted_until : float
-            Until when, by the monotonic clock, a 403 or 404 is not believed.
+    async def wait(self, error: RequestError) -> None:
+        """Wait until the call, which has failed, may be repeated.
 
         Raises
         ------
@@ -99,15 +103,13 @@ class Patience:
             raise error
         if _is_refusal(error):
             self._refusals += 1
-            is_doubted = (
-                isinstance(error, NotFoundError | PermissionDeniedError) and now < doubted_until
-            )
+            may_be_young = isinstance(error, NotFoundError | PermissionDeniedError)
+            is_doubted = may_be_young and now < self.doubted_until
             if self._refusals >= CONFIRMATIONS and not is_doubted:
                 raise error
         else:
             self._refusals = 0
-            is_first, self._is_out = not self._is_out, True
-            self._metrics.record_failure(error, self._deployment_id, is_first=is_first)
+            self._metrics.record_failure(self, error, self._deployment_id)
         self.failures += 1
         if self._began is None:
             self._began = now
@@ -115,35 +117,13 @@ class Patience:
         if longest is not None and now - self._began >= longest:
             raise error
         delay = next(self._delays)
-        if is_doubted:  # no longer than that
-            delay = min(delay, doubted_until - now)
-        await anyio.sleep(delay)
+        await anyio.sleep(min(delay, self.doubted_until - now) if is_doubted else delay)
 
-    def served(self) -> None:
-        """Note that the call was answered."""
+    def end(self, *, served: bool) -> None:
+        """Note that the call was answered, or will not be made again."""
         if self._began is not None:
-            self._end(served=True)
-
-    def close(self) -> None:
-        """Note that the call will not be made again."""
-        self._end(served=False)
-
-    def _end(self, *, served: bool) -> None:
-        if self._is_out:
-            self._is_out = False
-            self._metrics.end_failure(served=served)
-        self._reset()
-
-
-def is_too_large(error: RequestError) -> bool:
-    """Whether a page may have failed because of its size: it took too long, or broke off."""
-    if isinstance(error, ResponseTooLargeError):
-        return True
-    if isinstance(error, APIError):
-        return error.status in (413, 502, 504)
-    if isinstance(error, ConnectionFailedError):
-        return error.sent
-    return isinstance(error, ResponseDecodeError)
+            self._metrics.end_failure(self, served=served)
+            self._reset()
 
 
 def _is_refusal(error: RequestError) -> bool:

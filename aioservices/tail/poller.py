@@ -258,11 +258,7 @@ class Poller:
         summary = reader.finish()
         if self._pages.failures > failures:
             reader.look_back_whole()
-        metrics.polls += 1
-        metrics.lines += summary.lines
-        metrics.late_lines += summary.late
-        metrics.sheds += summary.evictions
-        metrics.last_poll = time.time()
+        metrics.record_poll(summary.lines, summary.late, summary.evictions)
         self._fetcher.record_poll(has_news=bool(summary.lines))
         return self._first_asked_at or began_at, summary
 

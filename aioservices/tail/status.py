@@ -207,44 +207,35 @@ class TailStatus(msgspec.Struct, frozen=True, kw_only=True):
         among the older half of these is not seen.
     """
 
-    deployments: tuple[int, ...]
-    polls: int
-    lines: int
-    late_lines: int
-    last_poll: dt.datetime | None
-    next_poll: dt.datetime | None
-    lag: float | None
-    outages: int
-    error: str | None
-    gap_count: int
-    gaps: tuple[LogGap, ...]
-    sheds: int
+    deployments: tuple[int, ...] = ()
+    polls: int = 0
+    lines: int = 0
+    late_lines: int = 0
+    last_poll: dt.datetime | None = None
+    next_poll: dt.datetime | None = None
+    lag: float | None = None
+    outages: int = 0
+    error: str | None = None
+    gap_count: int = 0
+    gaps: tuple[LogGap, ...] = ()
+    sheds: int = 0
 
 
 class TailMetrics:
-    """What `TailStatus` is a snapshot of, and the one place from which events are sent.
+    """What `TailStatus` is made of, and the one place from which events are sent.
 
-    Parameters
+    Attributes
     ----------
-    service_id : int
-    on_event : callable, optional
-        Is given each `TailEvent`.
+    due : dict of int to float or None
+        When the log of each deployment is polled next; None: it is being polled.
     """
 
     def __init__(self, service_id: int, on_event: EventHook | None = None) -> None:
-        self.due: dict[int, float | None] = {}  # the next poll of each deployment's log
-        self.polls = 0
-        self.lines = 0
-        self.late_lines = 0
-        self.last_poll: float | None = None
-        self.outages = 0
-        self.error: str | None = None
-        self.gap_count = 0
-        self.gaps: list[LogGap] = []  # the last of them
-        self.sheds = 0
+        self.due: dict[int, float | None] = {}
+        self._status = TailStatus()  # but for what depends on the moment
         self._service_id = service_id
         self._on_event = on_event
-        self._failing_calls = 0
+        self._failing: set[object] = set()  # calls that are being repeated
         self._outage: OutageStarted | None = None
 
     def emit(self, event: TailEvent) -> None:
@@ -256,25 +247,32 @@ class TailMetrics:
         except Exception:
             log.exception("on_event failed")
 
+    def record_poll(self, lines: int, late: int, evictions: int) -> None:
+        """Count a poll, and what it brought."""
+        status = self._status
+        self._set(
+            polls=status.polls + 1,
+            lines=status.lines + lines,
+            late_lines=status.late_lines + late,
+            sheds=status.sheds + evictions,
+            last_poll=dt.datetime.now(dt.UTC),
+        )
+
     def record_gap(self, gap: LogGap) -> None:
         """Count a gap, and report it."""
-        self.gap_count += 1
-        self.gaps = [*self.gaps, gap][-_REMEMBERED_GAPS:]
+        status = self._status
+        gaps = (*status.gaps, gap)[-_REMEMBERED_GAPS:]
+        self._set(gap_count=status.gap_count + 1, gaps=gaps)
         log.warning("%s", gap)
         self.emit(GapFound(service_id=self._service_id, gap=gap))
 
-    def record_failure(
-        self, error: RequestError, deployment_id: int | None, *, is_first: bool
-    ) -> None:
-        """Record the failure of a call, which is repeated; `is_first` if it had none before.
-
-        An outage lasts as long as any call of the tail fails.
-        """
-        self.error = str(error)
-        self._failing_calls += is_first
+    def record_failure(self, call: object, error: RequestError, deployment_id: int | None) -> None:
+        """Record that a call failed, which is repeated: an outage lasts as long as any does."""
+        self._failing.add(call)
+        self._set(error=str(error))
         if self._outage is not None:
             return
-        self.outages += 1
+        self._set(outages=self._status.outages + 1)
         self._outage = OutageStarted(
             service_id=self._service_id,
             deployment_id=deployment_id,
@@ -284,13 +282,14 @@ class TailMetrics:
         log.warning("the log is not served: %s", error)
         self.emit(self._outage)
 
-    def end_failure(self, *, served: bool) -> None:
-        """Record that a call that had failed has ended; `served` if with an answer."""
-        self._failing_calls -= 1
+    def end_failure(self, call: object, *, served: bool) -> None:
+        """Record that a call is not repeated any more; `served` if it was answered."""
+        self._failing.discard(call)
         outage = self._outage
-        if self._failing_calls or outage is None:
+        if self._failing or outage is None:
             return
-        self.error = self._outage = None
+        self._outage = None
+        self._set(error=None)
         if not served:
             return
         log.info("the log is served again")
@@ -303,24 +302,17 @@ class TailMetrics:
             )
         )
 
-    def snapshot(self, now: dt.datetime) -> TailStatus:
-        """Make a `TailStatus`."""
-
-        def time(stamp: float | None) -> dt.datetime | None:
-            return None if stamp is None else dt.datetime.fromtimestamp(stamp, dt.UTC)
-
-        due = [stamp for stamp in self.due.values() if stamp is not None]
-        return TailStatus(
+    def snapshot(self) -> TailStatus:
+        """Say how the tail is doing now."""
+        now, last = dt.datetime.now(dt.UTC), self._status.last_poll
+        due = [at for at in self.due.values() if at is not None]
+        is_waiting = due and len(due) == len(self.due)
+        return msgspec.structs.replace(
+            self._status,
             deployments=tuple(sorted(self.due)),
-            polls=self.polls,
-            lines=self.lines,
-            late_lines=self.late_lines,
-            last_poll=time(self.last_poll),
-            next_poll=time(min(due)) if due and len(due) == len(self.due) else None,
-            lag=None if self.last_poll is None else max(0.0, now.timestamp() - self.last_poll),
-            outages=self.outages,
-            error=self.error,
-            gap_count=self.gap_count,
-            gaps=tuple(self.gaps),
-            sheds=self.sheds,
+            next_poll=dt.datetime.fromtimestamp(min(due), dt.UTC) if is_waiting else None,
+            lag=None if last is None else max(0.0, (now - last).total_seconds()),
         )
+
+    def _set(self, **changes: object) -> None:
+        self._status = msgspec.structs.replace(self._status, **changes)

@@ -13,7 +13,7 @@ from aioservices.api.raw import RawServices
 from aioservices.concurrency import BackgroundTasks, Stream
 
 from .budget import LineAccount, LineBudget
-from .cursor import Batch, CursorTracker, Delivery, LogCursor
+from .cursor import Batch, CursorTracker, LogCursor
 from .fetcher import LogFetcher, Look
 from .follower import Follower
 from .options import TailOptions
@@ -62,7 +62,7 @@ class LogTail:
         self._follower = Follower(context, positions, self._tracker.latest)
         # One part waits while the caller is busy with the last, and another one is fetched.
         self._batches = Stream(tasks, self._follower.run, buffer=1)
-        self._batch: Delivery | None = None  # from which lines are given one by one
+        self._batch: Batch | None = None  # from which lines are given one by one
         self._taken = 0  # lines of the last batch
         self._delivered = 0
         # Tasks may share a tail: each line is given to one of them.
@@ -118,7 +118,7 @@ class LogTail:
     @property
     def status(self) -> TailStatus:
         """How the tail is doing."""
-        return self._metrics.snapshot(dt.datetime.now(dt.UTC))
+        return self._metrics.snapshot()
 
     async def aclose(self) -> None:
         """End the tail, and wait until nothing of it runs any more."""
@@ -136,12 +136,12 @@ class LogTail:
     ) -> None:
         await self.aclose()
 
-    async def take(self) -> Delivery:
+    async def take(self) -> Batch:
         """Wait for lines, and take them without counting them as given.
 
         Returns
         -------
-        Delivery
+        Batch
             Never empty. The cursor stands before a line until the batch gives it.
 
         Raises
@@ -154,20 +154,20 @@ class LogTail:
             self._batch = None
         return batch
 
-    def give_rest(self, batch: Delivery) -> list[TailedEntry]:
+    def give_rest(self, batch: Batch) -> list[TailedEntry]:
         """Give the lines of a batch that were not given yet."""
         lines = batch.rest
-        batch.give(len(lines))
+        batch.given += len(lines)
         self._delivered += len(lines)
         return lines
 
-    async def _next_batch(self, *, stacklevel: int) -> Delivery:
+    async def _next_batch(self, *, stacklevel: int) -> Batch:
         while self._batch is None or self._batch.is_given:
             self._account.hold(-self._taken)  # who asks for more has done with these
             self._taken = 0
-            batch: Batch = await anext(self._batches)
+            batch = self._batch = await anext(self._batches)
             self._taken = len(batch.entries)
-            self._batch = self._tracker.take(batch)
+            self._tracker.take(batch)
             for gap in batch.gaps:
                 warnings.warn(gap, stacklevel=stacklevel)
         return self._batch

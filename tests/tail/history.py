@@ -5,7 +5,7 @@ import random
 from collections import Counter, deque
 
 from aioservices import LogCursor, TailedEntry
-from aioservices.tail.cursor import CursorTracker, Delivery
+from aioservices.tail.cursor import Batch, CursorTracker
 from aioservices.tail.dedup import DeliveredLines
 from aioservices.tail.malformed import PageLines
 from aioservices.tail.reader import LogReader
@@ -62,7 +62,7 @@ class History:
         self.copies: set[tuple[dt.datetime, str | None, int]] = set()
         self.gaps: list[tuple[dt.datetime | None, dt.datetime | None]] = []
         self.told_gaps: list[tuple[dt.datetime | None, dt.datetime | None]] = []
-        self.deliveries: deque[Delivery] = deque()
+        self.batches: deque[Batch] = deque()
         self.polls = 0
         self.ahead = 0
         # While a page is on its way: seconds that pass, and lines that are written.
@@ -129,7 +129,8 @@ class History:
             request, page, asked_at = waiting.pop(self.random.randrange(len(waiting)))
             for batch in self.reader.feed(request, page, asked_at=asked_at):
                 self.told_gaps += [(gap.start, gap.end) for gap in batch.gaps]
-                self.deliveries.append(self.tracker.take(batch))
+                self.tracker.take(batch)
+                self.batches.append(batch)
         self.summary = self.reader.finish()
         if consume:
             self.consume()
@@ -145,26 +146,26 @@ class History:
 
     def consume(self, most: int | None = None) -> None:
         """Give lines to the consumer."""
-        while self.deliveries and most != 0:
-            delivery = self.deliveries[0]
-            count = len(delivery.rest) if most is None else min(most, len(delivery.rest))
-            for entry in delivery.rest[:count]:
+        while self.batches and most != 0:
+            batch = self.batches[0]
+            count = len(batch.rest) if most is None else min(most, len(batch.rest))
+            for entry in batch.rest[:count]:
                 self.delivered[identity(entry)] += 1
                 copy = entry.created_at, entry.message, entry.copy
                 assert copy not in self.copies, "a copy came twice"
                 self.copies.add(copy)
-            delivery.give(count)
+            batch.given += count
             if most is not None:
                 most -= count
-            if not delivery.is_given:
+            if not batch.is_given:
                 return
-            self.gaps += [(gap.start, gap.end) for gap in delivery.batch.gaps]
-            self.deliveries.popleft()
+            self.gaps += [(gap.start, gap.end) for gap in batch.gaps]
+            self.batches.popleft()
 
     def restart(self) -> None:
         """Go on elsewhere from the consumer's cursor; what it was not given comes again."""
         cursor = LogCursor.from_json(self.tracker.cursor(None).to_json())
-        self.deliveries.clear()
+        self.batches.clear()
         self.start(cursor)
 
     def wait(self, seconds: float) -> None:

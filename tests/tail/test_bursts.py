@@ -199,7 +199,8 @@ def test_two_bursts_of_equal_length_are_not_taken_for_pages_of_a_capped_length(
             page = history.server.ask(request, history.now)
             asked_at = history.now.replace(microsecond=0)  # as `Date` tells it
             for batch in reader.feed(request, page, asked_at=asked_at):
-                history.deliveries.append(history.tracker.take(batch))
+                history.tracker.take(batch)
+                history.batches.append(batch)
         reader.finish()
         history.consume()
         history.wait(0.3)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioservices.tail.page_size import PageSize
+from aioservices.tail.pages import PageSize
 
 
 def ask(size: PageSize, capacity: int) -> bool:

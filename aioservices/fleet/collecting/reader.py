@@ -194,18 +194,18 @@ class ServiceReader:
                 slot.cursor = lambda: tail.cursor
                 while True:
                     try:
-                        delivery = await tail.take()
+                        batch = await tail.take()
                     except StopAsyncIteration:
                         return
                     except LogGap:
                         continue  # where warnings are errors; the event has reported it
                     # Nothing may be awaited between the next two steps: see the writer's theory.
                     # What there is no room for is not given: the cursor stays before it.
-                    entries = delivery.rest[: writer.room]
-                    delivery.give(len(entries))
+                    entries = batch.rest[: writer.room]
+                    batch.given += len(entries)
                     writer.add(slot, entries)
                     self._error = None
-                    if not delivery.is_given:
+                    if not batch.is_given:
                         # The cap has closed all tails, this one too.
                         await anyio.sleep_forever()
         finally:
