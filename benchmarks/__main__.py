@@ -18,6 +18,7 @@ SUITES = (
     "logs",
     "drain",
     "idle",
+    "waiting",
     "polling",
     "delay",
     "fleet",

@@ -35,6 +35,7 @@ async def log_server(
     rate: float = 1_000.0,
     since: float = 0.0,
     regular: bool = False,
+    is_shared: bool = False,
     latency: float = 0.0,
     rate_limit: int = RATE_LIMIT,
     period: float = 300.0,
@@ -53,6 +54,8 @@ async def log_server(
         and how many seconds ago it began.
     regular
         Whether the lines come at equal intervals; otherwise now many, now few.
+    is_shared
+        Whether all of them write the same lines: the server holds these once.
     latency
         Seconds that pass before each answer.
     rate_limit
@@ -70,6 +73,8 @@ async def log_server(
     arguments = [f"--{name}={value}" for name, value in (figures | limits).items()]
     if regular:
         arguments.append("--regular")
+    if is_shared:
+        arguments.append("--shared")
     async with server_process("benchmarks.log_server", *arguments) as url:
         yield url
 
@@ -158,6 +163,8 @@ class LogServer:
             return b"200 OK", log.page(start, end, int(query.get("limit", payloads.LOG_LINES)))
         if match := _SERVICE.match(request_line):
             return b"200 OK", payloads.service(int(match[1]))
+        if match := _LISTING.match(request_line):
+            return b"200 OK", payloads.listing(int(match[1]))
         return b"404 Not Found", b'{"error":"not_found","code":404}'
 
 
@@ -167,6 +174,7 @@ def _micros(text: str) -> int:
 
 _LOG = re.compile(rb"GET /(services/(\d+)/deployments/\d+/logs\S*) ")
 _SERVICE = re.compile(rb"GET /services/(\d+)(?:/deployments/\d+)? ")
+_LISTING = re.compile(rb"GET /services/?\?\S*page_num=(\d+)")
 _PARAMETER = re.compile(r"[?&](\w+)=([^&]*)")
 
 
@@ -181,6 +189,7 @@ class Arguments(argparse.Namespace):
     period: float
     latency: float
     regular: bool
+    shared: bool
 
 
 def _main() -> None:
@@ -190,13 +199,17 @@ def _main() -> None:
     for name in ("rate", "since", "period", "latency"):
         parser.add_argument(f"--{name}", type=float, required=True)
     parser.add_argument("--regular", action="store_true")
+    parser.add_argument("--shared", action="store_true")
     given = parser.parse_args(namespace=Arguments())
-    logs = {
-        each: Log(
-            each, lines=given.lines, rate=given.rate, since=given.since, regular=given.regular
+    logs: dict[int, Log] = {}
+    for each in range(1, given.logs + 1):
+        logs[each] = (
+            logs[1]
+            if given.shared and logs
+            else Log(
+                each, lines=given.lines, rate=given.rate, since=given.since, regular=given.regular
+            )
         )
-        for each in range(1, given.logs + 1)
-    }
     serve(LogServer(logs, given.rate_limit, given.period).answer, given.latency)
 
 

@@ -37,7 +37,7 @@ T = TypeVar("T")
 # How many lines are held at most, shared out among the logs ...
 _MOST = 100_000
 # ... and a share that each has in any case.
-_LEAST_SHARE = 1_000
+_LEAST_SHARE = 200
 _SET = dt.timedelta(seconds=2)  # a bound that rises by more shows that a clock was set
 
 

@@ -1,10 +1,14 @@
 """How many lines may wait in memory, over all tails of a session.
 
 Each tail reads ahead of its consumer, which makes one tail fast and hundreds of them, whose
-consumer is slow, large. Therefore all tails of a session share one capacity. A tail announces a
-page before it asks for it; while the capacity is used up, it waits until lines of any tail were
-taken. A tail of which no line waits is never refused, but has to do with a small page: what waits
-for a consumer that reads another tail first must not keep that other tail from being read.
+consumer is slow, large. Therefore all tails of a session share one capacity, which counts the
+lines that wait and those that pages on their way may bring.
+
+Whole pages may use half of it. When that is used up, a tail of which lines wait asks for nothing
+until they were taken, or until there is room for a whole page. A tail of which no line waits is
+never refused: what waits for a consumer that reads another tail first must not keep that other tail
+from being read. It has to do with a small page, which is its share of the capacity that is left.
+Each such page leaves less to the next one, so the capacity is not exceeded by many tails either.
 
 Pure, but for the waiting.
 """
@@ -20,7 +24,7 @@ from .cursor import Batch
 __all__ = ["LineAccount", "LineBudget", "Outlet"]
 
 # Lines of the smallest page that a tail may have at any time.
-_SMALL_PAGE = 200
+_SMALLEST_PAGE = 20
 
 
 class LineBudget:
@@ -29,35 +33,53 @@ class LineBudget:
     Parameters
     ----------
     capacity : int, default 100000
-        Each takes some 700 bytes, with its copies on the way.
+        Each takes some 400 bytes.
 
     Attributes
     ----------
     used : int
-        Lines that wait, or that were announced.
-    freed : Signal
-        That less is used.
+        Lines that wait, or that pages on their way may bring.
     """
 
     def __init__(self, capacity: int = 100_000) -> None:
         self.capacity = capacity
         self.used = 0
-        self.freed = Signal()
+        self._tails = 0
+        self._blocked: list[tuple[LineAccount, int, Signal]] = []
+
+    def has_room(self, lines: int) -> bool:
+        """Tell whether so many lines fit into the half that is for whole pages."""
+        return 2 * (self.used + lines) <= self.capacity
 
     @property
-    def is_tight(self) -> bool:
-        """Whether little is left: no time to read ahead."""
-        return 2 * self.used > self.capacity
+    def share(self) -> int:
+        """Lines of the page that a tail may have in any case."""
+        return max(_SMALLEST_PAGE, (self.capacity - self.used) // max(1, self._tails))
 
-    def change(self, lines: int) -> None:
-        """Use more, or less."""
+    def add_tails(self, number: int) -> None:
+        """Share the capacity among more tails; among less, if it is a negative number."""
+        self._tails += number
+
+    def use(self, lines: int) -> None:
+        """Use more; less, if it is a negative number."""
         self.used += lines
         if lines < 0:
-            self.freed.send()
+            for account, expected, freed in self._blocked:
+                if not account.is_blocked(expected):
+                    freed.send()
+
+    async def freed(self, account: LineAccount, expected: int) -> None:
+        """Wait until an account may be no longer blocked."""
+        blocked = account, expected, Signal()
+        self._blocked.append(blocked)
+        try:
+            await blocked[2].wait()
+        finally:
+            self._blocked.remove(blocked)
 
 
 class LineAccount:
-    """The share of one tail.
+    """What one tail uses of the budget.
 
     Parameters
     ----------
@@ -66,12 +88,14 @@ class LineAccount:
 
     def __init__(self, budget: LineBudget) -> None:
         self.budget = budget
-        self._held = 0
+        self._waiting = self._announced = 0
+        self._is_closed = False
+        budget.add_tails(1)
 
     def __del__(self) -> None:
         self.close()
 
-    async def announce(self, size: int, expected: int) -> tuple[int, int]:
+    async def room(self, size: int, expected: int) -> int:
         """Wait until a page may be asked for.
 
         Parameters
@@ -84,31 +108,34 @@ class LineAccount:
         Returns
         -------
         int
-            How many lines it may have now,
-        int
-            and how many were announced: `settle` takes them back.
+            How many lines it may have now.
         """
-        while True:
-            room = self.budget.capacity - self.budget.used
-            if room >= expected:
-                break
-            if not self._held:
-                size = min(size, max(room, _SMALL_PAGE))
-                break
-            await self.budget.freed.wait()
-        announced = min(size, expected)
-        self.hold(announced)
-        return size, announced
+        while self.is_blocked(expected):
+            await self.budget.freed(self, expected)
+        return size if self.budget.has_room(expected) else min(size, self.budget.share)
+
+    def is_blocked(self, expected: int) -> bool:
+        """Tell whether lines have to be taken before a page may be asked for."""
+        return self._waiting > 0 and not self.budget.has_room(expected)
+
+    def announce(self, lines: int) -> None:
+        """Note that a page may bring so many lines; a negative number takes that back."""
+        if not self._is_closed:
+            self._announced += lines
+            self.budget.use(lines)
 
     def hold(self, lines: int) -> None:
         """Note that more lines wait; less, if it is a negative number."""
-        self._held += lines
-        self.budget.change(lines)
+        if not self._is_closed:
+            self._waiting += lines
+            self.budget.use(lines)
 
     def close(self) -> None:
-        """Note that no line waits any more."""
-        if self._held:
-            self.hold(-self._held)
+        """Note that no line waits any more, and that none will."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.budget.add_tails(-1)
+            self.budget.use(-self._waiting - self._announced)
 
 
 class Outlet:

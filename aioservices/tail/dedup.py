@@ -6,11 +6,11 @@ A line is known by its time, stream, source and message. Identical lines are dif
 many copies of each were delivered is counted, and of an answer those are new that exceed the count.
 Below the watermark nothing new can come any more, so that only lines above it need be counted.
 
-In this process a line is counted by Python's own hash of its entry, which is quick. A cursor must
-mean the same in another process, so it holds a digest of each line. Digests are made when a cursor
-is written, or in bulk before too many entries are held for that. Lines are recorded in the order
-in which they are delivered. A cursor that stands before the last of them is therefore a prefix of
-the records: the consumer's position needs no memory of its own.
+In this process a line is counted by Python's own hash, which is quick. A cursor must mean the same
+in another process, so it holds a digest of each line. Digests are made when a cursor is written, or
+in bulk before too many entries are held for that. Lines are recorded in the order in which they are
+delivered. A cursor that stands before the last of them is therefore a prefix of the records: the
+consumer's position needs no memory of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _RECORD = struct.Struct("<qQI")  # microseconds since the epoch, digest, copies delivered until then
 _MOST_PENDING = 4_096  # entries whose digests are still to be made
 _UNTIMED = b"untimed"  # the salt of digests of lines without a time
-_RESTORED = 0  # in place of a hash, for a line that another process has delivered
+_UNHASHED = 0  # in place of a hash, for a line of another process or without a time
 
 
 class UntimedEntry(TailedEntry, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -66,7 +66,7 @@ class DeliveredLines:
         self.watermark = watermark
         self.newest: dt.datetime | None = None
         self._capacity = capacity
-        self._copies: dict[int, int] = {}  # by Python's hash of the entry
+        self._copies: dict[int, int] = {}  # by Python's hash
         self._restored: dict[bytes, int] = {}  # by time and digest, of lines from a cursor
         # Of each line above the watermark, and of some below, in the order of delivery:
         self._hashes = array("q")
@@ -103,12 +103,12 @@ class DeliveredLines:
         _number_copies(fresh)
         if high == low:
             return fresh.entries
-        return self._filter_counted(lines.entries[low:high]) + fresh.entries
+        return self._filter_counted(lines.cut(low, high)) + fresh.entries
 
-    def _filter_counted(self, entries: list[TailedEntry]) -> list[TailedEntry]:
-        copies, restored = self._copies, self._restored
-        keys = list(map(hash, entries))
-        if len(set(keys)) == len(keys) and not restored:  # no copies: the usual case
+    def _filter_counted(self, lines: Lines) -> list[TailedEntry]:
+        copies, restored, entries = self._copies, self._restored, lines.entries
+        keys = _keys(entries)
+        if not restored and (not lines.ties or len(set(keys)) == len(keys)):  # no copies: as usual
             return [entry for entry, key in zip(entries, keys, strict=True) if key not in copies]
         seen: dict[int, int] = {}
         new: list[TailedEntry] = []
@@ -139,8 +139,10 @@ class DeliveredLines:
             return 0
         copies, hashes = self._copies, self._hashes
         some = entries[first:] if first else entries
-        for entry in some:
-            key = hash(entry) if not entry.copy else _hash_of_first_copy(entry)
+        for entry, key in zip(some, _keys(some), strict=True):
+            if isinstance(entry, UntimedEntry):
+                hashes.append(_UNHASHED)
+                continue
             hashes.append(key)
             if copies.get(key, 0) <= entry.copy:
                 copies[key] = entry.copy + 1
@@ -216,7 +218,7 @@ class DeliveredLines:
                 key = self._hashes[place]
                 hashes.append(key)
                 records += _RECORD.pack(at, digest, count)
-                if key != _RESTORED:
+                if key != _UNHASHED:
                     copies[key] = max(copies.get(key, 0), count)
         self._forgotten += len(self._hashes) - len(hashes)
         self._hashes, self._records, self._copies = hashes, records, copies
@@ -259,7 +261,7 @@ class DeliveredLines:
             raise ValueError("it was cut")
         delivered = cls(watermark)
         delivered._records = bytearray(packed)
-        delivered._hashes = array("q", [_RESTORED]) * (len(packed) // _RECORD.size)
+        delivered._hashes = array("q", [_UNHASHED]) * (len(packed) // _RECORD.size)
         newest: int | None = None
         for at, digest, count in _RECORD.iter_unpack(packed):
             key = _KEY.pack(at, digest)
@@ -325,8 +327,12 @@ def _set_copy(entry: TailedEntry, copy: int) -> None:
         msgspec.structs.force_setattr(entry, "copy", copy)
 
 
-def _hash_of_first_copy(entry: TailedEntry) -> int:
-    return hash(msgspec.structs.replace(entry, copy=0))
+def _keys(entries: list[TailedEntry]) -> list[int]:
+    """Return hashes of what lines are known by; those of the times themselves take much longer."""
+    return [
+        hash((entry.created_at - _EPOCH, entry.message, entry.stream, entry.source))
+        for entry in entries
+    ]
 
 
 def _record(entry: TailedEntry) -> bytes:

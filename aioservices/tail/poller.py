@@ -36,7 +36,7 @@ _JITTER = 0.25
 # Pages that may be under way while another one is decoded: more save time only where the way is
 # long, and cost requests, of which the API allows few.
 _AHEAD = 1
-# New lines that a page of a quiet log may have.
+# New lines that the page of a quiet log may have.
 _FEW_LINES = 64
 
 
@@ -105,7 +105,8 @@ class Poller:
         self._outlet = outlet
         self._pages = LogPages(context.fetcher, self.deployment_id, options.limit, context.progress)
         self._expected = options.limit  # new lines of the next page, at most
-        self._allowed, self._announced = options.limit, 0
+        self._allowed = options.limit  # lines that it may have
+        self._announced: dict[PageRequest, int] = {}  # new lines of the pages on their way
         self._has_explained = False
         self._reader = LogReader(
             options.service_id,
@@ -246,16 +247,20 @@ class Poller:
         """Read what is there now; gives the server's time when it was first asked, too."""
         reader, metrics = self._reader, self._metrics
         failures = self._pages.failures
-        await self._announce()
+        await self._make_room()
         began_at = self._begin(whole=whole)
-        if (request := reader.next_request()) is not None:  # mostly all there is
-            page = await self._get(request)
-            if page is not None:
-                await self._take(request, page)
-        if not reader.is_complete:
-            await read_ahead(self._next_request, self._get, self._take)
-        self._account.hold(-self._announced)
+        try:
+            if (request := self._next_request(0)) is not None:  # mostly all there is
+                page = await self._get(request)
+                if page is not None:
+                    await self._take(request, page)
+            if not reader.is_complete:
+                await read_ahead(self._next_request, self._get, self._take)
+        finally:
+            self._account.announce(-sum(self._announced.values()))
+            self._announced.clear()
         summary = reader.finish()
+        self._expected = min(max(_FEW_LINES, 2 * summary.lines), self._options.limit)
         if self._pages.failures > failures:
             reader.look_back_whole()
         metrics.record_poll(summary.lines, summary.late, summary.evictions)
@@ -269,11 +274,9 @@ class Poller:
         self._first_asked_at = None
         return began_at
 
-    async def _announce(self) -> None:
+    async def _make_room(self) -> None:
         """Wait until another page may be held in memory."""
-        self._allowed, self._announced = await self._account.announce(
-            self._pages.size, self._expected
-        )
+        self._allowed = await self._account.room(self._pages.size, self._expected)
 
     @property
     def _page_size(self) -> int:
@@ -282,9 +285,17 @@ class Poller:
     def _next_request(self, outstanding: int) -> PageRequest | None:
         """Return the next page to ask for, while others are outstanding."""
         # A consumer that is slower than the server gains nothing by pages that wait for it.
-        is_slow = self._outlet.is_blocked or self._account.budget.is_tight
+        is_slow = self._outlet.is_blocked or not self._account.budget.has_room(self._expected)
         ahead = 0 if is_slow or self._pages.is_failing else _AHEAD
-        return self._reader.next_request(ahead=ahead) if outstanding <= ahead else None
+        request = self._reader.next_request(ahead=ahead) if outstanding <= ahead else None
+        if request is not None:
+            self._announced[request] = min(request.limit, self._expected)
+            self._account.announce(self._announced[request])
+        return request
+
+    def _settle(self, request: PageRequest) -> None:
+        """Take back what was announced of a page."""
+        self._account.announce(-self._announced.pop(request, 0))
 
     async def _get(
         self, request: PageRequest, on_answer: Callable[[], bool] | None = None
@@ -293,6 +304,7 @@ class Poller:
         page = await self._pages.get(request, on_answer)
         if isinstance(page, Page):
             return page
+        self._settle(request)
         self._reader.resize_pages(self._page_size)
         if page is Replan.SMALLER:
             self._reader.retry(request)
@@ -304,17 +316,16 @@ class Poller:
         """Hand on what is new in a page."""
         self._first_asked_at = self._first_asked_at or page.asked_at
         batches = self._reader.feed(request, page.lines, asked_at=page.asked_at)
-        new = sum(len(batch.entries) for batch in batches)
-        self._expected = max(_FEW_LINES, 2 * new)
-        self._account.hold(new - self._announced)
-        self._announced = 0
+        self._account.hold(sum(len(batch.entries) for batch in batches))
+        self._settle(request)
         for batch in batches:
             for gap in batch.gaps:
                 self._metrics.record_gap(gap)
                 self._explain_gap()
             await self._outlet.put(batch)
         if not self._reader.is_complete:
-            await self._announce()
+            self._expected = self._options.limit  # who has more than a page may have much more
+            await self._make_room()
             self._reader.resize_pages(self._page_size)
 
     def _explain_gap(self) -> None:

@@ -165,7 +165,11 @@ class LogTail:
         while self._batch is None or self._batch.is_given:
             self._account.hold(-self._taken)  # who asks for more has done with these
             self._taken = 0
-            batch = self._batch = await anext(self._batches)
+            try:
+                batch = self._batch = await anext(self._batches)
+            except Exception:  # there will be none
+                self._account.close()
+                raise
             self._taken = len(batch.entries)
             self._tracker.take(batch)
             for gap in batch.gaps:
