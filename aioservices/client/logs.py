@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from aioservices.tail.fetcher import Look
     from aioservices.tail.options import TailOptions
     from aioservices.tail.scan import ServerProfile
-    from aioservices.tail.turns import TurnQueue
+    from aioservices.tail.schedule import TurnQueue
 
 from .session import Session
 
@@ -131,7 +130,7 @@ class LogCalls(Session):
         options = TailOptions(
             service_id=id,
             deployment_id=deployment_id,
-            start_at=parse_start(start_at, time.monotonic()),
+            start_at=parse_start(start_at),
             end_at=None if end_at is None else parse_timestamp(end_at, "end_at"),
             follow=follow,
             poll_interval=poll_interval,
@@ -224,7 +223,7 @@ class LogCalls(Session):
         from aioservices.fleet.watcher import WatchOptions, validate_sink
         from aioservices.tail.options import TailOptions, parse_start
 
-        begin = parse_start(start_at, time.monotonic())
+        begin = parse_start(start_at)
         options = WatchOptions(
             ids=None if ids is None else tuple(dict.fromkeys(validate_ints(ids, "ids"))),
             status=validate_choice(status, get_args(StatusFilter), "status"),
@@ -391,7 +390,7 @@ class _SharedByTails:
     @cached_property
     def turns(self) -> TurnQueue:
         """The order of their requests."""
-        from aioservices.tail.turns import TurnQueue
+        from aioservices.tail.schedule import TurnQueue
 
         return TurnQueue()
 

@@ -16,21 +16,16 @@ from collections.abc import Callable, Mapping
 
 from aioservices.http.response import http_date
 
+from .times import SECOND, add
+
 __all__ = ["ServerClock"]
 
-_SECOND = dt.timedelta(seconds=1)
-_LAST = dt.datetime.max.replace(tzinfo=dt.UTC)
 # How many earlier dates in a row, each later than the one before, show a clock that was set back.
 _SET_BACK = 3
 
 
 class ServerClock:
     """Tells the server's time; our own only until the server has told it.
-
-    Parameters
-    ----------
-    monotonic : callable, optional
-        Seconds of a clock that never goes back.
 
     Attributes
     ----------
@@ -44,8 +39,7 @@ class ServerClock:
         self._time = dt.datetime.now(dt.UTC)  # at ...
         self._heard_at = monotonic()
         self._header: str | None = None  # that was read last
-        self._newest: dt.datetime | None = None  # that was believed
-        self._earlier: list[dt.datetime] = []  # that came after it
+        self._earlier: list[dt.datetime] = []  # dates that came after the one that was believed
 
     def now(self) -> dt.datetime:
         """The time, or a little earlier."""
@@ -53,11 +47,11 @@ class ServerClock:
 
     def at(self, moment: float) -> dt.datetime:
         """The time, or a little earlier, at a moment of the monotonic clock."""
-        return _add(self._time, moment - self._heard_at)
+        return add(self._time, dt.timedelta(seconds=moment - self._heard_at))
 
     def latest(self) -> dt.datetime:
         """The time, or a little later: what the server tells is cut to whole seconds."""
-        return _add(self.now(), 1.0 if self.known else 0.0)
+        return add(self.now(), SECOND) if self.known else self.now()
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer that has just come."""
@@ -68,21 +62,14 @@ class ServerClock:
         date = http_date(headers)
         if date is not None and self._is_credible(date):
             self.known = True
-            self._newest = self._time = date
+            self._time = date
             self._heard_at = self._monotonic()
             self._earlier.clear()
 
     def _is_credible(self, date: dt.datetime) -> bool:
-        if self._newest is None or date > self._newest:
+        if not self.known or date > self._time:
             return True
         if self._earlier and date <= self._earlier[-1]:
             self._earlier.clear()
         self._earlier.append(date)
         return len(self._earlier) >= _SET_BACK
-
-
-def _add(time: dt.datetime, seconds: float) -> dt.datetime:
-    try:
-        return time + dt.timedelta(seconds=seconds)
-    except OverflowError:
-        return _LAST if seconds > 0 else dt.datetime.min.replace(tzinfo=dt.UTC)

@@ -20,12 +20,7 @@ from .dedup import DeliveredLines
 from .deployments import DeploymentSnapshot
 from .status import LogGap
 
-__all__ = [
-    "Batch",
-    "CursorTracker",
-    "LogCursor",
-    "Position",
-]
+__all__ = ["Batch", "CursorTracker", "LogCursor", "Position"]
 
 _VERSION = 1
 
@@ -155,14 +150,6 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def from_json(cls, text: str | bytes) -> LogCursor:
         """Read what `to_json` wrote.
 
-        Parameters
-        ----------
-        text : str or bytes
-
-        Returns
-        -------
-        LogCursor
-
         Raises
         ------
         TypeError
@@ -248,28 +235,14 @@ class _LogPosition:
 
 
 class CursorTracker:
-    """Keeps track of what the consumer of a tail was given of each log.
-
-    Parameters
-    ----------
-    service_id : int
-    deployment_id : int or None
-        The deployment that the tail is bound to; None if it follows the service.
-    resume : LogCursor, optional
-        Where to go on.
-
-    Attributes
-    ----------
-    latest : DeploymentSnapshot or None
-        The newest deployment whose log was begun.
-    """
+    """Keeps track of what the consumer of a tail was given of each log."""
 
     def __init__(
         self, service_id: int, deployment_id: int | None, resume: LogCursor | None = None
     ) -> None:
-        self.latest = None if resume is None else resume.latest
+        self.latest = None if resume is None else resume.latest  # deployment whose log was begun
         self._service_id = service_id
-        self._deployment_id = deployment_id
+        self._deployment_id = deployment_id  # None if the tail follows the service
         # Of logs of which nothing has come yet, as the last process has left them:
         self._resumed = {} if resume is None else {it.deployment_id: it for it in resume.positions}
         self._logs: dict[int, _LogPosition] = {}
@@ -283,15 +256,7 @@ class CursorTracker:
     def cursor(
         self, before: DeploymentSnapshot | None, start_at: dt.datetime | None = None
     ) -> LogCursor:
-        """Say where the consumer stands.
-
-        Parameters
-        ----------
-        before : DeploymentSnapshot or None
-            The newest deployment that had come and gone when the tail began.
-        start_at : datetime or None
-            Before which lines are left out.
-        """
+        """Say where the consumer stands: `before` all that is read there was that deployment."""
         latest = self.latest or before
         positions = dict(self._resumed)
         for each, log in self._logs.items():
@@ -308,10 +273,9 @@ class CursorTracker:
 
     def _begin(self, batch: Batch) -> _LogPosition:
         """Begin to keep track of a log, and end it for those that are over."""
-        for deployment_id, log in list(self._logs.items()):
+        for log in self._logs.values():
             log.settle()
-            if log.is_over:
-                del self._logs[deployment_id]
+        self._logs = {each: log for each, log in self._logs.items() if not log.is_over}
         is_resumed = self._resumed.pop(batch.deployment_id, None) is not None
         if not is_resumed and self._deployment_id is None:
             new = DeploymentSnapshot(batch.deployment_id, batch.created_at)

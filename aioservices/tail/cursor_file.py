@@ -55,7 +55,8 @@ class CursorFile:
     """A file in which a tail, or a watch, keeps its place.
 
     Best used in ``with``, which writes the last state when it is left. If it is left by an
-    exception, lines that were given after the last `save` come again.
+    exception, lines that were given after the last `save` come again. Each method raises
+    `CursorFileError` if the file cannot be read or written, or holds something else.
 
     Parameters
     ----------
@@ -85,13 +86,7 @@ class CursorFile:
         self._unwritten: tuple[LogTail | _Watch, int] | _Cursors | None = None
 
     def check(self) -> None:
-        """Check that cursors can be kept at the path; `load` does it too.
-
-        Raises
-        ------
-        CursorFileError
-            If there is something other than a file, or no directory that can be written to.
-        """
+        """Check that there is a file or can be one, in a directory to write to; `load` does too."""
         try:
             if not stat.S_ISREG(self._path.stat().st_mode):
                 raise CursorFileError(f"{self._shown} is not a regular file")
@@ -112,11 +107,6 @@ class CursorFile:
         -------
         LogCursor or None
             What was saved last, or just before if that is damaged; None if there is no file.
-
-        Raises
-        ------
-        CursorFileError
-            If the file cannot be read, or holds something else, or no cursor can be kept there.
         """
         cursors = self._load()
         if isinstance(cursors, dict):
@@ -131,11 +121,6 @@ class CursorFile:
         dict of int to LogCursor
             By service what was saved last, or just before if that is damaged; empty if there is
             no file.
-
-        Raises
-        ------
-        CursorFileError
-            If the file cannot be read, or holds something else, or no cursor can be kept there.
         """
         cursors = self._load()
         if isinstance(cursors, LogCursor):
@@ -151,11 +136,6 @@ class CursorFile:
         ----------
         source : LogTail, LogWatch, LogCursor, or mapping of int to LogCursor
             What to keep the place of, or the place.
-
-        Raises
-        ------
-        CursorFileError
-            If the file cannot be written.
         """
         if isinstance(source, LogCursor | Mapping):
             self._unwritten = source
@@ -165,13 +145,7 @@ class CursorFile:
             self.flush()
 
     def flush(self) -> None:
-        """Write now what `save` was told and has not been written.
-
-        Raises
-        ------
-        CursorFileError
-            If the file cannot be written.
-        """
+        """Write now what `save` was told and has not been written."""
         unwritten = self._unwritten
         if unwritten is None:
             return

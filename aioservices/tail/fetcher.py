@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from operator import attrgetter
 from typing import ParamSpec, TypeAlias, TypeVar
 
@@ -22,8 +22,8 @@ from .malformed import decode_lenient as decode_lenient_lines
 from .options import TailOptions
 from .patience import CONFIRMATIONS, Patience
 from .scan import PageRequest
+from .schedule import TurnQueue, Urgency
 from .status import TailMetrics
-from .turns import TurnQueue, Urgency
 
 __all__ = ["LogFetcher", "Look"]
 
@@ -42,23 +42,7 @@ Look: TypeAlias = _Get[Service | ServiceSummary]
 
 
 class LogFetcher:
-    """Asks the API on behalf of one tail.
-
-    Parameters
-    ----------
-    raw : RawServices
-        Its calls should not be repeated by itself.
-    options : TailOptions
-    metrics : TailMetrics
-    turns : TurnQueue
-        In which the session's tails make their requests.
-    look : callable, optional
-        Gets the service, in place of a request of the tail's own.
-
-    Attributes
-    ----------
-    clock : ServerClock
-    """
+    """Asks the API on behalf of one tail, when it is the tail's turn, until there is an answer."""
 
     def __init__(
         self,
@@ -70,13 +54,13 @@ class LogFetcher:
         look: Look | None = None,
     ) -> None:
         self.clock = ServerClock()
-        self._turns = turns
-        self._look = look
-        self._urgency = Urgency(options.poll_interval, time.monotonic())
-        self._raw = raw
-        self._service_id = options.service_id
+        self._raw = raw  # it repeats no call by itself
         self._options = options
+        self._service_id = options.service_id
         self._metrics = metrics
+        self._turns = turns
+        self._urgency = Urgency(options.poll_interval, time.monotonic())
+        self._look = look
         self._newest_first: bool | None = None  # whether a page has its lines from new to old
         self._malformed_pages = 0  # in a row, until such pages are taken as they are
         # Until when a 403 or 404 of a deployment is not believed; None is the service:
@@ -113,30 +97,19 @@ class LogFetcher:
     async def deployments(
         self, is_old: Callable[[DeploymentSnapshot], bool]
     ) -> list[DeploymentSnapshot]:
-        """List deployments, oldest first: all that are not old, and some that are.
+        """List deployments, oldest first: all that are not old, and some that are."""
+        return await self.patience().repeat(lambda: self._read_listing(is_old))
 
-        They are asked for from the newest to the oldest, but a server may ignore that. The listing
-        is read until two old ones follow each other, all of what was read so far being in order.
+    async def _read_listing(
+        self, is_old: Callable[[DeploymentSnapshot], bool]
+    ) -> list[DeploymentSnapshot]:
+        """Read the listing until two old ones follow each other, all so far being in order.
+
+        It is asked for from the newest to the oldest, but a server may ignore that.
         """
-
-        async def read() -> list[DeploymentSnapshot]:
-            found: list[DeploymentSnapshot] = []
-            is_ordered, old_in_a_row = True, 0
-            async for each in self._listed():
-                if found and each.is_newer(found[-1]):
-                    is_ordered = False
-                found.append(each)
-                old_in_a_row = old_in_a_row + 1 if is_old(each) else 0
-                if old_in_a_row > 1 and is_ordered:
-                    break
-            found.reverse()
-            return found if is_ordered else sorted(found, key=attrgetter("age"))
-
-        return await self.patience().repeat(read)
-
-    async def _listed(self) -> AsyncIterator[DeploymentSnapshot]:
-        """Give each deployment that is listed, asked for from the newest to the oldest."""
-        met: set[int] = set()
+        found: dict[int, DeploymentSnapshot] = {}
+        last: DeploymentSnapshot | None = None
+        is_ordered, old_in_a_row = True, 0
         for page_num in itertools.count(1):
             response = await self._send(
                 self._raw.list_deployments,
@@ -149,15 +122,22 @@ class LogFetcher:
             entries, malformed = decode_lenient(response, DeploymentAnswer)
             for problem in malformed:
                 log.warning("%s", problem)
-            new = [each for each in entries if each.deployment_id not in met]
-            for each in new:
-                met.add(each.deployment_id)
-                if (listed := snapshot(each)) is not None:
-                    yield listed
+            count = len(found)
+            for each in filter(None, map(snapshot, entries)):
+                if each.deployment_id in found:
+                    continue
+                is_ordered = is_ordered and not (last and each.is_newer(last))
+                found[each.deployment_id] = last = each
+                old_in_a_row = old_in_a_row + 1 if is_old(each) else 0
+                if old_in_a_row > 1 and is_ordered:
+                    return list(found.values())[::-1]
             pages = total_pages(response.headers)
-            is_last = page_num >= pages if pages is not None else not new
+            is_last = page_num >= pages if pages is not None else len(found) == count
             if is_last or not entries:
-                return
+                break
+        if is_ordered:
+            return list(found.values())[::-1]
+        return sorted(found.values(), key=attrgetter("age"))
 
     async def _get_service(self) -> ServiceAnswer:
         return decode(await self._send(self._raw.get, self._service_id), ServiceAnswer)
@@ -183,15 +163,10 @@ class LogFetcher:
         )
 
     def lines(self, response: RawResponse) -> PageLines:
-        """Read a page of a log.
+        """Read a page of a log; a `ResponseDecodeError` if it has to be asked for again.
 
         Malformed lines are taken as well as can be, but not at once: what a proxy cuts or garbles
         is whole the next time.
-
-        Raises
-        ------
-        ResponseDecodeError
-            If it has to be asked for again.
         """
         try:
             lines = PageLines(decode(response, list[TailedEntry]))

@@ -47,17 +47,9 @@ class _LogEndedError(Exception):
 
 
 class Follower:
-    """Reads the logs of one service and hands on what is new.
+    """Reads the logs of one service, from positions in some of them, and hands on what is new.
 
     It runs in a task of its own and must not refer to the tail, which ends it when it is dropped.
-
-    Parameters
-    ----------
-    context : PollContext
-    positions : tuple of Position
-        Where to go on.
-    latest : DeploymentSnapshot or None
-        The newest deployment that is known from before.
 
     Attributes
     ----------
@@ -80,7 +72,7 @@ class Follower:
         self._progress = context.progress  # is sent, too, when a check is due
         self._positions = positions
         self._pollers: dict[int, Poller] = {}
-        self._newest = latest  # deployment that was started
+        self._newest = latest  # deployment that was started, by this process or before
         self._listed = latest  # newest deployment that the listing is known to have shown
         self._unlisted_since: float | None = None  # since when the listing lacks the current one
         self._unknown_states = UnknownStates()
@@ -101,14 +93,9 @@ class Follower:
         start = self._start_at
         return self._fetcher.clock.at(start.moment) if isinstance(start, Now) else start
 
-    def finish(self) -> None:
-        """Follow no new deployment, and end when those that are read have ended."""
-        self._is_finishing = True
-        self._check_soon()
-
-    def keep_following(self) -> None:
-        """Undo `finish`."""
-        self._is_finishing = False
+    def follow(self, *, new: bool) -> None:
+        """Follow new deployments, or end when those that are read have ended."""
+        self._is_finishing = not new
         self._check_soon()
 
     def _check_soon(self) -> None:
@@ -140,14 +127,16 @@ class Follower:
             try:
                 current = await self._check()
             except (NotFoundError, PermissionDeniedError):
-                await self._drain_all()
+                for poller in self._pollers.values():  # what is left can still be read
+                    poller.record_gone()
+                while not self._is_over:
+                    await self._progress.wait()
                 if self._is_finishing:
                     return
                 raise
             left = self._seconds_left()
-            if self._is_finishing and all(poller.is_over for poller in self._pollers.values()):
-                return
-            if not self._options.follow or left <= 0:
+            is_finished = self._is_finishing and self._is_over
+            if is_finished or not self._options.follow or left <= 0:
                 return
             await self._wait_for_next_check(current, left)
 
@@ -243,16 +232,27 @@ class Follower:
             self._newest = each.or_newer(replaced)
 
     async def _find_new(self, current: DeploymentSnapshot | None) -> list[DeploymentSnapshot]:
-        """List the deployments that are new, oldest first."""
-        mark = self._listed
-        if mark is None:
-            return await self._find_first(current)
+        """List the deployments that are new, oldest first.
+
+        At the first check, what came before the current one is not, and without one what has ended.
+        """
+        mark, asked_at = self._listed, self._fetcher.clock.latest()
+        if mark is None and current is not None:
+            self._listed = current
+            return []
 
         def is_old(each: DeploymentSnapshot) -> bool:
-            return not each.is_newer(mark)
+            if mark is not None:
+                return not each.is_newer(mark)
+            # It may be newer than the answer that told of none, and even have been replaced.
+            is_recent = each.created_at is not None and each.created_at > asked_at
+            return is_final(each.state) and not is_recent
 
-        new = [each for each in await self._fetcher.deployments(is_old) if not is_old(each)]
-        self._advance_mark(new)
+        listed = await self._fetcher.deployments(is_old)
+        new = [each for each in listed if not is_old(each)]
+        self._advance_mark(listed if mark is None else new)
+        if mark is None and not new:
+            self.before = self._listed = self._listed or DeploymentSnapshot(0)
         ids = {each.deployment_id for each in new}
         if current is None or is_old(current) or current.deployment_id in ids:
             self._unlisted_since = None
@@ -261,26 +261,6 @@ class Follower:
         elif time.monotonic() - self._unlisted_since > _LISTING_LAG:
             self._unlisted_since = None
             self._advance_mark([current])
-        return new
-
-    async def _find_first(self, current: DeploymentSnapshot | None) -> list[DeploymentSnapshot]:
-        """Find what is to be read at the first check: what came before and has gone is not."""
-        if current is not None:
-            self._listed = current
-            return []
-        # One may have been created since the service was asked for, and even have been replaced.
-        asked_at = self._fetcher.clock.latest()
-
-        def is_old(each: DeploymentSnapshot) -> bool:
-            is_recent = each.created_at is not None and each.created_at > asked_at
-            return is_final(each.state) and not is_recent
-
-        listed = await self._fetcher.deployments(is_old)
-        new = [each for each in listed if not is_old(each)]
-        self._listed = DeploymentSnapshot(0)  # older than any
-        self._advance_mark(listed)
-        if not new:
-            self.before = self._listed
         return new
 
     def _advance_mark(self, listed: list[DeploymentSnapshot]) -> None:
@@ -339,9 +319,7 @@ class Follower:
         current = await self._fetcher.current_deployment()
         return current is None or current.deployment_id != poller.deployment_id
 
-    async def _drain_all(self) -> None:
-        """Read what is left of a service that cannot be read any more."""
-        for poller in self._pollers.values():
-            poller.record_gone()
-        while not all(poller.is_over for poller in self._pollers.values()):
-            await self._progress.wait()
+    @property
+    def _is_over(self) -> bool:
+        """Whether each log that was begun was read to its end."""
+        return all(poller.is_over for poller in self._pollers.values())

@@ -63,12 +63,12 @@ class PageLines(NamedTuple):
 
 
 def split_page(lines: Sequence[LogEntry], *, newest_first: bool | None = None) -> PageLines:
-    """Part the lines of a page that have a time from those that have none.
+    """Part the lines of a page that have a time, instances of `TailedEntry`, from the others.
 
     Parameters
     ----------
     lines : sequence of LogEntry
-        As they came; those that have a time are instances of `TailedEntry`.
+        As they came.
     newest_first : bool, optional
         Whether they come from new to old, where their times do not tell. None: not known.
     """
@@ -100,14 +100,7 @@ def split_page(lines: Sequence[LogEntry], *, newest_first: bool | None = None) -
 def join_runs(
     older: Sequence[UntimedRun], newer: Sequence[UntimedRun], first: dt.datetime
 ) -> Sequence[UntimedRun]:
-    """Return the runs of two pages, of which one begins at the time at which the other ends.
-
-    Parameters
-    ----------
-    older, newer : sequence of UntimedRun
-    first : datetime
-        The time of the first line of the newer page.
-    """
+    """Return the runs of two pages; the newer one begins, at `first`, where the older one ends."""
     if not older or not older[-1].is_placed or older[-1].before is not None:
         return [*older, *newer]
     lines = older[-1].lines
@@ -120,17 +113,9 @@ def join_runs(
 
 
 def decode_lossy(page: bytes) -> list[TailedEntry] | None:
-    """Decode a page of which nothing but some text is invalid.
+    """Decode a page of which nothing but some text is invalid; None if more is wrong than that.
 
-    Parameters
-    ----------
-    page : bytes
-        Its JSON.
-
-    Returns
-    -------
-    list of TailedEntry or None
-        With U+FFFD in place of what cannot be decoded. None if more is wrong than that.
+    What cannot be decoded of a text is U+FFFD.
     """
     try:
         return msgspec.convert(_parsed(page), list[TailedEntry])
@@ -139,21 +124,10 @@ def decode_lossy(page: bytes) -> list[TailedEntry] | None:
 
 
 def decode_lenient(page: bytes, *, newest_first: bool | None = None) -> PageLines | None:
-    """Decode a page whose entries are malformed.
+    """Decode a page whose entries are malformed; None if it is not a page of a log.
 
-    Parameters
-    ----------
-    page : bytes
-        Its JSON.
-    newest_first : bool, optional
-        Whether lines come from new to old, where their times do not tell. None: not known.
-
-    Returns
-    -------
-    PageLines or None
-        As many lines as the page has, so that its length still tells whether it was cut. A text
-        that is not a string, and an entry that is not an object, is shown as JSON. None if this
-        is not a page of a log.
+    It keeps its length, which tells whether it was cut. A text that is not a string, and an entry
+    that is not an object, is shown as JSON.
     """
     try:
         lines = msgspec.convert(_parsed(page), list[object])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Self
+import time
 
 import msgspec
 
@@ -31,7 +31,7 @@ class Now(str):
     What time that was by the server's clock is known only when the server has told its time, and
     all tails that begin because of the same word must begin at the same time.
 
-    Parameters
+    Attributes
     ----------
     moment : float
         Seconds of the monotonic clock.
@@ -39,34 +39,22 @@ class Now(str):
 
     __slots__ = ("moment",)
 
-    moment: float
-
-    def __new__(cls, moment: float) -> Self:
-        """Say it at a moment."""
-        self = super().__new__(cls, "now")
-        self.moment = moment
-        return self
+    def __init__(self, _: str) -> None:
+        self.moment = time.monotonic()
 
 
-def parse_start(value: dt.datetime | str | None, moment: float) -> dt.datetime | Now | None:
-    """Read the `start_at` of a tail.
-
-    Parameters
-    ----------
-    value : datetime or str or None
-        A time, "now", or none.
-    moment : float
-        When it was said, in seconds of the monotonic clock.
+def parse_start(value: dt.datetime | str | None) -> dt.datetime | Now | None:
+    """Read the `start_at` of a tail: a time, "now", or None.
 
     Raises
     ------
     TypeError, ValueError
-        If it is neither.
+        If it is something else.
     """
     if value is None or isinstance(value, Now):
         return value
     if value == "now":
-        return Now(moment)
+        return Now("now")
     if isinstance(value, str) and value.isalpha():  # a word, such as "Now": no part of a time
         raise ValueError('start_at must be "now" or a time, such as 2026-11-23T12:34:56Z')
     return parse_timestamp(value, "start_at")
@@ -77,15 +65,6 @@ class PollOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     The public signatures write these defaults out once more, for editors and documentation; a test
     compares them. `Services.tail_logs` documents each.
-
-    Attributes
-    ----------
-    poll_interval, max_poll_interval, overlap : float
-        Seconds.
-    grace : float or None
-        Seconds; None: see `drain`.
-    limit : int
-        Lines of a page.
     """
 
     poll_interval: float = 1.0

@@ -39,17 +39,10 @@ _PATIENCE = (4, 64)
 
 
 class Page(NamedTuple):
-    """A page of a log.
-
-    Attributes
-    ----------
-    lines : PageLines
-    asked_at : datetime or None
-        The server's time when it was asked for, or a little earlier; None if that is not known.
-    """
+    """A page of a log, and the server's time when it was asked for, or a little earlier."""
 
     lines: PageLines
-    asked_at: dt.datetime | None
+    asked_at: dt.datetime | None  # None if that is not known
 
 
 class Replan(enum.Enum):
@@ -62,19 +55,10 @@ class Replan(enum.Enum):
 class LogPages:
     """Gets the pages of one deployment's log.
 
-    Parameters
-    ----------
-    fetcher : LogFetcher
-    deployment_id : int
-    limit : int
-        Lines that a page may have.
-    progress : Signal
-        Is sent whenever a page was asked for.
-
     Attributes
     ----------
     requests : int
-        Pages that were asked for, answered or not.
+        Pages that were asked for, answered or not; `progress` is sent at each.
     """
 
     def __init__(
@@ -116,17 +100,8 @@ class LogPages:
     ) -> Page | Replan:
         """Get a page, however often that takes; if it will never be there, what to do instead.
 
-        Parameters
-        ----------
-        request : PageRequest
-        on_answer : callable, optional
-            Is called between the answer and its decoding; it may make further requests, and
-            returns whether it did.
-
-        Raises
-        ------
-        RequestError
-            If no page of the log will.
+        Between the answer and its decoding `on_answer` may make further requests; it returns
+        whether it did.
         """
         tries = 0  # in a row that failed as pages do that are too large
         refusals = 0  # of these, while smaller pages were served

@@ -19,8 +19,8 @@ from .follower import Follower
 from .options import TailOptions
 from .poller import PollContext
 from .scan import ServerProfile
+from .schedule import TurnQueue
 from .status import TailMetrics, TailStatus
-from .turns import TurnQueue
 
 __all__ = ["LogTail"]
 
@@ -104,11 +104,11 @@ class LogTail:
 
         A service that goes away is read to its end like this, however slowly its lines are taken.
         """
-        self._follower.finish()
+        self._follower.follow(new=False)
 
     def keep_following(self) -> None:
         """Undo `finish`, unless the tail has ended meanwhile."""
-        self._follower.keep_following()
+        self._follower.follow(new=True)
 
     @property
     def cursor(self) -> LogCursor:

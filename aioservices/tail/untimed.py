@@ -43,87 +43,41 @@ class _Copy:
     after: dt.datetime | None
     before: dt.datetime | None
     is_placed: bool = True
+    is_new: bool = False  # in the poll that shows it
 
     def can_be(self, shown: _Copy) -> bool:
-        """Return whether a line that is shown can be this one, which was delivered.
+        """Whether a line that is shown can be this one, which was delivered.
 
         Lines that turned up late may have come between it and those that were around it.
         """
         if not (self.is_placed and shown.is_placed):
             return True
-        is_later = self.after is None or (
-            shown.before is None
-            or shown.before > self.after
-            or (shown.after is not None and shown.after >= self.after)
-        )
-        return is_later and (
+        return _is_from(shown.after, shown.before, self.after) and (
             self.before is None or (shown.before is not None and shown.before <= self.before)
         )
 
-
-def _is_from(
-    after: dt.datetime | None, before: dt.datetime | None, start: dt.datetime | None
-) -> bool:
-    """Return whether lines can be at least as new as a time."""
-    return (
-        start is None or before is None or before > start or (after is not None and after >= start)
-    )
-
-
-def _is_around(copy: _Copy, time: dt.datetime) -> bool:
-    """Return whether a line is known to be beside a time, be it older or newer than it."""
-    is_later = copy.before is None or copy.before > time
-    return copy.is_placed and is_later and (copy.after is None or copy.after < time)
+    def is_around(self, time: dt.datetime) -> bool:
+        """Whether it is known to be beside a time, be it older or newer than it."""
+        is_later = self.before is None or self.before > time
+        return self.is_placed and is_later and (self.after is None or self.after < time)
 
 
 @dataclass(slots=True, eq=False)
 class _Poll:
-    """What a poll has shown.
+    """What a poll has shown, of lines that were delivered: by it, or before."""
 
-    Attributes
-    ----------
-    due : dict of bytes to list of _Copy
-        By digest what was delivered before and was not shown yet.
-    restored : set of bytes
-        Digests of which `due` has what another process delivered.
-    unplaced : Counter of bytes
-        Copies shown of which the place is not known, by digest.
-    shown, emitted : list of _Copy
-        All, and those that are new.
-    """
-
-    due: dict[bytes, list[_Copy]] = field(default_factory=dict)
-    restored: set[bytes] = field(default_factory=set)
-    unplaced: Counter[bytes] = field(default_factory=Counter)
     shown: list[_Copy] = field(default_factory=list)
-    emitted: list[_Copy] = field(default_factory=list)
+    # By digest what was delivered before and was not shown yet, ...
+    due: dict[bytes, list[_Copy]] = field(default_factory=dict)
+    restored: set[bytes] = field(default_factory=set)  # ... by another process too of these
+    unplaced: Counter[bytes] = field(default_factory=Counter)  # copies whose place is not known
 
 
 class UntimedLines:
-    """The lines of one log without a time that were delivered and can come again.
-
-    Parameters
-    ----------
-    memory : DeliveredLines
-        Of the same log; it knows what another process has delivered.
-    end_at : datetime, optional
-        Lines after this time are not of interest.
-    """
-
-    __slots__ = (
-        "_copies",
-        "_delivered",
-        "_end_at",
-        "_has_gap",
-        "_is_resumed",
-        "_memory",
-        "_now",
-        "_poll",
-        "_wanted_from",
-    )
+    """The lines of one log without a time that were delivered and can come again."""
 
     def __init__(self, memory: DeliveredLines, *, end_at: dt.datetime | None = None) -> None:
-        self._memory = memory
+        self._memory = memory  # knows what another process has delivered
         self._end_at = end_at
         self._is_resumed = True  # until a whole poll has shown what another process delivered
         self._delivered: list[_Copy] = []
@@ -135,14 +89,7 @@ class UntimedLines:
         self._poll: _Poll | None = None
 
     def begin(self, start: dt.datetime | None, now: dt.datetime) -> dt.datetime | None:
-        """Begin a poll.
-
-        Parameters
-        ----------
-        start : datetime or None
-            From when on lines are wanted.
-        now : datetime
-            The server's time, about.
+        """Begin a poll of lines from a start on, at about `now` by the server's clock.
 
         Returns
         -------
@@ -150,7 +97,7 @@ class UntimedLines:
             From when on they must be read, so that no run is seen in part.
         """
         if self._poll is not None:  # it was not finished
-            self._delivered += self._poll.emitted
+            self._delivered += [copy for copy in self._poll.shown if copy.is_new]
         self._now, self._wanted_from, self._has_gap = now, start, False
         self._poll = None
         if not self._delivered:
@@ -158,22 +105,18 @@ class UntimedLines:
         poll = self._poll = _Poll()
         for copy in self._delivered:
             poll.due.setdefault(copy.digest, []).append(copy)
-            if start is not None and _is_around(copy, start):
+            if start is not None and copy.is_around(start):
                 start = copy.after
         return start
 
     def take(self, scanned: ScannedRange, watermark: dt.datetime | None) -> list[TailedEntry]:
-        """Return the new lines of a range; ranges come from old to new.
+        """Return the new lines of a range; none is given a time before the watermark.
 
-        Parameters
-        ----------
-        scanned : ScannedRange
-        watermark : datetime or None
-            No line is given an earlier time.
+        Ranges come from old to new.
         """
         self._has_gap = self._has_gap or not scanned.is_complete
         new: list[TailedEntry] = []
-        if scanned.untimed or self._poll is not None:
+        if scanned.untimed:
             poll = self._poll = self._poll or _Poll()
             for run in scanned.untimed:
                 new += self._take_run(poll, run, scanned, watermark)
@@ -181,24 +124,14 @@ class UntimedLines:
 
     def bound(self, watermark: dt.datetime | None) -> dt.datetime | None:
         """Return the latest watermark that does not stand within a run; None: there is none."""
-        poll = self._poll
-        if poll is None:
-            return watermark
-        for copy in (*self._delivered, *poll.shown):
-            if watermark is not None and _is_around(copy, watermark):
-                watermark = copy.after and add(copy.after, MICROSECOND)
+        if self._poll is not None:
+            for copy in (*self._delivered, *self._poll.shown):
+                if watermark is not None and copy.is_around(watermark):
+                    watermark = copy.after and add(copy.after, MICROSECOND)
         return watermark
 
     def finish(self, watermark: dt.datetime | None, *, is_whole: bool) -> None:
-        """End a poll that has shown everything from its start on.
-
-        Parameters
-        ----------
-        watermark : datetime or None
-            Below it nothing can come again.
-        is_whole : bool
-            Whether the poll began at the watermark.
-        """
+        """End a poll that has shown everything from its start on: the watermark, if it is whole."""
         self._is_resumed = self._is_resumed and (self._has_gap or not is_whole)
         poll, self._poll = self._poll, None
         if poll is None:
@@ -214,42 +147,39 @@ class UntimedLines:
             self._copies = {key: n for key, n in self._copies.items() if key[0] >= watermark}
 
     def _take_run(
-        self,
-        poll: _Poll,
-        run: UntimedRun,
-        scanned: ScannedRange,
-        watermark: dt.datetime | None,
+        self, poll: _Poll, run: UntimedRun, scanned: ScannedRange, watermark: dt.datetime | None
     ) -> list[TailedEntry]:
         """Return the new lines of a run, if it belongs to a range."""
         low, end, after, before = scanned.start, scanned.end, run.after, run.before
+        newest = min(end or self._now, self._now)
         is_placed = run.is_placed and (after is not None or before is not None)
         if not is_placed:
-            after, before = None, min(end or self._now, self._now)
-        elif not _is_from(after, before, low):
-            return []  # an earlier range has shown it
-        elif after is not None and (
-            (end is not None and after >= end)
-            or (self._end_at is not None and after > self._end_at)
-        ):
+            after, before = None, newest
+        elif not _is_from(after, before, low) or (end and after and after >= end):
+            return []  # another range shows it
+        elif after is not None and self._end_at is not None and after > self._end_at:
             return []
         elif after is None and low is not None:
             after = add(low, -MICROSECOND)  # who reads from there sees it
-        at = _time_of(after, before, scanned, self._now)
+        if after is not None:
+            at = add(after, MICROSECOND)
+        else:
+            at = max(add(before or newest, -MICROSECOND), low or EARLIEST)
         at = max(at, watermark or at)
         is_wanted = _is_from(after, before, self._wanted_from)
         new: list[TailedEntry] = []
         counts: Counter[bytes] = Counter()
         for line in run.lines:
             copy = _Copy(untimed_digest(line), after, before, is_placed)
-            counts[copy.digest] += 1
-            if not is_placed and counts[copy.digest] <= poll.unplaced[copy.digest]:
-                continue  # where pages overlap is not known, so the one that has most counts
-            poll.unplaced[copy.digest] += not is_placed
-            is_new = self._is_new(poll, copy)
-            if is_wanted or not is_new:
+            if not is_placed:  # where pages overlap is not known: the one that has most counts
+                counts[copy.digest] += 1
+                if counts[copy.digest] <= poll.unplaced[copy.digest]:
+                    continue
+                poll.unplaced[copy.digest] += 1
+            copy.is_new = self._is_new(poll, copy)
+            if is_wanted or not copy.is_new:
                 poll.shown.append(copy)
-            if is_wanted and is_new:
-                poll.emitted.append(copy)
+            if is_wanted and copy.is_new:
                 new.append(self._entry(line, copy.digest, at))
         return new
 
@@ -257,11 +187,7 @@ class UntimedLines:
         copy = self._copies.get((at, digest), self._memory.restored_copies(at, digest))
         self._copies[at, digest] = copy + 1
         return UntimedEntry(
-            created_at=at,
-            message=line.message,
-            stream=line.stream,
-            source=line.source,
-            copy=copy,
+            created_at=at, message=line.message, stream=line.stream, source=line.source, copy=copy
         )
 
     def _is_new(self, poll: _Poll, copy: _Copy) -> bool:
@@ -270,10 +196,9 @@ class UntimedLines:
         if self._is_resumed and copy.digest not in poll.restored:
             poll.restored.add(copy.digest)
             for at, following in self._memory.restored_times(copy.digest):
-                earlier = _Copy(copy.digest, add(at, -MICROSECOND), following)
-                if _is_from(earlier.after, earlier.before, self._wanted_from):
-                    earlier.before = None  # that may have turned up late
-                    due.append(earlier)
+                after = add(at, -MICROSECOND)
+                if _is_from(after, following, self._wanted_from):
+                    due.append(_Copy(copy.digest, after, None))  # what followed may have been late
         candidates = [earlier for earlier in due if earlier.can_be(copy)]
         if not candidates:
             return True
@@ -286,11 +211,10 @@ class UntimedLines:
         return False
 
 
-def _time_of(
-    after: dt.datetime | None, before: dt.datetime | None, scanned: ScannedRange, now: dt.datetime
-) -> dt.datetime:
-    """Return the time that the lines between two others are given."""
-    if after is not None:
-        return add(after, MICROSECOND)
-    at = add(before, -MICROSECOND) if before else scanned.asked_at or now
-    return max(at, scanned.start or at)
+def _is_from(
+    after: dt.datetime | None, before: dt.datetime | None, start: dt.datetime | None
+) -> bool:
+    """Whether lines between two times can be at least as new as a third one."""
+    return (
+        start is None or before is None or before > start or (after is not None and after >= start)
+    )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioservices.tail.poller import CHECK_EVERY
-from aioservices.tail.turns import TurnQueue, Urgency
+from aioservices.tail.schedule import TurnQueue, Urgency
 
 
 class Clock:
@@ -145,7 +145,7 @@ async def test_a_turn_ends_once() -> None:
     queue = TurnQueue()
     urgency = Urgency(1.0, 0.0)
     first = await queue.take(urgency)
-    queue.end_present()
+    queue.end()
     second = await queue.take(urgency)
     queue.end(first)  # which has ended: it is not the second one's that ends
     with anyio.move_on_after(0) as scope:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterable
 from datetime import datetime
 from typing import Protocol, Self, get_args
@@ -60,7 +59,7 @@ class CollectOptions(PollOptions, frozen=True, kw_only=True):
         if self.ids is not None:
             validate_ints(self.ids, "ids")
         validate_choice(self.status, get_args(StatusFilter), "status")
-        start_at = parse_start(self.start_at, time.monotonic())
+        start_at = parse_start(self.start_at)
         msgspec.structs.force_setattr(self, "start_at", start_at)
         validate_seconds(self.refresh, "refresh")
         super().__post_init__()
