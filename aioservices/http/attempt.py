@@ -32,6 +32,8 @@ class Call(msgspec.Struct, eq=False):
     url : URL
     body : bytes or None
     options : Options
+    is_observed : bool
+        Whether a hook or the log reports its attempts.
     attempts : int
         How many have begun.
     started, begun : float
@@ -42,8 +44,6 @@ class Call(msgspec.Struct, eq=False):
         Whether the latest answer came from the API itself, not from a host it redirects to.
     rate_limit : RateLimit or None
         What the API itself said in the latest attempt.
-    is_observed : bool
-        Whether a hook or the log reports its attempts.
     """
 
     method: str
@@ -51,13 +51,13 @@ class Call(msgspec.Struct, eq=False):
     url: URL
     body: bytes | None
     options: Options
+    is_observed: bool
     attempts: int = 0
     started: float = math.nan
     begun: float = math.nan
     error: RequestError | None = None
     is_at_home: bool = True
     rate_limit: RateLimit | None = None
-    is_observed: bool = False
     delays: Iterator[float] | None = None
 
     @property
@@ -67,11 +67,12 @@ class Call(msgspec.Struct, eq=False):
 
     def begin(self, now: float) -> None:
         """Record that an attempt begins."""
-        self.begun = now
-        self.rate_limit = None
-        self.attempts += 1
-        if self.attempts == 1:
+        if self.attempts:
+            self.is_at_home, self.rate_limit = True, None
+        else:
             self.started = now
+        self.begun = now
+        self.attempts += 1
 
     @property
     def deadline(self) -> float:

@@ -131,23 +131,20 @@ class RateLimiter:
         self.in_flight -= 1
 
     def observe_answer(self, sent_at: float, now: float, rate_limit: RateLimit | None) -> None:
-        """Learn from an answer that is not a 429 to a request that was sent at `sent_at`."""
+        """Learn from an answer to a request that was sent at `sent_at`."""
         if sent_at >= self.blocked_until:
             self._exhausted = False
-        self._observe(sent_at, now, rate_limit)
-
-    def observe_refusal(self, sent_at: float, now: float, retry_after: float) -> None:
-        """Learn from a 429: nothing is sent for `retry_after` seconds."""
-        self._exhausted = True
-        self.blocked_until = max(self.blocked_until, now + retry_after)
-        known = self.rate_limit
-        self._observe(sent_at, now, known and RateLimit(known.limit, 0))
-
-    def _observe(self, sent_at: float, now: float, rate_limit: RateLimit | None) -> None:
         if sent_at > self._last_answered:
             self._last_answered = sent_at
         if rate_limit is not None:  # an answer of a proxy does not have it
             self._period.observe(sent_at, now, rate_limit)
+
+    def observe_refusal(self, sent_at: float, now: float, retry_after: float) -> None:
+        """Learn from a 429: nothing is sent for `retry_after` seconds."""
+        known = self.rate_limit
+        self.observe_answer(sent_at, now, known and RateLimit(known.limit, 0))
+        self._exhausted = True
+        self.blocked_until = max(self.blocked_until, now + retry_after)
 
     def _one_at_a_time(self, now: float) -> float:
         if not self.in_flight or self._last_answered >= self._last_sent:

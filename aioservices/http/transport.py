@@ -113,10 +113,11 @@ class Transport:
         SessionLoopError
             If the session is in use on another event loop.
         """
-        call = Call(method, path, self._connections.base.join(path, params), body, options)
-        call.is_observed = (
+        is_observed = (
             options.on_attempt is not None or bool(self.hooks) or log.isEnabledFor(logging.DEBUG)
         )
+        url = self._connections.base.join(path, params)
+        call = Call(method, path, url, body, options, is_observed)
         if self._loop is not asyncio.get_running_loop():
             self._bind()
         while True:
@@ -181,7 +182,6 @@ class Transport:
         try:
             if call.is_observed:
                 self._report(call, "sending")
-            call.is_at_home = True
             response = await self._connections.exchange(call, call.url, at_home=True)
             call.rate_limit = parse_rate_limit(response.headers)
             if response.status >= 300:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioservices.http.url import (
+    BaseURL,
     encoded_query,
     proxy_for,
     redirect_target,
@@ -30,6 +31,20 @@ BASE = "https://api.example.org/v1/"
 )
 def test_a_base_url_is_taken(given_url: str, used: str) -> None:
     assert validate_base_url(given_url) == used
+
+
+def test_a_path_and_a_query_are_joined_to_the_base_url() -> None:
+    base = BaseURL(BASE)
+    assert str(base.join("services/42", None)) == f"{BASE}services/42"
+    query = {"limit": 50, "status": "running", "order": None}
+    assert str(base.join("services", query)) == f"{BASE}services?limit=50&status=running"
+
+
+def test_urls_of_a_fleet_that_is_asked_about_in_turn_are_made_once() -> None:
+    base = BaseURL(BASE)
+    paths = [f"services/{number}" for number in range(1000)]
+    first = [base.join(path, None) for path in paths]
+    assert all(base.join(path, None) is url for path, url in zip(paths, first, strict=True))
 
 
 @pytest.mark.parametrize(
