@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
 import anyio
-import anyio.lowlevel
 
 from .errors import SessionClosedError
 
@@ -124,7 +123,7 @@ async def finish_within(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
     if errors:
         raise errors.pop()  # no cycle: what its frames hold goes with it
     if not results:
-        await anyio.lowlevel.checkpoint()  # raises the cancellation
+        await asyncio.sleep(0)  # raises the cancellation
     return results[0]
 
 

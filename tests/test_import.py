@@ -23,6 +23,8 @@ def test_importing_the_client_loads_neither_the_command_line_nor_the_emulator() 
 def test_importing_the_client_loads_nothing_that_a_single_call_does_without() -> None:
     loaded = loaded_by("from aioservices import Services")
     assert not loaded & {"aioservices.tail", "aioservices.fleet", "aioservices.stores", "backoff"}
+    assert not loaded & {"aioservices.api.raw", "aioservices.api.search"}
+    assert not loaded & {"html.entities", "anyio.lowlevel", "anyio._core"}
 
 
 def test_importing_the_package_alone_loads_nothing_that_takes_time() -> None:

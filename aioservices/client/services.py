@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import aiohttp
 
 from aioservices.api.models import ServiceSummary
 from aioservices.api.pagination import Paginator
-from aioservices.api.search import ServiceSearch
 from aioservices.api.states import ArchivalStatus, StatusFilter
 from aioservices.http.connections import Connections
 from aioservices.http.options import Options
@@ -16,6 +17,10 @@ from aioservices.http.transport import Transport
 from aioservices.validation import validate_int, validate_type
 
 from .deploys import DeployCalls
+
+# Imported where it is needed, so that programs which make single calls start sooner.
+if TYPE_CHECKING:
+    from aioservices.api.search import ServiceSearch
 
 __all__ = ["Services"]
 
@@ -131,6 +136,8 @@ class Services(DeployCalls):
             async for service in services.find("service-*", status="running"):
                 print(service.id, service.name)
         """
+        from aioservices.api.search import ServiceSearch
+
         if not terms:
             raise ValueError("find needs a name, a pattern or an id to search for")
         texts = tuple(

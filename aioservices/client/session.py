@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import anyio
 import msgspec
 
 from aioservices.api.endpoints import Endpoints
 from aioservices.api.params import encode
-from aioservices.api.raw import RawServices
 from aioservices.concurrency import BackgroundTasks
 from aioservices.errors import SessionClosedError
 from aioservices.http.options import (
@@ -32,6 +31,10 @@ from aioservices.http.secret import Hidden
 from aioservices.http.transport import Transport
 from aioservices.http.url import QueryValue, validate_path
 from aioservices.validation import validate_type
+
+# Imported where it is needed, so that programs without it start sooner.
+if TYPE_CHECKING:
+    from aioservices.api.raw import RawServices
 
 __all__ = ["Session"]
 
@@ -138,6 +141,8 @@ class Session(Endpoints):
     def raw(self) -> RawServices:
         """The endpoints with their raw answers, as in `services.raw.get(42)`."""
         if self._raw is None:
+            from aioservices.api.raw import RawServices
+
             self._raw = RawServices(self._transport, self._options)
         return self._raw
 

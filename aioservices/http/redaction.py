@@ -20,7 +20,6 @@ whole or not. So the search takes time in proportion to the length of the text.
 
 from __future__ import annotations
 
-import html.entities
 import re
 from collections.abc import Iterable, Iterator
 
@@ -111,6 +110,8 @@ def _forms(secret: str) -> Iterator[str]:
 
 def _forms_of(character: str) -> Iterator[str]:
     """Yield patterns of one character, without the backslashes before it."""
+    from html.entities import codepoint2name  # seldom needed, and slow to load
+
     number = ord(character)
     yield re.escape(character)
     if character == " ":
@@ -130,6 +131,6 @@ def _forms_of(character: str) -> Iterator[str]:
     if number > 0x7F:  # as the source text of bytes
         yield _ESCAPED + f"{_BACKSLASH}+".join(f"x(?i:{octet:02x})" for octet in octets)
     yield rf"&(?:amp;)*#(?:[xX]0*(?i:{number:x})|0*{number});"
-    name = html.entities.codepoint2name.get(number)
+    name = codepoint2name.get(number)
     if name is not None:
         yield f"&(?:amp;)*{name};"

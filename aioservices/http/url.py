@@ -11,8 +11,8 @@ import string
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
+import msgspec
 import yarl
 
 from aioservices.validation import validate_int, validate_number, validate_type
@@ -24,6 +24,7 @@ __all__ = [
     "BaseURL",
     "Proxy",
     "QueryValue",
+    "Target",
     "encoded_query",
     "origin",
     "proxy_for",
@@ -47,14 +48,14 @@ _KEEPS_METHOD = frozenset({307, 308})  # the others may turn a request into a GE
 _KEPT_URLS = 1024  # those of a large fleet, in less than a megabyte
 
 
-class Proxy(NamedTuple):
+class Proxy(msgspec.Struct, frozen=True):
     """A proxy, and which environment variable names it."""
 
     variable: str
     url: SecretStr
 
 
-class Target(NamedTuple):
+class Target(msgspec.Struct, frozen=True):
     """Where a redirect leads, and whether that is still the API's own host."""
 
     url: str

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import enum
 import time
 from collections.abc import Callable
 from typing import NamedTuple
-
-import anyio
 
 from aioservices.concurrency import Signal
 from aioservices.errors import (
@@ -136,7 +135,7 @@ class LogPages:
             self._progress.send()
         asked_at = fetcher.clock.at(sent_at) if fetcher.clock.known else None
         if on_answer is not None and on_answer():
-            await anyio.lowlevel.checkpoint()  # lets it send them
+            await asyncio.sleep(0)  # lets it send them
         lines = fetcher.lines(response)
         self._patience.end(served=True)
         self._size.served(lines.length)

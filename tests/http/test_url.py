@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioservices.http.secret import SecretStr
 from aioservices.http.url import (
     BaseURL,
+    Proxy,
+    QueryValue,
+    Target,
     encoded_query,
     proxy_for,
     redirect_target,
@@ -36,7 +40,7 @@ def test_a_base_url_is_taken(given_url: str, used: str) -> None:
 def test_a_path_and_a_query_are_joined_to_the_base_url() -> None:
     base = BaseURL(BASE)
     assert str(base.join("services/42", None)) == f"{BASE}services/42"
-    query = {"limit": 50, "status": "running", "order": None}
+    query: dict[str, QueryValue] = {"limit": 50, "status": "running", "order": None}
     assert str(base.join("services", query)) == f"{BASE}services?limit=50&status=running"
 
 
@@ -145,7 +149,7 @@ def test_any_query_arrives_as_it_was_meant(params: dict[str, str]) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_get_follows_redirects(status: int) -> None:
     target = redirect_target("GET", BASE + "services", status, "/v1/services/", base_url=BASE)
-    assert target == (BASE + "services/", True)
+    assert target == Target(BASE + "services/", True)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -210,7 +214,9 @@ def test_what_is_on_this_machine_is_reached_through_a_proxy_on_it_alone(
     if host != "127.0.0.1":
         assert proxy_for("http://localhost:8080/") is None
     elif scheme == "http":
-        assert proxy_for("http://localhost:8080/") == ("ALL_PROXY", "http://127.0.0.1:9")
+        assert proxy_for("http://localhost:8080/") == Proxy(
+            "ALL_PROXY", SecretStr("http://127.0.0.1:9")
+        )
     else:
         with pytest.raises(ValueError, match=r"^ALL_PROXY names no http or https proxy"):
             proxy_for("http://localhost:8080/")
@@ -228,6 +234,6 @@ def test_proxies_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.delenv(name.upper(), raising=False)
     assert proxy_for(BASE) is None
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.org:3128")
-    assert proxy_for(BASE) == ("HTTPS_PROXY", "http://proxy.example.org:3128")
+    assert proxy_for(BASE) == Proxy("HTTPS_PROXY", SecretStr("http://proxy.example.org:3128"))
     monkeypatch.setenv("NO_PROXY", "api.example.org")
     assert proxy_for(BASE) is None
