@@ -19,6 +19,7 @@ SUITES = (
     "drain",
     "idle",
     "waiting",
+    "overlap",
     "polling",
     "delay",
     "fleet",
