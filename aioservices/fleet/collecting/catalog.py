@@ -1,8 +1,8 @@
-"""Which services there are to collect, with which session each is read, and what they are called.
+"""The services to collect, with their names and the sessions that read them.
 
-A service that is listed no longer stays in the catalog, as a missing one, until its log has been
-read to its end: its last lines are still to come. What ended while nobody collected is taken up
-once more in the same way, if the store has kept lines of it in the day before its last commit.
+A service that is no longer listed stays in the catalog as missing until its log has been read to
+its end, because its last lines may not have been read yet. A service that ended while no collector
+ran is added once in the same way, if the store has lines of it from the day before its last commit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["ServiceCatalog"]
 
 log = logging.getLogger("aioservices.collect")
 
-_RECENTLY = 86_400.0  # seconds
+_RECENT_SECONDS = 86_400.0
 
 
 class ServiceCatalog:
@@ -40,28 +40,28 @@ class ServiceCatalog:
         self._sources = sources
         self._options = options
         self._visible: dict[int, Source] = {}
-        self._missing: set[int] = set()  # of the visible ones, those that are not listed any more
+        self._missing: set[int] = set()  # visible services that are no longer listed
         self._names: dict[int, str | None] = {}
 
     @property
     def service_ids(self) -> list[int]:
-        """All services, the missing ones too."""
+        """All services, including the missing ones."""
         return list(self._visible)
 
     def is_missing(self, service_id: int) -> bool:
-        """Tell whether a service is not listed any more."""
+        """Return whether a service is no longer listed."""
         return service_id in self._missing
 
     def source_of(self, service_id: int) -> Source:
-        """Tell with which session a service is read."""
+        """Return the source of the session that reads a service."""
         return self._visible.get(service_id, self._sources[0])
 
     def name_of(self, service_id: int) -> str | None:
-        """Tell what a service is called."""
+        """Return the name of a service."""
         return self._names.get(service_id)
 
     def forget(self, service_id: int) -> None:
-        """Forget a service whose log was read to its end, if it is missing."""
+        """Remove a missing service whose log was read to its end."""
         if service_id in self._missing:
             self._missing.remove(service_id)
             del self._visible[service_id]
@@ -74,7 +74,7 @@ class ServiceCatalog:
         for source in self._sources:
             problem = source.problem
             try:
-                await source.look(self._options.status)
+                await source.list_services(self._options.status)
             except ServicesError as exc:
                 is_complete = False
                 if str(exc) != problem:
@@ -83,19 +83,19 @@ class ServiceCatalog:
                 names[service_id] = name
                 found.setdefault(service_id, source)
         self._names = names
-        wanted = self._wanted(found)
+        wanted = self._select_wanted(found)
         for service_id in wanted - found.keys():
             found[service_id] = self._sources[0]
         found = {each: found[each] for each in wanted}
         if not self._visible and found:
-            await self._take_up_stored(found)
+            await self._add_recently_stored(found)
         if is_complete:
             self._missing |= self._visible.keys()
         self._missing -= found.keys()
         self._visible |= found
 
-    def _wanted(self, found: Collection[int]) -> set[int]:
-        """Choose the services that were asked for; those that were named by id, listed or not."""
+    def _select_wanted(self, found: Collection[int]) -> set[int]:
+        """Select the requested services; those given by id need not be listed."""
         options = self._options
         wanted = set(found) if options.ids is None else set(options.ids)
         if not options.patterns:
@@ -103,8 +103,8 @@ class ServiceCatalog:
         names = {each: self._names.get(each) for each in wanted}
         return set(select(options.patterns, names).ids) | set(ids_among(options.patterns))
 
-    async def _take_up_stored(self, found: Collection[int]) -> None:
-        """Take up, for a last look, what ended while nobody collected."""
+    async def _add_recently_stored(self, found: Collection[int]) -> None:
+        """Add services that ended while no collector ran, to read the rest of their logs."""
         if self._options.ids is not None:
             return
         try:
@@ -117,7 +117,11 @@ class ServiceCatalog:
         if self._options.patterns:
             wanted = set(select(self._options.patterns, names).ids)
         for each in stored:
-            recent = newest and each.kept_at and (newest - each.kept_at).total_seconds() < _RECENTLY
+            recent = (
+                newest
+                and each.kept_at
+                and (newest - each.kept_at).total_seconds() < _RECENT_SECONDS
+            )
             if recent and each.service_id in wanted and each.service_id not in found:
                 self._visible[each.service_id] = self._sources[0]
                 self._names[each.service_id] = each.service_name

@@ -1,18 +1,18 @@
-"""The collector: reads the logs of a fleet into a store, and forwards what is stored.
+"""The collector: reads the logs of a fleet into a store, and forwards the stored lines.
 
 Theory of operation
 -------------------
-A round, every third of a lease's length, finds the services that the sessions can see, and leases
-those that nobody else reads. Each leased service has a task, which reads its log from the cursor
-in the store; the writer keeps the lines of all of them, a transaction at a time. A tail whose
-commit is fenced is somebody else's, or stands where a failover has put it: its task ends, and the
-next round takes it up again, or not.
+Every third of a lease's duration, a round leases the visible services that no other collector
+reads. Each leased service has a task, which reads its log from the cursor in the store. The writer
+stores the lines of all tasks, one transaction at a time. If a commit is fenced, another collector
+owns the tail, or a failover has reset it: the task ends, and the next round leases the service
+again if it can.
 
-The log of a service that is not listed any more is read until its deployments have ended, however
-long that takes; then the service is forgotten. With several collectors each that has seen it has a
-last look, so that nothing is lost if the one that reads it dies meanwhile. A key that is refused,
-a service that cannot be read, a store without room: the tail is closed and opened again later, at
-the cursor behind the last line that it gave.
+The log of a service that is no longer listed is read until its deployments have ended, however long
+that takes; then the service is removed. With several collectors, each one that has seen the service
+reads the end of its log, so that nothing is lost if the one that reads it dies meanwhile. If a key
+is rejected, a log cannot be read or the store is full, the tail is closed, and opened again later
+at the cursor behind the last delivered line.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ __all__ = ["Collector"]
 log = logging.getLogger("aioservices.collect")
 
 _DEFAULTS = CollectOptions()
-_FORWARD_SECONDS = 5.0  # at the end, for what destinations are being sent
+_FORWARD_SECONDS = 5.0  # at the end, to finish the batches that are being forwarded
 
 
 class Collector:
@@ -62,14 +62,14 @@ class Collector:
     Parameters
     ----------
     store : Store
-        Open.
+        An open store.
     sessions : sequence of Services
         A service is read with the first of them that lists it.
     options : CollectOptions, optional
     forwarders : sequence of Forwarder, optional
-        Where what is stored is sent.
+        Destinations of the stored lines.
     retention : Retention, optional
-        What is removed from the store. Default: nothing.
+        What to remove from the store. Default: nothing.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Collector:
         if len(set(names)) < len(names):
             raise ValueError(
                 f"two forwarders have the same name, of {', '.join(names)}: a store has one "
-                "position for each name. Give them an attribute `name` that is their own"
+                "position for each name. Give each of them a different attribute `name`"
             )
         self._sources = [Source(session) for session in sessions]
         self._catalog = ServiceCatalog(store, self._sources, options)
@@ -107,15 +107,15 @@ class Collector:
         self._writer.on_kept += [worker.wake for worker in self._workers]
         self._readers: dict[int, ServiceReader] = {}
         self._wake = anyio.Event()
-        self._look = anyio.Event()
+        self._refresh_now = anyio.Event()
         self._stopping = anyio.Event()
-        self._not_begun: tuple[str, ...] = CollectorStatus.empty().reasons
+        self._not_started: tuple[str, ...] = CollectorStatus.empty().reasons
         self._lease_error: str | None = None
-        self._late_lines = self._gaps = 0  # of tails that were closed
+        self._late_lines = self._gaps = 0  # of closed tails
 
     @property
     def status(self) -> CollectorStatus:
-        """How it is doing."""
+        """The current status."""
         reasons = self.reasons
         services = tuple(self._readers[each].status() for each in sorted(self._readers))
         tails = [each.tail for each in services if each.tail is not None]
@@ -145,36 +145,36 @@ class Collector:
 
     @property
     def kept(self) -> dict[int, int]:
-        """How many lines of each service were kept since this collector has it."""
+        """The lines stored since this collector has each service, by service."""
         return {service_id: reader.slot.lines for service_id, reader in self._readers.items()}
 
     def postpone(self, reason: str) -> None:
-        """Say why `run` is not called yet."""
-        self._not_begun = (reason,)
+        """Report why `run` is not called yet."""
+        self._not_started = (reason,)
 
     def stop(self) -> None:
-        """End the tails, commit what waits, finish what is being sent, and have `run` return."""
+        """Let `run` end the tails, commit the waiting lines, finish forwarding, and return."""
         self._stopping.set()
         self._wake.set()
 
     def refresh(self) -> None:
-        """Look for services now, and try keys again that were refused."""
-        self._look.set()
+        """List the services now, and try rejected keys again."""
+        self._refresh_now.set()
 
     def replace_session(self, old: CollectSession, new: CollectSession) -> None:
-        """Read with another session what was read with an old one, as when a key was renewed.
+        """Replace a session, for example when its key has changed.
 
-        The tails move over at their cursors; the old session may be closed afterwards.
+        The tails continue at their cursors; the old session may be closed afterwards.
         """
         for source in self._sources:
-            if source.given is old:
+            if source.original is old:
                 source.replace(new)
         self._close_tails()
         self.refresh()
 
     @asynccontextmanager
     async def lines(self) -> AsyncGenerator[KeptLines]:
-        """Watch the lines that are kept from now on.
+        """Watch the lines that are stored from now on.
 
         Yields
         ------
@@ -186,14 +186,14 @@ class Collector:
             yield kept
 
     async def run(self) -> None:
-        """Collect until cancelled, or until `stop` was called and nothing waits any more.
+        """Collect until cancelled, or until `stop` was called and everything is stored.
 
         Raises
         ------
         StoreError
-            If the store fails in a way that waiting does not mend.
+            If the store fails in a way that waiting does not resolve.
         """
-        self._not_begun = ()
+        self._not_started = ()
         try:
             async with anyio.create_task_group() as group:
                 if self._retainer is not None:
@@ -203,14 +203,14 @@ class Collector:
                         forwarding.start_soon(worker.run)
                     async with anyio.create_task_group() as writing:
                         writing.start_soon(self._writer.run)
-                        await self._read()
+                        await self._read_logs()
                         self._writer.end()
                     for worker in self._workers:
                         worker.end()
                     forwarding.cancel_scope.deadline = anyio.current_time() + _FORWARD_SECONDS
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as exc:
-            # The store's error, if it is among them: the rest failed with it.
+            # The error of the store, if there is one, has caused the others.
             errors = _errors_in(exc)
             error = next((each for each in errors if isinstance(each, StoreError)), errors[0])
             raise error from None
@@ -221,22 +221,22 @@ class Collector:
                     if close is not None:
                         await close()
 
-    async def _read(self) -> None:
-        """Read logs until it is stopped, and those that are read up to where they are."""
+    async def _read_logs(self) -> None:
+        """Read logs until `stop`, then let the readers store what they have read."""
         async with anyio.create_task_group() as reading:
-            async with anyio.create_task_group() as looking:
-                looking.start_soon(self._looks)
-                await self._rounds(reading)
-                looking.cancel_scope.cancel()
+            async with anyio.create_task_group() as refreshing:
+                refreshing.start_soon(self._refresh_services)
+                await self._lease_periodically(reading)
+                refreshing.cancel_scope.cancel()
             for reader in self._readers.values():
                 reader.end()
 
     # Which services
 
-    async def _looks(self) -> None:
-        """Look again and again which services there are; leases do not wait for that."""
+    async def _refresh_services(self) -> None:
+        """List the services periodically; leases do not wait for that."""
         while True:
-            self._look = anyio.Event()
+            self._refresh_now = anyio.Event()
             await self._catalog.update()
             for reader in self._readers.values():
                 if self._catalog.is_missing(reader.service_id):
@@ -245,9 +245,9 @@ class Collector:
                     reader.keep_following()
             self._wake.set()
             with anyio.move_on_after(self._options.refresh):
-                await self._look.wait()
+                await self._refresh_now.wait()
 
-    async def _rounds(self, group: TaskGroup) -> None:
+    async def _lease_periodically(self, group: TaskGroup) -> None:
         interval = min(self._options.lease / 3, self._options.refresh)
         while not self._stopping.is_set():
             self._wake = anyio.Event()
@@ -255,7 +255,7 @@ class Collector:
                 await self._lease(group)
                 self._lease_error = None
             except StoreUnavailableError as exc:
-                # Reading goes on: a commit shows who has the service.
+                # Reading continues: a commit shows whether the service is still ours.
                 if self._lease_error is None:
                     log.warning("services cannot be leased now: %s", exc)
                 self._lease_error = str(exc)
@@ -263,7 +263,7 @@ class Collector:
                 await self._wake.wait()
 
     async def _lease(self, group: TaskGroup) -> None:
-        """Say that this collector lives, and take the services that are free."""
+        """Send a heartbeat, and lease the services that are free."""
         salt = self._store.salt
         keys = {source.session.key_id(salt): source for source in self._sources}
         daemons = await self._store.heartbeat(
@@ -290,7 +290,7 @@ class Collector:
             self._readers[service_id].end()
 
     def _server_time(self) -> dt.datetime | None:
-        """Tell the time by the server's clock, if a tail has heard of it; the earliest of them."""
+        """The server's time, if a tail knows it; the earliest if they differ."""
         tails = (reader.tail for reader in self._readers.values())
         times = (None if tail is None else tail.server_time for tail in tails)
         return min((time for time in times if time is not None), default=None)
@@ -298,60 +298,60 @@ class Collector:
     # For the readers
 
     def source_of(self, service_id: int) -> Source:
-        """Tell with which session a service is read."""
+        """Return the source of the session that reads a service."""
         return self._catalog.source_of(service_id)
 
     def name_of(self, service_id: int) -> str | None:
-        """Tell what a service is called."""
+        """Return the name of a service."""
         return self._catalog.name_of(service_id)
 
     def ended(self, reader: ServiceReader, *, is_fenced: bool) -> None:
-        """Forget a reader that has ended."""
+        """Remove a reader that has ended."""
         self._writer.close(reader.slot)
         if self._readers.get(reader.service_id) is reader:
             del self._readers[reader.service_id]
         if reader.is_finished:
             self._catalog.forget(reader.service_id)
         if is_fenced:
-            self._wake.set()  # to take it up where the store says
+            self._wake.set()  # to lease it again at the cursor in the store
 
     def count_gap(self) -> None:
         """Count a gap."""
         self._gaps += 1
 
     def count_late(self, lines: int) -> None:
-        """Count the late lines of a tail that is closed."""
+        """Count the late lines of a closed tail."""
         self._late_lines += lines
 
     @property
     def writer(self) -> StoreWriter:
-        """What keeps the lines."""
+        """Stores the lines."""
         return self._writer
 
     @property
     def options(self) -> CollectOptions:
-        """What was asked for."""
+        """The options of the collector."""
         return self._options
 
     @property
     def store(self) -> Store:
-        """Where the lines are kept."""
+        """The store."""
         return self._store
 
     def _close_tails(self) -> None:
-        """Close all tails; their readers open them again when that makes sense."""
+        """Close all tails; their readers open them again when possible."""
         for reader in self._readers.values():
             reader.close_tail()
 
     def _reasons(self) -> list[str]:
-        if self._not_begun:
-            return [*self._not_begun]
+        if self._not_started:
+            return [*self._not_started]
         reasons = [
             f"the API refuses key {number}: {source.error}"
             for number, source in enumerate(self._sources, 1)
             if not source.is_valid
         ]
-        if not any(source.has_looked for source in self._sources):
+        if not any(source.has_listed for source in self._sources):
             problems = "; ".join(filter(None, (source.problem for source in self._sources)))
             reasons.append(f"the services have not been listed yet{problems and f': {problems}'}")
         if self._writer.error is not None:
@@ -376,7 +376,7 @@ class Collector:
 
 
 def _errors_in(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """List the errors in a group, however deep."""
+    """List the errors in a group, including nested groups."""
     errors: list[BaseException] = []
     for each in group.exceptions:
         if isinstance(each, BaseExceptionGroup):

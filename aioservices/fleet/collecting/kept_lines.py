@@ -1,4 +1,4 @@
-"""Lines that have just been kept, on their way to somebody who watches them."""
+"""A stream of the lines that have just been stored."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from aioservices.stores import StoredEntry
 
 __all__ = ["KeptLines"]
 
-_LINES = 10_000  # that wait at most
-_CHARACTERS = 8_000_000  # of all their messages
+_LINES = 10_000  # limit of waiting lines
+_CHARACTERS = 8_000_000  # limit of all their messages
 
 
 class KeptLines:
-    """Lines that have just been kept: an async iterator of `StoredEntry`.
+    """Lines that have just been stored: an async iterator of `StoredEntry`.
 
-    What waits for a slow reader is bounded: it loses lines, and `lost` counts them.
+    The buffer is bounded: a slow reader loses lines, and `lost` counts them.
     """
 
     def __init__(self) -> None:
         self.lost = 0
         self._entries: deque[StoredEntry] = deque()
         self._characters = 0
-        self._news = anyio.Event()
+        self._available = anyio.Event()
 
     def receive(self, entries: Sequence[StoredEntry]) -> None:
-        """Take lines in."""
+        """Add lines."""
         for number, entry in enumerate(entries):
             if len(self._entries) >= _LINES or self._characters >= _CHARACTERS:
                 self.lost += len(entries) - number
                 break
             self._entries.append(entry)
             self._characters += _length(entry)
-        self._news.set()
+        self._available.set()
 
     async def take(self) -> list[StoredEntry]:
-        """Wait until there are lines, and give all of them."""
+        """Wait until there are lines, and return all of them."""
         await self._wait()
         entries = [*self._entries]
         self._entries.clear()
@@ -57,8 +57,8 @@ class KeptLines:
 
     async def _wait(self) -> None:
         while not self._entries:
-            self._news = anyio.Event()
-            await self._news.wait()
+            self._available = anyio.Event()
+            await self._available.wait()
 
 
 def _length(entry: StoredEntry) -> int:

@@ -1,4 +1,4 @@
-"""What is collected and how, and what a session has to offer."""
+"""The options of a collector, and what it needs from a session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CollectOptions", "CollectSession"]
 
 
 class CollectOptions(PollOptions, frozen=True, kw_only=True):
-    """What is collected, and how.
+    """The options of a collector.
 
     Attributes
     ----------
@@ -32,15 +32,15 @@ class CollectOptions(PollOptions, frozen=True, kw_only=True):
     start_at : datetime or str, optional
         Lines before this time are left out; "now" is the server's time at the call.
     refresh : float, default 30.0
-        Seconds between looks for services that came or went.
+        Seconds between two listings of the services.
     poll_interval, max_poll_interval, overlap, grace : float
         See `Services.tail_logs`.
     limit : int, default 1000
-        Lines of a page.
+        Lines per page.
     lease : float, default 30.0
         Seconds of a lease in a store that several collectors share.
     max_waiting : int, default 200000
-        Lines that may wait for the store, of all services together.
+        Lines of all services that may wait to be stored.
     commit_interval : float, default 1.0
         Seconds between commits.
     """
@@ -81,11 +81,11 @@ class CollectSession(Protocol):
         ...
 
     def share_rate_limit(self, sharers: int) -> None:
-        """Leave to others their part of the rate limit."""
+        """Share the rate limit with other processes."""
         ...
 
     def with_options(self, *, background: bool) -> Self:
-        """Make a view whose calls give way to others."""
+        """Make a view whose calls let others go first."""
         ...
 
     def list(self, *, status: StatusFilter | None = None) -> AsyncIterable[ServiceSummary]:

@@ -26,29 +26,29 @@ class ReaderHost(Protocol):
 
     @property
     def writer(self) -> StoreWriter:
-        """What keeps the lines."""
+        """Stores the lines."""
         ...
 
     @property
     def options(self) -> CollectOptions:
-        """What was asked for."""
+        """The options of the collector."""
         ...
 
     @property
     def store(self) -> Store:
-        """Where the lines are kept."""
+        """The store."""
         ...
 
     def source_of(self, service_id: int) -> Source:
-        """Tell with which session a service is read."""
+        """Return the source of the session that reads a service."""
         ...
 
     def name_of(self, service_id: int) -> str | None:
-        """Tell what a service is called."""
+        """Return the name of a service."""
         ...
 
     def ended(self, reader: ServiceReader, *, is_fenced: bool) -> None:
-        """Forget a reader that has ended."""
+        """Remove a reader that has ended."""
         ...
 
     def count_gap(self) -> None:
@@ -56,7 +56,7 @@ class ReaderHost(Protocol):
         ...
 
     def count_late(self, lines: int) -> None:
-        """Count the late lines of a tail that is closed."""
+        """Count the late lines of a closed tail."""
         ...
 
 
@@ -71,16 +71,16 @@ class ServiceReader:
         self._cursor = lease.cursor
         self._error: str | None = None
         self._gaps = 0
-        self.is_finished = False  # the log was read to its end, and all of it is kept
+        self.is_finished = False  # the log was read to its end and stored
         self._is_finishing = False
-        self._has_ended = False  # the tail, by itself, while it was to finish
+        self._has_ended = False  # the tail, after `finish`
         self._is_ending = False
         self._is_fenced = False
         self._tail_scope: anyio.CancelScope | None = None
         self._scope = anyio.CancelScope()
 
     def status(self) -> ServiceStatus:
-        """How it is doing."""
+        """The current status."""
         tail = None if self.tail is None else self.tail.status
         source = self._host.source_of(self.service_id)
         error = self._error or (None if tail is None else tail.error)
@@ -99,25 +99,25 @@ class ServiceReader:
         )
 
     def finish(self) -> None:
-        """Read the log until its deployments have ended, and no new one."""
+        """Read the log until its deployments have ended, without following a new one."""
         self._is_finishing = True
         if self.tail is not None:
             self.tail.finish()
 
     def keep_following(self) -> None:
-        """Undo `finish`, unless the log has been read to its end meanwhile."""
+        """Undo `finish`, unless the log has already been read to its end."""
         if self._is_finishing:
             self._is_finishing = False
             if self.tail is not None:
                 self.tail.keep_following()
 
     def end(self) -> None:
-        """Stop reading, have kept what was read, and give the lease back."""
+        """Stop reading, store what was read, and release the lease."""
         self._is_ending = True
         self.close_tail()
 
     def abandon(self) -> None:
-        """Stop at once: somebody else has the service."""
+        """Stop at once: another collector has the service."""
         self._scope.cancel()
 
     def close_tail(self) -> None:
@@ -146,12 +146,14 @@ class ServiceReader:
         try:
             await self._host.store.release([self.service_id])
         except StoreError as exc:
-            log.info("the lease of service %d runs out by itself: %s", self.service_id, exc)
+            log.info(
+                "the lease of service %d was not released and will expire: %s", self.service_id, exc
+            )
 
     async def _read(self) -> None:
-        """Open the tail and read; return when it is to be opened again."""
+        """Open the tail and read; returns when it must be opened again."""
         host = self._host
-        await host.writer.wait_for_room()
+        await host.writer.wait_for_capacity()
         source = host.source_of(self.service_id)
         await source.wait_until_valid()
         session = source.session
@@ -171,7 +173,7 @@ class ServiceReader:
             await self._follow(tail)
         except SESSION_WIDE as exc:
             if session is source.session:
-                source.refuse(exc)
+                source.reject(exc)
         except ServicesError as exc:
             if str(exc) != self._error:
                 log.warning("the log of service %d cannot be read now: %s", self.service_id, exc)
@@ -181,7 +183,7 @@ class ServiceReader:
             if self._is_finishing:
                 self._is_ending = self._has_ended = True
             else:
-                await anyio.sleep(options.refresh)  # there may be another deployment later
+                await anyio.sleep(options.refresh)  # another deployment may follow
 
     async def _follow(self, tail: LogTail) -> None:
         writer, slot = self._host.writer, self.slot
@@ -198,15 +200,15 @@ class ServiceReader:
                     except StopAsyncIteration:
                         return
                     except LogGap:
-                        continue  # where warnings are errors; the event has reported it
-                    # Nothing may be awaited between the next two steps: see the writer's theory.
-                    # What there is no room for is not given: the cursor stays before it.
-                    entries = batch.rest[: writer.room]
+                        continue  # warnings are errors here; the event has reported the gap
+                    # No await between the next two steps: see the theory in `writer`.
+                    # Lines beyond the capacity are not delivered: the cursor stays before them.
+                    entries = batch.rest[: writer.capacity]
                     batch.given += len(entries)
                     writer.add(slot, entries)
                     self._error = None
                     if not batch.is_given:
-                        # The cap has closed all tails, this one too.
+                        # The writer is full, and has closed all tails, including this one.
                         await anyio.sleep_forever()
         finally:
             self.tail = None

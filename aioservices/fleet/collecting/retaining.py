@@ -1,9 +1,9 @@
-"""Has a store remove what need not be kept any longer, now and then.
+"""Applies the retention rules to a store once a minute.
 
-What is removed by its age is gone for good, so no wrong clock may decide about it. Lines are dated
-by the server that gives them, and its answers tell its time: the store goes by that, unless its
-own clock is behind. Until the server has told the time, nothing is removed by its age. Where no
-log is read for long, as where no service runs, the store's own clock has to do.
+Removing old lines cannot be undone, so it must not depend on a wrong clock. The timestamps of lines
+come from the server, and its responses contain its time: the store uses that time, unless its own
+clock is behind it. Until the server's time is known, no line is removed because of its age. If no
+log is read for a long time, for example because no service runs, the store uses its own clock.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = ["Retainer"]
 log = logging.getLogger("aioservices.collect")
 
 _INTERVAL = 60.0  # seconds
-_PATIENCE = 600.0  # seconds in which the server should tell the time
-_NOTABLE = dt.timedelta(minutes=5)  # between our clock and the server's
+_MAX_WAIT = 600.0  # seconds to wait for the server's time
+_CLOCK_TOLERANCE = dt.timedelta(minutes=5)  # between this machine's clock and the server's
 
 
 class Retainer:
@@ -35,7 +35,7 @@ class Retainer:
     store : Store
     retention : Retention
     server_time : callable
-        Gives the time by the clock of the server, if it is known.
+        Returns the server's time, if it is known.
 
     Attributes
     ----------
@@ -53,12 +53,12 @@ class Retainer:
         self._store = store
         self._retention = retention
         self._server_time = server_time
-        self._heard: dt.datetime | None = None  # from the server, at ...
-        self._heard_at = 0.0
+        self._last_server_time: dt.datetime | None = None
+        self._server_time_seen_at = 0.0
         self._is_warned = False
 
     async def run(self) -> None:
-        """Remove what is to be removed, once a minute, until cancelled."""
+        """Remove old lines once a minute, until cancelled."""
         began = anyio.current_time()
         while True:
             now = anyio.current_time()
@@ -74,34 +74,36 @@ class Retainer:
             await anyio.sleep(_INTERVAL)
 
     def retention_at(self, now: float, *, waited: float) -> Retention:
-        """Say what may be removed at a moment.
+        """Return what may be removed now.
 
         Parameters
         ----------
         now : float
-            Seconds of a clock that only goes forward.
+            Seconds of a monotonic clock.
         waited : float
-            Seconds since the first moment.
+            Seconds since the start of `run`.
         """
-        heard = self._server_time()
-        if heard is not None:
-            self._heard, self._heard_at = heard, now
-            self._compare(heard)
-        if self._heard is not None:
-            server_time = self._heard + dt.timedelta(seconds=now - self._heard_at)
-            return msgspec.structs.replace(self._retention, server_time=server_time)
-        if waited < _PATIENCE:
+        server_time = self._server_time()
+        if server_time is not None:
+            self._last_server_time, self._server_time_seen_at = server_time, now
+            self._check_clock(server_time)
+        if self._last_server_time is not None:
+            estimate = self._last_server_time + dt.timedelta(
+                seconds=now - self._server_time_seen_at
+            )
+            return msgspec.structs.replace(self._retention, server_time=estimate)
+        if waited < _MAX_WAIT:
             return msgspec.structs.replace(self._retention, max_age=None)
         return self._retention
 
-    def _compare(self, server_time: dt.datetime) -> None:
-        """Say that our clock is wrong, once."""
+    def _check_clock(self, server_time: dt.datetime) -> None:
+        """Warn once if the clock of this machine is wrong."""
         ahead = dt.datetime.fromtimestamp(time.time(), dt.UTC) - server_time
-        if abs(ahead) > _NOTABLE and not self._is_warned:
+        if abs(ahead) > _CLOCK_TOLERANCE and not self._is_warned:
             log.warning(
                 "the clock of this machine is %d minutes %s the server's; lines are never removed "
                 "earlier than the server's clock allows",
                 abs(ahead) // dt.timedelta(minutes=1),
                 "ahead of" if ahead > dt.timedelta(0) else "behind",
             )
-        self._is_warned = abs(ahead) > _NOTABLE
+        self._is_warned = abs(ahead) > _CLOCK_TOLERANCE

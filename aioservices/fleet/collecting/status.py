@@ -1,4 +1,4 @@
-"""How a collector is doing: all that its metrics, its page and its readiness need."""
+"""The status of a collector, for its metrics, its page and its health checks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class CommitTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """How long commits took.
+    """The durations of commits.
 
     Attributes
     ----------
     counts : tuple of int
-        How many commits took no longer than each bound; the last one counts all.
+        The number of commits up to each bound; the last one counts all.
     sum : float
-        Seconds that all of them took.
+        Their total duration in seconds.
     """
 
     counts: tuple[int, ...] = (0,) * (len(_BOUNDS) + 1)
@@ -38,35 +38,35 @@ class CommitTimes(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def buckets(self) -> tuple[tuple[str, int], ...]:
-        """Pairs of a bound in seconds and how many took no longer, as Prometheus wants them."""
+        """Pairs of a bound in seconds and the number of commits up to it, for Prometheus."""
         bounds = [*map(str, _BOUNDS), "+Inf"]
         return tuple(zip(bounds, self.counts, strict=True))
 
     def add(self, seconds: float) -> CommitTimes:
-        """Count one more."""
+        """Count a commit."""
         bounds = (*_BOUNDS, float("inf"))
         counts = [n + (seconds <= at) for n, at in zip(self.counts, bounds, strict=True)]
         return CommitTimes(counts=tuple(counts), sum=self.sum + seconds)
 
 
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the log of one service is read.
+    """The status of reading the log of one service.
 
     Attributes
     ----------
     service_id : int
     service_name : str or None
     state : str
-        ``reading``, ``waiting`` (for room, a key, or the next attempt) or ``ending``.
+        ``reading``, ``waiting`` (for capacity, a valid key, or the next attempt) or ``ending``.
     tail : TailStatus or None
-        None while it is not read.
+        None while the log is not read.
     lines : int
-        Lines kept since the collector has it.
+        Lines stored since this collector has the service.
     lag_seconds : float or None
-        Seconds since its log was last read successfully; None if there is no log to read.
+        Seconds since the log was last read successfully; None if there is no log.
     gaps : int
     error : str or None
-        Why it cannot be read at present.
+        Why the log cannot be read now.
     """
 
     service_id: int
@@ -80,17 +80,17 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How one API key is doing.
+    """The status of one API key.
 
     Attributes
     ----------
     valid : bool
-        False while the server refuses it.
+        False while the server rejects it.
     services : int
-        Services that are read with it.
+        Services whose logs are read with it.
     rate_limit : RateLimit or None
     daemons : int
-        How many collectors use it, this one included.
+        How many collectors use it, including this one.
     """
 
     valid: bool
@@ -100,26 +100,26 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CollectorStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a collector is doing.
+    """The status of a collector.
 
     Attributes
     ----------
     ready : bool
         Every key is valid, the store commits, and no forwarder needs attention.
     reasons : tuple of str
-        Why it is not.
+        Why it is not ready.
     services : tuple of ServiceStatus
     forwarders : tuple of ForwarderStatus
     sessions : tuple of SessionStatus
     waiting : int
-        Lines in memory that are not kept yet.
+        Lines in memory that are not stored yet.
     lines, bytes : int
-        Lines kept, and the UTF-8 bytes of their messages.
+        Stored lines, and the UTF-8 bytes of their messages.
     late_lines, gaps : int
     fenced : int
-        Batches that were not kept because somebody else had the tail.
+        Batches that were not stored because another collector had the tail.
     leases : int
-        Services that this collector has.
+        Services that this collector holds.
     commits : mapping of str to int
         Transactions by outcome, ``kept`` or ``failed``.
     commit_seconds : CommitTimes
@@ -128,7 +128,7 @@ class CollectorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     ready: bool = False
-    reasons: tuple[str, ...] = ("it has not begun",)
+    reasons: tuple[str, ...] = ("it has not started",)
     services: tuple[ServiceStatus, ...] = ()
     forwarders: tuple[ForwarderStatus, ...] = ()
     sessions: tuple[SessionStatus, ...] = ()
@@ -145,5 +145,5 @@ class CollectorStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def empty(cls) -> Self:
-        """Make the status of a collector that has not begun."""
+        """Make the status of a collector that has not started."""
         return cls()

@@ -1,19 +1,19 @@
-"""Lines of many tails on their way into a store, a commit for all of them at a time.
+"""Writes the lines of many tails into a store, with one commit for all of them at a time.
 
 Theory of operation
 -------------------
-Each tail puts its lines into a `Slot`; the writer takes what has come since its last commit, makes
-one batch for each tail, and keeps them in one transaction. While the store does not answer, the
-very same batches are offered again and again, with the same commit ids: that is what makes the
-repetition harmless. What comes meanwhile waits behind them.
+Each tail puts its lines into a `Slot`. The writer takes the lines that have arrived since its last
+commit, makes one batch per tail, and stores all batches in one transaction. While the store does
+not respond, the same batches are submitted repeatedly, with the same commit ids, which makes the
+repetition harmless. Lines that arrive meanwhile wait for the next commit.
 
-The cursor of a batch is asked for when the batch is made. A tail's cursor stands behind the last
-line that it gave, and every line is added in the step that gives it, with nothing awaited in
-between: so the cursor stands behind the lines of the batch, and not one further.
+The cursor of a batch is read when the batch is made. A tail's cursor is behind the last line that
+it delivered, and a line is added in the same step that delivers it, without an await in between. So
+the cursor is exactly behind the lines of the batch.
 
-There is one cap for the waiting lines of all tails. When it is reached, or the store has not
-answered for a while, the tails are closed, with all that they hold in memory; when there is room
-they are opened again at their cursors.
+The waiting lines of all tails share one limit. When it is reached, or the store has not responded
+for a while, the tails are closed and release their memory. When there is capacity again, they are
+opened at their cursors.
 """
 
 from __future__ import annotations
@@ -46,29 +46,29 @@ __all__ = ["Slot", "StoreWriter"]
 
 log = logging.getLogger("aioservices.collect")
 
-_DELAYS = (0.25, 30.0)  # between attempts of a commit
-_LINES_AT_ONCE = 20_000  # of a commit, about
-_PATIENCE = 20.0  # seconds without a commit, after which nothing more is fetched
-_ROOM = 0.5  # the share of the cap below which fetching goes on
+_DELAYS = (0.25, 30.0)  # seconds between attempts of a commit, at first and at most
+_LINES_AT_ONCE = 20_000  # in one commit, roughly
+_PAUSE_AFTER = 20.0  # seconds without a commit until reading pauses
+_RESUME_BELOW = 0.5  # the part of the limit below which reading resumes
 
 
 class Slot:
-    """The lines of one tail that wait to be kept.
+    """The lines of one tail that wait to be stored.
 
     Parameters
     ----------
     lease : Lease
     name : str or None
-        What the service is called.
+        The name of the service.
     on_fenced : callable
-        Is called when the tail turns out to be somebody else's.
+        Called when another collector turns out to own the tail.
     """
 
     def __init__(self, lease: Lease, name: str | None, on_fenced: Callable[[], None]) -> None:
         self.service_id = lease.service_id
         self.name = name
         self.base: UUID = lease.commit_id
-        self.lines = 0  # kept through this slot
+        self.lines = 0  # stored through this slot
         self.entries: list[TailedEntry] = []
         self.gaps: list[StoredGap] = []
         self.is_closed = False
@@ -77,20 +77,20 @@ class Slot:
 
     @property
     def has_pending(self) -> bool:
-        """Whether there is anything to keep."""
+        """Whether there is anything to store."""
         return bool(self.entries or self.gaps) and not self.is_closed
 
 
 class StoreWriter:
-    """Keeps the lines of all tails.
+    """Stores the lines of all tails.
 
     Parameters
     ----------
     store : Store
     max_waiting : int
-        The cap on waiting lines.
+        The limit on waiting lines.
     interval : float
-        Seconds between commits, while lines come.
+        Seconds between commits while lines arrive.
     clock : callable, default anyio.current_time
     """
 
@@ -108,7 +108,7 @@ class StoreWriter:
         self.fenced = 0
         self.commits = {"kept": 0, "failed": 0}
         self.commit_seconds = CommitTimes()
-        self.error: str | None = None  # why the store does not commit at present
+        self.error: str | None = None  # why the store does not commit now
         self.on_kept: list[Callable[[], None]] = []
         self.on_full: Callable[[], None] = lambda: None
         self._store = store
@@ -117,82 +117,82 @@ class StoreWriter:
         self._clock = clock
         self._slots: dict[int, Slot] = {}
         self._in_flight: dict[int, Slot] = {}
-        self._news = anyio.Event()
-        self._room = anyio.Event()
-        self._room.set()
+        self._has_work = anyio.Event()
+        self._has_capacity = anyio.Event()
+        self._has_capacity.set()
         self._idle = anyio.Event()
-        self._hurry = anyio.Event()  # somebody waits for the next commit
+        self._commit_now = anyio.Event()  # the next commit is due at once
         self._streams: list[Callable[[Sequence[StoredEntry]], None]] = []
         self._ending = False
 
     # For the tails
 
     def open(self, lease: Lease, name: str | None, on_fenced: Callable[[], None]) -> Slot:
-        """Make a slot for the tail of a lease."""
+        """Open a slot for the tail of a lease."""
         slot = Slot(lease, name, on_fenced)
         self._slots[lease.service_id] = slot
         return slot
 
     def close(self, slot: Slot) -> None:
-        """Forget what waits in a slot. What is being kept at this moment may be kept."""
-        self._forget(slot)
+        """Discard the waiting lines of a slot. A commit in progress may still store its lines."""
+        self._discard(slot)
         if self._slots.get(slot.service_id) is slot:
             del self._slots[slot.service_id]
 
     def add(self, slot: Slot, entries: Sequence[TailedEntry]) -> None:
-        """Have lines kept that the tail has just given."""
+        """Queue lines that the tail has just delivered."""
         if slot.is_closed:
             return
         slot.entries += entries
         self.waiting += len(entries)
-        self._news.set()
+        self._has_work.set()
         if self.waiting >= _LINES_AT_ONCE:
-            self._hurry.set()
+            self._commit_now.set()
         if self.waiting >= self._max_waiting:
-            self._stop_fetching()
+            self._pause_reading()
 
     def add_gap(self, slot: Slot, gap: StoredGap) -> None:
-        """Have a gap noted."""
+        """Queue a gap."""
         if not slot.is_closed:
             slot.gaps.append(gap)
-            self._news.set()
+            self._has_work.set()
 
     @property
-    def room(self) -> int:
-        """How many lines more may wait."""
-        return max(0, self._max_waiting - self.waiting) if self._room.is_set() else 0
+    def capacity(self) -> int:
+        """How many more lines may wait."""
+        return max(0, self._max_waiting - self.waiting) if self._has_capacity.is_set() else 0
 
-    async def wait_for_room(self) -> None:
-        """Wait until logs may be read."""
-        while not self._room.is_set():
-            await self._room.wait()
+    async def wait_for_capacity(self) -> None:
+        """Wait until reading is not paused."""
+        while not self._has_capacity.is_set():
+            await self._has_capacity.wait()
 
     async def flush(self, slot: Slot) -> None:
-        """Wait until nothing of a slot waits any more."""
+        """Wait until all lines of a slot are stored."""
         while slot.has_pending or self._in_flight.get(slot.service_id) is slot:
-            self._hurry.set()
+            self._commit_now.set()
             self._idle = self._idle if not self._idle.is_set() else anyio.Event()
             await self._idle.wait()
 
     def end(self) -> None:
-        """Have `run` return once nothing waits any more."""
+        """Let `run` return once everything is stored."""
         self._ending = True
-        self._hurry.set()
-        self._news.set()
+        self._commit_now.set()
+        self._has_work.set()
 
     @contextmanager
     def stream(self, receive: Callable[[Sequence[StoredEntry]], None]) -> Generator[None]:
-        """Give what is kept to a callable as well, inside the block."""
+        """Also pass the stored lines to a callable, inside the block."""
         self._streams.append(receive)
         try:
             yield
         finally:
             self._streams.remove(receive)
 
-    # Keeping
+    # Storing
 
     async def run(self) -> None:
-        """Store what arrives until it is ended, or until the store fails for good.
+        """Store what arrives until `end`, or until the store fails permanently.
 
         Raises
         ------
@@ -203,18 +203,18 @@ class StoreWriter:
             if not any(slot.has_pending for slot in self._slots.values()):
                 if self._ending:
                     return
-                self._news = anyio.Event()
-                await self._news.wait()
+                self._has_work = anyio.Event()
+                await self._has_work.wait()
                 continue
             began = self._clock()
             await self._commit()
             if not self._ending and self.waiting < _LINES_AT_ONCE:
-                self._hurry = anyio.Event()
+                self._commit_now = anyio.Event()
                 with anyio.move_on_after(began + self._interval - self._clock()):
-                    await self._hurry.wait()
+                    await self._commit_now.wait()
 
     async def _commit(self) -> None:
-        """Keep one batch of each tail that has lines, as many as are good to keep at once."""
+        """Store one batch for each tail that has lines, up to about the lines of one commit."""
         batches: dict[int, PendingBatch] = {}
         lines = 0
         for service_id, slot in [*self._slots.items()]:
@@ -231,14 +231,14 @@ class StoreWriter:
             )
             self._in_flight[service_id] = slot
             slot.entries, slot.gaps = [], []
-            # Behind the others at the next commit: each tail has its turn.
+            # Last in the next commit, so that the tails take turns.
             self._slots[service_id] = self._slots.pop(service_id)
             lines += len(batches[service_id].entries)
             if lines >= _LINES_AT_ONCE:
                 break
         if not batches:
-            self._news = anyio.Event()
-            await self._news.wait()
+            self._has_work = anyio.Event()
+            await self._has_work.wait()
             return
         try:
             result = await self._keep([*batches.values()])
@@ -247,10 +247,10 @@ class StoreWriter:
             self._in_flight.clear()
             self._idle.set()
             self.waiting -= lines
-        self._go_on_fetching()
+        self._resume_reading()
 
     async def _keep(self, batches: Sequence[PendingBatch]) -> KeepResult:
-        """Offer batches to the store until it says whether it stored them."""
+        """Submit batches until the store responds whether it stored them."""
         delays = backoff_delays(*_DELAYS)
         failing_since: float | None = None
         while True:
@@ -263,8 +263,8 @@ class StoreWriter:
                     log.warning("the store does not accept lines now: %s", exc)
                 self.error = str(exc)
                 failing_since = began if failing_since is None else failing_since
-                if self._clock() - failing_since > _PATIENCE:
-                    self._stop_fetching()
+                if self._clock() - failing_since > _PAUSE_AFTER:
+                    self._pause_reading()
                 await anyio.sleep(next(delays))
             else:
                 if self.error is not None:
@@ -281,10 +281,10 @@ class StoreWriter:
                 self.fenced += 1
                 log.warning(
                     "service %d is read by another collector, or the store has forgotten a commit: "
-                    "its log is read again from where the store stands",
+                    "its log is read again from the cursor in the store",
                     service_id,
                 )
-                self._forget(slot)
+                self._discard(slot)
                 slot.on_fenced()
                 continue
             slot.base = batch.commit_id
@@ -295,32 +295,32 @@ class StoreWriter:
                 for message in (entry.message or "" for entry in batch.entries)
             )
             if self._streams and batch.entries:
-                self._show(batch, result.kept[service_id])
+                self._publish(batch, result.kept[service_id])
         for notify in self.on_kept:
             notify()
 
-    def _show(self, batch: PendingBatch, seq: int) -> None:
+    def _publish(self, batch: PendingBatch, seq: int) -> None:
         now = to_micros(dt.datetime.now(dt.UTC))
         rows = rows_of(batch.entries, seq - len(batch.entries), now)
         entries = [row.entry(batch.service_id, batch.service_name) for row in rows]
         for receive in self._streams:
             receive(entries)
 
-    def _forget(self, slot: Slot) -> None:
+    def _discard(self, slot: Slot) -> None:
         if not slot.is_closed:
             self.waiting -= len(slot.entries)
             slot.entries, slot.gaps = [], []
             slot.is_closed = True
             self._idle.set()
-            self._go_on_fetching()
+            self._resume_reading()
 
-    def _stop_fetching(self) -> None:
-        if self._room.is_set():
-            log.warning("no more logs are read until the store has accepted the lines that wait")
-            self._room = anyio.Event()
+    def _pause_reading(self) -> None:
+        if self._has_capacity.is_set():
+            log.warning("reading pauses until the store has accepted the waiting lines")
+            self._has_capacity = anyio.Event()
             self.on_full()
 
-    def _go_on_fetching(self) -> None:
-        has_room = self.waiting <= self._max_waiting * _ROOM
-        if has_room and self.error is None and not self._room.is_set():
-            self._room.set()
+    def _resume_reading(self) -> None:
+        is_enough = self.waiting <= self._max_waiting * _RESUME_BELOW
+        if is_enough and self.error is None and not self._has_capacity.is_set():
+            self._has_capacity.set()

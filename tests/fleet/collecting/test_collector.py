@@ -291,7 +291,7 @@ async def test_an_answer_that_is_lost_after_the_commit_repeats_no_line(
 async def test_a_full_disk_makes_it_not_ready_and_stops_the_polling_until_there_is_room(
     emulator: Emulator, services: Services, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioservices.fleet.collecting.writer._PATIENCE", 0.2)
+    monkeypatch.setattr("aioservices.fleet.collecting.writer._PAUSE_AFTER", 0.2)
     monkeypatch.setattr("aioservices.fleet.collecting.writer._DELAYS", (0.05, 0.1))
     async with Unreliable(path) as store:
         store.error = StoreFullError("there is no space left on the disk")
