@@ -7,6 +7,7 @@ from aioservices.errors import ServicesError
 __all__ = [
     "ForwardError",
     "LinesRefusedError",
+    "PositionMovedError",
     "StoreConfigError",
     "StoreCorruptError",
     "StoreError",
@@ -53,6 +54,10 @@ class StoreCorruptError(StoreError):
 
 class StoreVersionError(StoreError):
     """The store was written by a newer release than this one."""
+
+
+class PositionMovedError(Exception):
+    """A forwarder's position is not where a move expects it; only the stores themselves use it."""
 
 
 class ForwardError(ServicesError):

@@ -229,7 +229,7 @@ async def test_an_audit_finds_lines_that_are_missing_or_there_twice(path: Path) 
     async with SQLiteStore(path, read_only=True) as store:
         quick, thorough = await store.audit(), await store.audit(thorough=True)
     assert "899 lines are stored" in quick.services[0].problems[0]
-    assert "1 lines are there twice" in thorough.services[0].problems
+    assert "1 lines are stored more than once" in thorough.services[0].problems
 
 
 # Versions

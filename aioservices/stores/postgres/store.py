@@ -45,7 +45,8 @@ from aioservices.stores.query import LineQuery
 from aioservices.stores.record import StoredEntry
 from aioservices.validation import validate_int, validate_seconds
 
-from . import reading, writing
+from . import forwarding, reading, writing
+from .audit import audit
 from .partitions import Partitions
 from .retention import apply_retention
 from .schema import check_schema, open_schema
@@ -242,7 +243,7 @@ class PostgresStore(Store):
         """Count what is stored, service by service."""
         session = Session(self._dsn, self._name, read_only=True, seconds=_AUDIT_SECONDS)
         try:
-            return await reading.audit(session, thorough=thorough)
+            return await audit(session, thorough=thorough)
         finally:
             with anyio.CancelScope(shield=True):
                 await session.aclose()
@@ -251,11 +252,11 @@ class PostgresStore(Store):
 
     async def forward_positions(self, forwarder: str | None = None) -> list[ForwardPosition]:
         """Tell how far forwarders are."""
-        return await reading.forward_positions(self._reader, forwarder, self._me)
+        return await forwarding.forward_positions(self._reader, forwarder, self._me)
 
     async def forward_note(self, forwarder: str, place: str) -> str | None:
         """Give what a forwarder noted with its last lines."""
-        return await reading.forward_note(self._reader, forwarder, place)
+        return await forwarding.forward_note(self._reader, forwarder, place)
 
     async def mark_forwarded(
         self,
@@ -268,17 +269,19 @@ class PostgresStore(Store):
     ) -> bool:
         """Move positions, note dead letters and the forwarder's note: all, or nothing."""
         self._check_open()
-        return await writing.mark_forwarded(
+        return await forwarding.mark_forwarded(
             self._forwarder, forwarder, moves, rejected, place, note
         )
 
     async def rejected(self, forwarder: str | None = None) -> list[RejectedLines]:
         """List dead letters."""
-        return await reading.rejected(self._reader, forwarder)
+        return await forwarding.rejected(self._reader, forwarder)
 
     async def resend(
         self, forwarder: str, *, since: dt.datetime | None = None, rejected_only: bool = False
     ) -> int:
         """Move a forwarder back, so that it sends again."""
         self._check_open()
-        return await writing.resend(self._forwarder, forwarder, since, rejected_only=rejected_only)
+        return await forwarding.resend(
+            self._forwarder, forwarder, since, rejected_only=rejected_only
+        )

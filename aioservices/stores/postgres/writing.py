@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from psycopg import errors
 
 from aioservices.stores.errors import StoreCorruptError, StoreUnavailableError
-from aioservices.stores.models import KeepResult, Lease, PendingBatch, RejectedLines
+from aioservices.stores.models import KeepResult, Lease, PendingBatch
 from aioservices.stores.record import rows_of, to_micros
 from aioservices.tail import LogCursor
 
 from .partitions import Partitions
 from .session import APPLICATION_NAME, STUCK_SECONDS, Connection, Session
+from .values import without_nul
 
-__all__ = ["end_stuck_sessions", "keep", "mark_forwarded", "renew", "resend", "take"]
+__all__ = ["end_stuck_sessions", "keep", "renew", "take"]
 
 # A time is 8 bytes in COPY's binary form: microseconds, counted from here.
 _POSTGRES_EPOCH = 946_684_800_000_000  # 2000-01-01, in microseconds since 1970
@@ -61,7 +62,7 @@ async def keep(
         "bases": [batch.base for batch in batches],
         "news": [batch.commit_id for batch in batches],
         "cursors": [batch.cursor.to_json() for batch in batches],
-        "names": [_without_nul(batch.service_name) for batch in batches],
+        "names": [without_nul(batch.service_name) for batch in batches],
         "lines": [len(batch.entries) for batch in batches],
     }
     async with session.transaction() as connection:
@@ -230,96 +231,3 @@ async def end_stuck_sessions(connection: Connection) -> None:
                AND xact_start < pg_catalog.clock_timestamp() - %s * interval '1 second'""",
         (APPLICATION_NAME, STUCK_SECONDS),
     )
-
-
-# Forwarding
-
-
-async def mark_forwarded(
-    session: Session,
-    forwarder: str,
-    moves: Mapping[int, tuple[int, int]],
-    rejected: Iterable[RejectedLines],
-    place: str,
-    note: str | None,
-) -> bool:
-    """Move the positions of a forwarder, if they are where the moves begin."""
-    ids = list(moves)
-    try:
-        async with session.transaction() as connection:
-            await connection.execute(
-                """INSERT INTO forward SELECT %s, v.id, 0 FROM unnest(%s::bigint[]) AS v (id)
-                   ORDER BY v.id ON CONFLICT DO NOTHING""",
-                (forwarder, ids),
-            )
-            moved = await connection.execute(
-                """UPDATE forward AS f SET seq = v.after
-                   FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS v (id, before, after)
-                   WHERE f.sink = %s AND f.service_id = v.id AND f.seq = v.before""",
-                (
-                    ids,
-                    [before for before, _ in moves.values()],
-                    [after for _, after in moves.values()],
-                    forwarder,
-                ),
-            )
-            if moved.rowcount != len(moves):
-                raise _MovedMeanwhileError  # noqa: TRY301 - what undoes the transaction
-            for each in rejected:
-                await connection.execute(
-                    """INSERT INTO rejected
-                           (sink, service_id, first_seq, last_seq, lines, reason, at)
-                       VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp())""",
-                    (
-                        forwarder,
-                        each.service_id,
-                        each.first_seq,
-                        each.last_seq,
-                        each.count,
-                        _without_nul(each.reason),
-                    ),
-                )
-            if note is not None:
-                await connection.execute(
-                    """INSERT INTO forward_note VALUES (%s, %s, %s)
-                       ON CONFLICT (sink, place) DO UPDATE SET note = excluded.note""",
-                    (forwarder, place, note),
-                )
-    except _MovedMeanwhileError:
-        return False
-    return True
-
-
-async def resend(session: Session, forwarder: str, since: Any, *, rejected_only: bool) -> int:
-    """Move a forwarder back; give how many lines it will send again."""
-    values: dict[str, Any] = {"sink": forwarder, "since": since}
-    if rejected_only:
-        first = """SELECT min(first_seq) FROM rejected
-                   WHERE sink = forward.sink AND service_id = forward.service_id"""
-    elif since is None:
-        first = "SELECT 1::bigint"
-    else:
-        first = """SELECT min(seq) FROM line
-                   WHERE service_id = forward.service_id AND kept_at >= %(since)s"""
-    total = "SELECT coalesce(sum(seq), 0)::bigint FROM forward WHERE sink = %(sink)s"
-    async with session.transaction() as connection:
-        before = await (await connection.execute(total, values)).fetchone()
-        await connection.execute(
-            f"""UPDATE forward SET seq = least(seq, coalesce(({first}) - 1, seq))
-                WHERE sink = %(sink)s""",
-            values,
-        )
-        if rejected_only:
-            await connection.execute("DELETE FROM rejected WHERE sink = %(sink)s", values)
-        after = await (await connection.execute(total, values)).fetchone()
-    assert before is not None  # noqa: S101 - an aggregate has one row
-    assert after is not None  # noqa: S101
-    return int(before[0] - after[0])
-
-
-class _MovedMeanwhileError(Exception):
-    """A position is not where it was expected."""
-
-
-def _without_nul(text: str | None) -> str | None:
-    return None if text is None else text.replace("\0", "\u2400")

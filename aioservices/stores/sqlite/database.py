@@ -5,28 +5,28 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from aioservices.stores.errors import StoreCorruptError, StoreUnavailableError
-from aioservices.stores.models import KeepResult, Lease, PendingBatch, RejectedLines
+from aioservices.stores.models import KeepResult, Lease, PendingBatch
 from aioservices.stores.record import Row, rows_of, to_micros
 from aioservices.tail import LogCursor
 
 from .blocks import pack_block, unpack_block
 from .schema import open_database, translated_errors
+from .snapshot import COLUMNS
 
-__all__ = ["Database", "insert_block"]
+__all__ = ["Database", "insert_block", "now_micros"]
 
 log = logging.getLogger("aioservices.stores")
 
 _BLOCK_LINES = 2000
 _UNSEALED_LINES = 500  # that stay rows when the others are sealed
 _SMALL_BLOCK_LINES = 500
-_COLUMNS = "seq, created_at, kept_at, deployment_id, copy, severity, stream, source, message, raw"
 
 
 class Database:
@@ -100,7 +100,7 @@ class Database:
         fenced: set[int] = set()
         sealable: list[int] = []
         with self.transaction() as connection:
-            now = _now()
+            now = now_micros()
             for batch in batches:
                 found = connection.execute(
                     """UPDATE tail SET commit_id = ?, cursor = ?, seq = seq + ?, kept_at = ?,
@@ -142,7 +142,7 @@ class Database:
     def _insert(self, batch: PendingBatch, seq: int, now: int) -> None:
         service_id = batch.service_id
         self.connection.executemany(
-            f"INSERT INTO line (service_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO line (service_id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((service_id, *row) for row in rows_of(batch.entries, seq, now)),
         )
         self.connection.executemany(
@@ -192,7 +192,7 @@ class Database:
             found = map(
                 Row._make,
                 connection.execute(
-                    f"SELECT {_COLUMNS} FROM line WHERE service_id = ? ORDER BY seq LIMIT ?",
+                    f"SELECT {COLUMNS} FROM line WHERE service_id = ? ORDER BY seq LIMIT ?",
                     (service_id, limit),
                 ),
             )
@@ -218,92 +218,12 @@ class Database:
         except ValueError as exc:
             raise StoreCorruptError(f"{self.path}, service {service_id}: {exc}") from exc
 
-    # Forwarding
-
-    def mark_forwarded(
-        self,
-        forwarder: str,
-        moves: Mapping[int, tuple[int, int]],
-        rejected: Iterable[RejectedLines],
-        place: str,
-        note: str | None,
-    ) -> bool:
-        """Move the positions of a forwarder, if they are where the moves begin."""
-        try:
-            with self.transaction() as connection:
-                for service_id, (before, after) in moves.items():
-                    connection.execute(
-                        "INSERT OR IGNORE INTO forward VALUES (?, ?, 0)", (forwarder, service_id)
-                    )
-                    moved = connection.execute(
-                        "UPDATE forward SET seq = ? WHERE sink = ? AND service_id = ? AND seq = ?",
-                        (after, forwarder, service_id, before),
-                    ).rowcount
-                    if moved == 0:
-                        raise _MovedMeanwhileError  # noqa: TRY301 - what undoes it all
-                now = _now()
-                connection.executemany(
-                    """INSERT INTO rejected
-                           (sink, service_id, first_seq, last_seq, lines, reason, at)
-                       VALUES (?, ?, ?, ?, ?, ?, ?)""",
-                    [
-                        (
-                            forwarder,
-                            each.service_id,
-                            each.first_seq,
-                            each.last_seq,
-                            each.count,
-                            each.reason,
-                            now,
-                        )
-                        for each in rejected
-                    ],
-                )
-                if note is not None:
-                    connection.execute(
-                        "INSERT OR REPLACE INTO forward_note VALUES (?, ?, ?)",
-                        (forwarder, place, note),
-                    )
-        except _MovedMeanwhileError:
-            return False
-        return True
-
-    def resend(self, forwarder: str, since: int | None, rejected_only: bool) -> int:
-        """Move a forwarder back; give how many lines it will send again."""
-        if rejected_only:
-            first = """SELECT min(first_seq) FROM rejected
-                       WHERE sink = forward.sink AND service_id = forward.service_id"""
-            values: tuple[object, ...] = ()
-        elif since is None:
-            first, values = "SELECT 1", ()
-        else:
-            first = """SELECT min(seq) FROM (
-                           SELECT min(first_seq) AS seq FROM block
-                           WHERE service_id = forward.service_id AND last_kept >= ?
-                           UNION ALL SELECT min(seq) FROM line
-                           WHERE service_id = forward.service_id AND kept_at >= ?)"""
-            values = (since, since)
-        with self.transaction() as connection:
-            before = _sum_of_positions(connection, forwarder)
-            connection.execute(
-                f"""UPDATE forward SET seq = min(seq, coalesce(({first}) - 1, seq))
-                    WHERE sink = ?""",
-                (*values, forwarder),
-            )
-            if rejected_only:
-                connection.execute("DELETE FROM rejected WHERE sink = ?", (forwarder,))
-            return before - _sum_of_positions(connection, forwarder)
-
     def work_off(self) -> None:
         """Seal what can be sealed; a failure leaves the rows as they are, and is tried later."""
         try:
             self.seal_one()
         except StoreUnavailableError as exc:
             log.warning("lines could not be sealed for now: %s", exc)
-
-
-class _MovedMeanwhileError(Exception):
-    """A position is not where it was expected."""
 
 
 def insert_block(connection: sqlite3.Connection, service_id: int, rows: Sequence[Row]) -> None:
@@ -326,12 +246,6 @@ def insert_block(connection: sqlite3.Connection, service_id: int, rows: Sequence
     )
 
 
-def _now() -> int:
+def now_micros() -> int:
+    """Return the time as it is stored."""
     return time.time_ns() // 1000
-
-
-def _sum_of_positions(connection: sqlite3.Connection, forwarder: str) -> int:
-    found = connection.execute(
-        "SELECT coalesce(sum(seq), 0) FROM forward WHERE sink = ?", (forwarder,)
-    ).fetchone()
-    return int(found[0])

@@ -50,7 +50,8 @@ from aioservices.stores.query import LineQuery
 from aioservices.stores.record import StoredEntry, to_micros
 from aioservices.validation import validate_int
 
-from . import reading
+from . import forwarding, reading
+from .audit import audit
 from .database import Database
 from .requests import ResendRequest, pending_requests, post_request
 from .retention import apply_retention
@@ -183,7 +184,7 @@ class SQLiteStore(Store):
     def _do_requests(self, database: Database) -> None:
         with translated_errors(self._path):
             for posted, request in pending_requests(self._path):
-                database.resend(request.forwarder, request.since, request.rejected_only)
+                forwarding.resend(database, request.forwarder, request.since, request.rejected_only)
                 posted.unlink(missing_ok=True)
                 log.info("%s sends again, as was asked for", request.forwarder)
 
@@ -238,17 +239,17 @@ class SQLiteStore(Store):
 
     async def audit(self, *, thorough: bool = False) -> StoreAudit:
         """Count what is stored, service by service."""
-        return await self._readers.run(partial(reading.audit, path=self._path, thorough=thorough))
+        return await self._readers.run(partial(audit, path=self._path, thorough=thorough))
 
     # Forwarding
 
     async def forward_positions(self, forwarder: str | None = None) -> list[ForwardPosition]:
         """Tell how far forwarders are."""
-        return await self._readers.run(reading.forward_positions, forwarder)
+        return await self._readers.run(forwarding.forward_positions, forwarder)
 
     async def forward_note(self, forwarder: str, place: str) -> str | None:
         """Give what a forwarder noted with its last lines."""
-        return await self._readers.run(reading.forward_note, forwarder, place)
+        return await self._readers.run(forwarding.forward_note, forwarder, place)
 
     async def mark_forwarded(
         self,
@@ -261,12 +262,18 @@ class SQLiteStore(Store):
     ) -> bool:
         """Move positions, note dead letters and the forwarder's note: all, or nothing."""
         return await self._writer.run(
-            self._open_database.mark_forwarded, forwarder, moves, rejected, place, note
+            forwarding.mark_forwarded,
+            self._open_database,
+            forwarder,
+            moves,
+            rejected,
+            place,
+            note,
         )
 
     async def rejected(self, forwarder: str | None = None) -> list[RejectedLines]:
         """List dead letters."""
-        return await self._readers.run(reading.rejected, forwarder)
+        return await self._readers.run(forwarding.rejected, forwarder)
 
     async def resend(
         self, forwarder: str, *, since: dt.datetime | None = None, rejected_only: bool = False
@@ -287,7 +294,9 @@ class SQLiteStore(Store):
             finally:
                 posted.unlink(missing_ok=True)
             return -1
-        return await self._writer.run(self._open_database.resend, forwarder, micros, rejected_only)
+        return await self._writer.run(
+            forwarding.resend, self._open_database, forwarder, micros, rejected_only
+        )
 
 
 async def _last(

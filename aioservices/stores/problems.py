@@ -1,0 +1,20 @@
+"""The problems that an audit reports about a service, in words; pure."""
+
+from __future__ import annotations
+
+__all__ = ["duplicate_lines", "duplicate_numbers", "wrong_count"]
+
+
+def wrong_count(lines: int, removed: int, seq: int) -> str:
+    """Describe lines that are missing, or that are there in addition."""
+    return f"{lines:,} lines are stored and {removed:,} were removed, of {seq:,} in total"
+
+
+def duplicate_numbers(count: int) -> str:
+    """Describe lines whose number another line has too."""
+    return f"{count:,} lines have the same number as another line"
+
+
+def duplicate_lines(count: int) -> str:
+    """Describe lines that are stored more than once."""
+    return f"{count:,} lines are stored more than once"
