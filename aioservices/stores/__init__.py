@@ -1,6 +1,6 @@
-"""Stores of log lines: kept exactly once, read back, forwarded.
+"""Stores of log lines: every line is stored exactly once, and can be read and forwarded.
 
-`open_store` gives a store by its URL: `SQLiteStore`, one file, or `PostgresStore`, for several
+`open_store` makes a store from its URL: `SQLiteStore`, a file, or `PostgresStore`, for several
 collectors on several machines.
 """
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a store, or with where its lines are forwarded to."""
+"""The errors of stores and of forwarders."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ __all__ = [
 
 
 class StoreError(ServicesError):
-    """Something is wrong with a store, and waiting does not help."""
+    """A store cannot be used, and waiting does not help."""
 
 
 class StoreConfigError(StoreError):
-    """The address of a store cannot be used: the message says what to write instead."""
+    """The address of a store is invalid; the message says what to write instead."""
 
 
 class StoreUnavailableError(StoreError):
-    """The store cannot be reached or does not answer just now: the same call may be made again."""
+    """The store is unavailable for now; the same call may be repeated."""
 
 
 class StoreFullError(StoreUnavailableError):
-    """There is no space left; nothing was kept, and the call may be made again once there is."""
+    """There is no space left; nothing was stored, and the call may be repeated later."""
 
 
 class StoreLockedError(StoreError):
@@ -40,7 +40,7 @@ class StoreLockedError(StoreError):
     Attributes
     ----------
     pid : int or None
-        The process that holds it, if that is known.
+        The process that owns it, if that is known.
     """
 
     def __init__(self, message: str, pid: int | None = None) -> None:
@@ -49,7 +49,7 @@ class StoreLockedError(StoreError):
 
 
 class StoreCorruptError(StoreError):
-    """The store was cut or changed by something else; the message names the file."""
+    """The store was truncated or changed by something else; the message names the file."""
 
 
 class StoreVersionError(StoreError):
@@ -61,18 +61,18 @@ class PositionMovedError(Exception):
 
 
 class ForwardError(ServicesError):
-    """A destination does not take lines now: they are sent again later, however long it takes.
+    """A destination does not accept lines now; they are sent again until it does.
 
-    A forwarder raises it where it knows more than its exception says.
+    A forwarder raises it to say more than the original exception.
 
     Parameters
     ----------
     message : str
     retry_after : float, optional
-        Seconds that the destination asked for.
+        Seconds after which the destination asks for the next attempt.
     needs_attention : bool, default False
-        Whether somebody has to do something about it, as with a wrong password: the
-        collector then reports that it is not ready.
+        Whether somebody must resolve it, such as a wrong password: the collector then
+        reports that it is not ready.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class ForwardError(ServicesError):
 
 
 class LinesRefusedError(ServicesError):
-    """A destination will never take this batch: it is halved until the line at fault is found.
+    """A destination will never accept this batch: it is halved until the line at fault is found.
 
-    That line becomes a dead letter, with this message as its reason.
+    That line becomes a dead letter, with this message as the reason.
     """

@@ -1,6 +1,6 @@
-"""Writing what is stored to a file that other programs read."""
+"""Exports stored lines to a file for other programs."""
 
-# pyarrow has no types of its own.
+# pyarrow has no type annotations.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 
@@ -23,7 +23,7 @@ __all__ = ["Format", "export_lines"]
 Format: TypeAlias = Literal["jsonl", "parquet"]
 _Write: TypeAlias = Callable[[Sequence[StoredEntry]], object]
 
-_BATCH = 20_000  # lines: so many are in memory at once
+_BATCH = 20_000  # lines in memory at once
 
 
 async def export_lines(
@@ -42,21 +42,21 @@ async def export_lines(
     store : Store
     service_ids : sequence of int
     path : Path
-        Replaced when everything is written.
+        Replaced once everything is written.
     format : {'jsonl', 'parquet'}
-        One JSON object a line; or Parquet, compressed, which needs pyarrow.
+        One JSON object per line; or compressed Parquet, which needs pyarrow.
     start_at, end_at : datetime, optional
         Both inclusive.
 
     Returns
     -------
     int
-        How many lines were written.
+        The number of lines written.
 
     Raises
     ------
     ModuleNotFoundError
-        If pyarrow is needed, and not installed.
+        If pyarrow is needed, but not installed.
     StoreConfigError
         If the file is a store, or belongs to one.
     """
@@ -130,7 +130,7 @@ async def _batches(
 
 @contextlib.contextmanager
 def _complete(path: Path) -> Generator[Path]:
-    """Give the name of a file beside another one, which it replaces if all went well."""
+    """Yield the path of a temporary file, which replaces the target if there was no error."""
     refuse_store_file(path)
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:

@@ -1,4 +1,4 @@
-"""Files that belong to a store, and that nothing else may be written to."""
+"""Files that belong to a store, which nothing else may write to."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from .errors import StoreConfigError
 __all__ = ["SQLITE_MAGIC", "files_of", "is_disk_full", "refuse_store_file"]
 
 SQLITE_MAGIC = b"SQLite format 3\0"
-_NO_ROOM = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-_BESIDE = ("-wal", "-shm", "-journal", ".lock")
+_DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_SUFFIXES = ("-wal", "-shm", "-journal", ".lock")
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Tell whether something could not be written because the disk is full, or a quota."""
-    return error.errno in _NO_ROOM
+    """Return whether a write failed because the disk is full, or a quota is exceeded."""
+    return error.errno in _DISK_FULL
 
 
 def files_of(path: Path) -> frozenset[Path]:
-    """List the files that a SQLite store has, or may have at times."""
+    """List the files that a SQLite store has, permanently or temporarily."""
     path = path.resolve()
-    return frozenset({path, *(path.with_name(path.name + suffix) for suffix in _BESIDE)})
+    return frozenset({path, *(path.with_name(path.name + suffix) for suffix in _SUFFIXES)})
 
 
 def refuse_store_file(path: Path) -> None:
-    """Refuse a file that is a SQLite database, or belongs to one, for anything to be written to.
+    """Refuse to write to a file that is a SQLite database, or belongs to one.
 
     Raises
     ------
@@ -34,10 +34,10 @@ def refuse_store_file(path: Path) -> None:
         If it is one.
     """
     path = path.resolve()
-    bases = (path.with_name(path.name.removesuffix(suffix)) for suffix in ("", *_BESIDE))
+    bases = (path.with_name(path.name.removesuffix(suffix)) for suffix in ("", *_SUFFIXES))
     for base in bases:
         if path in files_of(base) and _is_sqlite(base):
-            raise StoreConfigError(f"{path} belongs to a SQLite database: name another file")
+            raise StoreConfigError(f"{path} belongs to a SQLite database: pass another file")
 
 
 def _is_sqlite(path: Path) -> bool:

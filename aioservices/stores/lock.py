@@ -1,4 +1,4 @@
-"""One owner for a file: a lock that the operating system gives back when its holder dies."""
+"""One owner for a file: a lock that the operating system releases when its owner dies."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ __all__ = ["OwnerLock"]
 if sys.platform == "win32":
     import msvcrt
 
-    # Far behind the text, which others must be able to read while the byte is locked.
+    # Far after the text, which others must be able to read while this byte is locked.
     _LOCKED_BYTE = 1 << 30
 
-    def _take(descriptor: int) -> None:
+    def _lock(descriptor: int) -> None:
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _take(descriptor: int) -> None:
+    def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class OwnerLock:
     """The right of one process to write a file.
 
-    It is a lock on a file beside it, which holds the owner's process id. The lock file stays
-    when the lock is given back: whoever removed it could remove one that another has just taken.
+    It locks a second file next to it, which contains the owner's process id. The lock file is not
+    removed when the lock is released: another process may just have locked it.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class OwnerLock:
     purpose : str
         What only the owner may do, for messages.
     is_hidden : bool, default False
-        Whether the lock file's name begins with a dot, for those who take all files beside it.
+        Whether the name of the lock file begins with a dot, so that patterns such as `*` skip it.
     """
 
     def __init__(self, path: Path, purpose: str, *, is_hidden: bool = False) -> None:
@@ -49,19 +49,19 @@ class OwnerLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock.
+        """Acquire the lock.
 
         Raises
         ------
         StoreLockedError
-            If a living process, this one included, has it.
+            If a running process, including this one, has it.
         """
         descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
-                _take(descriptor)
+                _lock(descriptor)
             except OSError:
-                raise self._refusal(descriptor) from None
+                raise self._locked_error(descriptor) from None
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -71,7 +71,7 @@ class OwnerLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -79,13 +79,13 @@ class OwnerLock:
     def __del__(self) -> None:
         self.release()
 
-    def _refusal(self, descriptor: int) -> StoreLockedError:
+    def _locked_error(self, descriptor: int) -> StoreLockedError:
         os.lseek(descriptor, 0, os.SEEK_SET)
         text = os.read(descriptor, 32).strip()
         pid = int(text) if text.isdigit() else None
         holder = "another process" if pid is None else f"process {pid}"
         return StoreLockedError(
             f"{self._path} is in use by {holder}: only one at a time can {self._purpose}. "
-            "Stop that one, or give this one another file",
+            "Stop that process, or use another file",
             pid,
         )

@@ -1,4 +1,4 @@
-"""What goes into a store of log lines and comes out of it, but for the lines themselves."""
+"""The values that stores accept and return, apart from the lines themselves."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = [
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to read one service's log for a while, and where to go on.
+    """The right to read the log of one service for a while, and where to continue.
 
     Attributes
     ----------
     service_id : int
     cursor : LogCursor or None
-        Where its tail goes on; None: from the beginning.
+        Where to continue; None: from the beginning.
     commit_id : UUID
-        What the next `PendingBatch` is based on.
+        The base of the next `PendingBatch`.
     seq : int
-        Lines kept so far.
+        The number of lines stored so far.
     """
 
     service_id: int
@@ -50,17 +50,17 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a round of leasing brought.
+    """The result of `Store.lease`.
 
     Attributes
     ----------
     granted : tuple of Lease
-        Tails to open.
+        Services to read from now on.
     held : frozenset of int
-        Services that were held before, and still are.
+        Services that are still held.
     excess : int
-        How many of the held ones are more than a fair share: another daemon has
-        come. Stop that many tails when convenient, and `Store.release` them.
+        How many held services exceed a fair share, because another daemon has started. Stop
+        reading that many, and `Store.release` them.
     """
 
     granted: tuple[Lease, ...]
@@ -75,9 +75,9 @@ class StoredGap(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     service_id, deployment_id : int
     start, end : datetime or None
-        Between which times; None is open.
+        The time range; None is open.
     noted_at : datetime or None
-        When it was found.
+        When the gap was found.
     """
 
     service_id: int
@@ -88,19 +88,19 @@ class StoredGap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PendingBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines of one service that wait to be kept, and the cursor that stands behind them.
+    """Lines of one service to be stored, and the cursor behind them.
 
     Attributes
     ----------
     service_id : int
     service_name : str or None
     base : UUID
-        The commit id that the tail stands on.
+        The current commit id of the tail.
     commit_id : UUID
-        The random one that it stands on afterwards; the same in every repetition.
+        The random commit id after the commit; the same in every repetition.
     cursor : LogCursor
     entries : sequence of TailedEntry
-        In their order. May be empty: then only the cursor moves.
+        In order. May be empty: then only the cursor moves.
     gaps : tuple of StoredGap
     """
 
@@ -114,15 +114,15 @@ class PendingBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a commit did.
+    """The result of a commit.
 
     Attributes
     ----------
     kept : dict of int to int
-        By service how many lines are kept now.
+        The number of lines stored in total, by service.
     fenced : frozenset of int
-        Services whose tail stands elsewhere: nothing of theirs was kept. Forget
-        what is in memory of them, and lease them again.
+        Services whose tail has another commit id: none of their lines were stored. Discard
+        their lines in memory, and lease them again.
     """
 
     kept: Mapping[int, int]
@@ -130,7 +130,7 @@ class KeepResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DaemonInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Who collects into a store.
+    """A daemon that collects into a store.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class DaemonInfo(msgspec.Struct, frozen=True, kw_only=True):
     key_ids : tuple of bytes
         Hashes of the API keys that it uses, with the store's salt.
     tails : int
-        How many it reads.
+        How many logs it reads.
     """
 
     host: str
@@ -148,19 +148,19 @@ class DaemonInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be removed.
+    """Rules for removing lines.
 
     Attributes
     ----------
     max_age : timedelta or None
-        Lines that were written longer ago.
+        Remove lines that are older.
     max_bytes : int or None
-        The oldest lines, when the store is larger.
+        Remove the oldest lines while the store is larger.
     forwarded_to : tuple of str
-        Lines that all of these forwarders have sent, however new. Empty: none.
+        Remove lines that all of these forwarders have sent, however new. Empty: none.
     server_time : datetime or None
-        What time it is by the clock that dates the lines, if that is known. A store whose own clock
-        is ahead of it goes by this one, so that a wrong clock removes no line too early.
+        The time of the clock that dates the lines, if known. A store whose own clock is ahead uses
+        this time, so that a wrong clock does not remove lines too early.
     """
 
     max_age: dt.timedelta | None = None
@@ -172,18 +172,18 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
         validate_optional_int(self.max_bytes, "max_bytes", least=1)
 
     def time(self, own: dt.datetime) -> dt.datetime:
-        """Say by which time lines are too old, where a store's own clock shows another one."""
+        """Return the current time for these rules, given that of the store's own clock."""
         return own if self.server_time is None else min(own, self.server_time)
 
 
 class RemovedLines(msgspec.Struct, frozen=True, kw_only=True):
-    """What `Store.retain` removed.
+    """The result of `Store.retain`.
 
     Attributes
     ----------
     lines : int
     unsent : dict of str to int
-        By forwarder how many of them it had not sent.
+        How many of them were not sent yet, by forwarder.
     """
 
     lines: int
@@ -191,22 +191,22 @@ class RemovedLines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceAudit(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether what is stored of a service is whole.
+    """Whether the stored lines of a service are complete.
 
     Attributes
     ----------
     service_id : int
     service_name : str or None
     lines : int
-        Kept and still there.
+        Lines that are in the store.
     removed : int
-        Taken away by retention.
+        Lines that were removed.
     seq : int
-        Kept in all: ``lines + removed`` if all is well.
+        Lines stored in total: ``lines + removed`` if nothing is wrong.
     first_at, last_at : datetime or None
         When the oldest and the newest line was written.
     kept_at : datetime or None
-        When the last one was kept.
+        When the last line was stored.
     gaps : int
     problems : tuple of str
         What is wrong, in words.
@@ -225,13 +225,13 @@ class ServiceAudit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreAudit(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a store is whole.
+    """Whether a store is complete.
 
     Attributes
     ----------
     services : tuple of ServiceAudit
     bytes : int
-        How large the store is.
+        The size of the store.
     problems : tuple of str
         What is wrong with the store itself.
     """
@@ -247,14 +247,14 @@ class StoreAudit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredService(msgspec.Struct, frozen=True, kw_only=True):
-    """A service that a store knows.
+    """A service in a store.
 
     Attributes
     ----------
     service_id : int
     service_name : str or None
     seq : int
-        Lines kept in all.
+        Lines stored in total.
     kept_at : datetime or None
     """
 
@@ -265,7 +265,7 @@ class StoredService(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForwardPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a forwarder is with one service.
+    """The position of a forwarder in the lines of one service.
 
     Attributes
     ----------
@@ -275,9 +275,9 @@ class ForwardPosition(msgspec.Struct, frozen=True, kw_only=True):
     seq : int
         Everything up to this line was sent, or rejected.
     behind : int
-        Lines that are stored and not sent yet.
+        Stored lines that are not sent yet.
     is_ours : bool
-        Whether this collector should send them: no other one has the service.
+        Whether this collector should send them, because no other one has the service.
     """
 
     forwarder: str
@@ -288,7 +288,7 @@ class ForwardPosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RejectedLines(msgspec.Struct, frozen=True, kw_only=True):
-    """Dead letters: lines that a destination will not take.
+    """Dead letters: lines that a destination does not accept.
 
     Attributes
     ----------
@@ -297,10 +297,10 @@ class RejectedLines(msgspec.Struct, frozen=True, kw_only=True):
     first_seq, last_seq : int
         Which lines.
     count : int
-        How many of them were rejected: fewer than there are, if the destination did not say which.
+        How many of these lines were rejected. Not all, if the destination did not say which.
     reason : str
     at : datetime or None
-        When.
+        When they were rejected.
     """
 
     forwarder: str

@@ -1,19 +1,19 @@
-"""What a store of log lines does, whatever it is made of.
+"""The interface of a store of log lines.
 
 Theory of operation
 -------------------
-A *tail* is one service's place in a store: the cursor up to which its log was kept, how many lines
-that were (``seq``), and a random ``commit_id`` that changes with every commit. Whoever wants to add
-lines says which commit id they stand on (`PendingBatch.base`) and which one follows
-(`PendingBatch.commit_id`); the store moves the tail from the one to the other, and keeps the lines,
-in one transaction, or does neither.
+A *tail* is the state of one service in a store: the cursor up to which its log is stored, the
+number of lines so far (``seq``), and a random ``commit_id`` that changes with every commit. To add
+lines, a collector passes the commit id that it knows (`PendingBatch.base`) and the next one
+(`PendingBatch.commit_id`). In one transaction, the store moves the tail from the first to the
+second and stores the lines, or does neither.
 
-Because the ids are random, a comparison tells everything that can have happened. The tail stands on
-``base``: nothing was kept, do it again. It stands on ``commit_id``: this very batch was kept, and
-only the answer was lost. It stands on anything else: somebody else has the tail, or a failover has
-forgotten some commits; what is in memory is worthless, and the log is read again from the cursor in
-the store. Counters and epochs cannot tell the last case from the first. `Store.keep` is therefore
-safe to repeat, with the same batches, as often as it takes. Leases only save API calls.
+Because the ids are random, comparing them shows what has happened. If the tail has the id ``base``,
+nothing was stored, and the commit is repeated. If it has ``commit_id``, this batch was stored, and
+only the response was lost. If it has any other id, another collector owns the tail, or a failover
+has lost some commits: the lines in memory are discarded, and the log is read again from the cursor
+in the store. Counters or epochs could not distinguish the last case from the first. So `Store.keep`
+can be repeated safely with the same batches. Leases only save API calls.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class Store(Protocol):
 
     @property
     def url(self) -> str:
-        """What it is called in messages; never with a password."""
+        """Its address for messages, never with a password."""
         ...
 
     async def aclose(self) -> None:
-        """Wait for what is being written, and close."""
+        """Wait until pending writes are done, and close."""
         ...
 
     async def __aenter__(self) -> Self: ...
@@ -71,48 +71,48 @@ class Store(Protocol):
     ) -> None:
         await self.aclose()
 
-    # Keeping
+    # Storing
 
     async def lease(self, visible: Collection[int], held: Collection[int]) -> LeaseResult:
-        """Prolong the leases of what is held, and take those of what is free, up to a fair share.
+        """Renew the leases of held services, and lease free ones, up to a fair share.
 
-        To be called every third of the lease's length.
+        Call it every third of the duration of a lease.
 
         Parameters
         ----------
         visible : collection of int
-            Services that this daemon could read.
+            Services that this daemon can read.
         held : collection of int
-            Those that it reads.
+            Services that it holds.
         """
         ...
 
     async def keep(self, batches: Sequence[PendingBatch]) -> KeepResult:
-        """Keep lines and cursors of many services in one transaction.
+        """Store lines and cursors of many services in one transaction.
 
-        After `StoreUnavailableError` it is not known whether they were kept: call again with
-        the same batches. After a cancellation too.
+        After a `StoreUnavailableError` or a cancellation it is unknown whether they were stored:
+        call it again with the same batches.
         """
         ...
 
     async def release(self, service_ids: Collection[int]) -> None:
-        """Give leases back, so that another daemon need not wait until they run out."""
+        """Release leases, so that another daemon need not wait until they expire."""
         ...
 
     async def heartbeat(self, daemon: DaemonInfo) -> dict[bytes, int]:
-        """Say that this daemon lives; get by key id how many do that use this key."""
+        """Record that this daemon is running; return the number of running daemons by key id."""
         ...
 
     @property
     def salt(self) -> bytes:
-        """What API keys are hashed with, where they are told apart."""
+        """The salt with which API keys are hashed to distinguish them."""
         ...
 
     async def retain(self, retention: Retention) -> RemovedLines:
-        """Remove what need not be kept any longer."""
+        """Remove lines according to retention rules."""
         ...
 
-    # Reading back
+    # Reading
 
     def read(
         self,
@@ -125,7 +125,7 @@ class Store(Protocol):
         where: Callable[[StoredEntry], bool] | None = None,
         last: int | None = None,
     ) -> AsyncIterator[StoredEntry]:
-        """Read the lines of a service that are stored now, in order of ``created_at``.
+        """Read the stored lines of a service, in order of ``created_at``.
 
         Parameters
         ----------
@@ -136,9 +136,9 @@ class Store(Protocol):
         contains : str, optional
             Only lines with this text in their message.
         where : callable, optional
-            Only lines for which it gives True.
+            Only lines for which it returns True.
         last : int, optional
-            Only the last so many of those.
+            Only this many of the last of those lines.
         """
         query = LineQuery(
             start_at=None if start_at is None else to_micros(start_at),
@@ -151,39 +151,39 @@ class Store(Protocol):
         return self._read(validate_int(service_id, "service_id"), query)
 
     def _read(self, service_id: int, query: LineQuery) -> AsyncIterator[StoredEntry]:
-        """Read the lines that a query asks for, in order of ``created_at``."""
+        """Read the lines that match a query, in order of ``created_at``."""
         ...
 
     async def read_after(self, service_id: int, seq: int, limit: int) -> list[StoredEntry]:
-        """Read the lines that were kept after a line, in the order of keeping."""
+        """Read the lines that were stored after a line, in that order."""
         ...
 
     async def services(self) -> list[StoredService]:
-        """List the services that the store knows."""
+        """List the services in the store."""
         ...
 
     async def gaps(self, service_id: int | None = None) -> list[StoredGap]:
-        """List the gaps that were noted."""
+        """List the recorded gaps."""
         ...
 
     async def audit(self, *, thorough: bool = False) -> StoreAudit:
-        """Count what is stored, service by service.
+        """Check that no line is missing, service by service.
 
         Parameters
         ----------
         thorough : bool, default False
-            Read every line too, to find any that is damaged or there twice.
+            Also read every line, to find damaged and duplicate ones.
         """
         ...
 
     # Forwarding
 
     async def forward_positions(self, forwarder: str | None = None) -> list[ForwardPosition]:
-        """Tell how far forwarders are: of each that ever forwarded, or of one, every service."""
+        """Return the position in each service: of one forwarder, or of all known ones."""
         ...
 
     async def forward_note(self, forwarder: str, place: str) -> str | None:
-        """Give what a forwarder noted with its last lines, in one place (such as a host)."""
+        """Return the note that a forwarder stored with its last lines in a place, as a host."""
         ...
 
     async def mark_forwarded(
@@ -195,13 +195,13 @@ class Store(Protocol):
         place: str = "",
         note: str | None = None,
     ) -> bool:
-        """Move positions, note dead letters and the forwarder's note: all, or nothing.
+        """Move positions, and store dead letters and the forwarder's note: all or nothing.
 
         Parameters
         ----------
         forwarder : str
         moves : mapping of int to (int, int)
-            By service from which seq to which.
+            The old and the new position, by service.
         rejected : sequence of RejectedLines
         place, note : str
             See `forward_note`.
@@ -209,8 +209,8 @@ class Store(Protocol):
         Returns
         -------
         bool
-            False if a position was not where the move begins: another daemon forwards
-            this service, or somebody moved it back. Nothing was changed.
+            False if a position had changed, because another daemon forwards the service or
+            because of `resend`. Then nothing is changed.
         """
         ...
 
@@ -221,15 +221,15 @@ class Store(Protocol):
     async def resend(
         self, forwarder: str, *, since: dt.datetime | None = None, rejected_only: bool = False
     ) -> int:
-        """Move a forwarder back, so that it sends again.
+        """Move a forwarder back, so that it sends lines again.
 
         Parameters
         ----------
         forwarder : str
         since : datetime, optional
-            What was kept since then. Default: everything.
+            Only lines stored since then. Default: all.
         rejected_only : bool, default False
-            Move back only as far as the oldest dead letter of each service, and forget those.
+            Only from the oldest dead letter of each service on; the dead letters are removed.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Which of a service's stored lines are wanted; pure."""
+"""Queries for the stored lines of a service; pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["LineQuery"]
 
 
 class LineQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which lines are wanted: all, unless something is said.
+    """Which lines to read. Default: all.
 
     Attributes
     ----------
@@ -22,9 +22,9 @@ class LineQuery(msgspec.Struct, frozen=True, kw_only=True):
     contains : str or None
         Only lines with this text in their message.
     where : callable or None
-        Only lines for which it gives True.
+        Only lines for which it returns True.
     last : int or None
-        Only the last so many of those.
+        Only this many of the last of those lines.
     """
 
     start_at: int | None = None
@@ -35,7 +35,7 @@ class LineQuery(msgspec.Struct, frozen=True, kw_only=True):
     last: int | None = None
 
     def matches(self, row: Row) -> bool:
-        """Tell whether a line is wanted, as far as `where` and `last` do not decide it."""
+        """Return whether a line matches, apart from `where` and `last`."""
         return (
             (self.start_at is None or row.created_at >= self.start_at)
             and (self.end_at is None or row.created_at <= self.end_at)
@@ -46,7 +46,7 @@ class LineQuery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def select(self, entries: list[StoredEntry]) -> list[StoredEntry]:
-        """Leave out the lines that `where` does not want."""
+        """Return the lines that match `where`."""
         if self.where is None:
             return entries
         return [entry for entry in entries if self.where(entry)]

@@ -1,4 +1,4 @@
-"""A line as it is stored, and how a line that was read becomes one; pure."""
+"""Stored lines, and the conversion of lines that were read; pure."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _NUL_SYMBOL = "\u2400"
 
 
 class StoredEntry(TailedEntry, frozen=True, kw_only=True, rename="camel", gc=False):
-    """A line that a store gives back.
+    """A line from a store.
 
-    It has everything that a `TailedEntry` has, too.
+    It also has all attributes of a `TailedEntry`.
 
     Attributes
     ----------
     service_name : str or None
-        What the service is called now.
+        The current name of the service.
     seq : int
-        1, 2, 3, ... for each service, in the order of keeping.
+        1, 2, 3, ... for each service, in the order in which lines were stored.
     kept_at : datetime
-        When it was kept, by the store's clock.
+        When it was stored, by the store's clock.
     severity : int or None
-        1 to 24, as OpenTelemetry numbers them, if the line says so itself.
+        1 to 24, as in OpenTelemetry, if the line contains its severity.
     raw : bytes or None
-        The exact bytes of the message, where its text had to be altered: NUL, which is
-        U+2400 in `message`, and half surrogates, which are U+FFFD.
+        The exact bytes of the message, if its text had to be altered: NUL becomes U+2400
+        in `message`, and a lone surrogate becomes U+FFFD.
     """
 
     service_name: str | None = None
@@ -47,11 +47,11 @@ class StoredEntry(TailedEntry, frozen=True, kw_only=True, rename="camel", gc=Fal
 
     @property
     def line_id(self) -> str:
-        """Hash that stays the same however, and however often, the line is read."""
+        """A hash of the line that is the same whenever and however it is read."""
         return self.original().line_id
 
     def original(self) -> TailedEntry:
-        """Give the line as it was read."""
+        """Return the line as it was read."""
         message = self.message
         if self.raw is not None:
             message = self.raw.decode("utf-8", "surrogatepass")
@@ -67,7 +67,7 @@ class StoredEntry(TailedEntry, frozen=True, kw_only=True, rename="camel", gc=Fal
 
 
 class Row(NamedTuple):
-    """A line in the units that stores keep: times are microseconds since 1970."""
+    """A line as databases store it: times are microseconds since 1970."""
 
     seq: int
     created_at: int
@@ -81,7 +81,7 @@ class Row(NamedTuple):
     raw: bytes | None
 
     def entry(self, service_id: int, service_name: str | None) -> StoredEntry:
-        """Make what readers get of it."""
+        """Convert it to what readers get."""
         return StoredEntry(
             service_id=service_id,
             service_name=service_name,
@@ -99,17 +99,17 @@ class Row(NamedTuple):
 
 
 def to_micros(at: dt.datetime) -> int:
-    """Count the microseconds since 1970."""
+    """Convert a time to microseconds since 1970."""
     return (at - _EPOCH) // _MICROSECOND
 
 
 def from_micros(micros: int) -> dt.datetime:
-    """Make the time that `to_micros` counted."""
+    """Convert microseconds since 1970 to a time."""
     return _EPOCH + dt.timedelta(microseconds=micros)
 
 
 def rows_of(entries: Iterable[TailedEntry], seq: int, kept_at: int) -> Iterator[Row]:
-    """Number lines from ``seq + 1``, and make their text one that every database takes."""
+    """Number lines from ``seq + 1``, and make their text acceptable to every database."""
     for number, entry in enumerate(entries, seq + 1):
         text, raw = _storable(entry.message)
         yield Row(
@@ -127,7 +127,7 @@ def rows_of(entries: Iterable[TailedEntry], seq: int, kept_at: int) -> Iterator[
 
 
 def _storable(text: str | None) -> tuple[str | None, bytes | None]:
-    """Give a text that can be stored, and the exact bytes if it is another one."""
+    """Return a text that can be stored, and the exact bytes if the text was altered."""
     if text is None or ("\0" not in text and (text.isascii() or _is_encodable(text))):
         return text, None
     raw = text.encode("utf-8", "surrogatepass")
@@ -161,11 +161,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 def to_json_line(entry: StoredEntry) -> bytes:
-    """Write a stored line as one JSON object, with a line break behind it.
+    """Format a stored line as one JSON object with a line feed.
 
     The object has ``service_id``, ``service_name``, ``deployment_id``, ``seq``, ``created_at``,
     ``kept_at``, ``stream``, ``source``, ``message``, ``copy`` and ``line_id``. The message is
-    the exact one: JSON can write a NUL.
+    the exact one, because JSON can represent NUL.
     """
     original = entry.original()
     message = (

@@ -1,4 +1,4 @@
-"""How severe a line is, if it says so itself; pure."""
+"""The severity of a line, if it contains one; pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 __all__ = ["severity_of"]
 
-# The numbers of OpenTelemetry's data model; what is between them is a matter of taste there too.
+# The numbers of OpenTelemetry's data model, which leaves the ones in between open.
 _TRACE, _DEBUG, _INFO, _WARN, _ERROR, _FATAL = 1, 5, 9, 13, 17, 21
 
 _NAMES = {
@@ -32,9 +32,9 @@ _NAMES = {
     "emergency": _FATAL + 2,
 }
 
-# "[ERROR] ...", "WARNING: ...", "INFO - ...", also behind a date and a time. A word in lower case
-# counts only with a bracket or a colon: "error handling was improved" is not an error. Nothing in
-# the pattern is given back once it has matched (``++``): every line goes through it.
+# "[ERROR] ...", "WARNING: ...", "INFO - ...", also after a date and a time. A word in lower case
+# counts only with a bracket or a colon: "error handling was improved" is not an error. The
+# quantifiers are possessive (``++``), because every line is matched.
 _LEADING = re.compile(
     r"\s*+(?:\[?+\d[\d:.,/TZ+-]*+\]?+\s?+){0,3}+\s*+"
     r"(?P<open>[\[<(]?+)(?P<word>[A-Za-z]++)(?:(?P<close>[\])>])|\s*(?P<label>[:=|])|(?P<end>\b))?"
@@ -42,7 +42,7 @@ _LEADING = re.compile(
 _LONGEST_JSON = 65_536
 _LEADING_PART = 80
 
-# The scale of bunyan and pino: JSON lines with a number for a level.
+# The scale of bunyan and pino, whose JSON lines have numeric levels.
 _PINO_STEP = 10
 
 
@@ -55,10 +55,10 @@ _decode = msgspec.json.Decoder(_Record).decode
 
 
 def severity_of(message: str) -> int | None:
-    """Find the severity that a line gives itself.
+    """Find the severity that a line contains.
 
-    From the field ``level`` or ``severity`` of a line that is a JSON object, or from a
-    leading word. Standard error alone is not an error.
+    It is the field ``level`` or ``severity`` of a line that is a JSON object, or a leading word.
+    That a line was written to standard error does not make it an error.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def severity_of(message: str) -> int | None:
     Returns
     -------
     int or None
-        1 to 24, as OpenTelemetry numbers them; None if the line says nothing.
+        1 to 24, as in OpenTelemetry; None if the line contains none.
     """
     if message.startswith("{"):
         return _from_json(message)

@@ -24,7 +24,7 @@ def parse_size(text: str) -> int:
     Raises
     ------
     ValueError
-        If it is not a size, or none that a disk has.
+        If it is not a size, or is too large.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A store by its URL."""
+"""Stores by URL."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _FORMS = "sqlite:PATH or postgresql://USER@HOST/DATABASE"
 
 
 def path_of(url: str) -> Path:
-    """Give the file of a SQLite store's URL."""
+    """Return the path in the URL of a SQLite store."""
     rest = url.removeprefix("sqlite:")
     return Path(unquote(rest[2:]) if rest.startswith("///") else rest)
 
 
 def open_store(url: str, *, read_only: bool = False, lease: float = 30.0) -> Store:
-    """Give the store of a URL; ``async with`` opens it.
+    """Make the store of a URL; ``async with`` opens it.
 
     Parameters
     ----------
     url : str
         ``sqlite:PATH`` or ``postgresql://...``.
     read_only : bool, default False
-        Only read; what is not there is not made.
+        Only read; nothing is created.
     lease : float, default 30.0
-        Seconds for which a service belongs to a collector that is not heard of any more. A SQLite
-        store has one owner, and no leases.
+        Seconds after which a service of a dead collector is free for others. A SQLite store has
+        one owner and no leases.
 
     Returns
     -------
@@ -40,11 +40,11 @@ def open_store(url: str, *, read_only: bool = False, lease: float = 30.0) -> Sto
     Raises
     ------
     StoreConfigError
-        If the URL is no store's, or what it needs is not installed. Nothing was opened.
+        If the URL is not that of a store, or a package that it needs is not installed.
     """
     scheme, colon, rest = url.partition(":")
     if not lease > 0:
-        raise StoreConfigError(f"a lease lasts more than 0 s, not {lease:g} s")
+        raise StoreConfigError(f"lease must be greater than 0 s, not {lease:g} s")
     if "\0" in url:
         raise StoreConfigError("the URL of a store contains a NUL character")
     if scheme == "sqlite" and colon:
@@ -57,7 +57,7 @@ def open_store(url: str, *, read_only: bool = False, lease: float = 30.0) -> Sto
             from .postgres import PostgresStore
         except ImportError as exc:
             raise StoreConfigError(
-                "a store in PostgreSQL needs psycopg: pip install 'aioservices-civis[postgresql]'"
+                "a PostgreSQL store needs psycopg: pip install 'aioservices-civis[postgresql]'"
             ) from exc
         return PostgresStore(url, read_only=read_only, lease=lease)
     shown = url if "@" not in url else f"{scheme}:..."

@@ -429,7 +429,7 @@ async def test_a_store_that_is_read_only_cannot_be_written(store_url: str) -> No
         await (await Writer.on(store)).keep([line(1)])
         async with open_store(store_url, read_only=True) as reader:
             assert await messages(reader) == ["line 1"]
-            with pytest.raises(StoreError, match="read only"):
+            with pytest.raises(StoreError, match="read-only"):
                 await reader.lease([1], [])
 
 

@@ -1,7 +1,7 @@
-"""Where stored lines are forwarded to.
+"""Destinations of stored lines.
 
-`open_forwarder` gives one by its URL. A destination of your own is any object with an async method
-``send(lines)``: see `Forwarder`.
+`open_forwarder` makes one from its URL. A destination of your own is any object with an async
+method ``send(lines)``: see `Forwarder`.
 """
 
 from .jsonl import JSONLForwarder

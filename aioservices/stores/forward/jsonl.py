@@ -1,13 +1,13 @@
-"""Stored lines as JSON, one object a line, in a file that is rotated: each line exactly once.
+"""Forwards stored lines to a rotated file of JSON objects, each line exactly once.
 
 Theory of operation
 -------------------
-The note that the store keeps says which generation of the file is being written, and how many
-bytes of it are settled. Before the first line is written, the file is cut back to that: what was
-written and not noted goes, and is written again. A file that has become too large is renamed to
-``PATH.N``, N its generation, before the first line of the next one is written; so if ``PATH.N`` is
-there for the noted generation N, the crash came after the renaming, and what is in ``PATH`` is not
-noted yet.
+The forwarder's note in the store records which generation of the file is being written, and how
+many of its bytes are committed. Before the first write, the file is truncated to that size: lines
+that were written but not recorded are removed, and written again. A file that has become too large
+is renamed to ``PATH.N``, where N is its generation, before the first line of the next generation is
+written. So if ``PATH.N`` exists for the recorded generation N, the crash came after the rename, and
+nothing in ``PATH`` is recorded yet.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class JSONLForwarder:
     ----------
     path : str or Path
     rotate : int, default 104857600
-        Bytes at which the file is renamed, and a new one begun.
+        Bytes at which the file is renamed, and a new one started.
     keep : int or None, optional
-        How many renamed files stay. Default: all.
+        How many renamed files are kept. Default: all.
     """
 
     lines_at_once = 5000
@@ -55,37 +55,37 @@ class JSONLForwarder:
         self._keep = validate_optional_int(keep, "keep")
         self._state = _Note()
         self._lock = OwnerLock(self._path, "write it", is_hidden=True)
-        self._is_ours = False
+        self._is_acquired = False
         self.name = f"jsonl:{self._path}"
 
     @property
     def path(self) -> Path:
-        """The file that is written."""
+        """The path of the file."""
         return self._path
 
     async def resume(self, note: str | None) -> None:
-        """Cut the file back to what the store has noted."""
+        """Truncate the file to what the store has recorded."""
         state = _Note() if note is None else msgspec.json.decode(note, type=_Note)
-        if not self._is_ours:
-            await asyncio.to_thread(self._take)
-            self._is_ours = True
-        self._state = await asyncio.to_thread(self._cut_back, state, is_new=note is None)
+        if not self._is_acquired:
+            await asyncio.to_thread(self._acquire)
+            self._is_acquired = True
+        self._state = await asyncio.to_thread(self._restore, state, is_new=note is None)
 
     def note(self) -> str:
-        """Say how much of which file is settled with the lines that were sent last."""
+        """Return which generation is written, and its size after the last lines."""
         return msgspec.json.encode(self._state).decode()
 
     async def send(self, lines: Sequence[StoredEntry]) -> None:
-        """Append lines, and wait until they are on the disk."""
+        """Append lines, and flush them to the disk."""
         self._state = await asyncio.to_thread(self._append, lines, self._state)
 
     async def aclose(self) -> None:
-        """Leave the file to others."""
-        self._is_ours = False
+        """Release the file."""
+        self._is_acquired = False
         self._lock.release()
 
-    def _take(self) -> None:
-        """See that nobody else writes the file, and that it is not another kind of file."""
+    def _acquire(self) -> None:
+        """Lock the file, and check that it is a file of this kind."""
         if not self._path.parent.is_dir():
             raise ForwardError(f"there is no directory {self._path.parent}", needs_attention=True)
         try:
@@ -94,10 +94,10 @@ class JSONLForwarder:
         except (StoreConfigError, StoreLockedError) as exc:
             raise ForwardError(str(exc), needs_attention=True) from exc
 
-    def _cut_back(self, state: _Note, *, is_new: bool) -> _Note:
+    def _restore(self, state: _Note, *, is_new: bool) -> _Note:
         if self._rotated(state.generation).exists():
             if is_new:
-                # Files of somebody before us: they stay, and numbers go on behind them.
+                # Files of an earlier use stay, and the numbering continues after them.
                 return _Note(max(self._generations()) + 1, self._size())
             self._truncate(0)
             return _Note(state.generation + 1, 0)
@@ -106,7 +106,7 @@ class JSONLForwarder:
         size = self._size()
         if size > state.size:
             self._truncate(state.size)
-        # A file that is shorter was moved away, as by logrotate: what is there stays.
+        # A shorter file has replaced ours, for example by logrotate: its content stays.
         return _Note(state.generation, min(size, state.size))
 
     def _append(self, lines: Sequence[StoredEntry], state: _Note) -> _Note:
@@ -118,7 +118,7 @@ class JSONLForwarder:
         data = b"".join(map(to_json_line, lines))
         is_new = not self._path.exists()
         with self._path.open("ab") as file:
-            # An attempt that failed half-way has left some bytes.
+            # A failed attempt may have written some bytes.
             file.truncate(min(state.size, os.fstat(file.fileno()).st_size))
             file.write(data)
             file.flush()

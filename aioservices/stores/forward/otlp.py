@@ -1,8 +1,8 @@
-"""Stored lines to an OpenTelemetry collector: OTLP over HTTP, protobuf, gzip; at least once.
+"""Forwards stored lines to an OpenTelemetry collector: OTLP over HTTP, protobuf, gzip.
 
-What is sent again has the same ``log.record.uid``, so that a receiver can tell. Records are dated
-with the line's time plus as many nanoseconds as its copy number says: some receivers, Loki among
-them, drop lines of one stream that are alike and of the same instant.
+Delivery is at least once. A record that is sent again has the same ``log.record.uid``, so that the
+receiver can recognize it. The timestamp of a record is the line's time plus its copy number in
+nanoseconds: some receivers, such as Loki, drop identical lines with the same timestamp.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ __all__ = ["OTLPForwarder", "export_request"]
 
 _PATH = "/v1/logs"
 _TIMEOUT = 30.0
-_REFUSED = (400, 413)  # this batch, not all of them
+_REFUSED = (400, 413)  # statuses that concern this batch only
 _BUSY = (429, 502, 503, 504)
 _LONGEST_ANSWER = 1 << 16  # bytes
-_LONGEST_TEXT = 300  # of an answer that is quoted
+_LONGEST_TEXT = 300  # characters of a response that are quoted
 _TYPE = "application/x-protobuf"
 
 _SEVERITIES = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
@@ -50,9 +50,9 @@ class OTLPForwarder:
     Parameters
     ----------
     url : str
-        Where it is, such as ``http://localhost:4318``; a URL without a path gets ``/v1/logs``.
+        Its address, such as ``http://localhost:4318``; without a path, ``/v1/logs`` is added.
     headers : mapping of str to str, optional
-        Sent with every request, as for authentication.
+        Sent with every request, for example for authentication.
     timeout : float, default 30.0
         Seconds that a request may take.
     """
@@ -75,7 +75,7 @@ class OTLPForwarder:
         }
         self._timeout = aiohttp.ClientTimeout(total=validate_seconds(timeout, "timeout"))
         self._http: aiohttp.ClientSession | None = None
-        # A password, or a key in the query, must not be part of a name that people see.
+        # The name is shown, so it must not contain a password or a query with a key.
         self.name = f"otlp:{self._url.with_user(None).with_query(None).with_fragment(None)}"
 
     async def send(self, lines: Sequence[StoredEntry]) -> PartlyRejected | None:
@@ -87,7 +87,7 @@ class OTLPForwarder:
             async with self._http.post(
                 self._url, data=body, headers=self._headers, allow_redirects=False
             ) as answer:
-                return _outcome(answer, await _begin_of(answer))
+                return _outcome(answer, await _read_start(answer))
         except TimeoutError as exc:
             raise ForwardError(f"no answer within {self._timeout.total:g} s") from exc
         except (aiohttp.ClientError, OSError) as exc:
@@ -106,8 +106,8 @@ class OTLPForwarder:
         await self.aclose()
 
 
-async def _begin_of(answer: aiohttp.ClientResponse) -> bytes:
-    """Read an answer, but not more than any collector has to say."""
+async def _read_start(answer: aiohttp.ClientResponse) -> bytes:
+    """Read a response, up to a limit."""
     body = bytearray()
     async for chunk in answer.content.iter_chunked(_LONGEST_ANSWER):
         body += chunk
@@ -130,7 +130,7 @@ def _endpoint(url: str) -> URL:
 
 
 def _outcome(answer: aiohttp.ClientResponse, body: bytes) -> PartlyRejected | None:
-    """Say what an answer means for the lines."""
+    """Interpret a response."""
     status = answer.status
     if status // 100 == 2:
         return _partly_rejected(answer, body)
@@ -141,7 +141,7 @@ def _outcome(answer: aiohttp.ClientResponse, body: bytes) -> PartlyRejected | No
         raise LinesRefusedError(text)
     if status in _BUSY or status >= 500:
         raise ForwardError(text, retry_after=retry_after_of(answer.headers))
-    # A wrong address, a wrong password, a redirect: lines are not at fault, and waiting is safe.
+    # A wrong address or password, or a redirect: the lines are not at fault, and waiting is safe.
     raise ForwardError(text, needs_attention=True, retry_after=retry_after_of(answer.headers))
 
 
@@ -152,7 +152,7 @@ def _partly_rejected(answer: aiohttp.ClientResponse, body: bytes) -> PartlyRejec
     try:
         response.ParseFromString(body)
     except DecodeError:
-        return None  # it took them: what it says about that cannot be read
+        return None  # the lines were accepted, although the response cannot be decoded
     partial = response.partial_success
     if partial.rejected_log_records <= 0:
         return None
@@ -162,19 +162,19 @@ def _partly_rejected(answer: aiohttp.ClientResponse, body: bytes) -> PartlyRejec
 
 
 def _quoted(answer: aiohttp.ClientResponse, body: bytes) -> str:
-    """Give what a refusal says, if it is text."""
+    """Return the explanation in an error response, if it is text."""
     if answer.content_type == _TYPE:
-        # google.rpc.Status: the message is its second field. What is printable of it will do.
+        # google.rpc.Status: the message is its second field; the printable part is enough.
         body = body[2:]
     text = body[:_LONGEST_TEXT].decode("utf-8", "replace")
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
-# What lines look like there; pure
+# Encoding; pure
 
 
 def export_request(lines: Iterable[StoredEntry]) -> ExportLogsServiceRequest:
-    """Make the request that has some lines; one resource for each deployment."""
+    """Encode lines as a request, with one resource for each deployment."""
     request = ExportLogsServiceRequest()
     scopes: dict[tuple[int, int], ScopeLogs] = {}
     for line in lines:
@@ -200,7 +200,7 @@ def _scope(resource: ResourceLogs, line: StoredEntry) -> ScopeLogs:
 
 
 def _fill(record: LogRecord, line: StoredEntry) -> None:
-    # Unsigned: what is dated before 1970 has no time there.
+    # Unsigned: a line from before 1970 gets no timestamp.
     record.time_unix_nano = max(0, to_micros(line.created_at) * 1000 + line.copy)
     record.observed_time_unix_nano = max(0, to_micros(line.kept_at) * 1000)
     if line.message is not None:
@@ -218,7 +218,7 @@ def _fill(record: LogRecord, line: StoredEntry) -> None:
 
 @lru_cache(64)
 def _common_attribute(key: str, value: str) -> KeyValue:
-    """Make an attribute that nearly all lines have: it is copied, which is cheaper than made."""
+    """Make an attribute that nearly all lines have; cached, because copying is cheaper."""
     return _attribute(key, value)
 
 

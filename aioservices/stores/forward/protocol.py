@@ -1,4 +1,4 @@
-"""Where stored lines are forwarded to: what a destination has to do."""
+"""The interface of a destination of stored lines."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Forwarder", "PartlyRejected", "ResumableForwarder", "SendResult"]
 
 
 class PartlyRejected(msgspec.Struct, frozen=True, kw_only=True):
-    """A destination took a batch, but for some lines that it did not name.
+    """A destination accepted a batch except for some lines that it did not name.
 
     Attributes
     ----------
     count : int
-        How many lines it rejected. They are not sent again, for the others would be repeated.
+        How many lines it rejected. They are not sent again, because that would repeat the others.
     reason : str
     """
 
@@ -32,21 +32,21 @@ SendResult = PartlyRejected | None
 class Forwarder(Protocol):
     """A destination of stored lines.
 
-    Any object with this one method will do. It may have ``aclose`` too, an async method
-    that is called at the end, and an attribute ``name`` under which the store keeps its position
-    (default: its class's name).
+    Any object with this method can be one. It may also have ``aclose``, an async method
+    that is called at the end, and an attribute ``name``, under which the store keeps its position
+    (default: the name of its class).
     """
 
     async def send(self, lines: Sequence[StoredEntry], /) -> SendResult:
-        """Send some lines; called again with the same ones until it returns.
+        """Send some lines; called again with the same lines until it returns.
 
-        Raise `ForwardError` to say when to try again, `LinesRefusedError` if this batch will never
-        be taken; any other exception means that the lines are sent again, later and later.
+        Raise `ForwardError` to say when to try again, and `LinesRefusedError` if this batch will
+        never be accepted. After any other exception the lines are sent again, with growing delays.
 
         Parameters
         ----------
         lines : sequence of StoredEntry
-            In the order of keeping, service by service.
+            In the order in which they were stored, service by service.
 
         Returns
         -------
@@ -57,19 +57,19 @@ class Forwarder(Protocol):
 
 @runtime_checkable
 class ResumableForwarder(Protocol):
-    """A destination that can undo what it took since the store last noted its state.
+    """A destination that can undo what it accepted since the store last recorded its state.
 
-    The note is kept in the transaction that moves the position. So what was sent and not noted
-    is undone and sent again: each line is there exactly once.
+    The note is stored in the transaction that moves the position. So lines that were sent but not
+    recorded are undone and sent again: each line arrives exactly once.
     """
 
     async def resume(self, note: str | None, /) -> None:
-        """Go back to a state that was noted; None: to the very first.
+        """Restore the state of a note; None: the initial state.
 
         Called before the first `send`.
         """
         ...
 
     def note(self) -> str:
-        """Describe the state behind the last `send`, for `resume`."""
+        """Describe the state after the last `send`, for `resume`."""
         ...

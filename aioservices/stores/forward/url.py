@@ -1,4 +1,4 @@
-"""A forwarder by its URL."""
+"""Forwarders by URL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FORMS = "otlp:URL or jsonl:PATH"
 
 
 def open_forwarder(url: str, *, headers: Mapping[str, str] | None = None) -> Forwarder:
-    """Give the forwarder of a URL; nothing is opened.
+    """Make the forwarder of a URL, without opening anything.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def open_forwarder(url: str, *, headers: Mapping[str, str] | None = None) -> For
     Raises
     ------
     StoreConfigError
-        If the URL is no forwarder's, or what it needs is not installed.
+        If the URL is not that of a forwarder, or a package that it needs is not installed.
     """
     if "\0" in url:
         raise StoreConfigError("the URL of a forwarder contains a NUL character")
@@ -43,7 +43,7 @@ def open_forwarder(url: str, *, headers: Mapping[str, str] | None = None) -> For
             from .otlp import OTLPForwarder
         except ImportError as exc:
             raise StoreConfigError(
-                "to forward by OTLP needs opentelemetry-proto: "
+                "forwarding by OTLP needs opentelemetry-proto: "
                 "pip install 'aioservices-civis[collect]'"
             ) from exc
         return OTLPForwarder(rest, headers=headers)

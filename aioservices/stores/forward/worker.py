@@ -1,17 +1,18 @@
-"""Sends what is stored to one destination, however long it takes.
+"""Sends the stored lines to one destination, however long that takes.
 
 Theory of operation
 -------------------
-The store keeps for each forwarder how far it is with each service. A round takes some lines behind
-those positions, has them sent, and moves the positions; a crash in between sends them again. A
-destination that can undo (`ResumableForwarder`) notes its state in the transaction that moves
-the positions, and goes back to the noted state before it begins: there each line is once.
+For each forwarder, the store has a position in the lines of each service. A round reads some lines
+after those positions, sends them, and moves the positions. After a crash in between, the lines are
+sent again. A destination that can undo (`ResumableForwarder`) records its state in the transaction
+that moves the positions, and restores the recorded state before it starts: it has each line exactly
+once.
 
-An orderly end repeats nothing either: the round at hand is finished, unless its destination does
-not take the lines now. Also when it is cancelled, the positions are moved if the lines were taken.
+An orderly end repeats nothing: the current round is finished, unless the destination does not
+accept the lines now. Even after a cancellation the positions are moved if the lines were accepted.
 
-There is no last attempt. What a destination refuses for good is halved until the line at fault is
-found; that one becomes a dead letter, and the others go on.
+There is no limit on the number of attempts. A batch that a destination rejects permanently is
+halved until the line at fault is found. That line becomes a dead letter, and the others are sent.
 """
 
 from __future__ import annotations
@@ -45,36 +46,36 @@ __all__ = ["ForwardWorker", "ForwarderStatus", "name_of"]
 log = logging.getLogger("aioservices.forward")
 
 _LINES_AT_ONCE = 1000
-_CANCELLED_WITHIN = "a task that it waits for was cancelled"
-_DELAYS = (0.5, 60.0)  # between attempts
-_MARK_SECONDS = 2.0  # to note what was taken, after a cancellation
-_LOOK_SECONDS = 5.0  # between looks for lines that another collector has kept
+_CANCELLED_WITHIN = "a task that the forwarder waits for was cancelled"
+_DELAYS = (0.5, 60.0)  # seconds between attempts, at first and at most
+_MARK_SECONDS = 2.0  # to move the positions after a cancellation
+_CHECK_SECONDS = 5.0  # between checks for lines stored by another collector
 _MEASURE_SECONDS = 10.0
-_MEASURED_SERVICES = 20  # whose first unsent line is looked at
+_MEASURED_SERVICES = 20  # services whose first unsent line is read
 
 
 class _EndedError(Exception):
-    """It is to end, and its destination or the store does not take anything now."""
+    """The worker must end, and the destination or the store does not accept anything now."""
 
 
 class ForwarderStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a forwarder is doing.
+    """The status of a forwarder.
 
     Attributes
     ----------
     name : str
     behind : int
-        Lines that are stored and not sent yet.
+        Stored lines that are not sent yet.
     oldest_seconds : float or None
-        How long ago the first of these was kept, among the services that are furthest behind.
+        How long ago the first of them was stored, among the services that are furthest behind.
     sent, rejected, missed : int
-        Lines so far; missed are those that retention removed before they were sent.
+        Lines so far; missed lines were removed by the retention before they were sent.
     error : str or None
-        Why it does not send at present.
+        Why it does not send now.
     needs_attention : bool
-        Whether somebody has to do something about that.
+        Whether somebody must resolve that.
     retry_in : float or None
-        Seconds until it tries again.
+        Seconds until the next attempt.
     """
 
     name: str
@@ -89,7 +90,7 @@ class ForwarderStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def name_of(forwarder: Forwarder) -> str:
-    """Give the name under which the store keeps a forwarder's positions."""
+    """Return the name under which the store keeps a forwarder's positions."""
     return str(getattr(forwarder, "name", type(forwarder).__name__))
 
 
@@ -98,25 +99,25 @@ def _check(forwarder: Forwarder) -> None:
     is_plain = inspect.isroutine(send) and not inspect.iscoroutinefunction(inspect.unwrap(send))
     if not callable(send) or is_plain:
         kind = type(forwarder).__name__
-        raise TypeError(f"a forwarder has an async method send(lines), and {kind} has none")
+        raise TypeError(f"a forwarder must have an async method send(lines), and {kind} has none")
 
 
 def _raise_if_cancelled() -> None:
-    """Let a cancellation go on, but for one that nobody has asked this task for."""
+    """Re-raise a cancellation, unless it is not one of this task."""
     task = asyncio.current_task()
     if task is None or task.cancelling():
         raise
 
 
 class ForwardWorker:
-    """Sends what is stored to one destination.
+    """Sends the stored lines to one destination.
 
     Parameters
     ----------
     store : Store
     forwarder : Forwarder
     place : str, optional
-        Where the forwarder's note is valid. Default: this host.
+        Where the forwarder's note is valid, such as a host. Default: this host.
     """
 
     def __init__(self, store: Store, forwarder: Forwarder, *, place: str | None = None) -> None:
@@ -132,13 +133,13 @@ class ForwardWorker:
         self._needs_attention = False
         self._retry_at: float | None = None
         self._must_resume = True
-        self._is_known = False  # to the store
+        self._is_registered = False  # in the store
         self._wake = anyio.Event()
         self._ending = anyio.Event()
 
     @property
     def status(self) -> ForwarderStatus:
-        """How it is doing."""
+        """The current status."""
         oldest = retry_in = None
         if self._oldest is not None and self._behind:
             oldest = max(0.0, (dt.datetime.now(dt.UTC) - self._oldest).total_seconds())
@@ -157,16 +158,16 @@ class ForwardWorker:
         )
 
     def wake(self) -> None:
-        """Look for lines now: some have been kept."""
+        """Check for lines now, because some have been stored."""
         self._wake.set()
 
     def end(self) -> None:
-        """Have `run` return when the destination has what it is being sent, and that is noted."""
+        """Let `run` return after the current round."""
         self._ending.set()
         self._wake.set()
 
     async def run(self) -> None:
-        """Send until it is ended or cancelled."""
+        """Send until `end` or a cancellation."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._measure)
             with contextlib.suppress(_EndedError):
@@ -184,26 +185,26 @@ class ForwardWorker:
                 continue
             delays = backoff_delays(*_DELAYS)
             if not more and not self._ending.is_set():
-                with anyio.move_on_after(_LOOK_SECONDS):
+                with anyio.move_on_after(_CHECK_SECONDS):
                     await self._wake.wait()
 
     async def forward_stored(self) -> None:
-        """Send all that is stored now, and return."""
+        """Send all lines that are stored now, and return."""
         while await self._round():
             pass
 
     async def _round(self) -> bool:
-        """Send some lines; tell whether there were any."""
+        """Send some lines; return whether there were any."""
         if self._must_resume:
             await self._resume()
         positions = await self._store.forward_positions(self.name)
         self._behind = sum(each.behind for each in positions)
-        if positions and not self._is_known:
-            # The store can tell how far behind it is, though it may never have sent a line.
+        if positions and not self._is_registered:
+            # Registers the forwarder, so that its backlog is known before its first line.
             here = {each.service_id: (each.seq, each.seq) for each in positions}
             await self._mark(here, (), None)
-            self._is_known = True
-        lines = await self._take(positions)
+            self._is_registered = True
+        lines = await self._read_lines(positions)
         if not lines:
             self._clear_error()
             return False
@@ -218,19 +219,19 @@ class ForwardWorker:
             self._rejected += count
             self._behind = max(0, self._behind - len(lines))
         else:
-            # Another collector sends them, or they are to be sent again: undo, and look once more.
+            # Another collector sends these lines, or they are to be resent: undo, and start again.
             self._must_resume = True
         return True
 
-    async def _take(self, positions: Sequence[ForwardPosition]) -> list[StoredEntry]:
-        """Read the next lines of the services that have some."""
+    async def _read_lines(self, positions: Sequence[ForwardPosition]) -> list[StoredEntry]:
+        """Read the next lines that are not sent yet."""
         lines: list[StoredEntry] = []
         for each in positions:
-            room = self._lines_at_once - len(lines)
-            if room <= 0:
+            capacity = self._lines_at_once - len(lines)
+            if capacity <= 0:
                 break
             if each.behind and each.is_ours:
-                found = await self._store.read_after(each.service_id, each.seq, room)
+                found = await self._store.read_after(each.service_id, each.seq, capacity)
                 if found and (missed := found[0].seq - each.seq - 1):
                     self._missed += missed
                     log.warning(
@@ -248,7 +249,7 @@ class ForwardWorker:
         rejected: Sequence[RejectedLines],
         note: str | None,
     ) -> bool:
-        """Move the positions; after an unknown outcome they may be found moved already."""
+        """Move the positions; after a lost response they may be moved already."""
 
         async def mark() -> bool:
             delays = backoff_delays(*_DELAYS)
@@ -258,10 +259,10 @@ class ForwardWorker:
                         self.name, moves, rejected=rejected, place=self._place, note=note
                     )
                 except StoreUnavailableError as exc:
-                    await anyio.sleep(self._note_error(exc, next(delays)))
+                    await anyio.sleep(self._record_error(exc, next(delays)))
                     self._retry_at = None
 
-        # A round that is cut off here would be sent again.
+        # If this were interrupted, the lines would be sent again.
         return await finish_within(_MARK_SECONDS, mark)
 
     async def _resume(self) -> None:
@@ -279,14 +280,14 @@ class ForwardWorker:
                 except Exception as exc:
                     await self._pause(exc, next(delays))
             if note is None:
-                # What is there before the first line is not to be taken for what a crash has left.
+                # So that older content is not mistaken for the remains of a crash.
                 await self._mark({}, (), forwarder.note())
         self._must_resume = False
 
     # Sending
 
     async def _deliver(self, lines: Sequence[StoredEntry]) -> list[RejectedLines]:
-        """Have lines sent; give the dead letters among them."""
+        """Send lines; return the dead letters among them."""
         try:
             partly = await self._send(lines)
         except LinesRefusedError as exc:
@@ -298,10 +299,10 @@ class ForwardWorker:
                     lines[0].service_id,
                     exc,
                 )
-                return [self._letter(lines, 1, str(exc))]
+                return [self._dead_letter(lines, 1, str(exc))]
             middle = len(lines) // 2
             return await self._deliver(lines[:middle]) + await self._deliver(lines[middle:])
-        return [] if partly is None else self._letters(lines, partly)
+        return [] if partly is None else self._dead_letters(lines, partly)
 
     async def _send(self, lines: Sequence[StoredEntry]) -> PartlyRejected | None:
         delays = backoff_delays(*_DELAYS)
@@ -320,8 +321,10 @@ class ForwardWorker:
                 self._clear_error()
                 return result
 
-    def _letters(self, lines: Sequence[StoredEntry], partly: PartlyRejected) -> list[RejectedLines]:
-        """Note that some of these lines were rejected, nobody knows which."""
+    def _dead_letters(
+        self, lines: Sequence[StoredEntry], partly: PartlyRejected
+    ) -> list[RejectedLines]:
+        """Make dead letters for lines of which some, unknown ones, were rejected."""
         log.warning(
             "%s rejected %d of %d lines: %s", self.name, partly.count, len(lines), partly.reason
         )
@@ -334,15 +337,15 @@ class ForwardWorker:
             count = min(left, len(some))
             left -= count
             if count == 0:
-                break  # all are noted: which service they are of is not known anyway
+                break  # all are counted; their actual services are unknown
             reason = (
-                f"{partly.count} lines out of {len(lines)}, of {len(by_service)} services, were "
-                f"rejected, not said which: {partly.reason}"
+                f"{partly.count} of {len(lines)} lines, of {len(by_service)} services, were "
+                f"rejected without saying which: {partly.reason}"
             )
-            letters.append(self._letter(some, count, reason))
+            letters.append(self._dead_letter(some, count, reason))
         return letters
 
-    def _letter(self, lines: Sequence[StoredEntry], count: int, reason: str) -> RejectedLines:
+    def _dead_letter(self, lines: Sequence[StoredEntry], count: int, reason: str) -> RejectedLines:
         return RejectedLines(
             forwarder=self.name,
             service_id=lines[0].service_id,
@@ -355,15 +358,15 @@ class ForwardWorker:
     # Waiting
 
     async def _pause(self, error: Exception, delay: float) -> None:
-        """Wait until the next attempt, which there is not when it is to end."""
-        seconds = self._note_error(error, delay)
+        """Wait until the next attempt; raises if the worker must end."""
+        seconds = self._record_error(error, delay)
         with anyio.move_on_after(seconds):
             await self._ending.wait()
             raise _EndedError
         self._retry_at = None
 
-    def _note_error(self, error: Exception, delay: float) -> float:
-        """Tell why it does not send, and in how many seconds it tries again."""
+    def _record_error(self, error: Exception, delay: float) -> float:
+        """Record why nothing is sent; return the seconds until the next attempt."""
         if isinstance(error, ForwardError):
             self._needs_attention = error.needs_attention
             if error.retry_after is not None:
@@ -372,7 +375,7 @@ class ForwardWorker:
         if not isinstance(error, ForwardError | StoreUnavailableError):
             text = f"{type(error).__name__}: {text}"
         if text != self._error:
-            log.warning("%s cannot send now, and tries again: %s", self.name, text)
+            log.warning("%s cannot send now and will try again: %s", self.name, text)
         self._error = text
         self._retry_at = anyio.current_time() + delay
         return delay
@@ -384,7 +387,7 @@ class ForwardWorker:
         self._needs_attention = False
 
     async def _measure(self) -> None:
-        """Find out how far behind it is, also while it waits for its destination."""
+        """Measure the backlog, even while the destination does not accept lines."""
         while True:
             try:
                 positions = await self._store.forward_positions(self.name)
@@ -397,5 +400,5 @@ class ForwardWorker:
                     oldest += [line.kept_at for line in found]
                 self._oldest = min(oldest, default=None)
             except StoreUnavailableError:
-                pass  # what sends says so
+                pass  # `_rounds` reports it
             await anyio.sleep(_MEASURE_SECONDS)

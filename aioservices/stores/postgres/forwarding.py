@@ -16,14 +16,14 @@ __all__ = ["forward_note", "forward_positions", "mark_forwarded", "rejected", "r
 
 
 async def forward_positions(
-    session: Session, forwarder: str | None, me: UUID
+    session: Session, forwarder: str | None, daemon_id: UUID
 ) -> list[ForwardPosition]:
-    """Tell how far forwarders are."""
+    """Return the positions of forwarders."""
     async with session.transaction() as connection:
         rows = await connection.execute(
             """SELECT sinks.sink, tail.service_id, coalesce(forward.seq, 0),
                       tail.seq - greatest(coalesce(forward.seq, 0), coalesce(gone.lines, 0)),
-                      tail.owner IS NOT DISTINCT FROM %(me)s
+                      tail.owner IS NOT DISTINCT FROM %(daemon_id)s
                           OR tail.lease_until < clock_timestamp()
                FROM (SELECT DISTINCT sink FROM forward WHERE %(sink)s::text IS NULL
                      UNION SELECT %(sink)s WHERE %(sink)s IS NOT NULL) AS sinks
@@ -34,7 +34,7 @@ async def forward_positions(
                           FROM removed GROUP BY service_id) AS gone
                    ON gone.service_id = tail.service_id
                ORDER BY 1, 2""",
-            {"sink": forwarder, "me": me},
+            {"sink": forwarder, "daemon_id": daemon_id},
         )
         return [
             ForwardPosition(
@@ -49,7 +49,7 @@ async def forward_positions(
 
 
 async def forward_note(session: Session, forwarder: str, place: str) -> str | None:
-    """Give what a forwarder noted."""
+    """Return the note of a forwarder."""
     async with session.transaction() as connection:
         found = await (
             await connection.execute(
@@ -109,7 +109,7 @@ async def mark_forwarded(
 async def _move(
     connection: Connection, forwarder: str, moves: Mapping[int, tuple[int, int]]
 ) -> None:
-    """Move positions; an error, which undoes the transaction, if one is not where it should be."""
+    """Move positions; raises, which undoes the transaction, if one is not as expected."""
     ids = list(moves)
     await connection.execute(
         """INSERT INTO forward SELECT %s, v.id, 0 FROM unnest(%s::bigint[]) AS v (id)
@@ -147,7 +147,7 @@ async def _insert_rejected(connection: Connection, forwarder: str, lines: Reject
 
 
 async def resend(session: Session, forwarder: str, since: Any, *, rejected_only: bool) -> int:
-    """Move a forwarder back; give how many lines it will send again."""
+    """Move a forwarder back; return how many lines it will send again."""
     values: dict[str, Any] = {"sink": forwarder, "since": since}
     if rejected_only:
         first = """SELECT min(first_seq) FROM rejected

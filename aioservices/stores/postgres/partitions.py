@@ -1,4 +1,4 @@
-"""The partitions of ``line``: one a day, made when a line of it comes, dropped when it is old."""
+"""The partitions of the table ``line``: one per day, created when needed, dropped when old."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Partition", "Partitions", "partition_of"]
 
 _LOCK = 0x61696F7300000002
 _DAY = 86_400_000_000  # microseconds
-_AT_ONCE = 50  # a transaction that makes too many at once runs out of locks
+_AT_ONCE = 50  # a transaction that creates too many runs out of locks
 
-# What is dated outside these years is dated wrongly, and gets no partition for each of its days.
+# Timestamps outside these years are wrong, and get no daily partitions.
 _FIRST_DAY = 0  # 1970-01-01
 _END_DAY = 84_006  # 2200-01-01
 _EPOCH = dt.date(1970, 1, 1)
 
 
 class Partition(NamedTuple):
-    """A part of the table: days since 1970, the end not included; None is open."""
+    """A partition: days since 1970, without the end; None is open."""
 
     name: str
     start: int | None
@@ -31,7 +31,7 @@ class Partition(NamedTuple):
 
 
 def partition_of(created_at: int) -> Partition:
-    """Tell where a line belongs that was written at a time, in microseconds since 1970."""
+    """Return the partition of a line with a time in microseconds since 1970."""
     day = created_at // _DAY
     if day < _FIRST_DAY:
         return Partition("line_before_1970", None, _FIRST_DAY)
@@ -41,23 +41,23 @@ def partition_of(created_at: int) -> Partition:
 
 
 class Partitions:
-    """Which partitions there are, as far as this process knows."""
+    """The partitions that this process knows."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def missing(self, created_at: Iterable[int]) -> list[Partition]:
-        """Tell which partitions lines need that are not known to be there."""
+        """Return the partitions that lines need and that are not known to exist."""
         days = {micros // _DAY for micros in created_at}
         needed = {partition_of(day * _DAY) for day in days}
         return sorted(each for each in needed if each.name not in self._known)
 
     def forget(self) -> None:
-        """Forget what is known: somebody has dropped some."""
+        """Forget the known partitions, because some were dropped."""
         self._known.clear()
 
-    async def make(self, session: Session, partitions: list[Partition]) -> None:
-        """Make partitions that are not there. Two daemons may do that at once."""
+    async def create(self, session: Session, partitions: list[Partition]) -> None:
+        """Create missing partitions. Two daemons may do that at the same time."""
         for first in range(0, len(partitions), _AT_ONCE):
             some = partitions[first : first + _AT_ONCE]
             async with session.transaction() as connection:
@@ -65,7 +65,7 @@ class Partitions:
                 there = await attached(connection)
                 for partition in some:
                     if partition.name not in there:
-                        await _make(connection, partition)
+                        await _create(connection, partition)
             self._known.update(partition.name for partition in some)
 
 
@@ -78,9 +78,9 @@ async def attached(connection: Connection) -> set[str]:
     return {name for (name,) in await rows.fetchall()}
 
 
-async def _make(connection: Connection, partition: Partition) -> None:
-    # CREATE ... PARTITION OF would wait for every reader and writer of the table, and hold up
-    # those behind it; to attach a table that is ready does not.
+async def _create(connection: Connection, partition: Partition) -> None:
+    # CREATE ... PARTITION OF would wait for all readers and writers of the table, and block later
+    # ones; attaching an existing table does not.
     table = sql.Identifier(partition.name)
     await connection.execute(sql.SQL("CREATE TABLE {} (LIKE line INCLUDING ALL)").format(table))
     await connection.execute(

@@ -1,4 +1,4 @@
-"""What is read from a PostgreSQL store: a page in a transaction, and nothing held in between."""
+"""Reads lines from a PostgreSQL store: one page per transaction, with nothing held in between."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ async def _pages(
     *,
     newest_first: bool,
 ) -> AsyncIterator[list[StoredEntry]]:
-    """Read page after page, each beginning behind the last line of the one before."""
+    """Read page after page, each starting after the last line of the previous one."""
     sign, order = ("<", "DESC") if newest_first else (">", "ASC")
-    # The first condition lets the planner leave out partitions; the second one is exact.
+    # The first condition lets the planner skip partitions; the second one is exact.
     further = [f"created_at {sign}= %(at)s", f"(created_at, seq) {sign} (%(at)s, %(number)s)"]
     while True:
         query = f"""SELECT {_COLUMNS} FROM line WHERE {" AND ".join(conditions)}
@@ -102,7 +102,7 @@ async def _tail(connection: Connection, service_id: int) -> tuple[str | None, in
 
 
 async def read_after(session: Session, service_id: int, seq: int, limit: int) -> list[StoredEntry]:
-    """Read lines in the order of keeping."""
+    """Read lines in the order in which they were stored."""
     async with session.transaction() as connection:
         name, _ = await _tail(connection, service_id)
         rows = await connection.execute(
@@ -126,7 +126,7 @@ async def services(session: Session) -> list[StoredService]:
 
 
 async def gaps(session: Session, service_id: int | None) -> list[StoredGap]:
-    """List the gaps that were noted."""
+    """List the recorded gaps."""
     async with session.transaction() as connection:
         rows = await connection.execute(
             f"""SELECT service_id, deployment_id, {MICROS.format("start_at")},

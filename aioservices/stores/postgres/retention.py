@@ -1,4 +1,4 @@
-"""What a PostgreSQL store removes: whole days, by dropping their partitions."""
+"""Removes lines from a PostgreSQL store: whole days, by dropping their partitions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 async def apply_retention(
     session: Session, partitions: Partitions, retention: Retention
 ) -> RemovedLines:
-    """Remove what may be removed, a partition in each transaction; one daemon at a time does it."""
+    """Apply retention rules, one partition per transaction; one daemon does that at a time."""
     lines = 0
     unsent: Counter[str] = Counter()
     while True:
@@ -40,7 +40,7 @@ async def apply_retention(
             try:
                 lines += await _drop(connection, name, unsent)
             except (errors.LockNotAvailable, errors.DeadlockDetected):
-                break  # somebody reads it, or writes into it: next time
+                break  # it is in use: next time
         partitions.forget()
     return RemovedLines(lines=lines, unsent=dict(unsent))
 
@@ -66,21 +66,21 @@ async def _next_to_drop(connection: Connection, retention: Retention) -> str | N
 
 
 def next_to_drop(sizes: Mapping[str, int], now: dt.datetime, retention: Retention) -> str | None:
-    """Choose the partition that goes next; pure.
+    """Choose the next partition to drop; pure.
 
     Parameters
     ----------
     sizes : mapping of str to int
-        Bytes of each partition, by name.
+        The size of each partition, by name.
     now : datetime
-        The time, with a time zone.
+        The current time, with a time zone.
     retention : Retention
 
     Returns
     -------
     str or None
-        The oldest partition, if the last line that it can have is too old, or if all of them are
-        too large. What is written to now stays, however large it is.
+        The oldest partition, if all of its lines are too old, or if the partitions together are too
+        large. The partition of today is kept, however large it is.
     """
     ends = {name: end for name in sizes if (end := _end_of(name)) is not None and end <= now}
     if not ends:
@@ -92,14 +92,14 @@ def next_to_drop(sizes: Mapping[str, int], now: dt.datetime, retention: Retentio
 
 
 def _end_of(name: str) -> dt.datetime | None:
-    """Give the time before which all lines of a partition were written; None if it is open."""
+    """Return the end of a partition's time range; None if it is open."""
     if found := _DAILY.fullmatch(name):
         return dt.datetime.strptime(f"{found[1]}+0000", "%Y%m%d%z") + dt.timedelta(days=1)
     return _EPOCH if name == _BEFORE else None
 
 
 async def _drop(connection: Connection, name: str, unsent: Counter[str]) -> int:
-    """Drop a partition, and note how many lines of each service go with it."""
+    """Drop a partition, and record how many lines of each service it had."""
     table = sql.Identifier(name)
     await connection.execute("SET LOCAL lock_timeout = '2s'")
     await connection.execute(
@@ -115,7 +115,7 @@ async def _drop(connection: Connection, name: str, unsent: Counter[str]) -> int:
         ).format(table)
     )
     unsent.update(dict(await rows.fetchall()))
-    # In rows of its own: the tails themselves may be locked by those who wait for this table.
+    # In a separate table, because transactions that wait for this table may have locked the tails.
     counted = await connection.execute(
         sql.SQL(
             """WITH gone AS (INSERT INTO removed SELECT service_id, count(*) FROM {}

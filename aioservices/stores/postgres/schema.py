@@ -1,4 +1,4 @@
-"""The tables of a PostgreSQL store: made, recognised and brought up to date."""
+"""The tables of a PostgreSQL store: created, checked and migrated."""
 
 from __future__ import annotations
 
@@ -83,27 +83,27 @@ CREATE TABLE rejected (
 );
 """
 
-# What brings version n to n + 1, at index n - 1. Never changed once released.
+# The migration from version n to n + 1 is at index n - 1. Never changed once released.
 _MIGRATIONS: tuple[str, ...] = ()
 
 
 async def open_schema(session: Session, name: str, *, read_only: bool) -> bytes:
-    """Make the tables if they are not there, and bring them up to date; give the salt.
+    """Create the tables if they do not exist, migrate them, and return the salt.
 
     Raises
     ------
     StoreConfigError
-        If the database cannot hold a store, or holds none and may not be changed.
+        If the database cannot contain a store, or contains none and is read-only.
     StoreVersionError
-        If a newer release has made the tables.
+        If the tables are of a newer release.
     """
     async with session.transaction() as connection:
         await _check_encoding(connection, name)
         if not read_only:
-            # Two daemons that begin at once must not make the same tables.
+            # Two daemons that start at the same time must not create the same tables.
             await connection.execute("SELECT pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
             if not await _exists(connection, "tail"):
-                # Asked for first: the right to use a schema is given more freely than to make one.
+                # Checked first, because fewer users may create a schema than use it.
                 if not await _schema_exists(connection):
                     await connection.execute("CREATE SCHEMA aioservices")
                 await connection.execute(_TABLES)
@@ -113,7 +113,7 @@ async def open_schema(session: Session, name: str, *, read_only: bool) -> bytes:
         elif not await _exists(connection, "tail"):
             raise StoreConfigError(f"there is no store in {name}")
         found = await (await connection.execute("SELECT schema, salt FROM meta")).fetchone()
-        assert found is not None  # noqa: S101 - made with the table
+        assert found is not None  # noqa: S101 - inserted with the table
         version, salt = found
         _check_version(version, name)
         if version < SCHEMA_VERSION and not read_only:
@@ -124,7 +124,7 @@ async def open_schema(session: Session, name: str, *, read_only: bool) -> bytes:
 
 
 async def check_schema(connection: Connection, name: str) -> None:
-    """See that no newer release has changed the tables meanwhile.
+    """Check that no newer release has migrated the tables meanwhile.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def _check_version(version: int, name: str) -> None:
     if version > SCHEMA_VERSION:
         raise StoreVersionError(
             f"{name} has schema version {version}, and this release knows up to "
-            f"{SCHEMA_VERSION}: a newer aioservices has made it. Upgrade this one"
+            f"{SCHEMA_VERSION}: it was created by a newer aioservices. Upgrade this one"
         )
 
 
@@ -148,7 +148,7 @@ async def _check_encoding(connection: Connection, name: str) -> None:
     found = await (await connection.execute("SHOW server_encoding")).fetchone()
     if found is not None and found[0] != "UTF8":
         raise StoreConfigError(
-            f"{name} has the encoding {found[0]}, which cannot hold every line: make a database "
+            f"{name} has the encoding {found[0]}, which cannot store every line: create a database "
             "with ENCODING 'UTF8'"
         )
 

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that is made when it is needed, and made again when it broke."""
+"""A connection to PostgreSQL that is opened when needed, and again after it was lost."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = ["APPLICATION_NAME", "STUCK_SECONDS", "Connection", "Session", "descri
 Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
 
 APPLICATION_NAME = "aioservices"
-# A process that was stopped in a transaction holds its rows no longer than this.
+# A process that is suspended in a transaction keeps its locks no longer than this.
 STUCK_SECONDS = 15
 
 _CONNECT_SECONDS = 10
 _TRANSACTION_SECONDS = 60
 
-# All of them end with the transaction, so that they work behind pgbouncer, where the next
-# transaction may have another session.
+# These settings end with the transaction, so that they work with pgbouncer, where the next
+# transaction may use another session.
 _BEGIN = f"""
     BEGIN{{mode}};
     SET LOCAL search_path = aioservices, pg_catalog;
@@ -42,29 +42,29 @@ _BEGIN = f"""
     SET LOCAL idle_in_transaction_session_timeout = '{STUCK_SECONDS}s';
 """
 
-_NO_ROOM = (errors.DiskFull, errors.OutOfMemory)
-_AGAIN = (
-    psycopg.OperationalError,  # what concerns the connection, and the server's resources
-    errors.IdleInTransactionSessionTimeout,  # this process was stopped for a while
-    errors.ReadOnlySqlTransaction,  # a standby, until it is promoted
+_FULL = (errors.DiskFull, errors.OutOfMemory)
+_TEMPORARY = (
+    psycopg.OperationalError,  # problems of the connection or of server resources
+    errors.IdleInTransactionSessionTimeout,  # this process was suspended for a while
+    errors.ReadOnlySqlTransaction,  # a standby that is not promoted yet
     errors.TransactionRollback,
 )
 
 
 def describe(dsn: str) -> str:
-    """Say which database it is, without a password.
+    """Return the address of a database, without the password.
 
     Raises
     ------
     StoreConfigError
-        If it cannot be read.
+        If the DSN cannot be parsed.
     """
     try:
         parts = conninfo_to_dict(dsn)
     except psycopg.Error:
-        # The message may quote a piece of the password.
+        # The message may quote a part of the password.
         raise StoreConfigError(
-            "the URL of the PostgreSQL store cannot be read: write "
+            "the URL of the PostgreSQL store cannot be parsed: write "
             "postgresql://USER@HOST:PORT/DATABASE, with special characters percent-encoded"
         ) from None
     for port in str(parts.get("port") or "").split(","):
@@ -82,10 +82,10 @@ class Session:
     ----------
     dsn : str
     name : str
-        Which database it is, for messages.
+        The address of the database, for messages.
     read_only : bool, default False
     seconds : int, default 60
-        Longest time that a transaction may take.
+        Time limit for a transaction.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class Session:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
-        """Do all that is in the block, or nothing.
+        """Run the block in a transaction.
 
         Raises
         ------
         StoreUnavailableError
-            Also when it cannot be known whether the transaction was committed.
+            Also if it is unknown whether the transaction was committed.
         """
         async with self._lock:
             with self._translated_errors():
@@ -144,10 +144,10 @@ class Session:
         return self._connection
 
     async def _abandon(self, connection: Connection, exc: BaseException) -> None:
-        """Leave a transaction that failed; the connection too, unless it is surely sound."""
+        """Abandon a failed transaction, and also the connection, unless it certainly works."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-            is_sound = not (isinstance(exc, ValueError) or connection.broken or connection.closed)
-            if isinstance(exc, Exception) and is_sound:
+            is_usable = not (isinstance(exc, ValueError) or connection.broken or connection.closed)
+            if isinstance(exc, Exception) and is_usable:
                 try:
                     await connection.execute("ROLLBACK")
                 except psycopg.Error:
@@ -163,18 +163,18 @@ class Session:
         """Raise the errors of psycopg as those of a store."""
         try:
             yield
-        except _NO_ROOM as exc:
+        except _FULL as exc:
             raise StoreFullError(f"{self._name}: {_one_line(exc)}") from exc
-        except _AGAIN as exc:
+        except _TEMPORARY as exc:
             raise StoreUnavailableError(f"{self._name}: {_one_line(exc)}") from exc
         except psycopg.Error as exc:
             raise StoreError(f"{self._name}: {_one_line(exc)}") from exc
         except ValueError as exc:
-            # What confuses psycopg: more answers than there were questions, as pgbouncer
-            # gives them when the server has ended a session in the middle of a COPY.
+            # psycopg fails with these if there are more responses than requests, as with pgbouncer
+            # when the server has ended a session during a COPY.
             if not _is_of_psycopg(exc):
                 raise
-            raise StoreUnavailableError(f"{self._name}: the answer cannot be understood") from exc
+            raise StoreUnavailableError(f"{self._name}: the response cannot be parsed") from exc
         except (TimeoutError, OSError) as exc:
             raise StoreUnavailableError(
                 f"{self._name} does not answer: {str(exc) or type(exc).__name__}"

@@ -2,18 +2,18 @@
 
 Theory of operation
 -------------------
-Exactly-once rests on the commit id (see `aioservices.stores.protocol`): one UPDATE moves the tails
-of all waiting services from the commit ids that this daemon stands on to new ones, and its answer
-says which of them moved; the lines of those, and of no others, follow by COPY in the same
-transaction. If the connection breaks, the same batches are sent again: the lines of tails that
-stand on the new ids were kept, whether or not the answer to COMMIT arrived, and tails that stand
-elsewhere belong to somebody else.
+Exactly-once storage relies on the commit id (see `aioservices.stores.protocol`): one UPDATE moves
+the tails of all services in the batches from the commit ids that this daemon knows to new ones, and
+returns which tails have moved. Only the lines of these follow, by COPY, in the same transaction. If
+the connection is lost, the same batches are sent again: if a tail has the new id, its lines were
+stored, whether or not the response to COMMIT arrived; if it has any other id, another daemon owns
+it.
 
-Leases say who reads which service, so that two daemons do not spend API calls on the same log. They
-are times by the database's clock. A daemon that is late loses only its turn.
+Leases determine which daemon reads which service, so that two daemons do not spend API calls on the
+same log. They are times of the database's clock. A daemon that is late only loses its lease.
 
-There is no prepared statement, session lock, temporary table, LISTEN or setting that outlives a
-transaction: it all works behind pgbouncer in transaction mode.
+No prepared statement, session lock, temporary table, LISTEN or setting outlives a transaction, so
+that everything works with pgbouncer in transaction mode.
 """
 
 from __future__ import annotations
@@ -54,34 +54,33 @@ from .session import Session, describe
 
 __all__ = ["PostgresStore"]
 
-_GOODBYE_SECONDS = 2
+_DEREGISTER_SECONDS = 2
 _AUDIT_SECONDS = 3600
 
 
 class PostgresStore(Store):
     """Log lines in a PostgreSQL database, in its schema ``aioservices``.
 
-    An async context manager: the tables are made, if they are not there, when it is entered.
-    PostgreSQL 14 or newer. The password is best given as libpq does it: ``PGPASSWORD``,
-    ``~/.pgpass`` or a service file.
+    An async context manager, which creates missing tables when it is entered. It needs PostgreSQL
+    14 or newer. Pass the password as for libpq: in ``PGPASSWORD``, ``~/.pgpass`` or a service file.
 
     Parameters
     ----------
     dsn : str
-        As libpq reads it: ``postgresql://user@host:port/database``, several hosts with commas.
+        As for libpq: ``postgresql://user@host:port/database``, with commas between several hosts.
     read_only : bool, default False
-        Only read; the tables must be there.
+        Only read; the tables must exist.
     lease : float, default 30.0
-        Seconds for which a service belongs to a daemon that is not heard of any more.
+        Seconds after which a service of a dead daemon is free for others.
 
     Raises
     ------
     StoreConfigError
-        If the DSN cannot be read; when it is entered, if the database cannot be used.
+        If the DSN is invalid; when entered, if the database cannot be used.
     StoreUnavailableError
-        When it is entered, if the database cannot be reached now.
+        When entered, if the database is unavailable.
     StoreVersionError
-        When it is entered, if a newer release made the tables.
+        When entered, if the tables are of a newer release.
     """
 
     def __init__(self, dsn: str, *, read_only: bool = False, lease: float = 30.0) -> None:
@@ -89,11 +88,11 @@ class PostgresStore(Store):
         self._dsn = dsn
         self._read_only = read_only
         self._lease = validate_seconds(lease, "lease")
-        self._me = uuid4()
-        self._sharing = 1  # daemons that live and use one of our keys, this one included
+        self._daemon_id = uuid4()
+        self._sharing = 1  # running daemons that use one of our keys, including this one
         self._salt: bytes | None = None
         self._partitions = Partitions()
-        # Leases are not to wait for a long commit, or readers for either.
+        # Separate sessions, so that leases do not wait for a long commit, nor readers for either.
         self._writer = Session(dsn, self._name)
         self._leaser = Session(dsn, self._name)
         self._forwarder = Session(dsn, self._name)
@@ -101,7 +100,7 @@ class PostgresStore(Store):
 
     @property
     def url(self) -> str:
-        """What it is called in messages; without a password."""
+        """Its address for messages, without a password."""
         return self._name
 
     async def __aenter__(self) -> Self:
@@ -114,77 +113,80 @@ class PostgresStore(Store):
         return self
 
     async def aclose(self) -> None:
-        """Give all leases back, and close the connections."""
+        """Release all leases, and close the connections."""
         with anyio.CancelScope(shield=True):
             if self._salt is not None and not self._read_only:
-                with anyio.move_on_after(_GOODBYE_SECONDS):
-                    await self._say_goodbye()
+                with anyio.move_on_after(_DEREGISTER_SECONDS):
+                    await self._deregister()
             self._salt = None
             for session in (self._writer, self._leaser, self._forwarder, self._reader):
                 await session.aclose()
 
-    async def _say_goodbye(self) -> None:
+    async def _deregister(self) -> None:
         try:
             async with self._leaser.transaction() as connection:
-                await connection.execute("DELETE FROM daemon WHERE id = %s", (self._me,))
+                await connection.execute("DELETE FROM daemon WHERE id = %s", (self._daemon_id,))
                 await connection.execute(
                     """UPDATE tail SET owner = NULL, lease_until = clock_timestamp()
                        WHERE owner = %s""",
-                    (self._me,),
+                    (self._daemon_id,),
                 )
         except StoreError:
-            return  # the leases run out
+            return  # the leases will expire
 
     def _check_open(self) -> bytes:
         if self._salt is None:
             raise StoreError(f"the store {self.url} is not open")
         if self._read_only:
-            raise StoreError(f"the store {self.url} was opened to be read only")
+            raise StoreError(f"the store {self.url} was opened read-only")
         return self._salt
 
-    # Keeping
+    # Storing
 
     async def lease(self, visible: Collection[int], held: Collection[int]) -> LeaseResult:
-        """Prolong the leases of what is held, and take those of what is free, up to a fair share.
+        """Renew the leases of held services, and lease free ones, up to a fair share.
 
-        A share is fair among the daemons that use the same key. What nobody has taken for the
-        length of a lease is taken beyond it: the others may not be able to see it.
+        The services are shared evenly among the daemons that use the same key. A service that
+        nobody has leased for the duration of a lease is leased even beyond that share, because the
+        other daemons may not be able to see it.
         """
         self._check_open()
         fair = math.ceil(len(visible) / self._sharing)
         async with self._leaser.transaction() as connection:
             await writing.end_stuck_sessions(connection)
-            still = await writing.renew(connection, sorted(held), me=self._me, lease=self._lease)
+            renewed = await writing.renew(
+                connection, sorted(held), daemon_id=self._daemon_id, lease=self._lease
+            )
             granted = await writing.take(
                 connection,
                 sorted(visible),
-                sorted(still),
-                me=self._me,
+                sorted(renewed),
+                daemon_id=self._daemon_id,
                 lease=self._lease,
-                room=fair - len(still),
+                limit=fair - len(renewed),
             )
-        excess = 0 if self._sharing == 1 else max(0, len(still) + len(granted) - fair)
-        return LeaseResult(granted=tuple(granted), held=still, excess=excess)
+        excess = 0 if self._sharing == 1 else max(0, len(renewed) + len(granted) - fair)
+        return LeaseResult(granted=tuple(granted), held=renewed, excess=excess)
 
     async def keep(self, batches: Sequence[PendingBatch]) -> KeepResult:
-        """Keep lines and cursors of many services in one transaction."""
+        """Store lines and cursors of many services in one transaction."""
         self._check_open()
         return await writing.keep(
-            self._writer, self._partitions, batches, me=self._me, lease=self._lease
+            self._writer, self._partitions, batches, daemon_id=self._daemon_id, lease=self._lease
         )
 
     async def release(self, service_ids: Collection[int]) -> None:
-        """Give leases back, so that another daemon need not wait until they run out."""
+        """Release leases, so that another daemon need not wait until they expire."""
         self._check_open()
         async with self._leaser.transaction() as connection:
             await connection.execute(
                 """UPDATE tail SET owner = NULL, lease_until = clock_timestamp()
                    WHERE owner = %s AND service_id = ANY(%s)""",
-                (self._me, list(service_ids)),
+                (self._daemon_id, list(service_ids)),
             )
 
     async def heartbeat(self, daemon: DaemonInfo) -> dict[bytes, int]:
-        """Say that this daemon lives; get by key id how many do that use this key."""
+        """Record that this daemon is running; return the number of running daemons by key id."""
         self._check_open()
         keys = list(daemon.key_ids)
         async with self._leaser.transaction() as connection:
@@ -192,12 +194,12 @@ class PostgresStore(Store):
             await connection.execute(
                 """DELETE FROM daemon
                    WHERE id = %s OR seen_at < clock_timestamp() - interval '1 day'""",
-                (self._me,),
+                (self._daemon_id,),
             )
             await connection.execute(
                 """INSERT INTO daemon SELECT %s, v.key_id, %s, %s, clock_timestamp(), %s
                    FROM unnest(%s::bytea[]) AS v (key_id)""",
-                (self._me, daemon.host, daemon.version, daemon.tails, keys),
+                (self._daemon_id, daemon.host, daemon.version, daemon.tails, keys),
             )
             rows = await connection.execute(
                 """SELECT key_id, id FROM daemon WHERE key_id = ANY(%s)
@@ -213,34 +215,34 @@ class PostgresStore(Store):
 
     @property
     def salt(self) -> bytes:
-        """What API keys are hashed with, where they are told apart."""
+        """The salt with which API keys are hashed to distinguish them."""
         return self._check_open()
 
     async def retain(self, retention: Retention) -> RemovedLines:
-        """Drop the days that need not be kept any longer."""
+        """Drop partitions according to retention rules."""
         self._check_open()
         return await apply_retention(self._forwarder, self._partitions, retention)
 
-    # Reading back
+    # Reading
 
     def _read(self, service_id: int, query: LineQuery) -> AsyncIterator[StoredEntry]:
         return reading.read(self._reader, service_id, query)
 
     async def read_after(self, service_id: int, seq: int, limit: int) -> list[StoredEntry]:
-        """Read the lines that were kept after a line, in the order of keeping."""
+        """Read the lines that were stored after a line, in that order."""
         validate_int(service_id, "service_id")
         return await reading.read_after(self._reader, service_id, seq, limit)
 
     async def services(self) -> list[StoredService]:
-        """List the services that the store knows."""
+        """List the services in the store."""
         return await reading.services(self._reader)
 
     async def gaps(self, service_id: int | None = None) -> list[StoredGap]:
-        """List the gaps that were noted."""
+        """List the recorded gaps."""
         return await reading.gaps(self._reader, service_id)
 
     async def audit(self, *, thorough: bool = False) -> StoreAudit:
-        """Count what is stored, service by service."""
+        """Check that no line is missing, service by service."""
         session = Session(self._dsn, self._name, read_only=True, seconds=_AUDIT_SECONDS)
         try:
             return await audit(session, thorough=thorough)
@@ -251,11 +253,11 @@ class PostgresStore(Store):
     # Forwarding
 
     async def forward_positions(self, forwarder: str | None = None) -> list[ForwardPosition]:
-        """Tell how far forwarders are."""
-        return await forwarding.forward_positions(self._reader, forwarder, self._me)
+        """Return the positions of forwarders."""
+        return await forwarding.forward_positions(self._reader, forwarder, self._daemon_id)
 
     async def forward_note(self, forwarder: str, place: str) -> str | None:
-        """Give what a forwarder noted with its last lines."""
+        """Return the note that a forwarder stored with its last lines."""
         return await forwarding.forward_note(self._reader, forwarder, place)
 
     async def mark_forwarded(
@@ -267,7 +269,7 @@ class PostgresStore(Store):
         place: str = "",
         note: str | None = None,
     ) -> bool:
-        """Move positions, note dead letters and the forwarder's note: all, or nothing."""
+        """Move positions, and store dead letters and the forwarder's note: all or nothing."""
         self._check_open()
         return await forwarding.mark_forwarded(
             self._forwarder, forwarder, moves, rejected, place, note
@@ -280,7 +282,7 @@ class PostgresStore(Store):
     async def resend(
         self, forwarder: str, *, since: dt.datetime | None = None, rejected_only: bool = False
     ) -> int:
-        """Move a forwarder back, so that it sends again."""
+        """Move a forwarder back, so that it sends lines again."""
         self._check_open()
         return await forwarding.resend(
             self._forwarder, forwarder, since, rejected_only=rejected_only

@@ -1,4 +1,4 @@
-"""What a PostgreSQL store writes, in one transaction each."""
+"""Writes lines and leases to a PostgreSQL store."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .values import without_nul
 
 __all__ = ["end_stuck_sessions", "keep", "renew", "take"]
 
-# A time is 8 bytes in COPY's binary form: microseconds, counted from here.
+# In the binary format of COPY, a time is microseconds since this one, in 8 bytes.
 _POSTGRES_EPOCH = 946_684_800_000_000  # 2000-01-01, in microseconds since 1970
-_ROWS_AT_ONCE = 500  # between which the event loop has a turn
+_ROWS_AT_ONCE = 500  # rows between two turns of the event loop
 
 _UPDATE = """
     UPDATE tail AS t SET commit_id = v.new, cursor = v.cursor, seq = t.seq + v.lines,
         kept_at = clock_timestamp(), service_name = coalesce(v.name, t.service_name),
-        lease_until = CASE WHEN t.owner = %(me)s
+        lease_until = CASE WHEN t.owner = %(daemon_id)s
             THEN clock_timestamp() + %(lease)s * interval '1 second' ELSE t.lease_until END
     FROM unnest(%(ids)s::bigint[], %(bases)s::uuid[], %(news)s::uuid[], %(cursors)s::text[],
                 %(names)s::text[], %(lines)s::int[]) AS v (id, base, new, cursor, name, lines)
@@ -48,15 +48,15 @@ async def keep(
     partitions: Partitions,
     batches: Sequence[PendingBatch],
     *,
-    me: UUID,
+    daemon_id: UUID,
     lease: float,
 ) -> KeepResult:
-    """Keep lines and cursors in one transaction."""
+    """Store lines and cursors in one transaction."""
     times = (to_micros(entry.created_at) for batch in batches for entry in batch.entries)
     if missing := partitions.missing(times):
-        await partitions.make(session, missing)
+        await partitions.create(session, missing)
     values: dict[str, Any] = {
-        "me": me,
+        "daemon_id": daemon_id,
         "lease": lease,
         "ids": [batch.service_id for batch in batches],
         "bases": [batch.base for batch in batches],
@@ -70,22 +70,22 @@ async def keep(
         kept = {service_id: (seq, kept_at) for service_id, seq, kept_at in moved}
         fresh = [batch for batch in batches if batch.service_id in kept]
         rest = [batch for batch in batches if batch.service_id not in kept]
-        before = await _kept_before(connection, rest) if rest else {}
+        before = await _stored_before(connection, rest) if rest else {}
         try:
-            # Only now that the answer is there: lines of a tail that was not moved are never sent.
+            # After the result is known, so that lines of tails that have not moved are never sent.
             await _copy(connection, fresh, kept)
         except errors.CheckViolation as exc:
             partitions.forget()
             raise StoreUnavailableError("another daemon has dropped a partition") from exc
-        await _note_gaps(connection, fresh)
+        await _insert_gaps(connection, fresh)
     return KeepResult(
         kept={service_id: seq for service_id, (seq, _) in kept.items()} | before,
         fenced=frozenset(batch.service_id for batch in rest if batch.service_id not in before),
     )
 
 
-async def _kept_before(connection: Connection, batches: Sequence[PendingBatch]) -> dict[int, int]:
-    """Give by service the seq of tails on which these very batches were kept already."""
+async def _stored_before(connection: Connection, batches: Sequence[PendingBatch]) -> dict[int, int]:
+    """Return the seq of tails for which these batches were already stored, by service."""
     rows = await connection.execute(
         "SELECT service_id, commit_id, seq FROM tail WHERE service_id = ANY(%s)",
         ([batch.service_id for batch in batches],),
@@ -132,7 +132,7 @@ async def _copy(
                     await asyncio.sleep(0)
 
 
-async def _note_gaps(connection: Connection, batches: Sequence[PendingBatch]) -> None:
+async def _insert_gaps(connection: Connection, batches: Sequence[PendingBatch]) -> None:
     gaps = [gap for batch in batches for gap in batch.gaps]
     if gaps:
         async with connection.cursor() as cursor:
@@ -146,21 +146,22 @@ async def _note_gaps(connection: Connection, batches: Sequence[PendingBatch]) ->
 
 
 async def renew(
-    connection: Connection, held: Sequence[int], *, me: UUID, lease: float
+    connection: Connection, held: Sequence[int], *, daemon_id: UUID, lease: float
 ) -> frozenset[int]:
-    """Prolong leases; give those that are still ours."""
+    """Renew leases; return those that are still held."""
     if not held:
         return frozenset()
-    # A row that is locked is being kept, which prolongs its lease too; to wait for it could end in
-    # a deadlock with that very transaction.
+    # A locked row is part of a commit, which renews its lease too; waiting for it could deadlock
+    # with that transaction.
     await connection.execute(
         """UPDATE tail SET lease_until = clock_timestamp() + %(lease)s * interval '1 second'
            WHERE service_id IN (SELECT service_id FROM tail
-               WHERE owner = %(me)s AND service_id = ANY(%(held)s) FOR UPDATE SKIP LOCKED)""",
-        {"lease": lease, "me": me, "held": held},
+               WHERE owner = %(daemon_id)s AND service_id = ANY(%(held)s)
+               FOR UPDATE SKIP LOCKED)""",
+        {"lease": lease, "daemon_id": daemon_id, "held": held},
     )
     rows = await connection.execute(
-        "SELECT service_id FROM tail WHERE owner = %s AND service_id = ANY(%s)", (me, held)
+        "SELECT service_id FROM tail WHERE owner = %s AND service_id = ANY(%s)", (daemon_id, held)
     )
     return frozenset(service_id for (service_id,) in await rows.fetchall())
 
@@ -170,11 +171,11 @@ async def take(
     visible: Sequence[int],
     held: Sequence[int],
     *,
-    me: UUID,
+    daemon_id: UUID,
     lease: float,
-    room: int,
+    limit: int,
 ) -> list[Lease]:
-    """Take leases that are free: so many, and those that nobody has wanted for a while."""
+    """Lease free services: up to `limit`, and those that have been free for a while."""
     await connection.execute(
         """INSERT INTO tail (service_id) SELECT v.id FROM unnest(%s::bigint[]) AS v (id)
            WHERE NOT EXISTS (SELECT FROM tail WHERE service_id = v.id) ORDER BY v.id
@@ -182,23 +183,29 @@ async def take(
         (visible,),
     )
     rows = await connection.execute(
-        """UPDATE tail AS t SET owner = %(me)s,
+        """UPDATE tail AS t SET owner = %(daemon_id)s,
                lease_until = clock_timestamp() + %(lease)s * interval '1 second'
            FROM (
                SELECT service_id FROM tail
                WHERE service_id = ANY(%(visible)s) AND NOT service_id = ANY(%(held)s)
-                   AND (owner = %(me)s OR lease_until < clock_timestamp())
-               ORDER BY owner = %(me)s DESC NULLS LAST, lease_until
-               LIMIT greatest(%(room)s, (
+                   AND (owner = %(daemon_id)s OR lease_until < clock_timestamp())
+               ORDER BY owner = %(daemon_id)s DESC NULLS LAST, lease_until
+               LIMIT greatest(%(limit)s, (
                    SELECT count(*) FROM tail
                    WHERE service_id = ANY(%(visible)s) AND NOT service_id = ANY(%(held)s)
-                       AND (owner = %(me)s OR lease_until
+                       AND (owner = %(daemon_id)s OR lease_until
                             < clock_timestamp() - %(lease)s * interval '1 second')))
                FOR UPDATE SKIP LOCKED
            ) AS free
            WHERE t.service_id = free.service_id
            RETURNING t.service_id, t.cursor, t.commit_id, t.seq""",
-        {"me": me, "lease": lease, "visible": visible, "held": held, "room": max(0, room)},
+        {
+            "daemon_id": daemon_id,
+            "lease": lease,
+            "visible": visible,
+            "held": held,
+            "limit": max(0, limit),
+        },
     )
     return [
         Lease(service_id=each[0], cursor=_cursor(each[0], each[1]), commit_id=each[2], seq=each[3])
@@ -218,10 +225,10 @@ def _cursor(service_id: int, text: str | None) -> LogCursor | None:
 
 
 async def end_stuck_sessions(connection: Connection) -> None:
-    """End sessions of collectors that were stopped in the middle of a transaction.
+    """End sessions of collectors that were suspended during a transaction.
 
-    The server does that by itself where a transaction is idle, but not in a COPY whose client
-    sends nothing more.
+    The server does that by itself for idle transactions, but not for a COPY whose client has
+    stopped sending.
     """
     await connection.execute(
         """SELECT pg_terminate_backend(pid) FROM pg_stat_activity

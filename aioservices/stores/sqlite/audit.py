@@ -18,7 +18,7 @@ __all__ = ["audit"]
 
 
 def audit(connection: sqlite3.Connection, path: Path, *, thorough: bool) -> StoreAudit:
-    """Count what is stored, service by service."""
+    """Check the lines of each service; see `Store.audit`."""
     problems: list[str] = []
     if thorough:
         found = [text for (text,) in connection.execute("PRAGMA integrity_check(5)")]
@@ -63,7 +63,7 @@ def _audit_service(
     if lines + removed != seq:
         problems.append(wrong_count(lines, removed, seq))
     if misplaced:
-        problems.append(f"{misplaced:,} lines or blocks have a number that they cannot have")
+        problems.append(f"{misplaced:,} lines or blocks have an impossible number")
     if thorough:
         problems += _find_damage(connection, path, service_id, lines)
     return ServiceAudit(
@@ -83,7 +83,7 @@ def _audit_service(
 def _find_damage(
     connection: sqlite3.Connection, path: Path, service_id: int, lines: int
 ) -> list[str]:
-    """Read every line of a service; say in words what is wrong."""
+    """Read every line of a service, and return the problems."""
     problems: list[str] = []
     numbers: set[int] = set()
     hashes: set[int] = set()
@@ -93,7 +93,7 @@ def _find_damage(
         numbers.update(row.seq for row in rows)
         hashes.update(hash(row._replace(seq=0, kept_at=0)) for row in rows)
     if count != lines:
-        problems.append(f"{count:,} lines can be read of {lines:,} that are counted")
+        problems.append(f"{count:,} of {lines:,} lines can be read")
     if len(numbers) != count:
         problems.append(duplicate_numbers(count - len(numbers)))
     if len(hashes) != count:

@@ -1,8 +1,8 @@
-"""Some two thousand lines of one service as one compressed block; pure.
+"""Compressed blocks of about two thousand lines of one service; pure.
 
-A block keeps columns, not rows: what is alike stands together, so that zlib finds it, and a search
-goes through the messages without making anything of the other columns. zlib's own checksum tells a
-block that was changed.
+A block contains columns, not rows: similar values are next to each other, which zlib compresses
+well, and a search reads the messages without decoding the other columns. The checksum of zlib
+detects a changed block.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LEVEL = 6
 
 
 class Block(msgspec.Struct, array_like=True):
-    """Lines in columns; the numbers of three of them are differences."""
+    """Lines in columns; three of these contain differences."""
 
     seq: list[int]
     created_at: list[int]
@@ -49,7 +49,7 @@ def pack_block(rows: Sequence[Row]) -> bytes:
 
 
 def unpack_block(data: bytes) -> list[Row]:
-    """Give the lines of a block back.
+    """Decompress the lines of a block.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def unpack_block(data: bytes) -> list[Row]:
 
 
 def matching_rows(data: bytes, query: LineQuery) -> list[Row]:
-    """Give the lines of a block that a query asks for; `ValueError` as `unpack_block`."""
+    """Return the lines of a block that match a query; raises like `unpack_block`."""
     try:
         block = _decode(zlib.decompress(data))
     except (zlib.error, msgspec.MsgspecError) as exc:

@@ -1,4 +1,4 @@
-"""What a SQLite store writes: plain functions on the one writing connection, in its own thread."""
+"""Writes to a SQLite store, on its only writing connection; runs in the writer thread."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Database", "insert_block", "now_micros"]
 log = logging.getLogger("aioservices.stores")
 
 _BLOCK_LINES = 2000
-_UNSEALED_LINES = 500  # that stay rows when the others are sealed
+_UNSEALED_LINES = 500  # the newest lines, which stay rows
 _SMALL_BLOCK_LINES = 500
 
 
 class Database:
-    """The writing side of a store's file."""
+    """The writing connection of a store's file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +48,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
-        """Do all that is in the block, or nothing."""
+        """Run the block in a transaction."""
         connection = self.connection
         with translated_errors(self.path):
             connection.execute("BEGIN IMMEDIATE")
@@ -56,14 +56,14 @@ class Database:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:  # SQLite may have rolled back by itself
+                if connection.in_transaction:  # SQLite may already have rolled back
                     connection.execute("ROLLBACK")
                 raise
 
-    # Keeping
+    # Storing
 
     def lease(self, service_ids: Collection[int]) -> list[Lease]:
-        """Give the tails of services, each made if it is new."""
+        """Return the tails of services; new ones are created."""
         leases: list[Lease] = []
         with self.transaction() as connection:
             connection.executemany(
@@ -95,7 +95,7 @@ class Database:
             ) from exc
 
     def keep(self, batches: Sequence[PendingBatch]) -> KeepResult:
-        """Keep lines and cursors in one transaction."""
+        """Store lines and cursors in one transaction."""
         kept: dict[int, int] = {}
         fenced: set[int] = set()
         sealable: list[int] = []
@@ -117,7 +117,7 @@ class Database:
                     ),
                 ).fetchone()
                 if found is None:
-                    seq = self._kept_before(batch)
+                    seq = self._stored_before(batch)
                     if seq is None:
                         fenced.add(batch.service_id)
                     else:
@@ -131,8 +131,8 @@ class Database:
         self._sealable.update(dict.fromkeys(sealable))
         return KeepResult(kept=kept, fenced=frozenset(fenced))
 
-    def _kept_before(self, batch: PendingBatch) -> int | None:
-        """Give the seq of a tail on which this very batch was kept already."""
+    def _stored_before(self, batch: PendingBatch) -> int | None:
+        """Return the seq of a tail for which this batch was already stored; None if it was not."""
         found = self.connection.execute(
             "SELECT seq FROM tail WHERE service_id = ? AND commit_id = ?",
             (batch.service_id, batch.commit_id.bytes),
@@ -163,11 +163,11 @@ class Database:
 
     @property
     def has_sealable(self) -> bool:
-        """Whether some service has enough rows for a block."""
+        """Whether any service has enough rows for a block."""
         return bool(self._sealable)
 
     def seal_one(self) -> None:
-        """Make one block of the oldest rows of a service that has enough of them."""
+        """Make one block from the oldest rows of a service that has enough of them."""
         service_id = next(iter(self._sealable))
         del self._sealable[service_id]
         left = self._seal(service_id, _BLOCK_LINES)
@@ -175,7 +175,7 @@ class Database:
             self._sealable[service_id] = None
 
     def seal_old(self, before: int) -> None:
-        """Make blocks of rows that were kept before a time, where there are enough of them."""
+        """Make blocks from rows stored before a time, for services that have enough of them."""
         with translated_errors(self.path):
             waiting = self.connection.execute(
                 """SELECT tail.service_id FROM tail JOIN line
@@ -187,7 +187,7 @@ class Database:
             self._seal(service_id, _BLOCK_LINES, before)
 
     def _seal(self, service_id: int, limit: int, before: int | None = None) -> int:
-        """Make a block of rows; give how many stay rows."""
+        """Make a block from rows; return the number of remaining rows."""
         with self.transaction() as connection:
             found = map(
                 Row._make,
@@ -212,14 +212,14 @@ class Database:
         return int(seq - sealed_seq)
 
     def unpack(self, service_id: int, data: bytes) -> list[Row]:
-        """Give the lines of a block."""
+        """Return the lines of a block."""
         try:
             return unpack_block(data)
         except ValueError as exc:
             raise StoreCorruptError(f"{self.path}, service {service_id}: {exc}") from exc
 
-    def work_off(self) -> None:
-        """Seal what can be sealed; a failure leaves the rows as they are, and is tried later."""
+    def try_to_seal(self) -> None:
+        """Seal one block if possible; after a failure the rows stay, to be sealed later."""
         try:
             self.seal_one()
         except StoreUnavailableError as exc:

@@ -17,7 +17,7 @@ __all__ = ["forward_note", "forward_positions", "mark_forwarded", "rejected", "r
 def forward_positions(
     connection: sqlite3.Connection, forwarder: str | None
 ) -> list[ForwardPosition]:
-    """Tell how far forwarders are."""
+    """Return the positions of forwarders."""
     return [
         ForwardPosition(forwarder=sink, service_id=service_id, seq=seq, behind=max(0, behind))
         for sink, service_id, seq, behind in connection.execute(
@@ -34,7 +34,7 @@ def forward_positions(
 
 
 def forward_note(connection: sqlite3.Connection, forwarder: str, place: str) -> str | None:
-    """Give what a forwarder noted."""
+    """Return the note of a forwarder."""
     found = connection.execute(
         "SELECT note FROM forward_note WHERE sink = ? AND place = ?", (forwarder, place)
     ).fetchone()
@@ -87,7 +87,7 @@ def mark_forwarded(
 def _move(
     connection: sqlite3.Connection, forwarder: str, moves: Mapping[int, tuple[int, int]]
 ) -> None:
-    """Move positions; an error, which undoes the transaction, if one is not where it should be."""
+    """Move positions; raises, which undoes the transaction, if one is not as expected."""
     for service_id, (before, after) in moves.items():
         connection.execute(
             "INSERT OR IGNORE INTO forward VALUES (?, ?, 0)", (forwarder, service_id)
@@ -123,7 +123,7 @@ def _insert_rejected(
 
 
 def resend(database: Database, forwarder: str, since: int | None, rejected_only: bool) -> int:
-    """Move a forwarder back; give how many lines it will send again."""
+    """Move a forwarder back; return how many lines it will send again."""
     if rejected_only:
         first = """SELECT min(first_seq) FROM rejected
                    WHERE sink = forward.sink AND service_id = forward.service_id"""

@@ -1,4 +1,4 @@
-"""What is read from a SQLite store: plain functions on a connection, in a thread."""
+"""Reads lines from a SQLite store; runs in a reader thread."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from aioservices.stores.record import Row, StoredEntry
 from .snapshot import COLUMNS, snapshot, time_of, unpack
 
 __all__ = [
-    "Piece",
-    "Plan",
+    "LineRange",
+    "ReadPlan",
     "gaps",
     "load",
     "plan",
@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 
-class Piece(NamedTuple):
-    """A range of a service's lines, by number, and the times between which they were written."""
+class LineRange(NamedTuple):
+    """A range of a service's lines: their numbers, and the times of the oldest and the newest."""
 
     first_seq: int
     last_seq: int
@@ -35,21 +35,21 @@ class Piece(NamedTuple):
     last_at: int
 
 
-class Plan(NamedTuple):
-    """What has to be read for a query."""
+class ReadPlan(NamedTuple):
+    """The ranges to read for a query."""
 
     service_name: str | None
-    pieces: list[Piece]
+    ranges: list[LineRange]
 
 
-def plan(connection: sqlite3.Connection, service_id: int, query: LineQuery) -> Plan:
-    """Find the pieces that may hold what a query asks for."""
+def plan(connection: sqlite3.Connection, service_id: int, query: LineQuery) -> ReadPlan:
+    """Find the ranges that may contain lines that match a query."""
     with snapshot(connection):
         tail = connection.execute(
             "SELECT service_name, sealed_seq, seq FROM tail WHERE service_id = ?", (service_id,)
         ).fetchone()
         if tail is None:
-            return Plan(None, [])
+            return ReadPlan(None, [])
         name, sealed_seq, seq = tail
         blocks = connection.execute(
             "SELECT first_seq, last_seq, first_at, last_at FROM block WHERE service_id = ?",
@@ -58,43 +58,48 @@ def plan(connection: sqlite3.Connection, service_id: int, query: LineQuery) -> P
         rows = connection.execute(
             "SELECT min(created_at), max(created_at) FROM line WHERE service_id = ?", (service_id,)
         ).fetchone()
-    pieces = [Piece(*block) for block in blocks]
+    ranges = [LineRange(*block) for block in blocks]
     if rows[0] is not None:
-        pieces.append(Piece(sealed_seq + 1, seq, *rows))
+        ranges.append(LineRange(sealed_seq + 1, seq, *rows))
     start = query.start_at
     end = query.end_at
     wanted = [
-        piece
-        for piece in pieces
-        if (start is None or piece.last_at >= start) and (end is None or piece.first_at <= end)
+        line_range
+        for line_range in ranges
+        if (start is None or line_range.last_at >= start)
+        and (end is None or line_range.first_at <= end)
     ]
-    return Plan(name, wanted)
+    return ReadPlan(name, wanted)
 
 
 def load(
-    connection: sqlite3.Connection, path: Path, service_id: int, piece: Piece, query: LineQuery
+    connection: sqlite3.Connection,
+    path: Path,
+    service_id: int,
+    line_range: LineRange,
+    query: LineQuery,
 ) -> list[Row]:
-    """Read a piece, by time. Its rows may have become a block meanwhile, or been removed."""
+    """Read a range by time; its rows may have become a block or been removed meanwhile."""
     with snapshot(connection):
         blocks = connection.execute(
             """SELECT data FROM block
                WHERE service_id = ? AND first_seq BETWEEN ? AND ? ORDER BY first_seq""",
-            (service_id, piece.first_seq, piece.last_seq),
+            (service_id, line_range.first_seq, line_range.last_seq),
         ).fetchall()
         found = connection.execute(
             f"SELECT {COLUMNS} FROM line WHERE service_id = ? AND seq BETWEEN ? AND ?",
-            (service_id, piece.first_seq, piece.last_seq),
+            (service_id, line_range.first_seq, line_range.last_seq),
         ).fetchall()
     rows = [row for (data,) in blocks for row in unpack(data, path, service_id, query)]
     rows += [row for row in map(Row._make, found) if query.matches(row)]
     rows.sort(key=_by_time)
-    return [row for row in rows if row.seq <= piece.last_seq]
+    return [row for row in rows if row.seq <= line_range.last_seq]
 
 
 def read_after(
     connection: sqlite3.Connection, path: Path, service_id: int, seq: int, limit: int
 ) -> list[StoredEntry]:
-    """Read lines in the order of keeping."""
+    """Read lines in the order in which they were stored."""
     everything = LineQuery()
     rows: list[Row] = []
     with snapshot(connection):
@@ -137,7 +142,7 @@ def services(connection: sqlite3.Connection) -> list[StoredService]:
 
 
 def gaps(connection: sqlite3.Connection, service_id: int | None) -> list[StoredGap]:
-    """List the gaps that were noted."""
+    """List the recorded gaps."""
     return [
         StoredGap(
             service_id=each[0],

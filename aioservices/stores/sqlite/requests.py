@@ -1,7 +1,7 @@
-"""What somebody asks of the process that owns a store's file, by files beside it.
+"""Requests to the process that owns a store's file, as files next to it.
 
-SQLite lets two processes write one file, but not without risk in the versions that are in use; and
-what the owner knows by heart would become wrong. So it is asked, and does it when it next looks.
+SQLite allows two processes to write one file, but with some versions in use that is risky, and the
+owner's state in memory would become wrong. So the owner does it, at its next heartbeat.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["ResendRequest", "pending_requests", "post_request"]
 
 
 class ResendRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """That a forwarder sends again; see `Store.resend`.
+    """The request that a forwarder sends lines again; see `Store.resend`.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class ResendRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def post_request(path: Path, request: ResendRequest) -> Path:
-    """Ask the owner of a file; give the file of the request, which is gone once it is done."""
+    """Post a request to the owner of a file; return its path, which is removed once it is done."""
     name = f"{path.name}.resend-{uuid.uuid4().hex}"
     draft, posted = path.with_name(f".{name}"), path.with_name(name)
     try:
@@ -44,10 +44,10 @@ def post_request(path: Path, request: ResendRequest) -> Path:
 
 
 def pending_requests(path: Path) -> Iterator[tuple[Path, ResendRequest]]:
-    """Give what was asked for. What cannot be read is removed: nobody could ever do it."""
+    """Yield the pending requests; invalid ones are removed."""
     prefix = f"{path.name}.resend-"
-    beside = sorted(path.absolute().parent.iterdir())
-    for posted in [each for each in beside if each.name.startswith(prefix)]:
+    neighbours = sorted(path.absolute().parent.iterdir())
+    for posted in [each for each in neighbours if each.name.startswith(prefix)]:
         try:
             yield posted, msgspec.json.decode(posted.read_bytes(), type=ResendRequest)
         except msgspec.MsgspecError:

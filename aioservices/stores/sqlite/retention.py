@@ -1,4 +1,4 @@
-"""What a SQLite store removes, and how the file becomes smaller by it."""
+"""Removes lines from a SQLite store, and shrinks its file."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .schema import translated_errors
 __all__ = ["apply_retention"]
 
 _MICROSECONDS = 1_000_000
-# What is removed in one transaction: blocks, or rows ...
+# The number of blocks or rows that one transaction removes ...
 _BLOCKS_AT_ONCE, _ROWS_AT_ONCE = 50, 50_000
-# ... and when as little as possible is to be removed.
+# ... and the same when as little as possible is to be removed.
 _FEW_BLOCKS, _FEW_ROWS = 4, 500
 _PAGES_AT_ONCE = 2000
-# How much longer than asked for a line may stay in a block: a part of the age, a day at most.
+# How much longer than allowed a line may stay in a block: a part of the age, at most a day.
 _TOLERANCE, _LONGEST_TOLERANCE = 50, 86_400 * _MICROSECONDS
-_SEAL_AFTER = 3600  # seconds for which the lines of a quiet service stay rows
+_SEAL_AFTER = 3600  # seconds until the rows of a quiet service are sealed
 
 
 def apply_retention(database: Database, retention: Retention) -> RemovedLines:
-    """Remove what may be removed, some at a time, and give the freed space back."""
+    """Apply retention rules, some lines at a time, and release the freed space."""
     removal = _Removal(database)
     now = to_micros(retention.time(from_micros(time.time_ns() // 1000)))
     if retention.forwarded_to:
@@ -35,19 +35,19 @@ def apply_retention(database: Database, retention: Retention) -> RemovedLines:
         age = int(retention.max_age.total_seconds() * _MICROSECONDS)
         removal.remove_older(now - age)
         tolerance = min(age // _TOLERANCE, _LONGEST_TOLERANCE)
-        is_due = abs(now - database.trimmed_at) >= tolerance  # clocks go backwards, too
+        is_due = abs(now - database.trimmed_at) >= tolerance  # a clock may be set back
         if is_due and removal.trim_blocks(now - age, now - age - tolerance):
             database.trimmed_at = now
     if retention.max_bytes is not None:
         removal.remove_to_fit(retention.max_bytes)
     database.seal_old(now - _SEAL_AFTER * _MICROSECONDS)
     if removal.lines:
-        _give_space_back(database)
+        _release_space(database)
     return RemovedLines(lines=removal.lines, unsent=dict(removal.unsent))
 
 
 class _Removal:
-    """Lines that are removed, and the account of them."""
+    """Removes lines, and records how many."""
 
     def __init__(self, database: Database) -> None:
         self.lines = 0
@@ -61,11 +61,11 @@ class _Removal:
             pass
 
     def trim_blocks(self, before: int, tolerated: int) -> bool:
-        """Take lines that are too old out of blocks that have younger ones, too.
+        """Remove old lines from blocks that also contain newer ones.
 
-        A quiet service's block spans weeks. It is written again without the old lines, but not for
-        each of them: only when there is one that is older than what is tolerated. Tells whether
-        all is done; what waits for the thread is not to wait for all of it.
+        A block of a quiet service spans weeks. It is rewritten without the old lines, but only if
+        one of them is older than tolerated. Returns whether all blocks are done: a call rewrites
+        some only, so that other work of the thread does not wait too long.
         """
         with translated_errors(self._database.path):
             found = self._database.connection.execute(
@@ -85,7 +85,7 @@ class _Removal:
                 )
                 insert_block(connection, service_id, [r for r in rows if r.created_at >= before])
                 old = [row.seq for row in rows if row.created_at < before]
-                self._account(connection, [(service_id, seq, seq, 1) for seq in old])
+                self._record_removal(connection, [(service_id, seq, seq, 1) for seq in old])
         return len(found) < _BLOCKS_AT_ONCE
 
     def remove_forwarded(self, forwarders: tuple[str, ...]) -> None:
@@ -112,7 +112,7 @@ class _Removal:
     def _remove_blocks(
         self, condition: str, values: tuple[int, ...], *, at_once: int = _BLOCKS_AT_ONCE
     ) -> bool:
-        """Remove some blocks; tell whether there were any."""
+        """Remove some blocks; return whether there were any."""
         with self._database.transaction() as connection:
             blocks = connection.execute(
                 f"""SELECT service_id, first_seq, last_seq, lines FROM block
@@ -123,26 +123,28 @@ class _Removal:
                 "DELETE FROM block WHERE service_id = ? AND first_seq = ?",
                 [(service_id, first) for service_id, first, _, _ in blocks],
             )
-            self._account(connection, blocks)
+            self._record_removal(connection, blocks)
         return bool(blocks)
 
     def _remove_rows(
         self, condition: str, values: tuple[int, ...], *, at_once: int = _ROWS_AT_ONCE
     ) -> bool:
-        """Remove some rows; tell whether there were any."""
+        """Remove some rows; return whether there were any."""
         with self._database.transaction() as connection:
             rows = connection.execute(
                 f"SELECT service_id, seq FROM line WHERE {condition} LIMIT ?",
                 (*values, at_once),
             ).fetchall()
             connection.executemany("DELETE FROM line WHERE service_id = ? AND seq = ?", rows)
-            self._account(connection, [(service_id, seq, seq, 1) for service_id, seq in rows])
+            self._record_removal(
+                connection, [(service_id, seq, seq, 1) for service_id, seq in rows]
+            )
         return bool(rows)
 
-    def _account(
+    def _record_removal(
         self, connection: sqlite3.Connection, ranges: list[tuple[int, int, int, int]]
     ) -> None:
-        """Note the removal of ranges of lines: service, first seq, last seq, lines."""
+        """Record the removal of ranges of lines: service, first seq, last seq, lines."""
         removed: Counter[int] = Counter()
         positions = _positions(connection)
         for service_id, _, last, lines in ranges:
@@ -150,7 +152,7 @@ class _Removal:
             for sink, sent in positions.items():
                 self.unsent[sink] += max(0, min(lines, last - sent.get(service_id, 0)))
         connection.executemany(
-            # The rows before the first one that is left count as sealed: there are none of them.
+            # Numbers before the first remaining row count as sealed, because no row has them.
             """UPDATE tail SET removed = removed + ?, sealed_seq = max(sealed_seq, coalesce(
                    (SELECT min(seq) - 1 FROM line WHERE service_id = tail.service_id), seq))
                WHERE service_id = ?""",
@@ -175,9 +177,9 @@ def _used_bytes(database: Database) -> int:
     return int((pages - free) * size)
 
 
-def _give_space_back(database: Database) -> None:
+def _release_space(database: Database) -> None:
     with translated_errors(database.path):
         while database.connection.execute("PRAGMA freelist_count").fetchone()[0] > 0:
-            # By `execute` it would free one page only.
+            # `execute` would free only one page.
             database.connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
         database.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")

@@ -1,4 +1,4 @@
-"""The file of a SQLite store: how it is made, recognised, brought up to date and found damaged."""
+"""The file of a SQLite store: created, checked and migrated."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ __all__ = [
 SCHEMA_VERSION = 1
 
 _APPLICATION_ID = 0x61696F73  # "aios"
-_HEADER, _ID_AT = 100, 68  # bytes of a file's header, and where it has the application's id
+_HEADER, _ID_AT = 100, 68  # the size of the header, and the offset of the application id in it
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _BUSY_SECONDS = 10.0
-_LEAST_ROOM = 1 << 16  # bytes for the smallest file that SQLite puts beside a database
-# How SQLite also reports a full disk, as where it cannot make that file.
-_FOR_ANY_REASON = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
+_LEAST_SPACE = 1 << 16  # bytes of the smallest file that SQLite creates next to a database
+# SQLite reports a full disk like this too, if it cannot create that file.
+_CANNOT_OPEN_OR_IO = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
 _UNAVAILABLE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_NOMEM")
 
 _TABLES = """
@@ -48,9 +48,9 @@ CREATE TABLE tail (
     service_name TEXT,
     commit_id BLOB NOT NULL,
     cursor TEXT,
-    seq INTEGER NOT NULL DEFAULT 0,         -- lines kept in all
-    sealed_seq INTEGER NOT NULL DEFAULT 0,  -- up to here they are in blocks
-    removed INTEGER NOT NULL DEFAULT 0,     -- lines that retention took away
+    seq INTEGER NOT NULL DEFAULT 0,         -- lines stored in total
+    sealed_seq INTEGER NOT NULL DEFAULT 0,  -- lines up to this number are in blocks
+    removed INTEGER NOT NULL DEFAULT 0,     -- lines removed by retention
     kept_at INTEGER
 );
 CREATE TABLE line (
@@ -110,13 +110,13 @@ CREATE TABLE rejected (
 );
 """
 
-# What brings a file of version n to n + 1, at index n - 1. Never changed once released.
+# The migration from version n to n + 1 is at index n - 1. Never changed once released.
 _MIGRATIONS: tuple[str, ...] = ()
 
 
 @contextmanager
 def translated_errors(path: Path) -> Generator[None]:
-    """Raise the errors of SQLite as those of a store, which name the file."""
+    """Convert errors of SQLite to errors of stores, which name the file."""
     try:
         yield
     except sqlite3.Error as exc:
@@ -131,7 +131,7 @@ def translated_errors(path: Path) -> Generator[None]:
 
 def _translated(exc: sqlite3.Error, path: Path) -> StoreError:
     code = str(getattr(exc, "sqlite_errorname", ""))
-    if code.startswith("SQLITE_FULL") or (code.startswith(_FOR_ANY_REASON) and _is_full(path)):
+    if code.startswith("SQLITE_FULL") or (code.startswith(_CANNOT_OPEN_OR_IO) and _is_full(path)):
         return _full(path)
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StoreCorruptError(f"{path} is damaged: {exc}")
@@ -146,13 +146,13 @@ def _full(path: Path) -> StoreFullError:
 
 def _is_full(path: Path) -> bool:
     try:
-        return shutil.disk_usage(path.absolute().parent).free < _LEAST_ROOM
+        return shutil.disk_usage(path.absolute().parent).free < _LEAST_SPACE
     except OSError:
         return False
 
 
 def connect(path: Path, *, mode: str) -> sqlite3.Connection:
-    """Open a connection; the caller sees to it that no two threads use it at once."""
+    """Open a connection, which must not be used by two threads at the same time."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}",
         uri=True,
@@ -165,12 +165,12 @@ def connect(path: Path, *, mode: str) -> sqlite3.Connection:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open a store's file to write, as its owner; make it if it is not there.
+    """Open a store's file for writing, as its owner; create it if it does not exist.
 
     Raises
     ------
     StoreError
-        If it is something else, damaged, or of a newer release.
+        If it is not a store, is damaged, or is of a newer release.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StoreConfigError(
@@ -196,7 +196,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def open_readonly(path: Path) -> sqlite3.Connection:
-    """Open a store's file to read, whether or not a collector has it open."""
+    """Open a store's file for reading, even if a collector has it open."""
     with translated_errors(path):
         if not path.exists():
             raise StoreConfigError(f"there is no store at {path}")
@@ -205,8 +205,8 @@ def open_readonly(path: Path) -> sqlite3.Connection:
         try:
             _check_version(connection, path)
         except sqlite3.OperationalError:
-            # In a directory that is not writable a file in WAL mode opens only as one that
-            # nobody changes, and that is true if there is no WAL.
+            # In a read-only directory, a file in WAL mode opens only as immutable, and it is
+            # immutable if there is no WAL.
             connection.close()
             if path.with_name(path.name + "-wal").exists():
                 raise
@@ -219,7 +219,7 @@ def open_readonly(path: Path) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    """Make the file under another name first: a crash leaves no half-made store."""
+    """Create the file under a temporary name first, so that a crash leaves no partial store."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     try:
@@ -239,12 +239,12 @@ def _create(path: Path) -> None:
 
 
 def check_usable(path: Path) -> None:
-    """See that a file can be made or written by this user.
+    """Check that this user can create or write a file.
 
     Raises
     ------
     StoreConfigError
-        If it cannot, which waiting does not mend.
+        If not; waiting would not help.
     """
     directory = path.absolute().parent
     try:
@@ -258,12 +258,12 @@ def check_usable(path: Path) -> None:
 
 
 def check_header(path: Path) -> None:
-    """See that a file is a store, without opening it or writing anything beside it.
+    """Check that a file is a store, without opening it or creating other files.
 
     Raises
     ------
     StoreError
-        If it is something else.
+        If it is not.
     """
     if not path.is_file():
         raise StoreConfigError(f"{path} is not a file")
@@ -271,10 +271,10 @@ def check_header(path: Path) -> None:
         header = file.read(_HEADER)
     if not header:
         raise StoreCorruptError(
-            f"{path} is empty: it was cut. Remove it to begin a new store in its place"
+            f"{path} is empty: it was truncated. Remove it to start a new store in its place"
         )
     if not header.startswith(SQLITE_MAGIC):
-        raise StoreCorruptError(f"{path} is not a store: it does not begin as a SQLite file does")
+        raise StoreCorruptError(f"{path} is not a store: it does not start like a SQLite file")
     if int.from_bytes(header[_ID_AT : _ID_AT + 4], "big") != _APPLICATION_ID:
         raise StoreError(f"{path} is a SQLite file, but not a store of aioservices")
 
@@ -298,14 +298,16 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 
 def _check_contents(connection: sqlite3.Connection, path: Path) -> None:
-    """Find a file that was cut or changed, without reading all of it.
+    """Detect a truncated or changed file, without reading all of it.
 
-    The whole of it is read by a thorough audit; here what collecting goes on from.
+    A thorough audit reads all of it; this checks what collecting needs to continue.
     """
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     size = connection.execute("PRAGMA page_size").fetchone()[0]
     if (actual := path.stat().st_size) < pages * size:
-        raise StoreCorruptError(f"{path} was cut: it has {actual:,} bytes of {pages * size:,}")
+        raise StoreCorruptError(
+            f"{path} was truncated: it has {actual:,} bytes of {pages * size:,}"
+        )
     for table in ("meta", "tail", "forward", "forward_note"):
         found = connection.execute(f"PRAGMA quick_check('{table}')").fetchone()[0]
         if found != "ok":

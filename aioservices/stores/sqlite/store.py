@@ -2,18 +2,18 @@
 
 Theory of operation
 -------------------
-One thread owns the only writing connection, and one commit takes the waiting lines of all
-services: with many quiet services that is what makes it fast. Readers have connections of their
-own that cannot write; before SQLite 3.51.3 two that write or checkpoint could damage the file. A
-lock beside the file keeps a second process out.
+One thread owns the only writing connection, and one commit stores the waiting lines of all
+services, which is what makes many quiet services fast. Readers have separate connections that
+cannot write: before SQLite 3.51.3, two connections that write or checkpoint could damage the file.
+A lock file keeps a second process out.
 
 The newest lines of a service are rows of the table ``line``. When there are enough of them, the
-oldest two thousand become one compressed block of the table ``block``, in a transaction of its
-own; that is a quarter of the size. ``tail.sealed_seq`` divides the two.
+oldest two thousand become one compressed block in the table ``block``, in a separate transaction;
+a block has a quarter of the size of its rows. ``tail.sealed_seq`` separates the two.
 
-A reader holds no transaction while its caller works: it notes at first which blocks and which range
-of rows there are (a `Plan`), and loads them one at a time. A range of rows that has become a block
-meanwhile is found there by its numbers, and what retention has taken is simply not there.
+A reader holds no transaction while its caller works. First it lists the blocks and the range of
+rows (a `ReadPlan`), then it loads them one at a time. If rows have become a block meanwhile, they
+are found in it by their numbers. Lines that were removed meanwhile are skipped.
 """
 
 from __future__ import annotations
@@ -62,29 +62,29 @@ __all__ = ["SQLiteStore"]
 
 log = logging.getLogger("aioservices.stores")
 
-_REQUEST_SECONDS = 0.1  # between two looks whether what was asked for is done
+_REQUEST_SECONDS = 0.1  # between two checks whether a request is done
 
 
 class SQLiteStore(Store):
     """Log lines in one SQLite file.
 
-    An async context manager: the file is opened, and made if it is not there, when it is entered.
+    An async context manager, which opens the file when it is entered, and creates it if needed.
 
     Parameters
     ----------
     path : str or Path
-        The file. Beside it are ``-wal``, ``-shm`` and ``.lock`` while it is open.
+        The file. While it is open there are also ``-wal``, ``-shm`` and ``.lock`` files.
     read_only : bool, default False
-        Only read: the file must be there, and may be in use by a collector.
+        Only read: the file must exist, and may be in use by a collector.
 
     Raises
     ------
     StoreLockedError
-        When it is entered, if another process collects into the file; the message names it.
+        When entered, if another process collects into the file; the message names it.
     StoreCorruptError
-        When it is entered, if the file was cut or changed.
+        When entered, if the file was truncated or changed.
     StoreVersionError
-        When it is entered, if a newer release wrote the file.
+        When entered, if the file is of a newer release.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
@@ -97,7 +97,7 @@ class SQLiteStore(Store):
 
     @property
     def url(self) -> str:
-        """What it is called in messages."""
+        """Its address for messages."""
         return f"sqlite:{self._path}"
 
     async def __aenter__(self) -> Self:
@@ -108,7 +108,7 @@ class SQLiteStore(Store):
         return self
 
     async def aclose(self) -> None:
-        """Wait for what is being written, and close the file."""
+        """Wait until pending writes are done, and close the file."""
         with anyio.CancelScope(shield=True):
             await self._readers.aclose()
             await self._writer.aclose(self._close)
@@ -117,10 +117,12 @@ class SQLiteStore(Store):
         with translated_errors(self._path):
             check_usable(self._path)
             if self._path.exists():
-                check_header(self._path)  # before a lock is put beside somebody else's file
+                check_header(
+                    self._path
+                )  # before a lock file is created next to a file that is not ours
             self._lock.acquire()
         try:
-            # Set here: a caller that was cancelled has it closed all the same.
+            # Set in this thread, so that it is closed even if the caller was cancelled.
             self._database = Database(self._path)
         except BaseException:
             self._lock.release()
@@ -137,20 +139,20 @@ class SQLiteStore(Store):
     @property
     def _open_database(self) -> Database:
         if self._database is None:
-            state = "was opened to be read only" if self._read_only else "is not open"
+            state = "was opened read-only" if self._read_only else "is not open"
             raise StoreError(f"the store {self.url} {state}")
         return self._database
 
-    # Keeping
+    # Storing
 
     async def lease(self, visible: Collection[int], held: Collection[int]) -> LeaseResult:
-        """Give the tails of services that are not held yet: they have no other owner."""
+        """Lease all visible services, which have no other owner."""
         wanted = sorted(set(visible) - set(held))
         leases = await self._writer.run(self._open_database.lease, wanted) if wanted else []
         return LeaseResult(granted=tuple(leases), held=frozenset(held))
 
     async def keep(self, batches: Sequence[PendingBatch]) -> KeepResult:
-        """Keep lines and cursors of many services in one transaction."""
+        """Store lines and cursors of many services in one transaction."""
         database = self._open_database
         result = await self._writer.run(database.keep, batches)
         if database.has_sealable:
@@ -158,22 +160,22 @@ class SQLiteStore(Store):
         return result
 
     def _seal(self, database: Database) -> None:
-        """Seal one block, and see to the next one behind whatever waits for the thread."""
+        """Seal one block, and queue the next one behind the other work of the thread."""
         if database.has_sealable:
-            database.work_off()
+            database.try_to_seal()
         if database.has_sealable:
             self._writer.submit(self._seal, database)
 
     async def release(self, service_ids: Collection[int]) -> None:
-        """Do nothing: there is nobody else to read them."""
+        """Do nothing: there is no other reader."""
 
     async def heartbeat(self, daemon: DaemonInfo) -> dict[bytes, int]:
-        """Give 1 for each key, as there is one owner; do what others have asked it for."""
-        await self._writer.run(self._do_requests, self._open_database)
+        """Return 1 for each key, as there is one owner; process the requests of others."""
+        await self._writer.run(self._process_requests, self._open_database)
         return dict.fromkeys(daemon.key_ids, 1)
 
     def _check_owned(self) -> None:
-        """See that there is somebody to ask."""
+        """Check that a process owns the file."""
         try:
             self._lock.acquire()
         except StoreLockedError:
@@ -181,43 +183,43 @@ class SQLiteStore(Store):
         self._lock.release()
         raise StoreError(f"no process collects into {self.url}: open it to write")
 
-    def _do_requests(self, database: Database) -> None:
+    def _process_requests(self, database: Database) -> None:
         with translated_errors(self._path):
             for posted, request in pending_requests(self._path):
                 forwarding.resend(database, request.forwarder, request.since, request.rejected_only)
                 posted.unlink(missing_ok=True)
-                log.info("%s sends again, as was asked for", request.forwarder)
+                log.info("%s sends again, as requested", request.forwarder)
 
     @property
     def salt(self) -> bytes:
-        """What API keys are hashed with, where they are told apart."""
+        """The salt with which API keys are hashed to distinguish them."""
         return self._open_database.salt
 
     async def retain(self, retention: Retention) -> RemovedLines:
-        """Remove what need not be kept any longer, and make the file smaller."""
+        """Remove lines according to retention rules, and shrink the file."""
         return await self._writer.run(apply_retention, self._open_database, retention)
 
-    # Reading back
+    # Reading
 
     async def _read(self, service_id: int, query: LineQuery) -> AsyncIterator[StoredEntry]:
         plan = await self._readers.run(reading.plan, service_id, query)
 
-        async def load(piece: reading.Piece) -> list[StoredEntry]:
-            rows = await self._readers.run(reading.load, self._path, service_id, piece, query)
+        async def load(line_range: reading.LineRange) -> list[StoredEntry]:
+            rows = await self._readers.run(reading.load, self._path, service_id, line_range, query)
             entries = [row.entry(service_id, plan.service_name) for row in rows]
             return query.select(entries)
 
         if query.last is not None:
-            for entry in await _last(plan.pieces, load, query.last):
+            for entry in await _last(plan.ranges, load, query.last):
                 yield entry
             return
-        pieces = sorted(plan.pieces, key=lambda piece: piece.first_at)
+        ranges = sorted(plan.ranges, key=lambda line_range: line_range.first_at)
         waiting: list[StoredEntry] = []
-        for number, piece in enumerate(pieces):
-            waiting = sorted(waiting + await load(piece), key=_by_time)
-            if number + 1 < len(pieces):
-                # What is older than all that is still to come can go.
-                ready = bisect_left(waiting, pieces[number + 1].first_at, key=_micros)
+        for number, line_range in enumerate(ranges):
+            waiting = sorted(waiting + await load(line_range), key=_by_time)
+            if number + 1 < len(ranges):
+                # Lines that are older than all later ranges can be yielded.
+                ready = bisect_left(waiting, ranges[number + 1].first_at, key=_micros)
             else:
                 ready = len(waiting)
             for entry in waiting[:ready]:
@@ -225,30 +227,30 @@ class SQLiteStore(Store):
             del waiting[:ready]
 
     async def read_after(self, service_id: int, seq: int, limit: int) -> list[StoredEntry]:
-        """Read the lines that were kept after a line, in the order of keeping."""
+        """Read the lines that were stored after a line, in that order."""
         validate_int(service_id, "service_id")
         return await self._readers.run(reading.read_after, self._path, service_id, seq, limit)
 
     async def services(self) -> list[StoredService]:
-        """List the services that the store knows."""
+        """List the services in the store."""
         return await self._readers.run(reading.services)
 
     async def gaps(self, service_id: int | None = None) -> list[StoredGap]:
-        """List the gaps that were noted."""
+        """List the recorded gaps."""
         return await self._readers.run(reading.gaps, service_id)
 
     async def audit(self, *, thorough: bool = False) -> StoreAudit:
-        """Count what is stored, service by service."""
+        """Check that no line is missing, service by service."""
         return await self._readers.run(partial(audit, path=self._path, thorough=thorough))
 
     # Forwarding
 
     async def forward_positions(self, forwarder: str | None = None) -> list[ForwardPosition]:
-        """Tell how far forwarders are."""
+        """Return the positions of forwarders."""
         return await self._readers.run(forwarding.forward_positions, forwarder)
 
     async def forward_note(self, forwarder: str, place: str) -> str | None:
-        """Give what a forwarder noted with its last lines."""
+        """Return the note that a forwarder stored with its last lines."""
         return await self._readers.run(forwarding.forward_note, forwarder, place)
 
     async def mark_forwarded(
@@ -260,7 +262,7 @@ class SQLiteStore(Store):
         place: str = "",
         note: str | None = None,
     ) -> bool:
-        """Move positions, note dead letters and the forwarder's note: all, or nothing."""
+        """Move positions, and store dead letters and the forwarder's note: all or nothing."""
         return await self._writer.run(
             forwarding.mark_forwarded,
             self._open_database,
@@ -278,10 +280,10 @@ class SQLiteStore(Store):
     async def resend(
         self, forwarder: str, *, since: dt.datetime | None = None, rejected_only: bool = False
     ) -> int:
-        """Move a forwarder back; to the begin of a block, where the lines are sealed.
+        """Move a forwarder back; in a block, to its beginning.
 
-        See `Store.resend`. In a store that was opened to be read only, the process that owns the
-        file is asked for it, and -1 is given once it has done so.
+        See `Store.resend`. If the store was opened read-only, the process that owns the file is
+        asked to do it, and the result is -1.
         """
         micros = None if since is None else to_micros(since)
         if self._read_only:
@@ -300,16 +302,18 @@ class SQLiteStore(Store):
 
 
 async def _last(
-    pieces: Sequence[reading.Piece],
-    load: Callable[[reading.Piece], Awaitable[list[StoredEntry]]],
+    ranges: Sequence[reading.LineRange],
+    load: Callable[[reading.LineRange], Awaitable[list[StoredEntry]]],
     count: int,
 ) -> list[StoredEntry]:
-    """Find the last lines, without reading more than has to be."""
+    """Find the last lines, without reading more than necessary."""
     found: list[StoredEntry] = []
-    for piece in sorted(pieces, key=lambda piece: piece.last_at, reverse=True) if count else ():
-        if len(found) >= count and to_micros(found[-count].created_at) > piece.last_at:
+    for line_range in (
+        sorted(ranges, key=lambda line_range: line_range.last_at, reverse=True) if count else ()
+    ):
+        if len(found) >= count and to_micros(found[-count].created_at) > line_range.last_at:
             break
-        found = sorted(found + await load(piece), key=_by_time)
+        found = sorted(found + await load(line_range), key=_by_time)
     return found[-count:]
 
 

@@ -1,4 +1,4 @@
-"""The threads of a SQLite store: the one that writes, and those that read."""
+"""The threads of a SQLite store: one writer and some readers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _READERS = 2
 
 
 class WorkThreads:
-    """Threads for one purpose, and what was given to them."""
+    """Threads for one purpose, with a queue of work."""
 
     def __init__(self, count: int, name: str) -> None:
         self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function there. If the caller is cancelled, it may run all the same."""
+        """Run a function in a thread. It may run even if the caller is cancelled."""
         try:
             future = self._executor.submit(function, *args, **kwargs)
         except RuntimeError:
@@ -38,23 +38,23 @@ class WorkThreads:
         return await asyncio.wrap_future(future)
 
     def submit(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Run a function there that nobody waits for, unless it is being closed."""
+        """Run a function in a thread without waiting for it; does nothing while closing."""
         try:
             self._executor.submit(function, *args, **kwargs)
         except RuntimeError:  # closed
             return
 
     async def aclose(self, last: Callable[[], object] | None = None) -> None:
-        """Wait until all has run that was given, then one more function, and end the threads."""
-        with contextlib.suppress(RuntimeError):  # it was closed before
+        """Wait for the queued work, run one last function, and end the threads."""
+        with contextlib.suppress(RuntimeError):  # already closed
             if last is not None:
                 await asyncio.wrap_future(self._executor.submit(last))
-        # What a cancelled caller has left there runs on, and uses its connection.
+        # Work of a cancelled caller continues, and uses its connection.
         await asyncio.to_thread(self._executor.shutdown)
 
 
 class ReaderThreads:
-    """Connections that can only read, each with a thread."""
+    """Read-only connections, each in a thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -64,19 +64,19 @@ class ReaderThreads:
         self._is_closed = False
 
     async def check(self) -> None:
-        """Find out whether the file can be read."""
+        """Check that the file can be read."""
         await self.run(_do_nothing)
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
-        """Call a function with a connection, and with the arguments."""
+        """Call a function with a connection and the arguments."""
         return await self._threads.run(self._call, function, args)
 
     async def aclose(self) -> None:
-        """Interrupt what is being read, and close the connections."""
+        """Interrupt the running queries, and close the connections."""
         self._is_closed = True
         for connection in self._connections:
             connection.interrupt()
-        # Closed under a thread that reads, a connection takes the whole process with it.
+        # Closing a connection while a thread reads from it would crash the process.
         await self._threads.aclose()
         while self._connections:
             self._connections.pop().close()
@@ -91,7 +91,7 @@ class ReaderThreads:
             raise
 
     def _connection(self) -> sqlite3.Connection:
-        """Give the connection of this thread."""
+        """Return the connection of this thread."""
         if self._is_closed:
             raise StoreError("the store is closed")
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)

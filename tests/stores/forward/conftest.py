@@ -14,7 +14,7 @@ from aioservices.stores import SQLiteStore
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing wait for long."""
     monkeypatch.setattr("aioservices.stores.forward.worker._DELAYS", (0.01, 0.05))
-    monkeypatch.setattr("aioservices.stores.forward.worker._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("aioservices.stores.forward.worker._CHECK_SECONDS", 0.02)
     monkeypatch.setattr("aioservices.stores.forward.worker._MEASURE_SECONDS", 0.02)
 
 

@@ -218,7 +218,7 @@ async def test_rejected_records_of_several_services_are_noted_once(
         await until(lambda: worker.status.rejected == 3)
     (letter,) = await store.rejected()
     assert letter.count == 3
-    assert "3 lines out of 30, of 3 services" in letter.reason
+    assert "3 of 30 lines, of 3 services" in letter.reason
 
 
 async def test_an_answer_that_never_ends_is_not_read_to_its_end(store: SQLiteStore) -> None:

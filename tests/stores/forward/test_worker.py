@@ -166,7 +166,7 @@ async def test_one_that_is_to_end_does_not_wait_for_a_destination_that_fails(
 async def test_one_that_has_nothing_to_send_ends_at_once(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioservices.stores.forward.worker._LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr("aioservices.stores.forward.worker._CHECK_SECONDS", 3600.0)
     worker = ForwardWorker(store, Gate())
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
