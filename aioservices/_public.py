@@ -64,9 +64,8 @@ from .errors import (
     SessionLoopError,
     UnprocessableError,
 )
-from .fleet import DeployOutcome, DeployRun, LogWatch, Sink, WatchedEntry
+from .fleet import CursorFile, DeployOutcome, DeployRun, LogWatch, Sink, WatchedEntry
 from .tail import (
-    CursorFile,
     DeploymentEnded,
     DeploymentStarted,
     GapFound,

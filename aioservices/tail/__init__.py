@@ -1,7 +1,6 @@
 """Following a log: nothing lost, nothing repeated."""
 
 from .cursor import Batch, LogCursor
-from .cursor_file import CursorFile
 from .status import (
     DeploymentEnded,
     DeploymentStarted,
@@ -18,7 +17,6 @@ from .tail import LogTail
 
 __all__ = [
     "Batch",
-    "CursorFile",
     "DeploymentEnded",
     "DeploymentStarted",
     "EventHook",

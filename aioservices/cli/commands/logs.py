@@ -28,7 +28,8 @@ from aioservices.cli.last_lines import last_lines
 from aioservices.cli.notices import Notices
 from aioservices.cli.targets import Target, find_one
 from aioservices.client import Services
-from aioservices.tail import CursorFile, LogCursor, LogTail
+from aioservices.fleet import CursorFile
+from aioservices.tail import LogCursor, LogTail
 from aioservices.tail.status import EventHook
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run

@@ -28,8 +28,8 @@ from aioservices.cli.filters import Filter, Format
 from aioservices.cli.last_lines import last_lines
 from aioservices.cli.targets import Target, find
 from aioservices.client import Services
-from aioservices.fleet import LogWatch
-from aioservices.tail import CursorFile, LogCursor, LogTail
+from aioservices.fleet import CursorFile, LogWatch
+from aioservices.tail import LogCursor, LogTail
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line

@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 from aioservices import CursorFile, CursorFileError, LogCursor, Services
 from aioservices.emulator import Emulator
-
-from .conftest import QUICK, take, write
+from tests.tail.conftest import QUICK, take, write
 
 
 def cursor(service_id: int = 1, latest_id: int = 1) -> LogCursor:

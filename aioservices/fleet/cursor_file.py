@@ -21,31 +21,21 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import msgspec
 
 from aioservices.errors import CursorFileError
+from aioservices.tail import LogCursor, LogTail
 from aioservices.validation import validate_seconds
 
-from .cursor import LogCursor
-from .tail import LogTail
+from .watch import LogWatch
 
 __all__ = ["CursorFile"]
 
 log = logging.getLogger("aioservices.tail")
 
 _MAX_BYTES = 256 * 1024 * 1024  # the cursors of the busiest logs have some hundred thousand each
-
-
-class _Watch(Protocol):
-    """What a watch tells of its place."""
-
-    @property
-    def checkpoint(self) -> Mapping[int, LogCursor]: ...
-
-    @property
-    def delivered(self) -> int: ...
 
 
 _Cursors: TypeAlias = LogCursor | Mapping[int, LogCursor]
@@ -83,7 +73,7 @@ class CursorFile:
         self._interval = validate_seconds(interval, "interval", zero=True)
         self._written: str | None = None  # what the file holds, if it is known and not damaged
         self._due = 0.0
-        self._unwritten: tuple[LogTail | _Watch, int] | _Cursors | None = None
+        self._unwritten: tuple[LogTail | LogWatch, int] | _Cursors | None = None
 
     def check(self) -> None:
         """Check that there is a file or can be one, in a directory to write to; `load` does too."""
@@ -101,12 +91,9 @@ class CursorFile:
             raise CursorFileError(f"{self._shown}: its directory cannot be written to")
 
     def load(self) -> LogCursor | None:
-        """Read the cursor of a tail.
+        """Read the cursor of a tail; None if there is no file.
 
-        Returns
-        -------
-        LogCursor or None
-            What was saved last, or just before if that is damaged; None if there is no file.
+        It is what was saved last, or just before if that is damaged.
         """
         cursors = self._load()
         if isinstance(cursors, dict):
@@ -114,20 +101,16 @@ class CursorFile:
         return cursors
 
     def load_checkpoint(self) -> dict[int, LogCursor]:
-        """Read the checkpoint of a watch.
+        """Read the checkpoint of a watch; empty if there is no file.
 
-        Returns
-        -------
-        dict of int to LogCursor
-            By service what was saved last, or just before if that is damaged; empty if there is
-            no file.
+        It is what was saved last, by service, or just before if that is damaged.
         """
         cursors = self._load()
         if isinstance(cursors, LogCursor):
             raise CursorFileError(f"{self._shown} holds the cursor of a tail, not a checkpoint")
         return {} if cursors is None else cursors
 
-    def save(self, source: LogTail | _Watch | _Cursors) -> None:
+    def save(self, source: LogTail | LogWatch | _Cursors) -> None:
         """Note that everything that was given so far need not come again.
 
         It costs next to nothing where the last write was less than the interval ago.
