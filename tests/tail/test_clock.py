@@ -72,6 +72,12 @@ def test_a_date_that_comes_no_more_is_carried_on(clock: ServerClock, moments: Mo
     assert seconds(clock) == 500.0
 
 
+def test_a_clock_that_was_set_forward_is_believed_at_once(clock: ServerClock) -> None:
+    clock.observe(date(0))
+    clock.observe(date(3600))
+    assert seconds(clock) == 3600.0
+
+
 def test_a_stale_answer_does_not_set_the_time_back(clock: ServerClock, moments: Moments) -> None:
     for elapsed in range(0, 100, 10):
         moments.now += 10.0
@@ -87,7 +93,26 @@ def test_a_clock_that_was_set_back_is_believed_after_a_while(
     for elapsed in range(5):
         moments.now += 1.0
         clock.observe(date(elapsed))
+        clock.observe(date(elapsed))  # there are several answers a second
     assert seconds(clock) == 4.0
+
+
+def test_stale_answers_in_any_order_do_not_show_a_clock_that_was_set_back(
+    clock: ServerClock,
+) -> None:
+    clock.observe(date(3600))
+    for elapsed in (2, 1, 2, 1, 0):
+        clock.observe(date(elapsed))
+    assert seconds(clock) == 3600.0
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_the_latest_time_allows_for_the_second_to_which_a_date_is_cut(
+    clock: ServerClock, *, is_known: bool
+) -> None:
+    if is_known:
+        clock.observe(date(0))
+    assert clock.latest() - clock.now() == dt.timedelta(seconds=is_known)
 
 
 @pytest.mark.parametrize("value", ["", "yesterday", "Mon, 99 Nov 2026 99:00:00 GMT"])
