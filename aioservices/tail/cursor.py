@@ -129,10 +129,8 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def whose(self) -> str:
         """What it is the cursor of, in words."""
-        service = f"service {self.service_id}"
-        if self.deployment_id is None:
-            return service
-        return f"deployment {self.deployment_id} of {service}"
+        deployment = "" if self.deployment_id is None else f"deployment {self.deployment_id} of "
+        return f"{deployment}service {self.service_id}"
 
     @property
     def latest(self) -> DeploymentSnapshot | None:
@@ -160,8 +158,9 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if not isinstance(text, str | bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"a cursor is read from a string, not {type(text).__name__}")
         try:
-            version = _version_decoder.decode(text).version
-            document = _document_decoder.decode(text) if version == _VERSION else None
+            version = msgspec.json.decode(text, type=_Version).version
+            is_known = version == _VERSION
+            document = msgspec.json.decode(text, type=_Document) if is_known else None
             for place in document.cursor.positions if document else ():
                 place.delivered()
         except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
@@ -180,10 +179,6 @@ class _Version(msgspec.Struct):
 class _Document(_Version):
     check: str
     cursor: LogCursor
-
-
-_version_decoder = msgspec.json.Decoder(_Version)
-_document_decoder = msgspec.json.Decoder(_Document)
 
 
 def _check(cursor: LogCursor) -> str:

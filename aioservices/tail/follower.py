@@ -82,12 +82,6 @@ class Follower:
         self._is_check_due = False
 
     @property
-    def server_time(self) -> dt.datetime | None:
-        """The server's time, or a little later; None until the server has told it."""
-        clock = self._fetcher.clock
-        return clock.latest() if clock.known else None
-
-    @property
     def start_at(self) -> dt.datetime | None:
         """Before which lines are left out; of "now" an estimate, until the server has answered."""
         start = self._start_at

@@ -58,6 +58,10 @@ class LogPages:
     ----------
     requests : int
         Pages that were asked for, answered or not; `progress` is sent at each.
+    patience : Patience
+        By which these are repeated.
+    size : PageSize
+        How many lines to ask for at once.
     """
 
     def __init__(
@@ -68,31 +72,8 @@ class LogPages:
         self._fetcher = fetcher
         self._deployment_id = deployment_id
         until = time.monotonic() + _SLOW_START
-        self._patience = fetcher.patience(deployment_id, doubted_until=until)
-        self._size = PageSize(limit)
-
-    @property
-    def size(self) -> int:
-        """How many lines to ask for at once."""
-        return self._size.current
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last request failed."""
-        return self._patience.is_failing
-
-    @property
-    def failures(self) -> int:
-        """How many requests have failed."""
-        return self._patience.failures
-
-    def doubt_no_more(self) -> None:
-        """Believe a 404 as soon as it is confirmed, however young the log is."""
-        self._patience.doubted_until = 0.0
-
-    def close(self) -> None:
-        """Note that no page is asked for at present."""
-        self._patience.end(served=False)
+        self.patience = fetcher.patience(deployment_id, doubted_until=until)
+        self.size = PageSize(limit)
 
     async def get(
         self, request: PageRequest, on_answer: Callable[[], bool] | None = None
@@ -119,10 +100,10 @@ class LogPages:
                     return Replan.NOT_ENLARGED
             elif tries and self._shrinks(request, error, tries):
                 if not _is_certainly_too_large(error):
-                    await self._patience.wait(error)
+                    await self.patience.wait(error)
                 return Replan.SMALLER
             else:
-                await self._patience.wait(error)
+                await self.patience.wait(error)
 
     async def _ask(self, request: PageRequest, on_answer: Callable[[], bool] | None) -> Page:
         """Ask for a page once."""
@@ -137,24 +118,24 @@ class LogPages:
         if on_answer is not None and on_answer():
             await asyncio.sleep(0)  # lets it send them
         lines = fetcher.lines(response)
-        self._patience.end(served=True)
-        self._size.served(lines.length)
+        self.patience.end(served=True)
+        self.size.served(lines.length)
         return Page(lines, asked_at)
 
     def _shrinks(self, request: PageRequest, error: RequestError, tries: int) -> bool:
         """Ask for less from now on, if that is possible and no mere retry can be hoped to help."""
-        is_known = _is_certainly_too_large(error) or self._size.is_failing or self._size.is_trial
-        return (is_known or tries >= _TRIES) and self._size.failed(request.limit)
+        is_known = _is_certainly_too_large(error) or self.size.is_failing or self.size.is_trial
+        return (is_known or tries >= _TRIES) and self.size.failed(request.limit)
 
     async def _is_refused(self, request: PageRequest, error: RequestError) -> bool:
         """Wait, and tell whether a limit that is larger than usual is refused for certain."""
         if isinstance(error, ResponseTooLargeError):
             return True
         is_limit = isinstance(error, APIError) and error.status in _REFUSALS
-        if is_limit and not self._patience.is_failing:
+        if is_limit and not self.patience.is_failing:
             return True  # if it was not the limit, the next page, a usual one, is refused too
         try:
-            await self._patience.wait(error)
+            await self.patience.wait(error)
         except APIError as refusal:
             if refusal.status in _REFUSALS:
                 return True
@@ -167,11 +148,11 @@ class LogPages:
         To do without a larger limit loses lines, so an outage must not look like a refusal: only
         while pages of the usual size are served does it count that a larger one is not.
         """
-        failures = self.failures
-        usual = request._replace(limit=self.size, enlarged=False)
+        failures = self.patience.failures
+        usual = request._replace(limit=self.size.current, enlarged=False)
         while await self.get(usual) is Replan.SMALLER:
-            usual = usual._replace(limit=self.size)
-        return self.failures == failures
+            usual = usual._replace(limit=self.size.current)
+        return self.patience.failures == failures
 
 
 class PageSize:

@@ -167,7 +167,7 @@ class Poller:
 
     def record_gone(self) -> None:
         """Record that the server does not show the deployment any more."""
-        self._pages.doubt_no_more()
+        self._pages.patience.doubted_until = 0.0
         self.record_replaced()
 
     def _record_end(self, at: dt.datetime) -> None:
@@ -194,7 +194,7 @@ class Poller:
         try:
             await self._poll_until_over()
         finally:
-            self._pages.close()
+            self._pages.patience.end(served=False)
             self._metrics.due.pop(self.deployment_id, None)
 
     async def finalize(self) -> None:
@@ -246,7 +246,7 @@ class Poller:
     async def _poll(self, *, whole: bool) -> tuple[dt.datetime, PollSummary]:
         """Read what is there now; gives the server's time when it was first asked, too."""
         reader, metrics = self._reader, self._metrics
-        failures = self._pages.failures
+        failures = self._pages.patience.failures
         await self._make_room()
         began_at = self._begin(whole=whole)
         try:
@@ -261,7 +261,7 @@ class Poller:
             self._announced.clear()
         summary = reader.finish()
         self._expected = min(max(_FEW_LINES, 2 * summary.lines), self._options.limit)
-        if self._pages.failures > failures:
+        if self._pages.patience.failures > failures:
             reader.look_back_whole()
         metrics.record_poll(summary.lines, summary.late, summary.evictions)
         self._fetcher.record_poll(has_news=bool(summary.lines))
@@ -276,17 +276,17 @@ class Poller:
 
     async def _make_room(self) -> None:
         """Wait until another page may be held in memory."""
-        self._allowed = await self._account.room(self._pages.size, self._expected)
+        self._allowed = await self._account.room(self._pages.size.current, self._expected)
 
     @property
     def _page_size(self) -> int:
-        return min(self._pages.size, self._allowed)
+        return min(self._pages.size.current, self._allowed)
 
     def _next_request(self, outstanding: int) -> PageRequest | None:
         """Return the next page to ask for, while others are outstanding."""
         # A consumer that is slower than the server gains nothing by pages that wait for it.
         is_slow = self._outlet.is_blocked or not self._account.budget.has_room(self._expected)
-        ahead = 0 if is_slow or self._pages.is_failing else _AHEAD
+        ahead = 0 if is_slow or self._pages.patience.is_failing else _AHEAD
         request = self._reader.next_request(ahead=ahead) if outstanding <= ahead else None
         if request is not None:
             self._announced[request] = min(request.limit, self._expected)

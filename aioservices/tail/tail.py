@@ -51,9 +51,11 @@ class LogTail:
         self._metrics = TailMetrics(options.service_id, options.on_event)
         self._account = LineAccount(budget)  # from the reading of lines until they were given
         self._tracker = CursorTracker(options.service_id, options.deployment_id, resume)
+        fetcher = LogFetcher(raw, options, self._metrics, turns, look=look)
+        self._clock = fetcher.clock
         context = PollContext(
             options=options,
-            fetcher=LogFetcher(raw, options, self._metrics, turns, look=look),
+            fetcher=fetcher,
             profile=profile,
             account=self._account,
             metrics=self._metrics,
@@ -97,7 +99,7 @@ class LogTail:
     @property
     def server_time(self) -> dt.datetime | None:
         """The server's time, or up to a second later; None until the server has told it."""
-        return self._follower.server_time
+        return self._clock.latest() if self._clock.known else None
 
     def finish(self) -> None:
         """Follow no new deployment, and end when those that are read have ended.

@@ -131,7 +131,7 @@ class UntimedLines:
         return watermark
 
     def finish(self, watermark: dt.datetime | None, *, is_whole: bool) -> None:
-        """End a poll that has shown everything from its start on: the watermark, if it is whole."""
+        """End a poll that has shown everything from its start on; a whole one, from a watermark."""
         self._is_resumed = self._is_resumed and (self._has_gap or not is_whole)
         poll, self._poll = self._poll, None
         if poll is None:
