@@ -251,7 +251,7 @@ class CursorTracker:
     def cursor(
         self, before: DeploymentSnapshot | None, start_at: dt.datetime | None = None
     ) -> LogCursor:
-        """Say where the consumer stands: `before` all that is read there was that deployment."""
+        """Say where the consumer stands; `before` had come and gone when the tail began."""
         latest = self.latest or before
         positions = dict(self._resumed)
         for each, log in self._logs.items():

@@ -45,8 +45,6 @@ class PollSummary(NamedTuple):
         The part of a page that the new lines fill.
     is_behind : bool
         Whether the poll was ended before it had reached the present.
-    is_whole : bool
-        Whether it looked back to the watermark.
     evictions : int
         How often more lines had to be remembered than can be.
     """
@@ -55,7 +53,6 @@ class PollSummary(NamedTuple):
     late: int
     filled: float
     is_behind: bool
-    is_whole: bool
     evictions: int
 
 
@@ -242,7 +239,6 @@ class LogReader:
             self._late,
             self._lines / self._profile.page_size(self._size),
             behind,
-            self._is_whole,
             self._evictions,
         )
 
@@ -265,13 +261,6 @@ class LogReader:
     def ended(self) -> Batch:
         """Return the batch that says that this log was read to its end."""
         return self._batch([], is_final=True)
-
-    def advance(self, now: dt.datetime) -> None:
-        """Make final what a log that is not read any more can have no more lines of."""
-        if self._newest is not None:
-            settled = min(add(now, -self._overlap), add(self._newest, MICROSECOND))
-            self.delivered.advance_watermark(settled)
-            self.delivered.forget()
 
     # Ranges
 

@@ -131,7 +131,10 @@ class UntimedLines:
         return watermark
 
     def finish(self, watermark: dt.datetime | None, *, is_whole: bool) -> None:
-        """End a poll that has shown everything from its start on; a whole one, from a watermark."""
+        """End a poll that has shown everything from its start on: if it is whole, the watermark.
+
+        Below the watermark nothing can come again.
+        """
         self._is_resumed = self._is_resumed and (self._has_gap or not is_whole)
         poll, self._poll = self._poll, None
         if poll is None:
