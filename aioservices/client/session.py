@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import anyio
@@ -66,12 +65,7 @@ class Session(Endpoints):
             raise SessionClosedError
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -164,15 +164,15 @@ class _Deploys:
         self._settle = settle
         self._retry = session.retry
         self._index = ServiceIndex(session)
-        impatient = without_repeating(session)
-        self._checks = SharedChecks(ServiceIndex(impatient), spacing=poll_interval / 2)
+        unrepeated = without_repeating(session)
+        self._checks = SharedChecks(ServiceIndex(unrepeated), spacing=poll_interval / 2)
         self._deployer = Deployer(
             session, self._checks, redeploy=redeploy, concurrency=concurrency, settle=settle
         )
         self._waiter: DeploymentWaiter | None = None
         if timeout is not None:
             self._waiter = DeploymentWaiter(
-                impatient,
+                unrepeated,
                 self._checks,
                 timeout=timeout,
                 stay_up=stay_up,
@@ -266,10 +266,10 @@ class _Deploys:
             if schedule.is_last(check.begun_at):
                 delay = min(2 * delay, self._retry.max_delay)
                 schedule.due = anyio.current_time() + delay
-            if schedule.due - begun_at > self._patience_with(check.snapshot, attempts):
+            if schedule.due - begun_at > self._retry_seconds(check.snapshot, attempts):
                 raise check.snapshot
 
-    def _patience_with(self, error: ServicesError, attempts: int) -> float:
+    def _retry_seconds(self, error: ServicesError, attempts: int) -> float:
         """Seconds for which to repeat a request because of an error."""
         if isinstance(error, (PermissionDeniedError, *SESSION_WIDE)):
             return 0.0
@@ -280,12 +280,12 @@ class _Deploys:
             return READ_LAG
         if attempts < LEAST_ATTEMPTS:
             return math.inf
-        more = attempts < self._retry.max_attempts and _may_pass(error)
+        more = attempts < self._retry.max_attempts and _may_succeed_later(error)
         return max(self._settle, longest if more else 0.0)
 
 
-def _may_pass(error: ServicesError) -> bool:
-    """Whether a call that failed so may succeed when it is repeated."""
+def _may_succeed_later(error: ServicesError) -> bool:
+    """Whether a call that failed like this may succeed when it is repeated."""
     if isinstance(error, APIError):
         return may_repeat("GET", status=error.status)
     return isinstance(error, ConnectionFailedError)

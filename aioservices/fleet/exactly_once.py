@@ -74,7 +74,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _REQUESTS = 3  # at most so many for a service, while none of them takes effect
-_HOPELESS = (AuthenticationError, NotFoundError, PermissionDeniedError)
+_PERMANENT = (AuthenticationError, NotFoundError, PermissionDeniedError)
 
 
 class Deployer:
@@ -128,7 +128,7 @@ class Deployer:
         Parameters
         ----------
         service_id : int
-            The service, which is deployed by nobody else meanwhile.
+            The service, which nobody else deploys meanwhile.
         check : ServiceCheck
             Shows the service as it was before.
 
@@ -143,7 +143,9 @@ class Deployer:
             self._change_breaker(partial(self._breaker.give_up, service_id))
 
     async def _deploy(self, service_id: int, check: ServiceCheck) -> Deployment:
-        history, answer = await self._patiently(partial(self._post_first, service_id, check))
+        history, answer = await self._retry_until_settled(
+            partial(self._post_first, service_id, check)
+        )
         requests = 1
         while isinstance(answer, RequestError):
             found = await self._find_made(service_id, history, answer)
@@ -180,7 +182,7 @@ class Deployer:
         return history, await self._post(service_id)
 
     def _known_history(self, check: ServiceCheck) -> History | None:
-        """Tell the deployments of before by what the run knows, if that is possible."""
+        """Recognise earlier deployments by what the run knows, if possible."""
         shown = None
         if not isinstance(check.snapshot, ServicesError):
             shown = check.snapshot.current_deployment
@@ -193,7 +195,7 @@ class Deployer:
         return None
 
     def _uncertain_history(self) -> History:
-        """Tell the deployments of before by the fact that the service shows none."""
+        """Recognise earlier deployments by the fact that the service shows none."""
         seen = self._newest_seen  # what was seen before the POST is not its result
         newest_of = partial(newest_since, None) if seen is None else partial(newest_after, seen)
         return History(newest_of, is_certain=False)
@@ -202,8 +204,8 @@ class Deployer:
         newest = newest_since(self._newest_seen, deployments)
         self._newest_seen = newest or self._newest_seen
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call again and again, as long as it may succeed within the time to settle."""
+    async def _retry_until_settled(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Retry a call while it may succeed within the time to settle."""
         schedule = CheckSchedule(anyio.current_time(), self._settle)
         attempts = 0
         while True:
@@ -214,9 +216,9 @@ class Deployer:
                 async with self._slots:
                     return await call()
             except RequestError as exc:
-                is_given_up = isinstance(exc, _HOPELESS) or exc.attempts > 1
+                is_permanent = isinstance(exc, _PERMANENT) or exc.attempts > 1
                 is_over = schedule.is_last(begun_at) and attempts >= LEAST_ATTEMPTS
-                if is_given_up or is_over:
+                if is_permanent or is_over:
                     raise
 
     async def _may_repeat(self, service_id: int) -> bool:
@@ -262,17 +264,17 @@ class Deployer:
         Raises
         ------
         RequestError
-            The error that was handed in, if that cannot be known.
+            The given error, if that cannot be known.
         """
         if not may_have_acted(error):
             return None
         self._breaker.fail()
         newest = await self._watch_for_newer(service_id, history)
         if newest is None:
-            # Where the service itself shows another one or none, its own list has the last word.
+            # If the service itself shows another one or none, its list of deployments decides.
             own = partial(recent_deployments, self._session, service_id)
             try:
-                newest = history.newest_of(await self._patiently(own))
+                newest = history.newest_of(await self._retry_until_settled(own))
             except ServicesError as exc:
                 error.add_note(f"Whether the service was deployed is not known: {exc}")
                 raise error from exc

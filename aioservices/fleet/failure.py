@@ -22,14 +22,14 @@ _LINES = 20
 _SHORT = 100  # lines of a page that no server would cut
 _LOOK_BACK = timedelta(seconds=60)
 _LATE = 1.0  # the last lines may become visible a little after the end
-_PATIENCE = 15.0
+_TIMEOUT = 15.0
 _UNDATED = datetime.min.replace(tzinfo=UTC)
 
 
 def as_services_error(error: Exception) -> ServicesError:
     """Make any exception in the work on one service that service's own error.
 
-    What is not foreseen in it must not end the work on the others.
+    An unexpected error must not end the work on the others.
     """
     if isinstance(error, ServicesError):
         return error
@@ -52,13 +52,13 @@ async def failure_of(
     deployment : DeploymentSummary
         As it was seen last.
     message : str, optional
-        What to say of it. Default: its own state message.
+        Why it failed. Default: its state message.
     """
     lines: deque[str] = deque(maxlen=_LINES)
     try:
-        with anyio.move_on_after(_PATIENCE):
+        with anyio.move_on_after(_TIMEOUT):
             await _read_end(session, service_id, deployment, lines)
-    except Exception as exc:  # whatever it is, it must not hide why the deployment failed
+    except Exception as exc:  # no error here may hide why the deployment failed
         log.info("no log of deployment %d: %s", deployment.deployment_id, exc)
     return DeploymentFailedError(
         service_id=service_id,

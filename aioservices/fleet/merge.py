@@ -34,11 +34,11 @@ __all__ = ["LatestTime", "ReorderBuffer"]
 
 T = TypeVar("T")
 
-# How many lines are held at most, shared out among the logs ...
+# The limit of held lines, divided among the logs ...
 _MOST = 100_000
-# ... and a share that each has in any case.
+# ... and the minimum share of each log.
 _LEAST_SHARE = 200
-_SET = dt.timedelta(seconds=2)  # a bound that rises by more shows that a clock was set
+_CLOCK_CHANGE = dt.timedelta(seconds=2)  # a bound that rises by more shows that a clock was set
 
 
 class LatestTime:
@@ -66,7 +66,7 @@ class LatestTime:
             epoch = bound - since
         except OverflowError:  # near year 1: not usable
             return bound
-        if self._epoch is None or epoch < self._epoch or epoch - self._epoch > _SET:
+        if self._epoch is None or epoch < self._epoch or epoch - self._epoch > _CLOCK_CHANGE:
             self._epoch = epoch
         return self._epoch + since
 
@@ -85,7 +85,7 @@ class ReorderBuffer(Generic[T]):
         self._heap: list[tuple[dt.datetime, int, int, T]] = []
         self._count = itertools.count()
         self._arrivals: deque[tuple[float, int]] = deque()  # of held items, and some released ones
-        self._gone: set[int] = set()
+        self._released: set[int] = set()
         self._open: set[int] = set()
         self._held: Counter[int] = Counter()
         self._last: dict[int, float] = {}  # when a log last had a line
@@ -153,9 +153,9 @@ class ReorderBuffer(Generic[T]):
     def pop(self) -> T:
         """Release the oldest item."""
         _, number, log, item = heapq.heappop(self._heap)
-        self._gone.add(number)
-        while self._arrivals and self._arrivals[0][1] in self._gone:
-            self._gone.discard(self._arrivals.popleft()[1])
+        self._released.add(number)
+        while self._arrivals and self._arrivals[0][1] in self._released:
+            self._released.discard(self._arrivals.popleft()[1])
         self._held[log] -= 1
         if not self._held[log]:
             del self._held[log]

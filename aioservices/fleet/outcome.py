@@ -1,6 +1,6 @@
 """Whether a deploy whose answer is lost may be repeated; pure.
 
-What happened is handed in, and so is the time.
+Events and times are passed in.
 """
 
 from __future__ import annotations

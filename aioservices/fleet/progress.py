@@ -1,6 +1,6 @@
 """What checks of a deployment say about it, and when to check next; pure.
 
-What was seen is handed in, and so is the time.
+Observations and times are passed in.
 
 A deployment has a limited time to come up. `Progress` decides when that is over, by two rules:
 
@@ -136,8 +136,8 @@ class Progress:
         self._unseen_since: float | None = None  # since when all checks have failed
         self._limited_since: float | None = None  # since when the rate limit has rejected them
 
-    def patience(self, now: float) -> float:
-        """Seconds after which a check in progress counts as failed."""
+    def time_left(self, now: float) -> float:
+        """Seconds until a check in progress counts as failed."""
         unseen = 0.0 if self._unseen_since is None else now - self._unseen_since
         return self._timeout - unseen
 
@@ -186,10 +186,10 @@ class Progress:
         self._limited_since = None
         if self._unseen_since is None:
             self._unseen_since = observation.begun_at
-        patience = self.patience(now)
-        if patience <= _ROUNDING:
+        time_left = self.time_left(now)
+        if time_left <= _ROUNDING:
             return Outcome("unseen", error=error)
-        self.due = now + min(self._interval, patience)
+        self.due = now + min(self._interval, time_left)
         return None
 
     def _wait_for_rate_limit(

@@ -1,4 +1,4 @@
-"""What a fleet needs of a session."""
+"""What a fleet needs from a session."""
 
 from collections.abc import Awaitable, Sequence
 from datetime import datetime

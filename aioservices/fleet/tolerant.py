@@ -1,4 +1,4 @@
-"""Reading a service or a deployment although some of its members are odd; pure."""
+"""Decodes a service or a deployment although some of its members are malformed; pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _MOST_MEMBERS = 50
-_NEEDED = frozenset({"currentDeployment"})  # without it a service would seem not to be deployed
+_REQUIRED = frozenset({"currentDeployment"})  # without it a service would seem not to be deployed
 
 
 def decode_tolerant(response: RawResponse, type_: type[T]) -> T:
-    """Decode the body of an answer; a member that is not as promised counts as null.
+    """Decode the body of an answer; a malformed member counts as null.
 
-    A fleet needs few of the members. One odd value in one of the others must not end a wait.
+    A fleet needs few of the members. A malformed value in one of the others must not end a wait.
 
     Parameters
     ----------
@@ -36,8 +36,7 @@ def decode_tolerant(response: RawResponse, type_: type[T]) -> T:
     Raises
     ------
     ResponseDecodeError
-        If a member is odd without which nothing can be said: an identifier, or the current
-        deployment as a whole.
+        If a required member is malformed: an identifier, or the current deployment as a whole.
     """
     try:
         return decode(response, type_)
@@ -45,7 +44,7 @@ def decode_tolerant(response: RawResponse, type_: type[T]) -> T:
         value = _convert(response.content, type_)
         if value is None:
             raise
-        log.debug("the odd value is ignored: %s", exc)
+        log.debug("a malformed value is ignored: %s", exc)
         return value
 
 
@@ -64,7 +63,7 @@ def _convert(content: bytes, type_: type[T]) -> T | None:
 
 
 def _clear(document: object, place: str) -> bool:
-    """Set what stands at a place such as ``$.currentDeployment.memory`` to null, if it may be."""
+    """Set the value at a path such as ``$.currentDeployment.memory`` to null, if it is optional."""
     parent: object = None
     key: str | int = ""
     value = document
@@ -74,7 +73,7 @@ def _clear(document: object, place: str) -> bool:
             value = cast("dict[str | int, object]", parent)[key]
         except LookupError:  # a required member that is missing
             return False
-    if parent is None or value is None or key in _NEEDED:
+    if parent is None or value is None or key in _REQUIRED:
         return False
     cast("dict[str | int, object]", parent)[key] = None
     return True

@@ -122,7 +122,7 @@ class DeploymentWaiter:
         Parameters
         ----------
         service_id : int
-            Its service, which nobody else waits for at the same time.
+            Its service, which no other task waits for at the same time.
         deployment : Deployment
             As it was made.
 
@@ -202,9 +202,9 @@ async def _check_deployment(
     scope = anyio.CancelScope()
 
     def bound_attempt(attempt: Attempt) -> None:
-        # A server that does not answer uses up the patience that is left; a rate limit does not.
+        # Waiting for a server that does not answer uses up the time left; a rate limit does not.
         now, under_way = anyio.current_time(), attempt.state == "sending"
-        scope.deadline = now + progress.patience(now) if under_way else math.inf
+        scope.deadline = now + progress.time_left(now) if under_way else math.inf
 
     view = without_repeating(session).with_options(on_attempt=bound_attempt)
     seen: DeploymentSummary | ServicesError = ServicesError("there was no answer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Self
 
 import anyio
@@ -40,7 +40,7 @@ class LogWatch:
     ) -> None:
         self._held = None if options.hold_back is None else ReorderBuffer[Turn](options.hold_back)
         self._latest = LatestTime()
-        self._in_a_row = 0  # lines that were given with none taken in
+        self._delivered_in_a_row = 0  # lines delivered without a new one
         self._has_sink = options.sink is not None
         self._lock = anyio.Lock(fast_acquire=True)
         self._watcher = Watcher(session, open_tail, options, dict(resume), self._held)
@@ -116,26 +116,21 @@ class LogWatch:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def _next_in_order(self, held: ReorderBuffer[Turn]) -> Turn:
         # For a slow caller there are always lines to release: new ones must not wait until
         # there are none left, or older lines would come behind these.
-        while (wait := held.wait(time.monotonic())) > 0 or self._in_a_row >= _IN_A_ROW:
-            self._in_a_row = 0
+        while (wait := held.wait(time.monotonic())) > 0 or self._delivered_in_a_row >= _IN_A_ROW:
+            self._delivered_in_a_row = 0
             with anyio.move_on_after(wait):
                 turn = await anext(self._turns)
                 now = time.monotonic()
                 latest = self._latest.observe(self._watcher.latest_time(turn.service_id), now)
                 for entry in turn.entries:
                     held.push(turn.service_id, entry.created_at, turn, now, latest=latest)
-        self._in_a_row += 1
+        self._delivered_in_a_row += 1
         turn = held.pop()
-        self._watcher.make_room(turn.service_id)
+        self._watcher.release_line(turn.service_id)
         return turn

@@ -82,7 +82,7 @@ class Sink(Protocol):
 
 
 def validate_sink(sink: Sink | None) -> Sink | None:
-    """Refuse what cannot be a sink."""
+    """Refuse an object that is not a sink."""
     if sink is not None and not callable(getattr(sink, "write", None)):
         raise TypeError(f"sink must have an async method write, and {type(sink).__name__} has none")
     return sink
@@ -180,7 +180,9 @@ class Watcher:
         self._names: dict[int, str | None] = {}
         self._malformed: set[str] = set()  # entries of the listing already reported
         self._held = held
-        self._room: dict[int, anyio.Event] = {}  # for logs with too many lines in the buffer
+        self._capacity: dict[
+            int, anyio.Event
+        ] = {}  # events for logs with too many lines in the buffer
         self._sink_turn = anyio.Lock()
         self._broken = anyio.Event()
         self._failure: ServicesError | None = None
@@ -197,10 +199,10 @@ class Watcher:
         server_time = None if tail is None else tail.server_time
         return server_time or dt.datetime.now(dt.UTC)
 
-    def make_room(self, service_id: int) -> None:
-        """Record that a line of a service is not held any more."""
-        if room := self._room.pop(service_id, None):
-            room.set()
+    def release_line(self, service_id: int) -> None:
+        """Record that a line of a service is no longer held."""
+        if capacity := self._capacity.pop(service_id, None):
+            capacity.set()
 
     async def run(self, send: Callable[[Turn], Awaitable[None]]) -> None:
         """Watch until cancelled, or until no service can be watched any more."""
@@ -210,8 +212,8 @@ class Watcher:
                 try:
                     self._update(group, await self._find(), send)
                 except SESSION_WIDE as exc:
-                    self._break(exc)
-                except Exception as exc:  # whatever it is, the other logs continue
+                    self._fail(exc)
+                except Exception as exc:  # the other logs continue
                     log.warning("the services could not be listed: %s", as_services_error(exc))
                 with anyio.move_on_after(self._options.refresh):
                     await self._broken.wait()
@@ -353,15 +355,15 @@ class Watcher:
                     except StopAsyncIteration:
                         return
                     except LogGap:
-                        continue  # where warnings are errors; the tail's status has it
-                    await self._hand_on(service_id, tail, batch, send, turns)
+                        continue  # warnings are errors here; the tail's status has it
+                    await self._pass_on(service_id, tail, batch, send, turns)
         except SESSION_WIDE as exc:
-            self._break(exc)  # it would be the same for every other log
-        except Exception as exc:  # whatever it is, it affects only this log
+            self._fail(exc)  # it would be the same for every other log
+        except Exception as exc:  # it affects only this log
             self.failures[service_id] = error = as_services_error(exc)
             log.warning("the log of service %d is not watched for now: %s", service_id, error)
 
-    async def _hand_on(
+    async def _pass_on(
         self,
         service_id: int,
         tail: LogTail,
@@ -383,7 +385,7 @@ class Watcher:
             if self._held is None:
                 await turn.over.wait()
             else:  # held-back lines must not hold up later ones, up to a limit
-                await self._wait_for_room(service_id, self._held)
+                await self._wait_for_capacity(service_id, self._held)
             while turns and turns[0].over.is_set():
                 turns.popleft()
 
@@ -392,7 +394,9 @@ class Watcher:
         entries = [turn.watched(entry) for entry in turn.entries]
         delays = backoff_delays(*_SINK_DELAYS)
         while True:
-            async with self._sink_turn:  # not while it waits: the others may be taken
+            async with (
+                self._sink_turn
+            ):  # released while waiting, so that lines of other services are written
                 error = await _error_of(sink.write(entries, {service_id: cursor}))
             if error is None:
                 self._cursors[service_id] = cursor
@@ -408,12 +412,12 @@ class Watcher:
             )
             await anyio.sleep(delay)
 
-    async def _wait_for_room(self, service_id: int, held: ReorderBuffer[Turn]) -> None:
+    async def _wait_for_capacity(self, service_id: int, held: ReorderBuffer[Turn]) -> None:
         while held.is_full(service_id):
-            room = self._room[service_id] = anyio.Event()
-            await room.wait()
+            capacity = self._capacity[service_id] = anyio.Event()
+            await capacity.wait()
 
-    def _break(self, error: ServicesError) -> None:
+    def _fail(self, error: ServicesError) -> None:
         if self._failure is None:
             self._failure = error
         self._broken.set()
