@@ -1,4 +1,4 @@
 """The command line; it needs the extra `cli`.
 
-`run` and `text` need nothing of it.
+`run` and `text` do not need it.
 """

@@ -1,4 +1,4 @@
-"""Changing services: what would be done is shown or confirmed, then done to each of them."""
+"""Changes services: a change is shown or confirmed, then made to each of them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from .targets import Target, find, only
 __all__ = [
     "MANY",
     "Change",
-    "Left",
-    "called",
+    "Unchanged",
     "change_services",
     "how_to_start",
     "look_up",
+    "name_and_id",
     "running_deployment",
 ]
 
@@ -38,7 +38,7 @@ MANY = 10  # services that are changed without asking
 _AT_ONCE = 10
 
 
-class Left(str):
+class Unchanged(str):
     """Why a service was left unchanged."""
 
     __slots__ = ()
@@ -53,7 +53,7 @@ class Change:
     verb, done : str
         Such as ``archive`` and ``archived``.
     act : callable
-        Changes one service; may return an addition to the report, or `Left`.
+        Changes one service; may return an addition to the report, or `Unchanged`.
     archived : bool
         Whether it changes archived services, and names are looked up among those.
     asks_above : int
@@ -70,14 +70,14 @@ class Change:
     ends_deployments: bool = False
 
 
-def called(target: Target) -> str:
+def name_and_id(target: Target) -> str:
     """Return the name of a service with its id."""
     return f"{one_line(target.name or '') or '-'} ({target.id})"
 
 
 def how_to_start(target: Target) -> str:
-    """Say of a service that has no running deployment what starts one."""
-    return f"it does not run, aioservices deploy {target.id} starts it"
+    """Return the command that starts a service without a running deployment."""
+    return f"it is not running; aioservices deploy {target.id} starts it"
 
 
 def running_deployment(target: Target) -> Deployment | DeploymentSummary | None:
@@ -144,12 +144,12 @@ def change_services(
     if dry_run:
         for target, deployment in zip(targets, running, strict=True):
             ends = f" and end its deployment {deployment.deployment_id}" if deployment else ""
-            print(f"would {change.verb} {called(target)}{ends}")
+            print(f"would {change.verb} {name_and_id(target)}{ends}")
         return 0
     ended = sum(each is not None for each in running)
     if len(targets) > change.asks_above or ended > 1:
         ends = f", and end {ended} running deployment{'s' * (ended > 1)}" if ended else ""
-        services = counted("service", [called(target) for target in targets])
+        services = counted("service", [name_and_id(target) for target in targets])
         confirm(f"{change.verb} {services}{ends}", yes=yes)
     failed: list[int] = []
 
@@ -180,8 +180,8 @@ def _report(target: Target, done: str, added: str | None, as_json: bool) -> None
         report = {"service_id": target.id, "service_name": target.name, "ok": True, "error": None}
         stdout().post(json.dumps(report) + "\n")
     else:
-        done = "left" if isinstance(added, Left) else done
-        stdout().post(f"{done} {called(target)}{f': {added}' if added else ''}\n")
+        done = "left" if isinstance(added, Unchanged) else done
+        stdout().post(f"{done} {name_and_id(target)}{f': {added}' if added else ''}\n")
 
 
 def _report_failure(target: Target, reason: str, as_json: bool) -> None:
@@ -194,4 +194,4 @@ def _report_failure(target: Target, reason: str, as_json: bool) -> None:
         }
         stdout().post(json.dumps(report) + "\n")
     else:
-        note(f"{called(target)}: {reason}")
+        note(f"{name_and_id(target)}: {reason}")

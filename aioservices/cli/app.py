@@ -136,8 +136,8 @@ def main(arguments: Sequence[str]) -> int:
         stderr().post(f"{exc.ctx.get_help()}\n")
         return exc.exit_code
     except click.ClickException as exc:
-        return _fail(_complaint(exc), exc.exit_code)
-    except Exception as exc:  # whatever it is, users see one line
+        return _fail(_error_text(exc), exc.exit_code)
+    except Exception as exc:  # users see one line for any error
         if is_output_error(exc):
             return FAILED
         explanation = explain(exc, url="the API")
@@ -150,7 +150,7 @@ def _fail(text: str, status: int) -> int:
     return status
 
 
-def _complaint(error: click.ClickException) -> str:
+def _error_text(error: click.ClickException) -> str:
     # click's own messages are sentences; ours follow a colon.
     text = one_line(error.format_message()).rstrip(".")
     text = _SUGGESTION.sub(r": did you mean \1?", text)

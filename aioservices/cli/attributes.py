@@ -10,7 +10,7 @@ from typing import cast, get_args
 from aioservices.api.models import JSON, Service, to_dict
 from aioservices.api.params import NewServiceAttributes, ServiceAttributes
 
-from .errors import MISUSED, CommandError
+from .errors import USAGE_ERROR, CommandError
 
 __all__ = [
     "MASK",
@@ -60,7 +60,7 @@ def assigned(
     for setting in settings:
         path, separator, text = setting.partition("=")
         if not separator:
-            raise _misuse(f"--set {setting}: write it as NAME=VALUE")
+            raise _usage_error(f"--set {setting}: write it as NAME=VALUE")
         name, *members = path.strip().split(".")
         _check(path.strip(), new=new)
         target = given.get(name, base.get(name))
@@ -74,12 +74,12 @@ def assigned(
     for path in cleared:
         name, *members = path.split(".")
         if members and name == VARIABLES:
-            raise _misuse(f"--unset {path}: say --unset-env {'.'.join(members)}")
+            raise _usage_error(f"--unset {path}: say --unset-env {'.'.join(members)}")
         _check(path, new=new)
         if name in cleared and members:
-            raise _misuse(f"--unset {path}: all of {name} is unset already")
+            raise _usage_error(f"--unset {path}: all of {name} is unset already")
         if any(_overlap(path, setting.partition("=")[0].strip()) for setting in settings):
-            raise _misuse(f"{path} is both set and unset")
+            raise _usage_error(f"{path} is both set and unset")
         value = given.get(name, base.get(name))
         given[name] = _without_member(value, members, path) if members else None
     return given
@@ -109,10 +109,10 @@ def environment(
     for setting in settings:
         name, separator, value = setting.partition("=")
         if not name.strip():
-            raise _misuse("--env: must be NAME=VALUE or NAME")
+            raise _usage_error("--env: must be NAME=VALUE or NAME")
         if not separator:
             if name not in variables:
-                raise _misuse(f"--env {name}: you have no such environment variable")
+                raise _usage_error(f"--env {name}: you have no such environment variable")
             value = variables[name]
         found[name.strip()] = value
     return found
@@ -133,7 +133,7 @@ def env_file(lines: Iterable[str]) -> dict[str, str]:
             continue
         name, separator, value = text.partition("=")
         if not separator or not name.strip() or " " in name.strip():
-            raise _misuse(f"--env-file: line {number} is not of the form NAME=VALUE")
+            raise _usage_error(f"--env-file: line {number} is not of the form NAME=VALUE")
         value = value.strip()
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
@@ -161,7 +161,7 @@ def from_document(
         If it is not an object, has an unknown attribute, or a masked value that is not known.
     """
     if not isinstance(document, dict):
-        raise _misuse("the file must hold an object of attributes, as get --json shows it")
+        raise _usage_error("the file must hold an object of attributes, as get --json shows it")
     given: dict[str, JSON] = {}
     for name, value in cast("dict[str, JSON]", document).items():
         if name in (_NEW if new else _CHANGEABLE):
@@ -254,7 +254,9 @@ def _unmasked(name: str, value: JSON, known: Mapping[str, JSON]) -> JSON:
     if value != MASK:
         return value
     if name not in known:
-        raise _misuse(f"the value of {name} is masked in the file: pass it with --env {name}=VALUE")
+        raise _usage_error(
+            f"the value of {name} is masked in the file: pass it with --env {name}=VALUE"
+        )
     return known[name]
 
 
@@ -265,7 +267,7 @@ def _variable(name: str, value: JSON) -> str | None:
     if isinstance(value, int):  # from a JSON file; in YAML all are strings already
         return json.dumps(value)
     # How a number with a fraction was written is no longer known.
-    raise _misuse(f"the value of {name} is not a string: put it in quotes")
+    raise _usage_error(f"the value of {name} is not a string: put it in quotes")
 
 
 def _check(path: str, *, new: bool) -> None:
@@ -275,12 +277,12 @@ def _check(path: str, *, new: bool) -> None:
     if name in known:
         return
     if name in _SHOWN_ONLY:
-        raise _misuse(f"{name} cannot be set")
+        raise _usage_error(f"{name} cannot be set")
     close = difflib.get_close_matches(name, known, n=1)
     meant = (
         f"did you mean {close[0]}{point}{members}?" if close else f"there are {', '.join(known)}"
     )
-    raise _misuse(f"a service has no attribute {name!r}: {meant}")
+    raise _usage_error(f"a service has no attribute {name!r}: {meant}")
 
 
 def _overlap(path: str, other: str) -> bool:
@@ -302,7 +304,7 @@ def _parsed(name: str, text: str) -> JSON:
             wanted = "true or false"
         elif int in kinds:
             wanted = "an integer"
-        raise _misuse(f"--set {name}: {text!r} is not {wanted}") from None
+        raise _usage_error(f"--set {name}: {text!r} is not {wanted}") from None
 
 
 def _member(text: str) -> JSON:
@@ -317,7 +319,7 @@ def _with_member(target: JSON, path: Sequence[str], value: JSON, where: str) -> 
     if target is None:
         target = {}
     if not isinstance(target, dict):
-        raise _misuse(f"--set {where}: it is not an object that has members")
+        raise _usage_error(f"--set {where}: it is not an object that has members")
     name, *rest = path
     return {**target, name: _with_member(target.get(name), rest, value, where) if rest else value}
 
@@ -327,14 +329,14 @@ def _without_member(target: JSON, path: Sequence[str], where: str) -> JSON:
     if target is None:
         return None
     if not isinstance(target, dict):
-        raise _misuse(f"--unset {where}: it is not an object that has members")
+        raise _usage_error(f"--unset {where}: it is not an object that has members")
     name, *rest = path
     if name not in target:
-        raise _misuse(f"--unset {where}: its members are {', '.join(target) or 'none'}")
+        raise _usage_error(f"--unset {where}: its members are {', '.join(target) or 'none'}")
     before = target[name]
     cleared: JSON = [] if isinstance(before, list) else None  # for a list, null means empty
     return {**target, name: _without_member(before, rest, where) if rest else cleared}
 
 
-def _misuse(text: str) -> CommandError:
-    return CommandError(text, status=MISUSED)
+def _usage_error(text: str) -> CommandError:
+    return CommandError(text, status=USAGE_ERROR)

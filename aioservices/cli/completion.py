@@ -1,8 +1,8 @@
-"""Names of services for the completion of shells: soon, or not at all.
+"""Names of services for shell completion: at once, or not at all.
 
 A shell waits for the completion of every word. So fetching the names takes at most half a second,
 they are cached for a minute, and any error means that there are none: it would appear in the middle
-of the line that somebody is typing. They are fetched by a process of its own, for which the shell
+of the line that somebody is typing. They are fetched by a separate process, for which the shell
 does not wait: names that arrive later are cached for the next time.
 """
 
@@ -26,34 +26,34 @@ from aioservices.terminal.sanitize import one_line
 __all__ = ["service_names"]
 
 _DEADLINE = 0.5  # seconds
-_MARGIN = 0.1  # seconds in which what was found by the deadline is passed on
-_GIVEN_UP_AFTER = 10.0  # seconds after which the names are not needed any more
-_FETCHED_AGAIN_AFTER = 2.0  # seconds, while another process is still fetching
-_KEPT_FOR = 60.0  # seconds
-_FILES = 1 << 16  # that may be open where completion was asked for
+_MARGIN = 0.1  # seconds to pass on the names found by the deadline
+_FETCH_TIMEOUT = 10.0  # seconds after which nobody needs the names
+_REFETCH_AFTER = 2.0  # seconds, while another process is still fetching
+_CACHE_SECONDS = 60.0  # seconds
+_FILES = 1 << 16  # that may be open in the process that completion runs in
 
 
 def service_names(prefix: str) -> list[str]:
     """Return the names of services that start with a prefix, ignoring case; never raises."""
     try:
         names = _cached_names()
-    except Exception:  # whatever it is, there is nobody to report it to
+    except Exception:  # there is nobody to report an error to
         return []
     return [name for name in names if name.casefold().startswith(prefix.casefold())]
 
 
 def _cached_names() -> list[str]:
     path = _cache_path()
-    names = _kept(path)
+    names = _read_cache(path)
     if names is None:
         names = _fetched(path) if hasattr(os, "fork") else []
     return names
 
 
-def _kept(path: Path) -> list[str] | None:
+def _read_cache(path: Path) -> list[str] | None:
     """Return the names that were cached within the last minute; None if there are none."""
     try:
-        if time.time() - path.stat().st_mtime < _KEPT_FOR:
+        if time.time() - path.stat().st_mtime < _CACHE_SECONDS:
             return [str(name) for name in json.loads(path.read_text("utf-8"))]
     except (OSError, ValueError):
         pass
@@ -61,7 +61,7 @@ def _kept(path: Path) -> list[str] | None:
 
 
 def _fetched(path: Path) -> list[str]:
-    """Fetch the names in a process of its own, and return those that arrive in time.
+    """Fetch the names in a separate process, and return those that arrive in time.
 
     The process continues after that, and caches the names: if the API is slow, they are there the
     next time.
@@ -71,8 +71,8 @@ def _fetched(path: Path) -> list[str]:
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Another process is fetching them.
-        while time.time() - fetching.stat().st_mtime < _FETCHED_AGAIN_AFTER:
-            if (names := _kept(path)) is not None:
+        while time.time() - fetching.stat().st_mtime < _REFETCH_AFTER:
+            if (names := _read_cache(path)) is not None:
                 return names
             if time.monotonic() >= deadline:
                 return []
@@ -82,7 +82,7 @@ def _fetched(path: Path) -> list[str]:
         try:
             _fetch(path, fetching, write)
         finally:
-            os._exit(0)  # nothing that the copied program would still do may happen twice
+            os._exit(0)  # skips everything else that the copied program would do
     os.close(write)
     data = b""
     with os.fdopen(read, "rb", buffering=0) as pipe:
@@ -118,13 +118,13 @@ async def _fetch_names(path: Path, fetching: Path, write: int) -> None:
 
     async def fetch() -> None:
         retry = RetryPolicy(max_attempts=1)
-        with anyio.move_on_after(_GIVEN_UP_AFTER):
+        with anyio.move_on_after(_FETCH_TIMEOUT):
             async with Services(retry=retry, user_agent="aioservices-cli") as services:
                 async for service in services.list(order="updated_at"):
                     names.add(one_line(service.name or ""))
-        if found():  # none may only mean that none arrived
+        if found():  # an empty result may only mean that none arrived
             with contextlib.suppress(OSError):
-                _keep(path, found())
+                _write_cache(path, found())
         fetching.unlink(missing_ok=True)  # noqa: ASYNC240 - nothing else runs in this process
         done.set()
 
@@ -147,7 +147,7 @@ def _cache_path() -> Path:
     return Path(base or Path.home() / ".cache") / "aioservices" / f"names-{digest}.json"
 
 
-def _keep(path: Path, names: list[str]) -> None:
+def _write_cache(path: Path, names: list[str]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, new = tempfile.mkstemp(dir=path.parent)  # for its owner only
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

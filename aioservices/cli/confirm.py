@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from aioservices.terminal.output import stderr
 
-from .errors import FAILED, MISUSED, CommandError
+from .errors import FAILED, USAGE_ERROR, CommandError
 
 __all__ = ["confirm", "counted", "enumerated", "numbered"]
 
@@ -35,7 +35,7 @@ def confirm(action: str, *, yes: bool, consequence: str = "") -> None:
         return
     if not sys.stdin.isatty():
         raise CommandError(
-            f"this would {action}: confirm with --yes, or check with --dry-run", status=MISUSED
+            f"this would {action}: confirm with --yes, or check with --dry-run", status=USAGE_ERROR
         )
     if consequence:
         stderr().post(f"{consequence}\n")

@@ -26,7 +26,7 @@ from aioservices.tail import LogGap
 from aioservices.terminal.sanitize import one_line
 
 from .console import note
-from .errors import MISUSED, CommandError, explain, is_output_error
+from .errors import USAGE_ERROR, CommandError, explain, is_output_error
 from .notices import Notices
 
 __all__ = ["Connection"]
@@ -35,9 +35,9 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_HASTY = RetryPolicy(max_attempts=3, max_elapsed=5.0, base_delay=0.3)
-_HASTY_TIMEOUT = 10.0
-_PATIENT = RetryPolicy()
+_QUICK_RETRY = RetryPolicy(max_attempts=3, max_elapsed=5.0, base_delay=0.3)
+_QUICK_TIMEOUT = 10.0
+_USUAL_RETRY = RetryPolicy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Connection:
         try:
             return validate_base_url(self.url, argument="--url")
         except ValueError as exc:
-            raise CommandError(str(exc), status=MISUSED) from None
+            raise CommandError(str(exc), status=USAGE_ERROR) from None
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncGenerator[Services, None]:
@@ -79,14 +79,14 @@ class Connection:
         notices = self.notices
         with _logged(verbose=self.verbose), warnings.catch_warnings():
             warnings.simplefilter("always", MalformedEntryWarning)
-            warnings.simplefilter("ignore", LogGap)  # it is reported as an event, too
-            warnings.showwarning = _note_warning
+            warnings.simplefilter("ignore", LogGap)  # an event reports it too
+            warnings.showwarning = _print_warning
             try:
                 services = Services(
                     base_url=base_url, timeout=self.timeout, user_agent="aioservices-cli"
                 )
             except ValueError as exc:  # a variable of the environment
-                raise CommandError(str(exc), status=MISUSED) from None
+                raise CommandError(str(exc), status=USAGE_ERROR) from None
             async with services:
                 try:
                     yield services.with_options(on_attempt=notices.attempt)
@@ -101,7 +101,7 @@ class Connection:
 
     @cached_property
     def notices(self) -> Notices:
-        """What reports attempts and events."""
+        """Reports attempts and events."""
         return Notices(self.base_url, verbose=self.verbose)
 
     async def reach(
@@ -130,8 +130,8 @@ class Connection:
             What the call returned.
         """
         repeatable = may_repeat(method)
-        timeout = min(self.timeout, _HASTY_TIMEOUT) if repeatable else self.timeout
-        hasty = services.with_options(retry=_HASTY, timeout=timeout)
+        timeout = min(self.timeout, _QUICK_TIMEOUT) if repeatable else self.timeout
+        hasty = services.with_options(retry=_QUICK_RETRY, timeout=timeout)
         try:
             return await call(hasty)
         except ConnectionFailedError as exc:
@@ -141,8 +141,8 @@ class Connection:
             if not may_repeat(method, status=exc.status):
                 raise
             wait = exc.retry_after if isinstance(exc, RateLimitedError) else None
-            if wait is not None and wait > _PATIENT.max_elapsed:
-                raise  # it would not be waited for
+            if wait is not None and wait > _USUAL_RETRY.max_elapsed:
+                raise  # not to wait for it
         return await call(services)
 
     async def now(self, services: Services) -> dt.datetime:
@@ -153,11 +153,11 @@ class Connection:
 
 @contextlib.contextmanager
 def _logged(*, verbose: bool) -> Generator[None, None, None]:
-    """Show what the library logs: all of it, or what no hook reports and a person must know."""
+    """Show what the library logs: everything, or only what no hook reports."""
     logger = logging.getLogger("aioservices")
     handler = _LogHandler()
     if not verbose:
-        handler.addFilter(_UntoldOnly())
+        handler.addFilter(_FleetWarningsOnce())
     before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
@@ -171,7 +171,7 @@ def _logged(*, verbose: bool) -> Generator[None, None, None]:
 
 
 class _LogHandler(logging.Handler):
-    """Makes one line of a record, for a person."""
+    """Prints a record as one line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         note(one_line(record.getMessage()))
@@ -179,22 +179,22 @@ class _LogHandler(logging.Handler):
             traceback.print_exception(record.exc_info[1])
 
 
-class _UntoldOnly(logging.Filter):
-    """Passes each warning of the fleet once; other records are also reported by hooks."""
+class _FleetWarningsOnce(logging.Filter):
+    """Passes each warning of the fleet once; hooks report what other records say."""
 
     def __init__(self) -> None:
         super().__init__("aioservices.fleet")
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        if not super().filter(record) or text in self._told:
+        if not super().filter(record) or text in self._shown:
             return False
-        self._told.add(text)
+        self._shown.add(text)
         return True
 
 
-def _note_warning(
+def _print_warning(
     message: Warning | str,
     category: type[Warning],
     filename: str,

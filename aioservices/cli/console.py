@@ -1,4 +1,4 @@
-"""How things look on a terminal, and in a pipe."""
+"""The appearance of output on a terminal and in a pipe."""
 
 from __future__ import annotations
 

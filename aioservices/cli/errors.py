@@ -29,7 +29,7 @@ from aioservices.terminal.times import format_duration
 __all__ = [
     "FAILED",
     "INTERRUPTED",
-    "MISUSED",
+    "USAGE_ERROR",
     "CommandError",
     "Explanation",
     "explain",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 FAILED = 1
-MISUSED = 2
+USAGE_ERROR = 2
 INTERRUPTED = 130
 
 # Errors of writes, and of nothing else that the program does.
@@ -64,14 +64,14 @@ class CommandError(Exception):
 class Explanation(NamedTuple):
     """What is wrong, what to do about it, and the exit status."""
 
-    trouble: str
+    problem: str
     advice: str
     status: int
 
     @property
     def text(self) -> str:
         """All of it in one line."""
-        return f"{self.trouble}: {self.advice}" if self.advice else self.trouble
+        return f"{self.problem}: {self.advice}" if self.advice else self.problem
 
 
 def explain(error: BaseException, *, url: str) -> Explanation:
@@ -91,9 +91,9 @@ def explain(error: BaseException, *, url: str) -> Explanation:
     error = first_error(error)
     status = error.status if isinstance(error, CommandError) else FAILED
     if isinstance(error, MissingAPIKeyError | CursorFileError):
-        status = MISUSED
-    trouble, advice = _explained(error, url)
-    return Explanation(one_line(trouble), one_line(advice), status)
+        status = USAGE_ERROR
+    problem, advice = _explained(error, url)
+    return Explanation(one_line(problem), one_line(advice), status)
 
 
 def is_output_error(error: BaseException) -> bool:
@@ -154,13 +154,13 @@ def _explained_connection(error: ConnectionFailedError, url: str) -> tuple[str, 
     if error.proxy is not None:
         what = f"cannot reach {url}: {error.reason}"
         return what, f"check {error.proxy}, or name the API's host in NO_PROXY"
-    if error.is_permanent and _tls_trouble(error) is None:
+    if error.is_permanent and _tls_problem(error) is None:
         return f"cannot use {url}: {error.reason}", "check the URL, and what stands in between"
     match error:
         case RequestTimeoutError(sent=True):
             return f"{url} does not answer in time", "try again, or raise --timeout"
-        case ConnectionFailedError(sent=False) if (trouble := _tls_trouble(error)) is not None:
-            return f"cannot reach {url}: {trouble}", "check the URL, and what stands in between"
+        case ConnectionFailedError(sent=False) if (problem := _tls_problem(error)) is not None:
+            return f"cannot reach {url}: {problem}", "check the URL, and what stands in between"
         case ConnectionFailedError(sent=False):
             return f"cannot reach {url}", "check the network, and CIVIS_API_ENDPOINT or --url"
         case _:
@@ -185,7 +185,7 @@ def _not_there(method: str, path: str, url: str) -> str:
     return f"there is no {thing} {number} of service {service} at {url}"
 
 
-def _tls_trouble(error: BaseException) -> str | None:
+def _tls_problem(error: BaseException) -> str | None:
     """Return what is wrong with TLS, if that is the cause of an error."""
     cause: BaseException | None = error
     said: str | None = None

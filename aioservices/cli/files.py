@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .attributes import VARIABLES
-from .errors import MISUSED, CommandError
+from .errors import USAGE_ERROR, CommandError
 from .targets import decoded
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def read_bytes(name: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as exc:
-        raise CommandError(f"{name}: {exc.strerror}", status=MISUSED) from None
+        raise CommandError(f"{name}: {exc.strerror}", status=USAGE_ERROR) from None
 
 
 def read_text(name: str) -> str:
@@ -44,7 +44,7 @@ def read_text(name: str) -> str:
         return decoded(read_bytes(name))
     except UnicodeDecodeError:
         shown = "standard input" if name == "-" else name
-        raise CommandError(f"{shown} is not text", status=MISUSED) from None
+        raise CommandError(f"{shown} is not text", status=USAGE_ERROR) from None
 
 
 def lines_of(names: Iterable[str]) -> Iterator[str]:
@@ -69,7 +69,7 @@ def documents_in(name: str) -> list[object]:
     if documents is None:
         documents = _yaml_documents(text, shown)
     if not documents:
-        raise CommandError(f"{shown} is empty", status=MISUSED)
+        raise CommandError(f"{shown} is empty", status=USAGE_ERROR)
     return documents
 
 
@@ -97,7 +97,7 @@ def _yaml_documents(text: str, shown: str) -> list[object]:
 
         def compose_document(self) -> yaml.Node | None:
             document = super().compose_document()
-            return document and _with_texts(document)
+            return document and _with_strings(document)
 
     try:
         return [each for each in yaml.load_all(text, Loader) if each is not None]
@@ -105,7 +105,7 @@ def _yaml_documents(text: str, shown: str) -> list[object]:
         mark = getattr(exc, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(exc, "problem", None) or "it is neither YAML nor JSON"
-        raise CommandError(f"{shown}{where}: {problem}", status=MISUSED) from None
+        raise CommandError(f"{shown}{where}: {problem}", status=USAGE_ERROR) from None
 
 
 _MERGED = "tag:yaml.org,2002:merge"
@@ -113,8 +113,8 @@ _NULL = "tag:yaml.org,2002:null"
 _TEXT = "tag:yaml.org,2002:str"
 
 
-def _with_texts(node: yaml.Node, *, within: bool = False) -> yaml.Node:
-    """Make texts of the environment variables in a document.
+def _with_strings(node: yaml.Node, *, within: bool = False) -> yaml.Node:
+    """Convert the environment variables in a document to strings.
 
     Nodes may be shared with other attributes: they stay as they are.
 
@@ -129,10 +129,10 @@ def _with_texts(node: yaml.Node, *, within: bool = False) -> yaml.Node:
 
     def value_of(key: yaml.Node, value: yaml.Node) -> yaml.Node:
         if key.tag == _MERGED:
-            return _with_texts(value, within=within)
+            return _with_strings(value, within=within)
         if within:
             return value if value.tag == _NULL else text_of(value)
-        return _with_texts(value, within=True) if key.value == VARIABLES else value
+        return _with_strings(value, within=True) if key.value == VARIABLES else value
 
     def text_of(node: yaml.Node) -> yaml.Node:
         if not isinstance(node, yaml.ScalarNode) or node.tag == _MERGED:
@@ -140,7 +140,7 @@ def _with_texts(node: yaml.Node, *, within: bool = False) -> yaml.Node:
         return yaml.ScalarNode(_TEXT, node.value, node.start_mark, node.end_mark)
 
     if isinstance(node, yaml.SequenceNode):  # several are merged
-        nodes = [_with_texts(each, within=within) for each in node.value]
+        nodes = [_with_strings(each, within=within) for each in node.value]
         return yaml.SequenceNode(node.tag, nodes, node.start_mark, node.end_mark)
     if not isinstance(node, yaml.MappingNode):
         return node

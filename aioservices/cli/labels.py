@@ -1,4 +1,4 @@
-"""What goes before the lines of each service where many are shown; pure.
+"""The label before each line when the logs of many services are shown; pure.
 
 A name that is too long is shortened in its middle. Names that would then read the same, as those of
 one program in several regions do, keep the part in which they differ:
@@ -40,9 +40,9 @@ class Labels:
     def __init__(self, *, widest: int | None = None, ellipsis: str = "…") -> None:
         self._widest = widest
         self._ellipsis = ellipsis
-        self._owners: dict[str, set[int]] = {}  # by name whose it is
-        self._alike: dict[str, Difference] = {}  # of those that are shortened to the same
-        self._labels: dict[int, tuple[str | None, str]] = {}  # by service its name and label
+        self._owners: dict[str, set[int]] = {}  # the owner of each label
+        self._alike: dict[str, Difference] = {}  # of names that are shortened to the same label
+        self._labels: dict[int, tuple[str | None, str]] = {}  # the name and label of each service
         self._used: set[str] = set()
         self.width = 0
 
@@ -80,8 +80,8 @@ class Labels:
             return self._distinct(service_id, name + number)
         start, end = self._alike[shortened(name, self._widest)].place_in(name)
         for width in range(self._widest, cell_len(name + number), _STEP):
-            room = max(_LEAST, width - len(number))
-            label = shortened(name, room, self._ellipsis, start, end) + number
+            space = max(_LEAST, width - len(number))
+            label = shortened(name, space, self._ellipsis, start, end) + number
             if label not in self._used:
                 return label
         return self._distinct(service_id, name + number)
@@ -111,7 +111,7 @@ class Difference:
             self.add(text)
 
     def add(self, text: str) -> None:
-        """Take another string into account."""
+        """Add another string."""
         if self._start is None:
             self._start, self._end, self._shortest = text, text, len(text)
             return
@@ -159,14 +159,14 @@ def shortened(text: str, width: int, ellipsis: str = "…", start: int = 0, end:
     if cell_len(text) <= width:
         return text
     before, kept, after = text[:start], text[start:end], text[end:]
-    room = width - cell_len(kept) - 2  # for the rest, with an ellipsis on both sides
-    if not kept or room < 2:
+    space = width - cell_len(kept) - 2  # for the rest, with an ellipsis on both sides
+    if not kept or space < 2:
         text = kept or text
-        room = width - 1
-        return f"{_head(text, room - room // 2)}{ellipsis}{_tail(text, room // 2)}"
-    tail = min(cell_len(after), room // 2)
-    head = min(cell_len(before), room - tail)
-    tail = room - head
+        space = width - 1
+        return f"{_head(text, space - space // 2)}{ellipsis}{_tail(text, space // 2)}"
+    tail = min(cell_len(after), space // 2)
+    head = min(cell_len(before), space - tail)
+    tail = space - head
     shown = before if cell_len(before) <= head + 1 else _head(before, head) + ellipsis
     left = width - cell_len(shown) - cell_len(kept)
     return shown + kept + (after if cell_len(after) <= left else ellipsis + _tail(after, left - 1))

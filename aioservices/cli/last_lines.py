@@ -13,8 +13,8 @@ from .filters import Filter
 
 __all__ = ["last_lines"]
 
-# How far back to look for the last lines: at first not from the beginning.
-_LOOKS_BACK = (dt.timedelta(minutes=10), dt.timedelta(days=1))
+# How far back to search for the last lines, before searching from the beginning.
+_LOOKBACKS = (dt.timedelta(minutes=10), dt.timedelta(days=1))
 
 
 async def last_lines(
@@ -69,7 +69,7 @@ def _beginnings(
     """Yield the times from which to look for the last lines, one after the other."""
     looks = [
         now - span
-        for span in _LOOKS_BACK
+        for span in _LOOKBACKS
         if (since is None or since < now - span) and (until is None or now - span < until)
     ]
     return [*looks, since]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from aioservices.api import matching
 from aioservices.terminal.sanitize import one_line
 
-from .errors import MISUSED, CommandError
+from .errors import USAGE_ERROR, CommandError
 
 __all__ = ["select", "terms_from_lines"]
 
@@ -62,7 +62,7 @@ def select(
         raise CommandError(
             f"{len(ids)} services are called {term!r}: say which by its id "
             f"({', '.join(map(str, ids))})",
-            status=MISUSED,
+            status=USAGE_ERROR,
         )
     return list(selection.ids)
 
@@ -130,6 +130,6 @@ def _id_in_json(line: str) -> str:
     if not matching.is_id(term):
         raise CommandError(
             f"standard input: no service id in {line[:60]!r}: use one id, name or pattern per line",
-            status=MISUSED,
+            status=USAGE_ERROR,
         )
     return term

@@ -1,4 +1,4 @@
-"""What happens in the meantime, reported on standard error in one line each.
+"""Reports what happens meanwhile on standard error, one line each.
 
 The library reports by typed hooks: attempts of calls (`Attempt`) and events of logs (`TailEvent`).
 One notice stands for many reports if the same problem affects many calls or logs.
@@ -29,9 +29,9 @@ from .errors import explain
 
 __all__ = ["Notices"]
 
-_WORTH_TELLING = 2.0  # seconds of waiting
+_MIN_REPORTED_DELAY = 2.0  # seconds of waiting below which nothing is reported
 # An event of a log may be reported before its last lines have reached the output.
-_HELD_FOR = 0.3  # seconds
+_HOLD_SECONDS = 0.3  # seconds
 
 
 class Notices:
@@ -56,23 +56,23 @@ class Notices:
         self._verbose = verbose
         self._limited_until = 0.0
         self._outages: set[tuple[int, int | None]] = set()
-        self._told: set[str] = set()  # the problems of the outages
+        self._reported: set[str] = set()  # the problems of the outages
         self._ended: dict[int, int] = {}  # by service, the deployment whose end was reported last
         self._held: list[str] = []
         self._starting: set[int] = set()  # deployments whose start is held back
 
     def attempt(self, attempt: Attempt) -> None:
-        """Report an attempt of a call, if that is useful."""
+        """Report an attempt of a call, if it is worth it."""
         if self._verbose:
             self._report_attempt(attempt)
             return
         delay = attempt.retry_in
-        if delay is None or delay < _WORTH_TELLING:
+        if delay is None or delay < _MIN_REPORTED_DELAY:
             return
         if attempt.state == "waiting" or isinstance(attempt.error, RateLimitedError):
             self._report_limit(delay)
         elif attempt.error is not None:
-            note(f"{self._trouble(attempt.error)}: trying again in {format_duration(delay)}")
+            note(f"{self._problem(attempt.error)}: trying again in {format_duration(delay)}")
 
     def event(self, event: TailEvent) -> None:
         """Report an event of a log that is followed."""
@@ -82,8 +82,8 @@ class Notices:
                 self._report_outage(error)
             case OutageEnded():
                 self._outages.discard((event.service_id, event.deployment_id))
-                if not self._outages and self._told:
-                    self._told.clear()
+                if not self._outages and self._reported:
+                    self._reported.clear()
                     note("the log is served again")
             case DeploymentEnded(deployment_id=deployment_id):
                 self._ended[event.service_id] = deployment_id
@@ -96,7 +96,7 @@ class Notices:
                 self._hold(event.service_id, f"deployment {deployment_id} replaces {replaced}")
                 self._starting.add(deployment_id)
                 if gone and len(self._held) == 1:
-                    self.flush()  # no lines of the old one are pending, and those of this one come
+                    self.flush()  # no line of the old one is pending; those of this one follow
             case DeploymentStarted():
                 pass  # the requested one
             case GapFound(gap=gap):
@@ -126,7 +126,7 @@ class Notices:
     def _hold(self, service_id: int, text: str) -> None:
         name = self.names.get(service_id)
         self._held.append(f"{name}: {text}" if name else text)
-        asyncio.get_running_loop().call_later(_HELD_FOR, self.flush)
+        asyncio.get_running_loop().call_later(_HOLD_SECONDS, self.flush)
 
     def _report_attempt(self, attempt: Attempt) -> None:
         call = f"{attempt.method} {attempt.path}"
@@ -147,20 +147,20 @@ class Notices:
 
     def _report_outage(self, error: RequestError) -> None:
         if isinstance(error, RateLimitedError) and error.retry_after is not None:
-            self._told.add("")
+            self._reported.add("")
             self._report_limit(error.retry_after)
             return
-        trouble = self._trouble(error)
-        if trouble not in self._told:
-            self._told.add(trouble)
-            note(f"the log is not served: {trouble}: trying again")
+        problem = self._problem(error)
+        if problem not in self._reported:
+            self._reported.add(problem)
+            note(f"the log is not served: {problem}: trying again")
 
     def _report_limit(self, delay: float) -> None:
         """Report once that the rate limit is reached, however many calls and logs wait for it."""
         until = time.monotonic() + delay
         if until > self._limited_until + 1:
             self._limited_until = until
-            note(f"the rate limit is reached: going on in {format_duration(delay)}")
+            note(f"the rate limit is reached: continuing in {format_duration(delay)}")
 
-    def _trouble(self, error: RequestError) -> str:
-        return explain(error, url=self._url).trouble
+    def _problem(self, error: RequestError) -> str:
+        return explain(error, url=self._url).problem

@@ -24,7 +24,7 @@ from .outcome import Outcome
 
 __all__ = ["DeployProgress"]
 
-_RESERVE = 4  # lines of the terminal that stay free
+_RESERVE = 4  # lines of the terminal that are kept free
 _REDRAWN_EVERY = 0.25  # seconds
 _STATE_WIDTH = 9
 _GAP = 2  # between two columns
@@ -54,7 +54,7 @@ class DeployProgress:
     async def __aenter__(self) -> Self:
         if has_cursor(self._output):
             self._drawing = await anyio.create_task_group().__aenter__()
-            self._drawing.start_soon(self._draw_again_and_again)
+            self._drawing.start_soon(self._redraw_periodically)
         return self
 
     async def __aexit__(
@@ -80,7 +80,7 @@ class DeployProgress:
         self._output.post(rendered(line))
         self._draw()
 
-    async def _draw_again_and_again(self) -> None:
+    async def _redraw_periodically(self) -> None:
         while True:
             self._draw()
             await anyio.sleep(_REDRAWN_EVERY)
@@ -88,9 +88,9 @@ class DeployProgress:
     def _draw(self) -> None:
         if self._drawing is not None:
             width = self._output.columns
-            self._output.footer(rendered(self._picture(width), width=width).splitlines())
+            self._output.footer(rendered(self._render(width), width=width).splitlines())
 
-    def _picture(self, width: int) -> RenderableType:
+    def _render(self, width: int) -> RenderableType:
         now = time.monotonic()
         done = {outcome.service_id for outcome in self._done}
         under_way = [each for each in list(self._started) if each not in done]

@@ -1,4 +1,4 @@
-"""What completes a word, in the form that each shell expects."""
+"""Completions in the format that each shell expects."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from aioservices.client import Services
 from aioservices.errors import NotFoundError, RequestError
 from aioservices.terminal.sanitize import one_line
 
-from .errors import MISUSED, CommandError
+from .errors import USAGE_ERROR, CommandError
 from .matching import select, terms_from_lines
 
 __all__ = [
@@ -102,7 +102,7 @@ def only(found: Sequence[Target], term: str) -> None:
         more = " and others" if len(found) > 5 else ""
         raise CommandError(
             f"{len(found)} services have a name that matches {term!r}: {names}{more}; name one",
-            status=MISUSED,
+            status=USAGE_ERROR,
         )
 
 
@@ -119,10 +119,10 @@ def with_standard_input(terms: Sequence[str]) -> list[str]:
     try:
         read = terms_from_lines(decoded(sys.stdin.buffer.read()).splitlines())
     except UnicodeDecodeError:
-        raise CommandError("standard input is not text", status=MISUSED) from None
+        raise CommandError("standard input is not text", status=USAGE_ERROR) from None
     given = [each for term in terms for each in (read if term == "-" else [term])]
     if not given:
-        raise CommandError("standard input names no service", status=MISUSED)
+        raise CommandError("standard input names no service", status=USAGE_ERROR)
     return given
 
 

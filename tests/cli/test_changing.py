@@ -37,7 +37,7 @@ async def test_archived_services_are_found_by_name_where_that_is_meant(
     taken_out = await cli.run("unarchive", "old-a")
     assert (taken_out.status, taken_out.lines) == (
         0,
-        ["unarchived old-a (1): it does not run, aioservices deploy 1 starts it"],
+        ["unarchived old-a (1): it is not running; aioservices deploy 1 starts it"],
     )
     assert (await cli.run("unarchive", "old-*", "--dry-run")).lines == ["would unarchive old-b (2)"]
     wrong = await cli.run("unarchive", "web")
@@ -61,7 +61,7 @@ async def test_archiving_says_which_deployments_it_ends(cli: Cli, emulator: Emul
     again = await cli.run("archive", "1")
     assert again.lines == ["left web (1): it was archived already"]
     back = await cli.run("unarchive", "web")
-    assert back.lines == ["unarchived web (1): it does not run, aioservices deploy 1 starts it"]
+    assert back.lines == ["unarchived web (1): it is not running; aioservices deploy 1 starts it"]
     assert (await cli.run("unarchive", "1")).lines == ["left web (1): it was not archived"]
 
 
@@ -345,5 +345,5 @@ async def test_a_copy_gets_the_name_that_is_wanted(cli: Cli, emulator: Emulator)
     ended = await cli.run("clone", "web", "--name", "web-test")
     assert (ended.status, ended.output) == (
         0,
-        "cloned web (1) as web-test (2): it does not run, aioservices deploy 2 starts it\n",
+        "cloned web (1) as web-test (2): it is not running; aioservices deploy 2 starts it\n",
     )

@@ -151,7 +151,7 @@ async def test_trouble_that_passes_is_waited_for(cli: Cli, emulator: Emulator) -
 async def test_a_rate_limit_is_told_with_the_time_it_lasts(cli: Cli, emulator: Emulator) -> None:
     emulator.fault(Respond(429, "json", retry_after=300))
     with cli.terminal("list") as terminal:
-        said = await terminal.until("going on in 5 min")
+        said = await terminal.until("continuing in 5 min")
         assert "rate limit" in said
         terminal.type("\x03")
         assert (await terminal.end()).status == 130

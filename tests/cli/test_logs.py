@@ -295,7 +295,7 @@ async def test_a_rate_limit_while_following_is_told_with_its_time(
         await terminal.until("line 9")
         path = "/services/1/deployments/1001/logs"
         emulator.fault(Respond(429, "json", retry_after=120), path=path, times=1)
-        await terminal.until("the rate limit is reached: going on in 2 min")
+        await terminal.until("the rate limit is reached: continuing in 2 min")
 
 
 async def test_an_outage_that_does_not_end_ends_it_where_it_does_not_follow(
@@ -303,7 +303,7 @@ async def test_an_outage_that_does_not_end_ends_it_where_it_does_not_follow(
 ) -> None:
     emulator.fault(Respond(500, "json"), path="/services/1/deployments/1001/logs")
     code = (
-        "import sys; from aioservices.cli.commands import logs; logs._PATIENCE = 0.5\n"
+        "import sys; from aioservices.cli.commands import logs; logs._MAX_OUTAGE = 0.5\n"
         "from aioservices.__main__ import main; sys.exit(main())"
     )
     with anyio.fail_after(60):

@@ -12,7 +12,7 @@ import click
 from aioservices.api.models import JSON
 from aioservices.cli.arguments import changing, connected, examples
 from aioservices.cli.connection import Connection
-from aioservices.cli.errors import MISUSED, CommandError
+from aioservices.cli.errors import USAGE_ERROR, CommandError
 from aioservices.cli.files import read_bytes
 from aioservices.http.response import RawResponse
 from aioservices.http.url import QueryValue
@@ -97,7 +97,7 @@ def api(
     if file is not None:
         body = _json_in(file)
         if fields and not isinstance(body, dict):
-            raise CommandError("parameters can only be added to an object", status=MISUSED)
+            raise CommandError("parameters can only be added to an object", status=USAGE_ERROR)
     if fields and (file is None and method in _IN_QUERY):
         params |= cast("dict[str, QueryValue]", fields)
     elif fields:
@@ -118,7 +118,7 @@ def api(
                     method=method,
                 )
             except (TypeError, ValueError) as exc:
-                raise CommandError(str(exc), status=MISUSED) from None
+                raise CommandError(str(exc), status=USAGE_ERROR) from None
         if include:
             _show_head(answer)
         await stdout().write(_shown(answer))
@@ -133,7 +133,9 @@ def _fields(texts: Sequence[str], typed: Sequence[str]) -> dict[str, JSON]:
         for setting in settings:
             name, separator, text = setting.partition("=")
             if not separator or not name:
-                raise CommandError(f"{option} {setting}: write it as NAME=VALUE", status=MISUSED)
+                raise CommandError(
+                    f"{option} {setting}: write it as NAME=VALUE", status=USAGE_ERROR
+                )
             fields[name] = text if option == "-f" else _parsed(setting, text)
     return fields
 
@@ -144,7 +146,7 @@ def _parsed(setting: str, text: str) -> JSON:
     except ValueError:
         raise CommandError(
             f"-F {setting}: the value is not JSON, such as 3, true or [1, 2]; use -f for strings",
-            status=MISUSED,
+            status=USAGE_ERROR,
         ) from None
 
 
@@ -153,7 +155,7 @@ def _json_in(file: str) -> JSON:
         return cast("JSON", json.loads(read_bytes(file)))
     except (ValueError, RecursionError) as exc:
         shown = "standard input" if file == "-" else file
-        raise CommandError(f"{shown} is not JSON: {exc}", status=MISUSED) from None
+        raise CommandError(f"{shown} is not JSON: {exc}", status=USAGE_ERROR) from None
 
 
 def _shown(answer: RawResponse) -> str | bytes:

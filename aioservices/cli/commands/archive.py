@@ -10,7 +10,7 @@ from aioservices.api.states import is_final
 from aioservices.cli.actions import (
     MANY,
     Change,
-    Left,
+    Unchanged,
     change_services,
     how_to_start,
     running_deployment,
@@ -76,7 +76,7 @@ def unarchive(
 
 async def _archive(services: Services, target: Target) -> str | None:
     if is_archived(target):
-        return Left("it was archived already")
+        return Unchanged("it was archived already")
     before = running_deployment(target)
     after = (await services.put_archive(target.id, True)).current_deployment
     if before is None:
@@ -87,7 +87,7 @@ async def _archive(services: Services, target: Target) -> str | None:
 
 async def _unarchive(services: Services, target: Target) -> str | None:
     if not is_archived(target):
-        return Left("it was not archived")
+        return Unchanged("it was not archived")
     after = await services.put_archive(target.id, False)
     if running_deployment(after) is not None:
         return None

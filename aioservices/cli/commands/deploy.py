@@ -133,7 +133,7 @@ def _deploy(
         _show_plan(targets, names, verb=verb, as_json=as_json)
         return 0
     if len(names) > _MANY:
-        confirm(f"{verb} {counted('service', _called(names))}", yes=yes)
+        confirm(f"{verb} {counted('service', _names_and_ids(names))}", yes=yes)
 
     def start(services: Services) -> DeployRun:
         return services.deploy_many(
@@ -181,7 +181,7 @@ async def _run_deploys(
         else:
             async with DeployProgress(names, deploys.started) as progress:
                 await go(progress.show)
-            out.post(_conclusion(outcomes, seconds=time.monotonic() - begun))
+            out.post(_closing_report(outcomes, seconds=time.monotonic() - begun))
     finally:
         if len(outcomes) < len(names):
             shown = {outcome.service_id for outcome in outcomes}
@@ -207,8 +207,8 @@ def _show_plan(
             print(f"would {verb} {names[each.id]} ({each.id}), now {now}")
 
 
-def _conclusion(outcomes: Sequence[Outcome], *, seconds: float) -> str:
-    """Repeat what failed, with the end of its log, then count the outcomes."""
+def _closing_report(outcomes: Sequence[Outcome], *, seconds: float) -> str:
+    """Repeat the failures, with the ends of their logs, then count the outcomes."""
     lines: list[str] = []
     apart = True  # a log is surrounded by empty lines
     for outcome in outcomes:
@@ -232,7 +232,7 @@ def _replace(outcomes: list[Outcome], later: Outcome) -> Outcome:
     return later
 
 
-def _called(names: Mapping[int, str]) -> list[str]:
+def _names_and_ids(names: Mapping[int, str]) -> list[str]:
     return [f"{name} ({each})" for each, name in names.items()]
 
 

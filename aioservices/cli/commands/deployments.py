@@ -9,7 +9,13 @@ from collections.abc import Sequence
 import click
 
 from aioservices.api.models import DeploymentSummary, to_dict
-from aioservices.cli.actions import Change, Left, called, change_services, running_deployment
+from aioservices.cli.actions import (
+    Change,
+    Unchanged,
+    change_services,
+    name_and_id,
+    running_deployment,
+)
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
@@ -47,7 +53,7 @@ def stop(
 async def _stop(services: Services, target: Target) -> str | None:
     deployment = running_deployment(await services.get(target.id))
     if deployment is None:
-        return Left("it was not running")
+        return Unchanged("it was not running")
     await services.delete_deployments(target.id, deployment.deployment_id)
     return f"deployment {deployment.deployment_id}"
 
@@ -112,7 +118,7 @@ def deployments(
         elif listed:
             await stdout().write(table(_COLUMNS, listed, now=dt.datetime.now(dt.UTC)))
         else:
-            note(f"{called(target)} was never deployed")
+            note(f"{name_and_id(target)} was never deployed")
         return 0
 
     return run(main)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import click
 
 from aioservices.api.models import JSON, Service
-from aioservices.cli.actions import called, how_to_start, look_up, running_deployment
+from aioservices.cli.actions import how_to_start, look_up, name_and_id, running_deployment
 from aioservices.cli.arguments import SERVICE, as_json, changing, connected, examples
 from aioservices.cli.attributes import (
     assigned,
@@ -22,7 +22,7 @@ from aioservices.cli.attributes import (
 )
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
-from aioservices.cli.errors import MISUSED, CommandError
+from aioservices.cli.errors import USAGE_ERROR, CommandError
 from aioservices.cli.files import documents_in, lines_of
 from aioservices.cli.targets import find_one
 from aioservices.client import Services
@@ -112,7 +112,7 @@ def create(
     """
     documents = [] if file is None else documents_in(file)
     if len(documents) > 1:
-        raise CommandError(f"{file} describes {len(documents)} services", status=MISUSED)
+        raise CommandError(f"{file} describes {len(documents)} services", status=USAGE_ERROR)
     given: dict[str, JSON] = {}
     for document in documents:
         given |= from_document(document, None, new=True)
@@ -134,7 +134,7 @@ def create(
     async def work() -> int:
         async with connection.open() as services:
             made = await connection.reach(
-                services, lambda view: _refusing(view.post, given), method="POST"
+                services, lambda view: _reporting_usage(view.post, given), method="POST"
             )
         if as_json:
             await stdout().write(json.dumps(without_secrets(made)) + "\n")
@@ -198,7 +198,7 @@ def update(
     documents = [] if file is None else documents_in(file)
     added = environment(variables, lines_of(env_files), os.environ)
     if service is not None and len(documents) > 1:
-        raise CommandError(f"{file} describes {len(documents)} services", status=MISUSED)
+        raise CommandError(f"{file} describes {len(documents)} services", status=USAGE_ERROR)
     if not (documents or settings or unset or added or unset_env):
         raise click.UsageError(
             "nothing to change: use --set, --unset, --env, --unset-env or --file"
@@ -215,7 +215,7 @@ def update(
             there = given.get("environment_variables", current.get("environment_variables"))
             kept = dict(there) if isinstance(there, dict) else {}
             if missing := [name for name in unset_env if name not in kept]:
-                raise CommandError(f"{called(before)} has no variable {', '.join(missing)}")
+                raise CommandError(f"{name_and_id(before)} has no variable {', '.join(missing)}")
             given["environment_variables"] = {
                 **{name: value for name, value in kept.items() if name not in unset_env},
                 **added,
@@ -223,16 +223,20 @@ def update(
         changes = changes_to(current, given)
         lines = shown_changes(current, changes)
         if dry_run:
-            print(f"would update {called(before)}:" if changes else _unchanged(before))
+            print(f"would update {name_and_id(before)}:" if changes else _unchanged(before))
             _print_lines(lines)
             return
         after = before
         if changes:
-            after = await _refusing(services.patch, _to_send(current, changes), found.id)
+            after = await _reporting_usage(
+                services.patch, _with_nulls_for_removed(current, changes), found.id
+            )
         if as_json:
             await stdout().write(json.dumps(without_secrets(after)) + "\n")
         else:
-            stdout().post(f"updated {called(after)}:\n" if changes else _unchanged(after) + "\n")
+            stdout().post(
+                f"updated {name_and_id(after)}:\n" if changes else _unchanged(after) + "\n"
+            )
             _print_lines(lines)
             if changes and running_deployment(after) and stdout().is_terminal:
                 note(f"changes take effect with the next deployment: aioservices deploy {after.id}")
@@ -273,7 +277,7 @@ def clone(
     """
     [target] = look_up(connection, [service], one=True)
     if dry_run:
-        print(f"would clone {called(target)}{f' as {one_line(name)}' if name else ''}")
+        print(f"would clone {name_and_id(target)}{f' as {one_line(name)}' if name else ''}")
         return 0
 
     async def work() -> int:
@@ -283,21 +287,21 @@ def clone(
                 try:
                     made = await services.patch(made.id, name=name)
                 except Exception:
-                    note(f"{called(target)} was cloned as {_named(made)}, but not renamed")
+                    note(f"{name_and_id(target)} was cloned as {_named(made)}, but not renamed")
                     raise
         if as_json:
             await stdout().write(json.dumps(without_secrets(made)) + "\n")
         elif quiet:
             await stdout().write(f"{made.id}\n")
         else:
-            text = f"cloned {called(target)} as {_named(made)}: {how_to_start(made)}\n"
+            text = f"cloned {name_and_id(target)} as {_named(made)}: {how_to_start(made)}\n"
             await stdout().write(text)
         return 0
 
     return run(work)
 
 
-def _to_send(current: dict[str, JSON], changes: dict[str, JSON]) -> dict[str, JSON]:
+def _with_nulls_for_removed(current: dict[str, JSON], changes: dict[str, JSON]) -> dict[str, JSON]:
     """Send null for each removed variable, in case the server merges the variables."""
     after, before = changes.get("environment_variables"), current.get("environment_variables")
     if not isinstance(after, dict) or not isinstance(before, dict):
@@ -306,20 +310,22 @@ def _to_send(current: dict[str, JSON], changes: dict[str, JSON]) -> dict[str, JS
     return {**changes, "environment_variables": {**gone, **after}}
 
 
-async def _refusing(call: Callable[..., Any], attributes: dict[str, JSON], *ids: int) -> Service:
+async def _reporting_usage(
+    call: Callable[..., Any], attributes: dict[str, JSON], *ids: int
+) -> Service:
     """Make a call with a user's arguments; errors in them are reported as wrong usage."""
     try:
         return cast("Service", await call(*ids, **attributes))
     except (TypeError, ValueError) as exc:
         text = str(exc).partition("(): ")
-        raise CommandError(text[2] or text[0], status=MISUSED) from None
+        raise CommandError(text[2] or text[0], status=USAGE_ERROR) from None
 
 
 def _id_in(document: object, file: str | None) -> str:
     found = cast("dict[str, object]", document).get("id") if isinstance(document, dict) else None
     if isinstance(found, bool) or not isinstance(found, int):
         where = "" if file is None else f", or an id in {file}"
-        raise CommandError(f"say which SERVICE to update{where}", status=MISUSED)
+        raise CommandError(f"say which SERVICE to update{where}", status=USAGE_ERROR)
     return str(found)
 
 

@@ -16,7 +16,7 @@ __all__ = ["help_command"]
 def _next_words(
     context: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Give what may follow: commands, topics at first, and the commands of a group after it."""
+    """Return the possible next words: commands and topics, or the commands of a group."""
     given: tuple[str, ...] = context.params.get("words") or ()
     inner = context.find_root()
     command = inner.command

@@ -1,4 +1,4 @@
-"""The commands that need no platform: `emulator` and `demo`."""
+"""The commands that work without the platform: `emulator` and `demo`."""
 
 from __future__ import annotations
 

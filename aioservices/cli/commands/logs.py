@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import click
 
 from aioservices.api.models import TailedEntry
-from aioservices.cli.actions import called
+from aioservices.cli.actions import name_and_id
 from aioservices.cli.arguments import (
     COUNT,
     INSTANT,
@@ -22,7 +22,7 @@ from aioservices.cli.arguments import (
 )
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
-from aioservices.cli.errors import MISUSED, CommandError
+from aioservices.cli.errors import USAGE_ERROR, CommandError
 from aioservices.cli.filters import Filter, Format
 from aioservices.cli.last_lines import last_lines
 from aioservices.cli.notices import Notices
@@ -37,7 +37,7 @@ from aioservices.terminal.times import Instant
 
 __all__ = ["logs"]
 
-_PATIENCE = 60.0  # seconds of an outage, where the log is not followed
+_MAX_OUTAGE = 60.0  # seconds, if the log is not followed
 
 
 @click.command(
@@ -137,12 +137,12 @@ def logs(
             if resume and (resume.service_id, resume.deployment_id) != (target.id, deployment):
                 raise CommandError(
                     f"{cursor_path} is the cursor of {resume.whose}: "
-                    "give another --cursor for this log",
-                    status=MISUSED,
+                    "pass another --cursor for this log",
+                    status=USAGE_ERROR,
                 )
             if target.current_deployment is None and deployment is None:
                 waiting = ": waiting for its first line" * follow
-                note(f"{called(target)} has no log, it was never deployed{waiting}")
+                note(f"{name_and_id(target)} has no log, it was never deployed{waiting}")
                 if not follow:
                     return 0
             now = begin = end = None
@@ -150,7 +150,7 @@ def logs(
                 now = await connection.now(services)
                 begin, end = since and since.at(now), until and until.at(now)
             if begin and end and end < begin:
-                raise CommandError("--until is before --since", status=MISUSED)
+                raise CommandError("--until is before --since", status=USAGE_ERROR)
             log = _Log(
                 services=services,
                 service_id=target.id,
@@ -177,13 +177,13 @@ async def _previous(services: Services, target: Target) -> int:
     """Find the deployment before the newest one."""
     newest = await services.list_deployments(target.id, limit=2)
     if len(newest) < 2:
-        raise CommandError(f"{called(target)} has no previous deployment")
+        raise CommandError(f"{name_and_id(target)} has no previous deployment")
     return newest[1].deployment_id
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Log:
-    """One log, on its way to standard output."""
+    """One log that is written to standard output."""
 
     services: Services
     service_id: int
@@ -199,7 +199,7 @@ class _Log:
     async def show_last(
         self, count: int, since: dt.datetime | None, *, now: dt.datetime
     ) -> LogCursor:
-        """Show the last lines that there are by now, and give the cursor behind them."""
+        """Show the last lines, and return the cursor behind them."""
         kept, cursor = await last_lines(
             lambda begin: self._tail(None, begin, follow=False),
             count,
@@ -218,10 +218,10 @@ class _Log:
     async def show(
         self, resume: LogCursor | None, since: dt.datetime | None, *, follow: bool
     ) -> None:
-        """Show lines as they come."""
+        """Show lines as they arrive."""
         begin = None if resume is not None else since
         async with self._tail(resume, begin, follow=follow) as tail:
-            # Where a write is cut short its lines come again, rather than never.
+            # After an interrupted write its lines are shown again, rather than never.
             with self.place or contextlib.nullcontext():
                 async for batch in self._batches(tail):
                     await self._write(batch)
@@ -241,8 +241,8 @@ class _Log:
             end_at=self.until,
             resume=resume,
             follow=follow,
-            # Who follows a log waits for the end of any outage; who wants to see it does not.
-            max_outage=None if follow else _PATIENCE,
+            # Following a log waits for the end of any outage; showing it does not.
+            max_outage=None if follow else _MAX_OUTAGE,
             on_event=self.on_event,
         )
 

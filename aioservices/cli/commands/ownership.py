@@ -10,7 +10,7 @@ import click
 from msgspec import UNSET
 
 from aioservices.api.models import Dependency, Transfer, to_dict
-from aioservices.cli.actions import called, look_up
+from aioservices.cli.actions import look_up, name_and_id
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.confirm import confirm
 from aioservices.cli.connection import Connection
@@ -27,7 +27,7 @@ def _yes_or_no(value: bool | None) -> str | None:
     return None if value is None else "yes" if value else "no"
 
 
-# What is shown of each dependency, by itself and after a transfer.
+# The columns of a dependency, by itself and after a transfer.
 _COLUMNS = (
     Column[Any]("id", lambda d, _: d.id, right=True),
     Column[Any]("type", lambda d, _: d.fco_type or d.object_type),
@@ -78,7 +78,7 @@ def dependencies(
         elif found:
             await stdout().write(table(_DEPENDENCY_COLUMNS, found, now=dt.datetime.now(dt.UTC)))
         else:
-            note(f"{called(target)} depends on nothing")
+            note(f"{name_and_id(target)} depends on nothing")
         return 0
 
     return run(main)
@@ -123,7 +123,7 @@ def transfer(
     """
     [target] = look_up(connection, [service], one=True)
     more = " and all that it needs" if with_dependencies else ""
-    action = f"transfer {called(target)}{more} to user {user_id}"
+    action = f"transfer {name_and_id(target)}{more} to user {user_id}"
     if dry_run:
         print(f"would {action}")
         return 0
@@ -141,7 +141,7 @@ def transfer(
         if as_json:
             await stdout().write(json.dumps(to_dict(made)) + "\n")
             return 0
-        await stdout().write(f"transferred {called(target)} to user {user_id}\n")
+        await stdout().write(f"transferred {name_and_id(target)} to user {user_id}\n")
         if made.dependencies:
             now = dt.datetime.now(dt.UTC)
             await stdout().write("\n" + table(_TRANSFER_COLUMNS, made.dependencies, now=now))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from aioservices.api.models import Project, to_dict
-from aioservices.cli.actions import called, look_up
+from aioservices.cli.actions import look_up, name_and_id
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.confirm import numbered
 from aioservices.cli.connection import Connection
@@ -60,7 +60,7 @@ def list_projects(connection: Connection, *, service: str, hidden: bool, as_json
         elif found:
             await stdout().write(table(_COLUMNS, found, now=dt.datetime.now(dt.UTC)))
         else:
-            note(f"{called(target)} belongs to no project")
+            note(f"{name_and_id(target)} belongs to no project")
         return 0
 
     return run(main)
@@ -111,7 +111,7 @@ def _change(
     verb, done, into = ("add", "added", "to") if adds else ("remove", "removed", "from")
     if dry_run:
         about = numbered("project", project_ids)
-        print(f"would {verb} {called(target)} {into} {about}")
+        print(f"would {verb} {name_and_id(target)} {into} {about}")
         return 0
 
     async def work() -> int:
@@ -119,7 +119,7 @@ def _change(
             call = services.put_projects if adds else services.delete_projects
             for project_id in project_ids:
                 await call(target.id, project_id)
-                stdout().post(f"{done} {called(target)} {into} project {project_id}\n")
+                stdout().post(f"{done} {name_and_id(target)} {into} project {project_id}\n")
         return 0
 
     return run(work)

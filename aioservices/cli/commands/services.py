@@ -16,13 +16,13 @@ import click
 from aioservices.api.matching import is_id, matches
 from aioservices.api.models import JSON, Service, ServiceSummary, to_dict
 from aioservices.api.states import StatusFilter
-from aioservices.cli.actions import called, running_deployment
+from aioservices.cli.actions import name_and_id, running_deployment
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, connected, examples
 from aioservices.cli.attributes import MASK
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
+from aioservices.cli.details import service_shown
 from aioservices.cli.errors import CommandError
-from aioservices.cli.facts import service_shown
 from aioservices.cli.tables import Column, age, joined, named_columns, state_of, table, to_csv
 from aioservices.cli.targets import find, find_one, is_archived
 from aioservices.client import Services
@@ -43,7 +43,7 @@ def _age(service: ServiceSummary, now: dt.datetime) -> str | None:
 
 
 def _url(service: ServiceSummary, _: dt.datetime) -> str | None:
-    # At the address of a deployment that has ended there is nothing.
+    # A deployment that has ended does not answer at its address.
     deployment = running_deployment(service)
     host = None if deployment is None else deployment.host
     return host if not host or "://" in host else f"https://{host}"
@@ -71,8 +71,8 @@ _COLUMNS = (
         "repository", lambda s, _: joined(" ", s.git_repo_url, s.git_repo_ref), least=160, ratio=2
     ),
 )
-# What is shown on demand only.
-_OTHERS = (
+# Columns that are shown on request only.
+_EXTRA_COLUMNS = (
     Column[ServiceSummary](
         "deployment", lambda s, _: s.current_deployment and s.current_deployment.deployment_id
     ),
@@ -119,7 +119,7 @@ _OTHERS = (
     "--columns",
     metavar="NAMES",
     help="Columns to show, separated by commas: "
-    f"{', '.join(column.name for column in (*_COLUMNS, *_OTHERS))}.",
+    f"{', '.join(column.name for column in (*_COLUMNS, *_EXTRA_COLUMNS))}.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @as_json("Print one JSON object per line.")
@@ -150,11 +150,11 @@ def list_services(
         raise click.UsageError("--quiet, --csv and --json cannot be used together")
     wanted = [*terms, *([pattern] if pattern else [])]
     try:
-        shown, chosen = named_columns((*_COLUMNS, *_OTHERS), columns)
+        shown, chosen = named_columns((*_COLUMNS, *_EXTRA_COLUMNS), columns)
     except ValueError as exc:
         raise click.BadParameter(str(exc), param_hint="--columns") from None
 
-    missing: dict[str, None] = {}  # terms that fit none, in their order
+    missing: dict[str, None] = {}  # terms that match nothing, in order
 
     async def found(services: Services) -> list[ServiceSummary]:
         listed: list[ServiceSummary] = []
@@ -167,13 +167,13 @@ def list_services(
             order=order,
             order_dir="desc" if desc else "asc",
         ):
-            fitting = [term for term in wanted if _fits(service, term)]
+            fitting = [term for term in wanted if _matches(service, term)]
             for term in fitting:
                 missing.pop(term, None)
             if fitting or not wanted:
                 listed.append(service)
             if len(listed) == limit:
-                missing.clear()  # it might have come later
+                missing.clear()  # it may be on a later page
                 break
         return listed
 
@@ -201,7 +201,7 @@ def list_services(
     return run(main)
 
 
-def _fits(service: ServiceSummary, term: str) -> bool:
+def _matches(service: ServiceSummary, term: str) -> bool:
     return (is_id(term) and service.id == int(term)) or matches(service.name, term)
 
 
@@ -235,7 +235,7 @@ def get_services(
             targets = await connection.reach(services, lambda view: find(view, terms))
             for number, target in enumerate(targets):
                 service = target
-                if not isinstance(service, Service):  # from the listing, which leaves much out
+                if not isinstance(service, Service):  # the listing does not have all details
                     service = await services.get(target.id)
                 if as_json:
                     shown = to_dict(service) if show_secrets else without_secrets(service)
@@ -249,7 +249,7 @@ def get_services(
 
 
 def without_secrets(service: Service) -> dict[str, JSON]:
-    """Give a service as built-ins, with `MASK` in place of what is secret."""
+    """Convert a service to built-ins, with `MASK` in place of secrets."""
     shown = to_dict(service)
     if service.environment_variables:
         shown["environment_variables"] = dict.fromkeys(service.environment_variables, MASK)
@@ -280,17 +280,17 @@ def open_service(connection: Connection, *, service: str, print_only: bool) -> i
         url = target.current_url
         if not url:
             raise CommandError(
-                f"{called(target)} has no URL: it is {state_of(target.current_deployment)}"
+                f"{name_and_id(target)} has no URL: it is {state_of(target.current_deployment)}"
             )
         await stdout().write(one_line(url) + "\n")
-        if not print_only and stdout().is_terminal and _has_screen() and url.startswith("http"):
+        if not print_only and stdout().is_terminal and _has_display() and url.startswith("http"):
             await anyio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
         return 0
 
     return run(main)
 
 
-def _has_screen() -> bool:
+def _has_display() -> bool:
     if sys.platform in {"win32", "darwin"}:
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

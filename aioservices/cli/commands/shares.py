@@ -11,7 +11,7 @@ import click
 from msgspec import UNSET
 
 from aioservices.api.models import PermissionLevel, Shares, to_dict
-from aioservices.cli.actions import called, look_up
+from aioservices.cli.actions import look_up, name_and_id
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.confirm import confirm, enumerated
 from aioservices.cli.connection import Connection
@@ -84,7 +84,7 @@ def list_shares(connection: Connection, *, service: str, as_json: bool) -> int:
         elif rows := _rows(found):
             await stdout().write(table(_COLUMNS, rows, now=dt.datetime.now(dt.UTC)))
         else:
-            note(f"{called(target)} is shared with nobody")
+            note(f"{name_and_id(target)} is shared with nobody")
         return 0
 
     return run(main)
@@ -131,7 +131,7 @@ def add_shares(
     holders = _named(user_ids, group_ids)
     [target] = look_up(connection, [service], one=True)
     if dry_run:
-        print(f"would share {called(target)} with {enumerated(holders)}: {level}")
+        print(f"would share {name_and_id(target)} with {enumerated(holders)}: {level}")
         return 0
     body = UNSET if message is None else message
     send = False if no_email else UNSET
@@ -150,7 +150,7 @@ def add_shares(
         if as_json:
             await stdout().write(json.dumps(to_dict(shared)) + "\n")
         else:
-            done = f"shared {called(target)} with {enumerated(holders)}: {level}\n"
+            done = f"shared {name_and_id(target)} with {enumerated(holders)}: {level}\n"
             await stdout().write(done)
         return 0
 
@@ -181,7 +181,7 @@ def remove_shares(
     """
     holders = _named(user_ids, group_ids)
     [target] = look_up(connection, [service], one=True)
-    action = f"stop sharing {called(target)} with {enumerated(holders)}"
+    action = f"stop sharing {name_and_id(target)} with {enumerated(holders)}"
     if dry_run:
         print(f"would {action}")
         return 0
@@ -192,10 +192,10 @@ def remove_shares(
         async with connection.open() as services:
             for user_id in user_ids:
                 await services.delete_shares_users(target.id, user_id)
-                stdout().post(f"stopped sharing {called(target)} with user {user_id}\n")
+                stdout().post(f"stopped sharing {name_and_id(target)} with user {user_id}\n")
             for group_id in group_ids:
                 await services.delete_shares_groups(target.id, group_id)
-                stdout().post(f"stopped sharing {called(target)} with group {group_id}\n")
+                stdout().post(f"stopped sharing {name_and_id(target)} with group {group_id}\n")
         return 0
 
     return run(work)

@@ -1,4 +1,4 @@
-"""The commands that look into a store: `stored` and `export`."""
+"""The commands that read a store: `stored` and `export`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 from aioservices.api.matching import select
 from aioservices.cli.arguments import INSTANT, as_json, examples
 from aioservices.cli.console import note
-from aioservices.cli.errors import MISUSED, CommandError
+from aioservices.cli.errors import USAGE_ERROR, CommandError
 from aioservices.cli.tables import Column, table
 from aioservices.stores import (
     ForwardPosition,
@@ -31,7 +31,7 @@ from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line
 from aioservices.terminal.times import Instant
 
-_ANSWERS_WITHIN = 60.0  # seconds: a daemon looks every ten
+_RESPONSE_TIMEOUT = 60.0  # seconds; a daemon checks every ten
 
 __all__ = ["export", "opened", "stored", "stored_services"]
 
@@ -42,7 +42,7 @@ async def opened(url: str, *, read_only: bool = True) -> AsyncGenerator[Store, N
     try:
         store = open_store(url, read_only=read_only)
     except StoreConfigError as exc:
-        raise CommandError(str(exc), status=MISUSED) from None
+        raise CommandError(str(exc), status=USAGE_ERROR) from None
     try:
         async with store:
             yield store
@@ -76,14 +76,14 @@ async def stored_services(store: Store, terms: Sequence[str]) -> dict[int, str |
 )
 @click.argument("store_url", metavar="STORE")
 @click.option("--thorough", is_flag=True, help="Read every line, to find any that is damaged.")
-@click.option("--forwarders", is_flag=True, help="Show how far each forwarder is.")
+@click.option("--forwarders", is_flag=True, help="Show the position of each forwarder.")
 @click.option("--resend", metavar="NAME", help="Have this forwarder send again what it has sent.")
 @click.option("--since", type=INSTANT, help="With --resend: only what was stored since then.")
 @click.option(
     "--rejected",
     "rejected_only",
     is_flag=True,
-    help="With --resend: only from the first line on that the destination did not take.",
+    help="With --resend: only from the first line on that the destination rejected.",
 )
 @as_json("Print one JSON object.")
 def stored(
@@ -103,7 +103,7 @@ def stored(
     status is 1 if any is missing.
     """
     if (since or rejected_only) and resend is None:
-        raise CommandError("--since and --rejected go with --resend", status=MISUSED)
+        raise CommandError("--since and --rejected need --resend", status=USAGE_ERROR)
 
     async def main() -> int:
         if resend is not None:
@@ -136,7 +136,7 @@ async def _resend(url: str, name: str, since: Instant | None, *, rejected_only: 
         holder = "the process" if locked.pid is None else f"process {locked.pid}"
         note(f"asking {holder} that collects into {url} ...")
         async with opened(url, read_only=True) as store:
-            with anyio.move_on_after(_ANSWERS_WITHIN) as scope:
+            with anyio.move_on_after(_RESPONSE_TIMEOUT) as scope:
                 await _move_back(store, name, since, rejected_only=rejected_only)
         if scope.cancelled_caught:
             raise CommandError(f"{holder} does not answer: stop it, and try again") from None
@@ -149,7 +149,7 @@ async def _move_back(
     known = sorted({each.forwarder for each in await store.forward_positions()})
     if name not in known:
         there = f"it has {', '.join(known)}" if known else "nothing was ever forwarded from it"
-        raise CommandError(f"the store has no forwarder {name!r}: {there}", status=MISUSED)
+        raise CommandError(f"the store has no forwarder {name!r}: {there}", status=USAGE_ERROR)
     begin = None if since is None else since.at(dt.datetime.now(dt.UTC))
     count = await store.resend(name, since=begin, rejected_only=rejected_only)
     if count < 0:
@@ -174,7 +174,7 @@ async def _show_forwarders(store: Store, *, as_json: bool) -> None:
     await stdout().write(table(_FORWARDER_COLUMNS, positions, now=dt.datetime.now(dt.UTC)))
     for lines in rejected:
         note(
-            f"{one_line(lines.forwarder)} did not take {lines.count:,} lines, among them of "
+            f"{one_line(lines.forwarder)} rejected {lines.count:,} lines, some of them of "
             f"service {lines.service_id} from {lines.first_seq} to {lines.last_seq}: "
             f"{one_line(lines.reason)}"
         )
@@ -234,7 +234,9 @@ _SERVICE_COLUMNS = (
 @click.option(
     "--parquet", type=click.Path(path_type=Path), metavar="FILE", help="As Parquet; needs pyarrow."
 )
-@click.option("--jsonl", type=click.Path(path_type=Path), metavar="FILE", help="JSON, a line each.")
+@click.option(
+    "--jsonl", type=click.Path(path_type=Path), metavar="FILE", help="As JSON, one object per line."
+)
 @click.option("--since", type=INSTANT, help="Only lines from then on: 10m (ago), or a date.")
 @click.option("--until", type=INSTANT, help="Only lines until then.")
 def export(
@@ -251,7 +253,7 @@ def export(
     The file appears only when it is complete.
     """
     if (parquet is None) == (jsonl is None):
-        raise CommandError("pass either --parquet FILE or --jsonl FILE", status=MISUSED)
+        raise CommandError("pass either --parquet FILE or --jsonl FILE", status=USAGE_ERROR)
     now = dt.datetime.now(dt.UTC)
     begin, end = since and since.at(now), until and until.at(now)
 

@@ -1,4 +1,4 @@
-"""The log of a service out of a store, for `logs --from`; it needs neither key nor network."""
+"""The log of a service from a store, for `logs --from`; it needs neither a key nor a network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from aioservices.cli.errors import MISUSED, CommandError
+from aioservices.cli.errors import USAGE_ERROR, CommandError
 from aioservices.cli.filters import Filter, Format
 from aioservices.stores import Store, StoredEntry, to_json_line
 from aioservices.terminal.output import stdout
@@ -24,11 +24,11 @@ __all__ = ["StoredLog"]
 
 _POLL_SECONDS = 0.5
 _PAGE = 1_000  # lines
-_PIECE = 200  # lines that are written at once
+_LINES_AT_ONCE = 200  # lines that are written at once
 
 
-class _Place(msgspec.Struct):
-    """Where a reader stands in a store: behind this line of this service."""
+class _StorePosition(msgspec.Struct):
+    """A position in a store: behind this line of this service."""
 
     store: str
     service_id: int
@@ -37,7 +37,7 @@ class _Place(msgspec.Struct):
 
 @dataclass(kw_only=True)
 class StoredLog:
-    """What is shown of a stored log, and how: the options of `logs`."""
+    """A stored log with the options of `logs`: which lines are shown, and how."""
 
     store_url: str
     service: str
@@ -52,31 +52,31 @@ class StoredLog:
     shown: Format
 
     async def show(self) -> int:
-        """Show it; gives the exit status."""
+        """Show it, and return the exit status."""
         now = dt.datetime.now(dt.UTC)
         begin, end = self.since and self.since.at(now), self.until and self.until.at(now)
         if begin and end and end < begin:
-            raise CommandError("--until is before --since", status=MISUSED)
+            raise CommandError("--until is before --since", status=USAGE_ERROR)
         async with opened(self.store_url) as store:
             found = await stored_services(store, [self.service])
             if len(found) > 1:
                 raise CommandError(
                     f"{len(found)} services have a name that matches {self.service!r}: "
                     "name one of them",
-                    status=MISUSED,
+                    status=USAGE_ERROR,
                 )
             ((service_id, name),) = found.items()
             if self.previous:
                 self.deployment_id = await _previous(store, service_id)
-            seq = self._load_place(service_id)
+            seq = self._load_position(service_id)
             if seq is None:
                 seq = await self._seq(store, service_id)
                 await self._write(name, self._read(store, service_id, begin, end))
-                self._save_place(service_id, seq)
+                self._save_position(service_id, seq)
                 if not self.follow:
                     return 0
-                begin = None  # what was there by now has been shown, or left out
-            await self._go_on(store, service_id, name, seq, begin, end)
+                begin = None  # earlier lines have been shown or left out
+            await self._follow(store, service_id, name, seq, begin, end)
         return 0
 
     async def _seq(self, store: Store, service_id: int) -> int:
@@ -98,7 +98,7 @@ class StoredLog:
         async for entry in entries:
             yield entry
 
-    async def _go_on(
+    async def _follow(
         self,
         store: Store,
         service_id: int,
@@ -107,7 +107,7 @@ class StoredLog:
         begin: dt.datetime | None,
         end: dt.datetime | None,
     ) -> None:
-        """Show what was kept after a line, in the order of keeping."""
+        """Show the lines that are stored after a line, in that order."""
         while True:
             page = await store.read_after(service_id, seq, _PAGE)
             if page:
@@ -115,7 +115,7 @@ class StoredLog:
                 await stdout().write("".join(self._text(entry, name) for entry in wanted))
                 await stdout().flush()
                 seq = page[-1].seq
-                self._save_place(service_id, seq)
+                self._save_position(service_id, seq)
             elif not self.follow:
                 return
             else:
@@ -136,7 +136,7 @@ class StoredLog:
             piece: list[str] = []
             async for entry in entries:
                 piece.append(self._text(entry, name))
-                if len(piece) == _PIECE:
+                if len(piece) == _LINES_AT_ONCE:
                     await stdout().write("".join(piece))
                     piece.clear()
             await stdout().write("".join(piece))
@@ -147,37 +147,37 @@ class StoredLog:
             return to_json_line(entry).decode()
         return self.shown(entry, name)
 
-    def _load_place(self, service_id: int) -> int | None:
+    def _load_position(self, service_id: int) -> int | None:
         if self.cursor_path is None:
             return None
         try:
-            place = msgspec.json.decode(Path(self.cursor_path).read_bytes(), type=_Place)
+            position = msgspec.json.decode(Path(self.cursor_path).read_bytes(), type=_StorePosition)
         except FileNotFoundError:
             return None
         except OSError as exc:
             raise CommandError(f"{self.cursor_path}: {exc.strerror}") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise CommandError(
-                f"{self.cursor_path} holds no place in a store: give another --cursor",
-                status=MISUSED,
+                f"{self.cursor_path} contains no position in a store: pass another --cursor",
+                status=USAGE_ERROR,
             ) from None
-        if (place.store, place.service_id) != (self.store_url, service_id):
+        if (position.store, position.service_id) != (self.store_url, service_id):
             raise CommandError(
-                f"{self.cursor_path} is the place in the log of service {place.service_id} in "
-                f"{place.store}: give another --cursor for this log",
-                status=MISUSED,
+                f"{self.cursor_path} is a position in the log of service {position.service_id} in "
+                f"{position.store}: pass another --cursor for this log",
+                status=USAGE_ERROR,
             )
-        return place.seq
+        return position.seq
 
-    def _save_place(self, service_id: int, seq: int) -> None:
-        """Keep the place, so that the file holds it whole whatever happens."""
+    def _save_position(self, service_id: int, seq: int) -> None:
+        """Save the position; the file is never left half-written."""
         if self.cursor_path is None:
             return
         path = Path(self.cursor_path)
         new = path.with_name(f".{path.name}.{os.getpid()}.new")
         try:
             with new.open("wb") as file:
-                file.write(msgspec.json.encode(_Place(self.store_url, service_id, seq)))
+                file.write(msgspec.json.encode(_StorePosition(self.store_url, service_id, seq)))
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(path)

@@ -10,7 +10,7 @@ import click
 from msgspec import UNSET
 
 from aioservices.api.models import Token, to_dict
-from aioservices.cli.actions import called, look_up
+from aioservices.cli.actions import look_up, name_and_id
 from aioservices.cli.arguments import (
     DURATION,
     SERVICE,
@@ -23,7 +23,7 @@ from aioservices.cli.arguments import (
 from aioservices.cli.confirm import confirm, enumerated
 from aioservices.cli.connection import Connection
 from aioservices.cli.console import note
-from aioservices.cli.errors import MISUSED, CommandError
+from aioservices.cli.errors import USAGE_ERROR, CommandError
 from aioservices.cli.groups import Group
 from aioservices.cli.tables import Column, age, table
 from aioservices.cli.targets import Target, find_one
@@ -85,7 +85,7 @@ def list_tokens(connection: Connection, *, service: str, as_json: bool) -> int:
         elif found:
             await stdout().write(table(_COLUMNS, found, now=dt.datetime.now(dt.UTC)))
         else:
-            note(f"{called(target)} has no tokens")
+            note(f"{name_and_id(target)} has no tokens")
         return 0
 
     return run(main)
@@ -127,7 +127,7 @@ def create_token(
     lifetime = None if expires_in is None else max(1, round(expires_in))  # in whole seconds
     if dry_run:
         expires = "" if lifetime is None else f", which expires in {format_duration(lifetime)}"
-        print(f"would create the token {one_line(name)!r} of {called(target)}{expires}")
+        print(f"would create the token {one_line(name)!r} of {name_and_id(target)}{expires}")
         if lifetime is None:
             note("the platform decides when it expires, unless --expires-in is used")
         return 0
@@ -144,7 +144,7 @@ def create_token(
             raise CommandError(f"the server has made token {made.id}, but did not return its value")
         expiry = _expiry(made, dt.datetime.now(dt.UTC))
         expires = "it never expires" if expiry == "never" else f"it expires {expiry}"
-        note(f"created token {made.id} of {called(target)}: {expires}")
+        note(f"created token {made.id} of {name_and_id(target)}: {expires}")
         if stdout().is_terminal:
             note("this is the only time that its value is shown: keep it as you keep a password")
         value = json.dumps(to_dict(made)) if as_json else one_line(made.token)
@@ -163,12 +163,12 @@ def create_token(
 )
 @click.argument("service", metavar="SERVICE", type=SERVICE)
 @click.argument("terms", metavar="TOKEN...", nargs=-1, required=True, type=TOKEN)
-@changing(asks="it asks, because a token that is revoked cannot be had back")
+@changing(asks="it asks, because a revoked token cannot be restored")
 @connected()
 def revoke_tokens(
     connection: Connection, *, service: str, terms: Sequence[int | str], dry_run: bool, yes: bool
 ) -> int:
-    """Revoke tokens of a service, which no longer give access to it then.
+    """Revoke tokens of a service, so that they no longer give access to it.
 
     SERVICE is an id, a name, or a pattern that matches one name; TOKEN is an id
     or a name, as aioservices tokens list shows them.
@@ -176,28 +176,28 @@ def revoke_tokens(
     [target] = look_up(connection, [service], one=True)
     chosen = _chosen(connection, target, terms)
     plural = "s" * (len(chosen) > 1)
-    action = f"revoke token{plural} {enumerated([*chosen.values()])} of {called(target)}"
+    action = f"revoke token{plural} {enumerated([*chosen.values()])} of {name_and_id(target)}"
     if dry_run:
         print(f"would {action}")
         return 0
     confirm(
         action,
         yes=yes,
-        consequence="What uses these tokens is turned away; this cannot be undone.",
+        consequence="Programs that use these tokens lose access; this cannot be undone.",
     )
 
     async def work() -> int:
         async with connection.open() as services:
             for token_id, shown in chosen.items():
                 await services.delete_tokens(target.id, token_id)
-                stdout().post(f"revoked token {shown} of {called(target)}\n")
+                stdout().post(f"revoked token {shown} of {name_and_id(target)}\n")
         return 0
 
     return run(work)
 
 
 def _chosen(connection: Connection, target: Target, terms: Sequence[int | str]) -> dict[int, str]:
-    """Find tokens by ids and names; returns what to call them, by id."""
+    """Find tokens by ids and names; returns their labels by id."""
     listed: list[Token] = []
 
     async def fetch() -> int:
@@ -215,12 +215,12 @@ def _chosen(connection: Connection, target: Target, terms: Sequence[int | str]) 
         ids = [each.id for each in listed if each.name == term]
         if not ids:
             advice = f"aioservices tokens list {target.id} shows what there is"
-            raise CommandError(f"{called(target)} has no token called {term!r}: {advice}")
+            raise CommandError(f"{name_and_id(target)} has no token called {term!r}: {advice}")
         if len(ids) > 1:
             numbers = ", ".join(map(str, ids))
             raise CommandError(
                 f"{len(ids)} tokens are called {term!r}: say which by its id ({numbers})",
-                status=MISUSED,
+                status=USAGE_ERROR,
             )
         chosen[ids[0]] = f"{one_line(term)} ({ids[0]})"
     return chosen

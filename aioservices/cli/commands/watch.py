@@ -37,13 +37,13 @@ from aioservices.terminal.times import Instant
 
 __all__ = ["watch"]
 
-# Clocks differ, and the last lines give context.
-_A_MOMENT = dt.timedelta(seconds=10)
+# The last lines give context, and clocks may differ.
+_DEFAULT_SINCE = dt.timedelta(seconds=10)
 _AT_ONCE = 10  # services whose last lines are read at the same time
-_PATIENCE = 60.0  # seconds of an outage, while these are read
+_MAX_OUTAGE = 60.0  # seconds of an outage, while these are read
 
-_KEPT_EVERY = 1.0  # seconds
-_LAST_WRITE = 1.0  # seconds for the last lines of a watch that is ended
+_SAVE_INTERVAL = 1.0  # seconds
+_LAST_WRITE = 1.0  # seconds to write the last lines after an interruption
 
 _Lines: TypeAlias = tuple[Sequence[TailedEntry], LogCursor]
 
@@ -118,15 +118,15 @@ def watch(
     """
     if last is not None and since is not None:
         raise click.UsageError("--lines and --since cannot be used together")
-    place = None if cursor_path is None else CursorFile(cursor_path)
-    if place is not None:
-        place.check()
+    cursor_file = None if cursor_path is None else CursorFile(cursor_path)
+    if cursor_file is not None:
+        cursor_file.check()
     notices = connection.notices
 
     async def begun(services: Services) -> LogWatch:
         now = await connection.now(services)
-        begin = now - _A_MOMENT if since is None else since.at(now)
-        resume = place.load_checkpoint() if place else {}
+        begin = now - _DEFAULT_SINCE if since is None else since.at(now)
+        resume = cursor_file.load_checkpoint() if cursor_file else {}
         name = terms[0] if len(terms) == 1 and is_pattern(terms[0]) else None
         ids: list[int] | None = None
         targets: list[Target] = []
@@ -159,7 +159,7 @@ def watch(
 
     async def main() -> int:
         async with connection.open() as services, await begun(services) as lines:
-            keep = _Keeper(place, lines)
+            saver = _CursorSaver(cursor_file, lines)
             try:
                 async for line in lines:
                     notices.names.setdefault(line.service_id, one_line(line.service_name or ""))
@@ -167,36 +167,36 @@ def watch(
                         notices.flush()
                     if chosen.passes(line.entry):
                         await stdout().write(shown(line.entry, line.service_name))
-                    await keep.at_times()
+                    await saver.save_periodically()
             finally:
                 with anyio.move_on_after(_LAST_WRITE, shield=True):
-                    await keep.now()
+                    await saver.save()
         return 0
 
     return run(main, ends_with_output=True)
 
 
-class _Keeper:
+class _CursorSaver:
     """Stores the position of a watch behind the lines that were written."""
 
-    def __init__(self, place: CursorFile | None, lines: LogWatch) -> None:
-        self._place = place
+    def __init__(self, file: CursorFile | None, lines: LogWatch) -> None:
+        self._file = file
         self._lines = lines
         self._due = 0.0
 
-    async def at_times(self) -> None:
-        """Keep it, at most once a second."""
-        if self._place is not None and time.monotonic() >= self._due:
-            self._due = time.monotonic() + _KEPT_EVERY
-            await self.now()
+    async def save_periodically(self) -> None:
+        """Save it, at most once a second."""
+        if self._file is not None and time.monotonic() >= self._due:
+            self._due = time.monotonic() + _SAVE_INTERVAL
+            await self.save()
 
-    async def now(self) -> None:
-        """Keep it, once everything is written."""
-        if self._place is not None:
+    async def save(self) -> None:
+        """Save it, once everything is written."""
+        if self._file is not None:
             checkpoint = self._lines.checkpoint
             await stdout().flush()
-            self._place.save(checkpoint)
-            self._place.flush()
+            self._file.save(checkpoint)
+            self._file.flush()
 
 
 async def _last_lines(
@@ -209,7 +209,7 @@ async def _last_lines(
     async def read(service_id: int) -> None:
         def open_tail(begin: dt.datetime | None) -> LogTail:
             return services.tail_logs(
-                service_id, start_at=begin, follow=False, max_outage=_PATIENCE
+                service_id, start_at=begin, follow=False, max_outage=_MAX_OUTAGE
             )
 
         async with slots:

@@ -16,12 +16,12 @@ from .console import rendered, state_style
 from .tables import age, aligned, joined
 from .targets import is_archived
 
-__all__ = ["facts_of", "service_shown"]
+__all__ = ["details_of", "service_shown"]
 
 
 def service_shown(service: Service, *, now: dt.datetime) -> str:
     """Format all details of one service, one per line."""
-    facts = facts_of(service, now=now)
+    facts = details_of(service, now=now)
     out = stdout()
     if not out.is_terminal:
         return aligned(facts)
@@ -34,7 +34,7 @@ def service_shown(service: Service, *, now: dt.datetime) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def facts_of(service: Service, *, now: dt.datetime) -> Sequence[tuple[str, str]]:
+def details_of(service: Service, *, now: dt.datetime) -> Sequence[tuple[str, str]]:
     """Return what is known about a service, by name, without secrets."""
     deployment = service.current_deployment
     facts: dict[str, object] = {
