@@ -117,7 +117,9 @@ class Poller:
             limit=options.limit,
             end_at=options.end_at,
         )
-        self._interval = PollInterval(options.poll_interval, options.max_poll_interval * _SHARE)
+        self._interval = PollInterval(
+            options.poll_interval, options.max_poll_interval * _SHARE, overlap=options.overlap
+        )
         self._is_asleep = False
         self._last_alive: dt.datetime | None = None  # by the server's clock, as the next one
         self._ended: dt.datetime | None = None

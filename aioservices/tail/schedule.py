@@ -26,13 +26,18 @@ _MOST_FAVOUR = 9.0
 
 
 class PollInterval:
-    """The seconds between two polls: few while lines come, more while none do."""
+    """The seconds between two polls: few while lines come, more while none do.
 
-    __slots__ = ("_longest", "_shortest", "interval")
+    A log that would fill a page is polled sooner, but no sooner than each poll looks back in any
+    case: that would read the same lines again and again.
+    """
 
-    def __init__(self, shortest: float, longest: float) -> None:
+    __slots__ = ("_least", "_longest", "_shortest", "interval")
+
+    def __init__(self, shortest: float, longest: float, *, overlap: float = 0.0) -> None:
         self._shortest = shortest
         self._longest = max(shortest, longest)
+        self._least = min(shortest, _steps(overlap)[0].total_seconds())
         self.interval = shortest
 
     def after(self, news: int, *, fill: float = 0.0, asleep: bool = False) -> float:
@@ -47,7 +52,8 @@ class PollInterval:
         """
         if news:
             self.interval = self._shortest
-            return self.interval * min(1.0, _HALF_FULL / fill) if fill > 0 else self.interval
+            wait = self.interval * min(1.0, _HALF_FULL / fill) if fill > 0 else self.interval
+            return max(wait, self._least)
         grown = self._longest if asleep else self.interval * _GROWTH
         self.interval = min(self._longest, max(grown, self._shortest))
         return self.interval

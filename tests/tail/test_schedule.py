@@ -57,6 +57,14 @@ def test_the_next_poll_comes_before_a_page_fills(shortest: float, fill: float) -
     assert wait / shortest * fill <= 0.5 + 1e-9
 
 
+@given(st.floats(0.01, 10.0), st.floats(0.0, 20.0), st.floats(0.0, 600.0))
+def test_no_poll_comes_sooner_than_each_poll_looks_back(
+    shortest: float, fill: float, overlap: float
+) -> None:
+    wait = PollInterval(shortest, 30.0, overlap=overlap).after(1, fill=fill)
+    assert min(shortest, overlap / 64) - 1e-6 <= wait <= shortest
+
+
 START = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 
 
