@@ -33,7 +33,7 @@ OptionalIntT = TypeVar("OptionalIntT", int | None, UnsetType | int | None)
 _LARGEST = 2**63 - 1  # what databases, servers and other clients take for an integer
 LONGEST_SECONDS = 1e9  # the longest possible wait: more than 30 years
 SHORTEST_INTERVAL = 0.001  # seconds between two things that are repeated
-_MOST_DIGITS = 30  # of a number in a message
+_MAX_DIGITS = 30  # of a number in a message
 
 
 def validate_type(value: T, kind: type | UnionType, name: str) -> T:
@@ -326,8 +326,8 @@ _EXPECTED: Mapping[object, str] = {
 
 def _shown(number: float) -> str:
     """Format a number for a message; Python refuses to format thousands of digits."""
-    if isinstance(number, int) and abs(number) >= 10**_MOST_DIGITS:
-        return f"a number of more than {_MOST_DIGITS} digits"
+    if isinstance(number, int) and abs(number) >= 10**_MAX_DIGITS:
+        return f"a number of more than {_MAX_DIGITS} digits"
     return str(number)
 
 

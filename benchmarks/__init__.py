@@ -1,1 +1,1 @@
-"""Speed of aioservices beside the official client and hand-written loops."""
+"""The speed of aioservices, compared with the official client and hand-written loops."""

@@ -46,12 +46,14 @@ class Arguments(argparse.Namespace):
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(SUITES)}")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes, only to check that everything runs"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to FILE")
     arguments = parser.parse_args(namespace=Arguments())
     if unknown := set(arguments.names) - set(SUITES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
-    os.environ["no_proxy"] = "127.0.0.1"  # for those contenders that would ask a proxy for it
+    os.environ["no_proxy"] = "127.0.0.1"  # for contenders that would use a proxy
     reports = asyncio.run(_run(arguments.names or SUITES, quick=arguments.quick))
     if arguments.json is not None:
         figures = [report.to_builtins() for report in reports]
@@ -65,9 +67,9 @@ async def _run(names: Sequence[str], *, quick: bool) -> list[Report]:
         report = await suite.run(quick=quick)
         reports.append(report)
         print(render(report), flush=True)
-    verdicts = [verdict for report in reports for verdict in report.verdicts]
-    print(summarize(verdicts))
-    print(f"\n{sum(verdict.reached for verdict in verdicts)} of {len(verdicts)} aims reached.")
+    goals = [goal for report in reports for goal in report.goals]
+    print(summarize(goals))
+    print(f"\n{sum(goal.reached for goal in goals)} of {len(goals)} goals reached.")
     return reports
 
 

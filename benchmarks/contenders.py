@@ -1,4 +1,4 @@
-"""The clients that are measured: each makes the same calls, then says what it was answered."""
+"""The measured clients: each makes the same calls, and returns what was answered."""
 
 import json
 import os
@@ -72,7 +72,7 @@ class Ours:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How a hand-written loop gets its results out of the bytes."""
+    """How a hand-written loop decodes its results."""
 
     service: Callable[[bytes], int | None]
     deployment: Callable[[bytes], int | None]
@@ -81,7 +81,7 @@ class Decoding:
 
 
 class HandWritten:
-    """What one writes oneself with aiohttp: one session, one request after the other."""
+    """A loop as a user would write it with aiohttp: one session, one request after the other."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, decoding: Decoding) -> None:
         self._session = session
@@ -119,7 +119,7 @@ class HandWritten:
 
 
 class Official:
-    """The official client: synchronous, so that its calls want a thread."""
+    """The official client, which is synchronous, so its calls need a thread."""
 
     def __init__(self, url: str) -> None:
         specification = json.loads(
@@ -129,7 +129,7 @@ class Official:
         paths = specification["paths"].items()
         specification["paths"] = {path: each for path, each in paths if "/services/" in path}
         before = os.environ.get("CIVIS_API_ENDPOINT")
-        os.environ["CIVIS_API_ENDPOINT"] = url  # read when the client is made, and only there
+        os.environ["CIVIS_API_ENDPOINT"] = url  # read only when the client is created
         try:
             client = civis.APIClient(api_key=API_KEY, local_api_spec=specification)
         finally:
@@ -145,7 +145,7 @@ class Official:
         return self._services.post_deployments(service_id).service_id
 
     def deploy_and_wait(self, service_id: int, *, poll_interval: float) -> str:
-        """Deploy a service, look at the deployment until it is not pending, and give its state."""
+        """Deploy a service, poll the deployment until it is not pending, and return its state."""
         made = self._services.post_deployments(service_id)
         state: str | None = made.state
         while state is None or state == "pending":  # a new one has none for a moment
@@ -163,7 +163,7 @@ class Official:
 
 @asynccontextmanager
 async def open_clients(url: str) -> AsyncIterator[dict[str, Client]]:
-    """Open the asynchronous contenders, each with connections of its own.
+    """Open the asynchronous contenders, each with separate connections.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def _with_json() -> Decoding:
 
 
 class LeanService(msgspec.Struct, rename="camel"):
-    """The fields of a service that a program of its own would declare."""
+    """The fields of a service that a typical program would declare."""
 
     id: int
     name: str | None = None
@@ -208,7 +208,7 @@ class LeanService(msgspec.Struct, rename="camel"):
 
 
 class LeanDeployment(msgspec.Struct, rename="camel"):
-    """The fields of a deployment that a program of its own would declare."""
+    """The fields of a deployment that a typical program would declare."""
 
     deployment_id: int
     service_id: int
@@ -244,7 +244,7 @@ def _with_msgspec() -> Decoding:
 
 
 def _without() -> Decoding:
-    """Look for the answer among the bytes, which the server always arranges in the same way."""
+    """Find the result in the bytes, which the server always arranges in the same way."""
 
     def logs(content: bytes) -> Lines:
         last = re.compile(rb'"message":"((?:[^"\\]|\\.)*)"').search(

@@ -9,7 +9,7 @@ import anyio
 
 from aioservices import LogTail, Services
 from benchmarks.log_server import log_server
-from benchmarks.report import Report, Row, Verdict
+from benchmarks.report import Goal, Report, Row
 
 _FLEETS = ((1, 1), (10, 1), (100, 10))  # tails, and how many of them have a line a second
 
@@ -22,7 +22,7 @@ async def run(*, quick: bool) -> Report:
     return Report(
         f"From writing to delivery, a line a second, for {seconds:g} s",
         rows,
-        [Verdict("seconds from a line to its delivery, with one tail", delay, at_most=2.0)],
+        [Goal("seconds from a line to its delivery, with one tail", delay, at_most=2.0)],
     )
 
 

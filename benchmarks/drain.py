@@ -18,7 +18,7 @@ from aioservices import Services
 from benchmarks.contenders import LeanEntry
 from benchmarks.log_server import DEPLOYMENT, log_server
 from benchmarks.race import OURS, check, race, timed
-from benchmarks.report import Report, Row, Verdict
+from benchmarks.report import Goal, Report, Row
 
 _BY_START = "a loop by start_at"
 _PAGE = 10_000
@@ -30,7 +30,7 @@ _decoder = msgspec.json.Decoder(list[LeanEntry])
 
 @dataclass(frozen=True)
 class _Backlog:
-    """What is drained, and what is to be reached."""
+    """What is drained, and the goals."""
 
     regular: bool
     latency: float  # seconds
@@ -52,27 +52,27 @@ _BACKLOGS = (
     _Backlog(regular=False, latency=0.020, pages=40, rounds=5, speed=0.9),
     _Backlog(regular=False, latency=0.200, pages=20, rounds=3, speed=0.9),
 )
-_MOST_REQUESTS = 1.3  # for each full page
+_MAX_REQUESTS = 1.3  # for each full page
 _MEMORY_PAGES = 100
 
 
 async def run(*, quick: bool) -> Report:
-    """Race through each backlog, then measure memory in a process of its own."""
+    """Race through each backlog, then measure memory in a separate process."""
     rows: list[Row] = []
-    verdicts: list[Verdict] = []
+    goals: list[Goal] = []
     for backlog in _BACKLOGS:
         some, judged = await _race(backlog, quick=quick)
         rows += some
-        verdicts += judged
+        goals += judged
     lines = (3 if quick else _MEMORY_PAGES) * _PAGE
     async with log_server(lines=lines, since=_since(lines)) as url:
         memory = await _memory(url, lines)
     rows.append(Row(f"memory above the start, {lines:,} lines", {"MB": memory}))
-    verdicts.append(Verdict("MB to drain 1,000,000 lines", memory, at_most=60))
-    return Report("Draining a backlog", rows, verdicts)
+    goals.append(Goal("MB to drain 1,000,000 lines", memory, at_most=60))
+    return Report("Draining a backlog", rows, goals)
 
 
-async def _race(backlog: _Backlog, *, quick: bool) -> tuple[list[Row], list[Verdict]]:
+async def _race(backlog: _Backlog, *, quick: bool) -> tuple[list[Row], list[Goal]]:
     pages, rounds = (3, 1) if quick else (backlog.pages, backlog.rounds)
     lines = pages * _PAGE
     async with (
@@ -102,7 +102,7 @@ async def _race(backlog: _Backlog, *, quick: bool) -> tuple[list[Row], list[Verd
     ]
     return rows, [
         result.speed(name, than=_BY_START, at_least=backlog.speed),
-        Verdict(f"{name}: requests for each full page", requests, at_most=_MOST_REQUESTS),
+        Goal(f"{name}: requests for each full page", requests, at_most=_MAX_REQUESTS),
     ]
 
 
@@ -121,7 +121,7 @@ async def _drain(services: Services, lines: int) -> int:
 
 
 async def _fetch_by_start(http: aiohttp.ClientSession, url: str, lines: int) -> int:
-    """What a loop does that trusts the server: each page begins behind the last one's end."""
+    """A loop that trusts the server: each page begins where the previous one ended."""
     count, start = 0, "2000-01-01T00:00:00Z"
     path = f"{url}services/1/deployments/{DEPLOYMENT}/logs"
     while True:
@@ -136,7 +136,7 @@ async def _fetch_by_start(http: aiohttp.ClientSession, url: str, lines: int) -> 
 
 
 async def _memory(url: str, lines: int) -> float:
-    """Megabytes that a drain takes above what the process had before."""
+    """Megabytes that a drain takes in addition to what the process had before."""
     command = [sys.executable, "-m", "benchmarks.drain", url, str(lines)]
     result = await anyio.run_process(command)
     return float(result.stdout)
@@ -145,7 +145,7 @@ async def _memory(url: str, lines: int) -> float:
 async def _main(url: str, lines: int) -> None:
     async with Services("key", base_url=url) as services:
         await services.get(1)
-        # Forget the peak of the imports: below it, a small drain would seem to take nothing.
+        # Reset the peak memory of the imports, which would hide a small drain.
         Path("/proc/self/clear_refs").write_text("5")
         before = _megabytes("VmRSS")
         await _drain(services, lines)

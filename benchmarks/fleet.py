@@ -1,8 +1,8 @@
-"""A fleet: a thousand deploys, waited for, while something goes wrong with one call in a hundred.
+"""A fleet: a thousand deploys, waited for, while one call in a hundred fails.
 
-Both clients ask for a hundred deploys at a time, and look every second whether they run, which
-they do two seconds after they were made. Nobody helps the official client over an error. Ours
-spends by default ten seconds on finding out that a lost deploy was never made.
+Both clients request a hundred deploys at a time, and check every second whether they run, which
+they do two seconds after they were made. The official client does not recover from errors. Ours
+takes ten seconds by default to find out that a lost deploy was never made.
 """
 
 import logging
@@ -16,7 +16,7 @@ from aioservices import Services
 from benchmarks.contenders import API_KEY, OFFICIAL, Official
 from benchmarks.fleet_server import Counts, fleet_server
 from benchmarks.race import OURS
-from benchmarks.report import Report, Row, Verdict
+from benchmarks.report import Goal, Report, Row
 
 AT_A_TIME = 100
 POLL_INTERVAL = 1.0  # seconds
@@ -26,7 +26,7 @@ async def run(*, quick: bool) -> Report:
     """Deploy with both; the official client deploys fewer, for it takes longer."""
     deploys, official_deploys, faults = (60, 10, 0.1) if quick else (1_000, 200, 0.01)
     settle = 1.0 if quick else 10.0
-    logging.getLogger(OURS).setLevel(logging.ERROR)  # it warns of each fault
+    logging.getLogger(OURS).setLevel(logging.ERROR)  # it warns about each fault
 
     async with fleet_server(official_deploys, faults) as (url, official_counts):
         start = perf_counter()
@@ -51,10 +51,8 @@ async def run(*, quick: bool) -> Report:
             Row(OURS, _figures(deploys, well, seconds, counts)),
         ],
         [
-            Verdict(
-                "services deployed twice, of 1,000 with faults", counts.deployed_twice, at_most=0
-            ),
-            Verdict("services not known to run, of 1,000 with faults", deploys - well, at_most=0),
+            Goal("services deployed twice, of 1,000 with faults", counts.deployed_twice, at_most=0),
+            Goal("services not known to run, of 1,000 with faults", deploys - well, at_most=0),
         ],
     )
 
@@ -86,7 +84,7 @@ def _deploy_in_threads(client: Official, deploys: int) -> int:
     def deploy(service_id: int) -> bool:
         try:
             state = client.deploy_and_wait(service_id, poll_interval=POLL_INTERVAL)
-        except Exception:  # of several libraries; each means that it is not known
+        except Exception:  # from several libraries; the state is unknown
             return False
         return state == "running"
 

@@ -1,4 +1,4 @@
-"""An emulator in a process of its own, with faults, that says at its end what was done to it.
+"""An emulator in a separate process, with faults, that finally reports what it has received.
 
 `python -m benchmarks.fleet_server --services 1000 --faults 0.01` prints its URL, serves until its
 standard input closes, and prints what it counted.
@@ -25,11 +25,11 @@ _FAULTS: dict[str, list[Effect]] = {
     "POST": [Reset(acts=True), Respond(502, acts=True), Reset(), Respond(502), Respond(503)],
     "GET": [Reset(), Respond(502)],
 }
-_PATIENCE = 30.0  # seconds
+_TIMEOUT = 30.0  # seconds
 
 
 class Counts(msgspec.Struct):
-    """What an emulator has seen."""
+    """What an emulator has counted."""
 
     requests: int = 0
     deployments: int = 0
@@ -45,7 +45,7 @@ async def fleet_server(services: int, faults: float) -> AsyncIterator[tuple[str,
     services
         How many services there are; none of them is deployed.
     faults
-        The part of the deploys, and of the other calls, to which something happens.
+        The part of the deploys, and of the other calls, that fail.
 
     Yields
     ------
@@ -62,11 +62,11 @@ async def fleet_server(services: int, faults: float) -> AsyncIterator[tuple[str,
         assert process.stdin is not None
         assert process.stdout is not None
         output = BufferedByteReceiveStream(process.stdout)
-        with anyio.fail_after(_PATIENCE):
+        with anyio.fail_after(_TIMEOUT):
             url = (await output.receive_until(b"\n", 100)).decode()
         yield url, counts
         await process.stdin.aclose()
-        with anyio.fail_after(_PATIENCE):
+        with anyio.fail_after(_TIMEOUT):
             counted = msgspec.json.decode(await output.receive_until(b"\n", 1000), type=Counts)
         for name in Counts.__struct_fields__:
             setattr(counts, name, getattr(counted, name))

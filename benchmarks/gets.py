@@ -1,4 +1,4 @@
-"""Sequential gets: one small call after the other, where what a client costs shows most."""
+"""Sequential gets: one small call after the other, which shows the overhead of a client best."""
 
 from functools import partial
 

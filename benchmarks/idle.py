@@ -1,4 +1,4 @@
-"""The idle fleet: what a thousand tails of silent logs take in memory and requests."""
+"""The idle fleet: the memory and the requests of a thousand tails of silent logs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import anyio
 
 from aioservices import LogTail, Services
 from benchmarks.log_server import log_server
-from benchmarks.report import Report, Row, Verdict
+from benchmarks.report import Goal, Report, Row
 
-# Everything is this much quicker than by default, so that minutes pass in seconds.
+# Everything is this much faster than by default, so that minutes take seconds.
 _SCALE = 100.0
 
 
 async def run(*, quick: bool) -> Report:
-    """Measure in a process of its own, whose memory is that of the tails alone."""
+    """Measure in a separate process, whose memory is only that of the tails."""
     tails, seconds = (20, 0.6) if quick else (1_000, 60.0)
     async with log_server() as url:
         scale = _SCALE if quick else 1.0
@@ -36,8 +36,8 @@ async def run(*, quick: bool) -> Report:
         f"{tails:,} idle tails, after their first minutes",
         [Row("each", {"KB": kilobytes, "requests a minute": requests})],
         [
-            Verdict("KB of an idle tail", kilobytes, at_most=25),
-            Verdict("requests of an idle tail in a minute", requests, at_most=2.2),
+            Goal("KB of an idle tail", kilobytes, at_most=25),
+            Goal("requests of an idle tail in a minute", requests, at_most=2.2),
         ],
     )
 
@@ -59,7 +59,7 @@ async def _main(url: str, tails: int, seconds: float, scale: float) -> None:
         async with anyio.create_task_group() as readers:
             for tail in open_tails:
                 readers.start_soon(_read, tail)
-            await anyio.sleep(120 / scale)  # until each has grown as quiet as it gets
+            await anyio.sleep(120 / scale)  # until each polls as rarely as it will
             kilobytes = (_resident() - before) / tails
             services.on_request(count)
             await anyio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Import time: that of the session beside the `import aiohttp` that it contains."""
+"""Import time: that of the session, compared with the `import aiohttp` that it contains."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from benchmarks.race import OURS, Contender, Lap, race
-from benchmarks.report import Report, Verdict
+from benchmarks.report import Goal, Report
 
 AIOHTTP = "aiohttp"
 # The package alone imports nothing until a public name is asked for.
@@ -26,8 +26,8 @@ print(perf_counter() - start)
 async def run(*, quick: bool) -> Report:
     """Race in fresh interpreters, whose own start is not counted.
 
-    Both are imported from bytecode, as installed packages are: it is written by the laps that
-    warm up, into a directory of its own, whatever the environment says of bytecode.
+    Both are imported from bytecode, as installed packages are: the warm-up
+    laps write it, into a separate directory, whatever the environment says about bytecode.
     """
     with TemporaryDirectory() as bytecode:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode}
@@ -39,8 +39,8 @@ async def run(*, quick: bool) -> Report:
         result = await race(contenders, unit="imports", rounds=2 if quick else 21)
     time = 1 / result.times_as_fast(than=AIOHTTP)
     claim = f"import {OURS}: the time of import {AIOHTTP}"
-    verdict = Verdict(claim, time, at_most=1.08)
-    return Report("Import in a fresh interpreter", result.rows(), [verdict])
+    goal = Goal(claim, time, at_most=1.08)
+    return Report("Import in a fresh interpreter", result.rows(), [goal])
 
 
 async def _import(statement: str, environment: Mapping[str, str]) -> Lap:

@@ -1,4 +1,4 @@
-"""A server of logs in a process of its own: prepared lines, each to be seen from its time on.
+"""A log server in a separate process: prepared lines, each visible from its time on.
 
 `python -m benchmarks.log_server --lines 1000000 --since 3600` prints its port, then serves until
 its standard input closes.
@@ -40,28 +40,28 @@ async def log_server(
     rate_limit: int = RATE_LIMIT,
     period: float = 300.0,
 ) -> AsyncIterator[str]:
-    """Start the server in a process of its own.
+    """Start the server in a separate process.
 
     Parameters
     ----------
     logs
         Services 1 to this one write lines; all others exist and are silent.
     lines
-        How many lines each of them writes,
+        How many lines each of them writes.
     rate
-        how many a second on average,
+        Lines per second on average.
     since
-        and how many seconds ago it began.
+        How many seconds ago it began.
     regular
-        Whether the lines come at equal intervals; otherwise now many, now few.
+        Whether the lines are written at equal intervals; otherwise in bursts.
     is_shared
         Whether all of them write the same lines: the server holds these once.
     latency
         Seconds that pass before each answer.
     rate_limit
-        Calls that are allowed
+        Calls that are allowed in each period.
     period
-        in so many seconds.
+        Its length in seconds.
 
     Yields
     ------
@@ -80,7 +80,7 @@ async def log_server(
 
 
 class Log:
-    """Lines in the order of their times, as the bytes that travel.
+    """Lines in the order of their times, as the bytes that are sent.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Log:
             if regular:
                 at += 1 / rate
             else:
-                # Now busy, now quiet: how long a page lasts does not follow from the last one.
+                # Busy and quiet phases, so that pages differ in duration.
                 at += draw(rate * (1 + 0.5 * math.sin(number / 5_000)))
             micros = int(at * 1e6)
             body += payloads.log_line(number, _EPOCH + micros * _MICROSECOND) + b","
@@ -121,7 +121,7 @@ class Log:
 
 
 class LogServer:
-    """What the server knows, and how it answers."""
+    """The state of the server, and its answers."""
 
     def __init__(self, logs: dict[int, Log], rate_limit: int, period: float) -> None:
         self._logs = logs

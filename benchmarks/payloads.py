@@ -1,7 +1,7 @@
-"""The answers of the measured API, as the bytes that travel.
+"""The answers of the measured API, as the bytes that are sent.
 
-The JSON is written out here by hand and not with the Structs of `aioservices`, so that every
-contender decodes a body that none of them has made.
+The JSON is written here by hand and not with the Structs of `aioservices`, so that no contender
+decodes what it has encoded.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The daemon's requests: what it asks of the API in an hour to follow services that write little.
+"""The daemon's requests: how many it makes in an hour to follow services that write little.
 
-It runs as it is, with its defaults, in a process whose clock leaps over the time in which nothing
-happens (see `tests.soak.hurried`): an hour takes as long as its requests do.
+The daemon runs with its defaults, in a process whose clock skips the time in which nothing happens
+(see `tests.soak.hurried`): an hour takes only as long as its requests do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks.report import Report, Row, Verdict
+from benchmarks.report import Goal, Report, Row
 from tests.servers.hostile import hostile
 from tests.servers.lifetime import SECOND, FleetLife, FleetServer
 from tests.soak.hurried import read_ahead
@@ -22,7 +22,7 @@ from tests.soak.lifetimes import hurried_daemon
 _WARM_UP = 600 * SECOND
 _UNLIMITED = 10_000_000
 _LIMIT = 1_000  # in five minutes, as the platform allows
-_PATIENCE = 1_800.0
+_TIMEOUT = 1_800.0
 
 
 async def run(*, quick: bool) -> Report:
@@ -34,18 +34,18 @@ async def run(*, quick: bool) -> Report:
     }
     column = "requests for 1,000 services and hour"
     return Report(
-        f"{services:,} services that write next to nothing, followed by the daemon",
+        f"{services:,} services that write almost nothing, followed by the daemon",
         [
             Row("without a rate limit", {column: found[_UNLIMITED]}),
             Row("1,000 calls in five minutes", {column: found[_LIMIT]}),
         ],
         [
-            Verdict(
-                "a service costs two polls a minute, and a check of it now and then",
+            Goal(
+                "a service costs two polls a minute, and an occasional check of it",
                 found[_UNLIMITED],
                 at_most=1_000 * 60 * 4,
             ),
-            Verdict(
+            Goal(
                 "the rate limit of a key is not exceeded",
                 found[_LIMIT] * services / 1_000,
                 at_most=12 * _LIMIT * 1.05,
@@ -80,7 +80,7 @@ async def _requests(services: int, minutes: int, limit: int) -> int:
             async with hurried_daemon(
                 Path(directory), str(clock), str(end / SECOND), *arguments
             ) as process:
-                with anyio.fail_after(_PATIENCE):
+                with anyio.fail_after(_TIMEOUT):
                     while now() < end:
                         assert process.returncode is None, "the daemon has ended"
                         await anyio.sleep(0.05)

@@ -1,7 +1,7 @@
 """A race: several ways to do one thing, measured lap by lap in turn.
 
-A machine has good and bad moments. So that they hit all alike, the contenders take turns (A B C
-A B C ...), and how many times as fast one is as another is the median over the rounds.
+The speed of a machine varies. So that this affects all contenders alike, they take turns (A B C
+A B C ...), and a ratio is the median over the rounds.
 """
 
 import gc
@@ -14,7 +14,7 @@ from time import perf_counter, process_time
 
 import anyio.to_thread
 
-from benchmarks.report import Row, Verdict
+from benchmarks.report import Goal, Row
 
 OURS = "aioservices"
 
@@ -39,7 +39,7 @@ class Lap:
 
 
 Contender = Callable[[], Awaitable[Lap]]
-"""Runs one lap. It checks the answers it gets, so that nobody wins by being wrong."""
+"""Runs one lap. It checks its results, so that no wrong result wins."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,15 @@ class Race:
         pairs = zip(self.laps[OURS], self.laps[than], strict=True)
         return median(ours.cpu_rate / theirs.cpu_rate for ours, theirs in pairs)
 
-    def speed(self, what: str, *, than: str, at_least: float) -> Verdict:
-        """Judge how many times as fast as another contender ours is."""
+    def speed(self, what: str, *, than: str, at_least: float) -> Goal:
+        """Compare our speed with that of another contender."""
         claim = f"{what}: times as fast as {than}"
-        return Verdict(claim, self.times_as_fast(than=than), at_least=at_least)
+        return Goal(claim, self.times_as_fast(than=than), at_least=at_least)
 
-    def cpu(self, what: str, *, than: str, at_least: float) -> Verdict:
-        """Judge how many times our CPU time another contender takes."""
+    def cpu(self, what: str, *, than: str, at_least: float) -> Goal:
+        """Compare the CPU time of another contender with ours."""
         claim = f"{what}: CPU time of {than}, in ours"
-        return Verdict(claim, self.times_as_lean(than=than), at_least=at_least)
+        return Goal(claim, self.times_as_lean(than=than), at_least=at_least)
 
     def rows(self) -> list[Row]:
         """Return one line of figures for each contender."""
@@ -88,8 +88,8 @@ async def race(contenders: Mapping[str, Contender], *, unit: str, rounds: int) -
     Parameters
     ----------
     contenders
-        The lap of each, by name; `OURS` is one of them. Each runs one lap more, before the
-        others are measured, to open its connections and warm its caches.
+        The lap of each, by name; `OURS` is one of them. Each first runs one lap that is not
+        measured, to open connections and warm caches.
     unit
         What the laps count, in the plural.
     rounds
@@ -100,7 +100,7 @@ async def race(contenders: Mapping[str, Contender], *, unit: str, rounds: int) -
     laps: dict[str, list[Lap]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, lap in contenders.items():
-            gc.collect()  # nobody pays for the garbage of the one before
+            gc.collect()  # so that no lap pays for the garbage of the previous one
             laps[name].append(await lap())
     return Race(laps, unit)
 
@@ -124,6 +124,6 @@ def in_thread(work: Callable[[], int]) -> Contender:
 
 
 def check(answer: object, expected: object) -> None:
-    """Refuse a wrong answer."""
+    """Raise for a wrong answer."""
     if answer != expected:
         raise AssertionError(f"expected {expected!r:.100}, got {answer!r:.100}")

@@ -1,4 +1,4 @@
-"""What a benchmark has found, as a table for people or as built-ins for machines."""
+"""The results of a benchmark, as a table for people or as built-ins for machines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A claim, and the measured value that bears it out or does not: one bound is given.
+class Goal:
+    """A claim, with the measured value and the bound that it should be within.
 
     Attributes
     ----------
     claim
         What was measured, and against what: "one get after the other, against ...".
     value
-        What was found; a ratio, where it is measured against something.
+        The measured value; a ratio, if it is measured against something.
     at_least, at_most
-        The aim.
+        The bound: exactly one of them is given.
     """
 
     claim: str
@@ -37,8 +37,8 @@ class Verdict:
         return self.at_least <= self.value <= self.at_most
 
     @property
-    def aim(self) -> str:
-        """The bound, in words."""
+    def bound(self) -> str:
+        """The bound in words."""
         if self.at_least > float("-inf"):
             return f"at least {_cell(self.at_least)}"
         return f"at most {_cell(self.at_most)}"
@@ -50,21 +50,21 @@ class Report:
 
     title: str
     rows: Sequence[Row]
-    verdicts: Sequence[Verdict] = field(default_factory=tuple)
+    goals: Sequence[Goal] = field(default_factory=tuple)
 
     def to_builtins(self) -> dict[str, object]:
-        """Return the report as what JSON can hold."""
+        """Convert the report to built-ins for JSON."""
         return {
             "title": self.title,
             "rows": [{"name": row.name, **row.figures} for row in self.rows],
-            "verdicts": [
+            "goals": [
                 {
-                    "claim": verdict.claim,
-                    "value": verdict.value,
-                    "aim": verdict.aim,
-                    "reached": verdict.reached,
+                    "claim": goal.claim,
+                    "value": goal.value,
+                    "bound": goal.bound,
+                    "reached": goal.reached,
                 }
-                for verdict in self.verdicts
+                for goal in self.goals
             ],
         }
 
@@ -78,12 +78,12 @@ def render(report: Report) -> str:
     return f"{report.title}\n\n{_table(lines)}\n"
 
 
-def summarize(verdicts: Iterable[Verdict]) -> str:
-    """Return what was claimed, found and aimed at as one table."""
-    lines = [["", "found", "aim", ""]]
+def summarize(goals: Iterable[Goal]) -> str:
+    """Return claims, values and bounds as one table."""
+    lines = [["", "found", "bound", ""]]
     lines += [
-        [each.claim, _cell(each.value), each.aim, "" if each.reached else "MISSED"]
-        for each in verdicts
+        [each.claim, _cell(each.value), each.bound, "" if each.reached else "MISSED"]
+        for each in goals
     ]
     return _table(lines)
 

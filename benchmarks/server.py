@@ -1,4 +1,4 @@
-"""An HTTP server of its own process that answers from memory, so that the client is what is slow.
+"""An HTTP server in a separate process that answers from memory, so that only the client is slow.
 
 `python -m benchmarks.server --latency 0.02` prints its port, then serves until its standard
 input closes: it cannot outlive the benchmark that started it.
@@ -21,17 +21,17 @@ from benchmarks import payloads
 
 _START_TIMEOUT = 30.0  # seconds
 RATE_LIMIT = 10_000_000
-"""Calls: the real headers, without ever being the reason to wait."""
+"""Calls: the headers are real, but the limit is never reached."""
 
 
 @asynccontextmanager
 async def canned_server(*, latency: float = 0.0) -> AsyncIterator[str]:
-    """Start the server in a process of its own.
+    """Start the server in a separate process.
 
     Parameters
     ----------
     latency
-        Seconds that it lets pass before each answer.
+        Seconds to wait before each answer.
 
     Yields
     ------
@@ -44,7 +44,7 @@ async def canned_server(*, latency: float = 0.0) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def server_process(module: str, *arguments: str) -> AsyncIterator[str]:
-    """Run a module that calls `serve` in a process of its own, and give its base URL."""
+    """Run a module that calls `serve` in a separate process, and give its base URL."""
     command = [sys.executable, "-m", module, *arguments]
     root = Path(__file__).resolve().parent.parent
     async with await anyio.open_process(
@@ -102,7 +102,7 @@ def serve(answer: Callable[[bytes], bytes], latency: float = 0.0) -> None:
     answer
         Given a request line, returns the whole response.
     latency
-        Seconds to let pass before each answer.
+        Seconds to wait before each answer.
     """
     asyncio.run(_serve(answer, latency))
 
@@ -166,7 +166,7 @@ def _logs(_: re.Match[bytes]) -> bytes:
 
 
 def _export(_: re.Match[bytes]) -> bytes:
-    """Take records by OTLP: an empty answer says that all of them are taken."""
+    """Receive records by OTLP: an empty answer means that all of them are accepted."""
     return response(b"200 OK", b"")
 
 

@@ -1,7 +1,7 @@
-"""The stores: lines into SQLite, sealed SQLite and PostgreSQL, and from there out by OTLP.
+"""The stores: lines are written to SQLite, sealed SQLite and PostgreSQL, and forwarded by OTLP.
 
-Beside each runs a plain loop that does the same inserts, or sends the same records, with nothing
-else: its rows are made beforehand, and it keeps no cursor, no position and no commit id.
+Each is compared with a plain loop that only does the same inserts, or sends the same records: its
+rows are made beforehand, and it stores no cursor, no position and no commit id.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from aioservices.stores.record import Row as StoredRow
 from aioservices.stores.record import rows_of, to_micros
 from benchmarks.payloads import log_message
 from benchmarks.race import check
-from benchmarks.report import Report, Row, Verdict
+from benchmarks.report import Goal, Report, Row
 from benchmarks.server import canned_server
 
-_COMMIT = 20_000  # lines of a transaction, as the collector has them
-_PAGE = 1_000  # lines in a row of one service
-_ROWS_LEFT = 2_500  # lines of a service, of which a block is made
-_SEND = 1_000  # lines of a request
+_COMMIT = 20_000  # lines per transaction, as in the collector
+_PAGE = 1_000  # consecutive lines of one service
+_BLOCK_ROWS = 2_500  # lines of a service that become a block
+_SEND = 1_000  # lines per request
 _SERVER = "postgresql://postgres@127.0.0.1:5432"
 _START = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 _POSTGRES_EPOCH = to_micros(dt.datetime(2000, 1, 1, tzinfo=dt.UTC))
 
 # Times the CPU of a plain loop, which has its rows or records made beforehand.
 _CPU_BOUNDS = {"SQLite": 3.5, "SQLite, sealed": 6.0, "OTLP": 5.0, "PostgreSQL": 4.0}
-_SEALED_SHARE = 0.35  # of the room of rows
+_SEALED_SHARE = 0.35  # of the size of rows
 
 Commits = Sequence[Mapping[int, Sequence[TailedEntry]]]
 """The lines of each transaction, by service."""
@@ -52,14 +52,14 @@ Commits = Sequence[Mapping[int, Sequence[TailedEntry]]]
 
 @dataclass(frozen=True)
 class Lap:
-    """What some lines cost once."""
+    """The cost of storing some lines once."""
 
     seconds: float
     cpu: float  # seconds of this process
     size: float | None = None  # bytes
 
     def figures(self, lines: int) -> dict[str, float]:
-        """Give the figures of a row."""
+        """Return the figures of a row."""
         million = 1_000_000 / lines
         found = {"lines/s": lines / self.seconds, "CPU s a million lines": self.cpu * million}
         if self.size is not None:
@@ -73,7 +73,7 @@ Contender = Callable[[], Awaitable[Lap]]
 async def run(*, quick: bool) -> Report:
     """Let each store and its plain loop take turns."""
     lines, rounds = (20_000, 1) if quick else (100_000, 3)
-    # A block has 2,000 lines of one service: with so many services none is made, with four many.
+    # A block has 2,000 lines of one service: with many services there is none, with four many.
     rows, blocks = _commits(lines, lines // 2_000), _commits(lines, 4)
     text = sum(len(log_message(number)) for number in range(lines))
     with tempfile.TemporaryDirectory() as directory:
@@ -112,7 +112,7 @@ async def _race(
         for name, pair in pairs.items():
             found: list[Lap] = []
             for contender in pair:
-                gc.collect()  # nobody pays for the garbage of the one before
+                gc.collect()  # so that no lap pays for the garbage of the previous one
                 found.append(await contender())
             laps[name].append((found[0], found[1]))
     return laps
@@ -120,7 +120,7 @@ async def _race(
 
 def _report(laps: Mapping[str, Sequence[tuple[Lap, Lap]]], lines: int, text: int) -> Report:
     rows: list[Row] = []
-    verdicts: list[Verdict] = []
+    goals: list[Goal] = []
     for name, pairs in laps.items():
         ratio = median(ours.cpu / plain.cpu for ours, plain in pairs)
         for index, title in enumerate((name, "  plain loop")):
@@ -131,15 +131,15 @@ def _report(laps: Mapping[str, Sequence[tuple[Lap, Lap]]], lines: int, text: int
             times = {"CPU of the plain loop": ratio if index == 0 else 1.0}
             rows.append(Row(title, middle.figures(lines) | times))
         claim = f"lines into {name}: the CPU time of a plain loop"
-        verdicts.append(Verdict(claim, ratio, at_most=_CPU_BOUNDS[name]))
+        goals.append(Goal(claim, ratio, at_most=_CPU_BOUNDS[name]))
     sealed = laps["SQLite, sealed"][-1]
     if sealed[0].size is not None and sealed[1].size is not None:
         share = sealed[0].size / sealed[1].size
-        claim = "sealed lines: the room of rows"
-        verdicts.append(Verdict(claim, share, at_most=_SEALED_SHARE))
+        claim = "sealed lines: the size of rows"
+        goals.append(Goal(claim, share, at_most=_SEALED_SHARE))
     million = text / lines
-    title = f"{lines:,} lines kept and sent (their text is {million:.0f} MB a million)"
-    return Report(title, rows, verdicts)
+    title = f"{lines:,} lines stored and sent (their text is {million:.0f} MB a million)"
+    return Report(title, rows, goals)
 
 
 def _commits(lines: int, services: int) -> Commits:
@@ -181,7 +181,7 @@ def _rows(commits: Commits) -> list[list[tuple[int, StoredRow]]]:
 async def _keep(
     store: Store, commits: Commits, settled: Callable[[], bool] = lambda: True
 ) -> tuple[float, float]:
-    """Keep the lines; give the seconds, and those of this process, until the store is closed."""
+    """Store the lines; return the seconds and the CPU seconds until the store is closed."""
     began, cpu = perf_counter(), process_time()
     async with store:
         services = sorted({service_id for commit in commits for service_id in commit})
@@ -223,10 +223,10 @@ async def _sqlite(folder: Path, commits: Commits) -> Lap:
 
 
 def _is_sealed(path: Path) -> bool:
-    """Tell whether all that makes up a block has become one; that happens behind the commits."""
+    """Return whether all blocks are sealed, which happens after the commits."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         found = connection.execute("SELECT max(seq - sealed_seq) FROM tail").fetchone()
-    return int(found[0]) < _ROWS_LEFT
+    return int(found[0]) < _BLOCK_ROWS
 
 
 async def _postgresql(new_database: NewDatabase, commits: Commits) -> Lap:
@@ -238,7 +238,7 @@ async def _postgresql(new_database: NewDatabase, commits: Commits) -> Lap:
 
 
 async def _otlp(url: str, path: Path, lines: int) -> Lap:
-    """Send what a store has, with a position for each request, until all of it is sent."""
+    """Send all lines of a store, with a new position after each request."""
     began, cpu = perf_counter(), process_time()
     async with SQLiteStore(path) as store:
         forwarder = open_forwarder(f"otlp:{url}v1/logs")
@@ -278,7 +278,7 @@ async def _plain_sqlite(folder: Path, commits: Commits) -> Lap:
 
 
 def _removed(path: Path) -> int:
-    """Remove a database, and give its size without the pages that are free for what comes."""
+    """Remove a database, and return its size without free pages."""
     with closing(sqlite3.connect(path)) as connection:
         pages, free, size = (
             int(connection.execute(f"PRAGMA {name}").fetchone()[0])
@@ -353,12 +353,12 @@ async def _plain_otlp(url: str, commits: Commits) -> Lap:
 # PostgreSQL
 
 NewDatabase = Callable[[], AsyncGenerator[str]]
-"""Makes an empty database, gives its URL, and drops it."""
+"""Creates an empty database, yields its URL, and drops it."""
 
 
 @asynccontextmanager
 async def _postgres() -> AsyncGenerator[NewDatabase | None]:
-    """Give what makes databases, if this machine has a PostgreSQL."""
+    """Return a function that creates databases, if this machine has a PostgreSQL."""
     try:
         import psycopg
     except ImportError:
@@ -387,7 +387,7 @@ async def _postgres() -> AsyncGenerator[NewDatabase | None]:
 
 
 async def _size_of(url: str, table: str) -> int:
-    """Give the bytes of a table, its partitions and their indexes."""
+    """Return the size of a table with its partitions and indexes."""
     import psycopg
 
     async with await psycopg.AsyncConnection.connect(url) as connection:

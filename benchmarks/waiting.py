@@ -11,7 +11,7 @@ import anyio
 
 from aioservices import Services
 from benchmarks.log_server import log_server
-from benchmarks.report import Report, Row, Verdict
+from benchmarks.report import Goal, Report, Row
 
 _BACKLOG = 100_000  # lines of each service
 
@@ -21,17 +21,15 @@ async def run(*, quick: bool) -> Report:
     count, seconds = (20, 1.0) if quick else (500, 30.0)
     lines = _BACKLOG // 10 if quick else _BACKLOG
     rows: list[Row] = []
-    verdicts: list[Verdict] = []
+    goals: list[Goal] = []
     async with log_server(logs=count, lines=lines, since=lines, is_shared=True) as url:
         for name in _READERS:
             idle, _ = await _measure(url, name, range(count + 1, 2 * count + 1), seconds)
             most, last = await _measure(url, name, range(1, count + 1), seconds)
             figures = {"MB at most": most - idle, "MB at the end": last - idle}
             rows.append(Row(name, {title: max(0.1, value) for title, value in figures.items()}))
-            verdicts.append(
-                Verdict(f"MB of waiting lines of 500 logs, {name}", most - idle, at_most=100)
-            )
-    return Report(f"{count:,} logs with a backlog, above as many that are idle", rows, verdicts)
+            goals.append(Goal(f"MB of waiting lines of 500 logs, {name}", most - idle, at_most=100))
+    return Report(f"{count:,} logs with a backlog, above as many that are idle", rows, goals)
 
 
 async def _measure(url: str, name: str, services: range, seconds: float) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.__main__ import SUITES
 from benchmarks.race import OURS, Contender, Lap, Race, check, race
-from benchmarks.report import Report, Row, Verdict, render, summarize
+from benchmarks.report import Goal, Report, Row, render, summarize
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,7 +25,7 @@ def assert_figures(result: subprocess.CompletedProcess[str], figures: Path, suit
     assert len(reports) == suites
     for report in reports:
         assert report["title"] in result.stdout
-        assert report["verdicts"]
+        assert report["goals"]
         for row in report["rows"]:
             name, *values = row.values()
             assert name
@@ -57,10 +57,10 @@ def test_the_ratio_is_the_median_of_the_rounds_so_that_one_bad_moment_hits_all_a
 
 
 def test_a_verdict_keeps_its_bound() -> None:
-    assert Verdict("fast", 1.0, at_least=0.95).reached
-    assert not Verdict("slow", 0.94, at_least=0.95).reached
-    assert Verdict("small", 1.2, at_most=1.25).reached
-    assert not Verdict("large", 1.3, at_most=1.25).reached
+    assert Goal("fast", 1.0, at_least=0.95).reached
+    assert not Goal("slow", 0.94, at_least=0.95).reached
+    assert Goal("small", 1.2, at_most=1.25).reached
+    assert not Goal("large", 1.3, at_most=1.25).reached
 
 
 async def test_contenders_take_turns_after_one_lap_to_warm_up() -> None:
@@ -92,16 +92,16 @@ def test_a_report_is_a_table_of_figures() -> None:
 
 
 def test_an_aim_that_was_missed_stands_out_in_the_summary() -> None:
-    verdicts = [Verdict("as fast", 0.5, at_least=1.0), Verdict("small", 1.0, at_most=2.0)]
-    _, missed, reached = summarize(verdicts).splitlines()
+    goals = [Goal("as fast", 0.5, at_least=1.0), Goal("small", 1.0, at_most=2.0)]
+    _, missed, reached = summarize(goals).splitlines()
     assert missed.split() == ["as", "fast", "0.5", "at", "least", "1", "MISSED"]
     assert reached.split() == ["small", "1", "at", "most", "2"]
 
 
 def test_cpu_time_is_compared_round_by_round() -> None:
     laps = {OURS: [Lap(10, 9.0, cpu=1.0)] * 3, "them": [Lap(10, 1.0, cpu=2.0)] * 3}
-    verdict = Race(laps, "calls").cpu("a call", than="them", at_least=1.0)
-    assert (verdict.value, verdict.reached) == (2.0, True)
-    verdict = Race(laps, "calls").speed("a call", than="them", at_least=1.0)
-    assert verdict.value == pytest.approx(1 / 9)
-    assert not verdict.reached
+    goal = Race(laps, "calls").cpu("a call", than="them", at_least=1.0)
+    assert (goal.value, goal.reached) == (2.0, True)
+    goal = Race(laps, "calls").speed("a call", than="them", at_least=1.0)
+    assert goal.value == pytest.approx(1 / 9)
+    assert not goal.reached

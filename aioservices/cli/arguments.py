@@ -34,7 +34,7 @@ __all__ = [
     "line_options",
 ]
 
-_LEAST_LABEL = 16  # cells
+_MIN_LABEL = 16  # cells
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -179,7 +179,7 @@ SERVICE = _Service()
 def _labels() -> Labels:
     """Make labels: full names in a pipe; on a terminal, names that leave space for lines."""
     out = stdout()
-    widest = max(_LEAST_LABEL, out.columns // 4) if out.is_terminal else None
+    widest = max(_MIN_LABEL, out.columns // 4) if out.is_terminal else None
     return Labels(widest=widest, ellipsis=encodable("…"))
 
 

@@ -18,7 +18,7 @@ from aioservices.terminal.sanitize import one_line
 __all__ = ["Difference", "Labels", "shortened", "shortened_apart"]
 
 _STEP = 4  # cells by which a label grows until it is distinct
-_LEAST = 4  # cells that a name has at least, before an id
+_MIN_WIDTH = 4  # cells that a name has at least, before an id
 
 
 class Labels:
@@ -80,7 +80,7 @@ class Labels:
             return self._distinct(service_id, name + number)
         start, end = self._alike[shortened(name, self._widest)].place_in(name)
         for width in range(self._widest, cell_len(name + number), _STEP):
-            space = max(_LEAST, width - len(number))
+            space = max(_MIN_WIDTH, width - len(number))
             label = shortened(name, space, self._ellipsis, start, end) + number
             if label not in self._used:
                 return label

@@ -35,7 +35,7 @@ __all__ = [
 RowT = TypeVar("RowT")
 
 _GAP = 2  # between two columns
-_LEAST = 4  # the least cells of a column that is shortened
+_MIN_WIDTH = 4  # the least cells of a column that is shortened
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def fitted(widths: Sequence[int], ratios: Sequence[int | None], width: int) -> l
     room = width - _GAP * (len(widths) - 1)
     giving = {place: ratio for place, ratio in enumerate(ratios) if ratio is not None}
     fixed = sum(need for place, need in enumerate(widths) if place not in giving)
-    if room < fixed + _LEAST * len(giving):
+    if space < fixed + _MIN_WIDTH * len(giving):
         giving = dict.fromkeys(range(len(widths)), 1)
     left = room - sum(need for place, need in enumerate(widths) if place not in giving)
     while giving:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 __all__ = ["Address", "parse_address"]
 
 _LARGEST_PORT = 65_535
-_MOST_DIGITS = 5
+_MAX_DIGITS = 5
 
 
 class Address(NamedTuple):
@@ -41,7 +41,7 @@ def parse_address(text: str) -> Address:
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    is_number = port.isascii() and port.isdecimal() and len(port) <= _MOST_DIGITS
+    is_number = port.isascii() and port.isdecimal() and len(port) <= _MAX_DIGITS
     if not colon or not is_number or int(port) > _LARGEST_PORT:
         raise ValueError(f"{text!r} is not HOST:PORT: write it as 127.0.0.1:9100")
     return Address(host or "127.0.0.1", int(port))

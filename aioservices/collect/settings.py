@@ -25,7 +25,7 @@ LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 Status: TypeAlias = Literal["running", "idle", "any"]
 
-_MOST_DIGITS = 30
+_MAX_DIGITS = 30
 
 
 class Setting(NamedTuple, Generic[T]):
@@ -46,7 +46,7 @@ def _service(value: object) -> str:
         value = str(value)
     text = _text(value)
     if text.isascii() and text.isdecimal():  # digits are an id, even an invalid one, never a name
-        return str(validate_int(int(text[:_MOST_DIGITS]), "an id", least=1))
+        return str(validate_int(int(text[:_MAX_DIGITS]), "an id", least=1))
     return text
 
 

@@ -18,7 +18,7 @@ _Value = TypeVar("_Value")
 # Longer than anybody waits, and short enough for the end to be a valid instant.
 _CENTURIES = 1e10
 _LARGEST = 2**63 - 1
-_MOST_DIGITS = 30
+_MAX_DIGITS = 30
 
 
 def check_kind(value: _Value, kind: type | UnionType, name: str) -> _Value:
@@ -82,6 +82,6 @@ def check_seconds(seconds: float, name: str) -> None:
 
 def shown(number: float) -> str:
     """Write a number; Python itself refuses to write one of thousands of digits."""
-    if isinstance(number, int) and abs(number) >= 10**_MOST_DIGITS:
-        return f"a number of more than {_MOST_DIGITS} digits"
+    if isinstance(number, int) and abs(number) >= 10**_MAX_DIGITS:
+        return f"a number of more than {_MAX_DIGITS} digits"
     return str(number)

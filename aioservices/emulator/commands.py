@@ -1,4 +1,4 @@
-"""The programs that services are, as the owner of an emulator names them."""
+"""The programs of services, as the owner of an emulator passes them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ __all__ = ["parse_program"]
 def parse_program(
     command: Sequence[str], env: Mapping[str, str], cwd: str | PathLike[str] | None
 ) -> Program:
-    """Check a program now, because nobody would see the error when it is started."""
+    """Check a program now, because nobody would see an error at its start."""
     if isinstance(command, str | bytes):
         raise TypeError(
             "command must be a sequence of strings: use shlex.split() for a command line"

@@ -315,16 +315,16 @@ class Controls:
     def _change(self) -> Generator[int, None, None]:
         """Hold the lock, yield the time, and convert errors of the API to Python's."""
         with self._lock:
-            self._note_change()
+            self._mark_changed()
             try:
                 yield self._clock()
             except APIError as error:
                 missing = error.status == HTTPStatus.NOT_FOUND
                 raise (LookupError if missing else ValueError)(error.description) from None
 
-    def _note_change(self) -> None:
+    def _mark_changed(self) -> None:
         if self._keeper is not None:
-            self._keeper.note_change()
+            self._keeper.mark_changed()
 
     def _dump(self) -> bytes:
         with self._lock:

@@ -70,7 +70,7 @@ class Lifecycle:
         return instants.duration(self.log_interval) if self.log_interval else None
 
     def program_phases(self, now: int) -> list[Phase]:
-        """Plan the states of a program's deployment; what happens to it decides on the rest."""
+        """Plan the states of a program's deployment; the rest depends on the program."""
         pending = now + instants.duration(min(self.null_state_for, self.pending_for))
         return [Phase(now, None, None), phase(pending, "pending")]
 
@@ -135,7 +135,7 @@ class Deployment:
         return self.phase(now).state in FINAL_STATES
 
     def move(self, now: int, state: str | None, message: str | None = None) -> None:
-        """Put it into a state at `now`, in place of all that was planned."""
+        """Put it into a state at `now`, instead of what was planned."""
         self._phases = [p for p in self._phases if p.at <= now] or self._phases[:1]
         self._phases.append(phase(now, state, message))
 
@@ -176,7 +176,7 @@ class Deployment:
                 )
 
     def continue_at(self, now: int) -> None:
-        """Write no line for the time before `now`, in which nobody ran it."""
+        """Write no lines for the time before `now`, when it was not running."""
         if self.log_interval is not None:
             self._next_line = max(self._next_line, now + self.log_interval)
 

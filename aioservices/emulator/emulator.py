@@ -41,7 +41,7 @@ _Credentials = Literal["ids", "objects"]
 UNLIMITED = 1_000_000
 """More requests than tests and benchmarks make in a window."""
 
-_MOST_SERVICES = 1_000_000
+_MAX_SERVICES = 1_000_000
 
 
 class Emulator(Controls):
@@ -70,7 +70,7 @@ class Emulator(Controls):
         Seconds by which each answer is delayed.
     null_state_for
         Seconds from the creation of a deployment until it has a state: until then the API
-        gives null, as the platform does. Never longer than `pending_for`.
+        returns null, as the platform does. Never longer than `pending_for`.
     pending_for
         Seconds from the creation of a deployment until it runs.
     running_for
@@ -85,7 +85,7 @@ class Emulator(Controls):
     pagination_headers
         Whether listings carry `X-Pagination-...`.
     shares_as
-        Whether `GET /services/{id}/shares` gives an array with one object, or the object.
+        Whether `GET /services/{id}/shares` returns an array with one object, or the object.
     credentials_as
         Whether a service shows its credentials as objects with id and name, or as ids.
     stop_grace
@@ -144,7 +144,7 @@ class Emulator(Controls):
         seed: int = 0,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        check_integer(services, "services", most=_MOST_SERVICES)
+        check_integer(services, "services", most=_MAX_SERVICES)
         check_integer(port, "port", most=65_535)
         check_integer(rate_limit, "rate_limit", least=1)
         check_integer(log_retention, "log_retention", least=1)
@@ -201,7 +201,7 @@ class Emulator(Controls):
             lock=self._lock,
             api_key=token_hex(16) if api_key is None else api_key,
             latency=latency,
-            on_change=self._note_change,
+            on_change=self._mark_changed,
         )
         loaded = False
         if state_file is not None:
@@ -276,7 +276,7 @@ class Emulator(Controls):
 
     def _on_state(self, deployment: Deployment, state: str, message: str | None) -> None:
         with self._lock:
-            self._note_change()
+            self._mark_changed()
             now = self._clock()
             if not deployment.has_ended(now):
                 deployment.move(now, state, message)

@@ -256,7 +256,7 @@ class Fault:
 
     @property
     def spent(self) -> bool:
-        """Whether it is over."""
+        """Whether it has ended."""
         return self._removed or (self._times is not None and self.hits >= self._times)
 
     def applies_to(self, method: str, path: str) -> bool:
@@ -332,7 +332,7 @@ class Faults:
         self._faults.append(fault)
 
     def active(self) -> list[Fault]:
-        """List the faults that are not over."""
+        """List the faults that have not ended."""
         self._faults = [fault for fault in self._faults if not fault.spent]
         return list(self._faults)
 

@@ -55,8 +55,8 @@ class Listener:
                 keeper.file.unlock()
             raise
         self.port = self._runner.addresses[0][1]
-        # Tasks of their own, as the fixture of a test is often left by another task than the
-        # one that entered it, which a task group does not allow.
+        # Separate tasks: a test fixture is often exited by another task than the one that entered
+        # it, which a task group does not allow.
         self._tasks = [asyncio.create_task(self._programs.serve(), name="emulator-programs")]
         if keeper is not None:
             self._tasks.append(asyncio.create_task(keeper.run(), name="emulator-state"))

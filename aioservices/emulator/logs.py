@@ -109,7 +109,7 @@ class SavedLine(NamedTuple):
 
 
 class Log:
-    """Lines in order of time, kept as the bytes that are sent, so that a page is only joined.
+    """Lines in order of time, stored as the bytes that are sent, so that a page is a simple join.
 
     Parameters
     ----------

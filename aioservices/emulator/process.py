@@ -20,8 +20,8 @@ MAX_LINE = 64 * 1024
 """Bytes of a line; a longer one becomes several."""
 
 
-# Seconds to wait for what was killed; where nobody collects orphans they stay for ever.
-_DYING = 2.0
+# Seconds to wait for killed processes; orphans that nobody reaps never disappear.
+_KILL_SECONDS = 2.0
 _POLL = 0.02
 
 
@@ -44,7 +44,7 @@ async def run(
 ) -> Outcome:
     """Run a program until it ends or is stopped, and end its descendants.
 
-    Cancelling this does nothing, so that the program's last lines are not lost: it ends soon
+    Cancelling this has no effect, so that the last lines of the program are not lost: it ends soon
     after `stop` is set.
 
     Parameters
@@ -81,12 +81,12 @@ async def run(
             return Outcome("failed", "could not start: an environment variable is not valid")
         async with process:
             on_start(process.pid)
-            await _attend(process, mark, stop, grace, on_line)
+            await _supervise(process, mark, stop, grace, on_line)
             outcome = _outcome(await process.wait())
     return outcome
 
 
-async def _attend(
+async def _supervise(
     process: Process,
     mark: str,
     stop: anyio.Event,
@@ -100,12 +100,12 @@ async def _attend(
             readers.start_soon(_read, process.stderr, "stderr", on_line)
         try:
             async with anyio.create_task_group() as ending:
-                ending.start_soon(_end_family, process.pid, mark, stop, grace)
+                ending.start_soon(_end_descendants, process.pid, mark, stop, grace)
                 await process.wait()
                 # Its descendants must not outlive it, even when it ended by itself.
                 stop.set()
         except BaseException:
-            # When a loop is closed abruptly, not even a shield protects the above.
+            # If the loop is closed abruptly, not even a shield protects the code above.
             signal_group(process.pid, signal.SIGKILL)
             for pid in marked(mark):
                 signal_process(pid, signal.SIGKILL)
@@ -137,20 +137,20 @@ def _emit(line: bytes, stream: Stream, on_line: Callable[[Stream, str], None]) -
         on_line(stream, line[begin : begin + MAX_LINE].decode(errors="replace"))
 
 
-async def _end_family(group: int, mark: str, stop: anyio.Event, grace: float) -> None:
+async def _end_descendants(group: int, mark: str, stop: anyio.Event, grace: float) -> None:
     await stop.wait()
     # Until the last one is dead, it may hold the port that the next program needs.
-    if not await _signal_family(group, mark, signal.SIGTERM, grace):
-        await _signal_family(group, mark, signal.SIGKILL, _DYING)
+    if not await _signal_descendants(group, mark, signal.SIGTERM, grace):
+        await _signal_descendants(group, mark, signal.SIGKILL, _KILL_SECONDS)
 
 
-async def _signal_family(group: int, mark: str, number: int, patience: float) -> bool:
+async def _signal_descendants(group: int, mark: str, number: int, timeout: float) -> bool:
     """Signal a group and processes that left it; returns whether all have ended in time."""
     exists = signal_group(group, number)
-    with anyio.move_on_after(patience):
+    with anyio.move_on_after(timeout):
         while True:
-            # In a thread, as there may be thousands of processes to look at.
-            left_over = await anyio.to_thread.run_sync(_left_over, group, mark)
+            # In a thread, because there may be thousands of processes to check.
+            left_over = await anyio.to_thread.run_sync(_outside_group, group, mark)
             if not exists and not left_over:
                 return True
             for pid in left_over:
@@ -162,7 +162,7 @@ async def _signal_family(group: int, mark: str, number: int, patience: float) ->
     return False
 
 
-def _left_over(group: int, mark: str) -> list[int]:
+def _outside_group(group: int, mark: str) -> list[int]:
     """List the processes with a mark that are not in the group."""
     left_over: list[int] = []
     for pid in marked(mark):

@@ -19,8 +19,8 @@ from aioservices.emulator.state import Service
 
 __all__ = ["Programs"]
 
-# Seconds for the reaper to end, which it does at once where no program is left.
-_PATIENCE = 10.0
+# Seconds for the reaper to exit, which it does at once if no program is left.
+_REAPER_SECONDS = 10.0
 
 
 class Programs:
@@ -52,20 +52,20 @@ class Programs:
         self._on_line = on_line
         self._on_state = on_state
         self._grace = grace
-        self._orders: deque[tuple[Service | None, Deployment]] = deque()
+        self._pending: deque[tuple[Service | None, Deployment]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ordered = asyncio.Event()
+        self._queueed = asyncio.Event()
         self._stops: dict[int, anyio.Event] = {}
         self._turns: defaultdict[int, anyio.Lock] = defaultdict(anyio.Lock)
         self._reaper = _Reaper(grace)
 
     def start(self, service: Service, deployment: Deployment) -> None:
         """Start the program of a service, for one of its deployments."""
-        self._order(service, deployment)
+        self._enqueue(service, deployment)
 
     def stop(self, deployment: Deployment) -> None:
         """Stop the program of a deployment, if it has one."""
-        self._order(None, deployment)
+        self._enqueue(None, deployment)
 
     async def serve(self) -> None:
         """Start and stop programs until cancelled; then stop all of them."""
@@ -74,10 +74,10 @@ class Programs:
             async with anyio.create_task_group() as programs:
                 try:
                     while True:
-                        self._ordered.clear()
-                        while self._orders:
-                            self._carry_out(programs, *self._orders.popleft())
-                        await self._ordered.wait()
+                        self._queueed.clear()
+                        while self._pending:
+                            self._apply(programs, *self._pending.popleft())
+                        await self._queueed.wait()
                 finally:
                     self._loop = None
                     for stop in self._stops.values():
@@ -86,14 +86,12 @@ class Programs:
             with anyio.CancelScope(shield=True):
                 await self._reaper.aclose()
 
-    def _order(self, service: Service | None, deployment: Deployment) -> None:
-        self._orders.append((service, deployment))
+    def _enqueue(self, service: Service | None, deployment: Deployment) -> None:
+        self._pending.append((service, deployment))
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._ordered.set)
+            self._loop.call_soon_threadsafe(self._queueed.set)
 
-    def _carry_out(
-        self, programs: TaskGroup, service: Service | None, deployment: Deployment
-    ) -> None:
+    def _apply(self, programs: TaskGroup, service: Service | None, deployment: Deployment) -> None:
         if service is not None:
             stop = self._stops[deployment.id] = anyio.Event()
             programs.start_soon(self._run, service, deployment, stop)
@@ -175,7 +173,7 @@ class _Reaper:
         if process is None or process.stdin is None:
             return
         process.stdin.close()
-        with anyio.move_on_after(_PATIENCE):
+        with anyio.move_on_after(_REAPER_SECONDS):
             while process.poll() is None:  # noqa: ASYNC110 - it ends within milliseconds
                 await anyio.sleep(0.01)
             return
@@ -184,5 +182,5 @@ class _Reaper:
 
     def _send(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # somebody has killed it
+            with contextlib.suppress(BrokenPipeError):  # it was killed
                 self._process.stdin.write(f"{line}\n".encode())

@@ -70,7 +70,7 @@ def _signal_all(groups: Collection[int], mark: str, number: int) -> bool:
 
 
 def main(mark: str, grace: float) -> None:
-    """Wait until the emulator has ended, then end what it has left behind.
+    """Wait until the emulator has ended, then end the programs that it has left.
 
     Parameters
     ----------

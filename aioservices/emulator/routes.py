@@ -68,7 +68,7 @@ class Call(NamedTuple):
 
 
 def error_reply(status: int, description: str, headers: Mapping[str, str] = _NO_HEADERS) -> Reply:
-    """Make an answer in the shape of the API's errors."""
+    """Make an answer in the format of the API's errors."""
     failure = schemas.ErrorBody(
         error=_ERRORS.get(status, "error"), error_description=description, code=status
     )

@@ -19,7 +19,7 @@ Write: TypeAlias = Callable[[str, TextIO], Awaitable[None]]
 
 
 class ServeError(Exception):
-    """The emulator cannot be started, or its state cannot be kept; says why."""
+    """The emulator cannot be started, or its state cannot be saved; the message says why."""
 
 
 def parse_program(text: str) -> tuple[str, list[str]]:
@@ -28,7 +28,7 @@ def parse_program(text: str) -> tuple[str, list[str]]:
     Raises
     ------
     ValueError
-        It is not of that form; says what is wrong with it.
+        It has another form; the message says what is wrong.
     """
     name, separator, command = text.partition("=")
     try:

@@ -229,7 +229,7 @@ async def _break(request: web.BaseRequest, effect: Cut | Reset | Stall) -> None:
     if isinstance(effect, Stall):
         await asyncio.sleep(effect.seconds)
     if isinstance(effect, Reset):
-        # Without lingering a close is a reset.
+        # With a linger time of 0, closing resets the connection.
         connection: socket.socket = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()

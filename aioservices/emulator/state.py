@@ -1,6 +1,6 @@
 """The state of the emulated platform: services with all that belongs to them.
 
-Nothing here waits or looks at a clock: the time is handed in, in nanoseconds.
+Nothing here waits or reads a clock: the time is passed in, in nanoseconds.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ class APIError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The command that a service stands for; only the owner of the emulator can set it."""
+    """The program of a service; only the owner of the emulator can set it."""
 
     command: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -104,7 +104,7 @@ class Service:
 
 
 class State:
-    """Every service, and what may be done to them.
+    """All services, and the operations on them.
 
     Users, groups, projects and credentials belong to other parts of the platform: here each
     exists as soon as it is named.

@@ -200,7 +200,7 @@ class StateFile:
         self._lock: IO[bytes] | None = None
 
     def load(self, state: State, now: int) -> bool:
-        """Read the file, if there is one, into an empty state; says whether there was one.
+        """Read the file, if there is one, into an empty state; returns whether there was one.
 
         Raises
         ------
@@ -270,7 +270,7 @@ class StateFile:
                 raise self._error("written", error) from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever had it may just have removed it.
+                # Its owner may just have removed it.
                 if os.path.samestat(os.fstat(file.fileno()), self._lock_path.stat()):
                     self._lock = file
                     return
@@ -282,7 +282,7 @@ class StateFile:
             file.close()
 
     def unlock(self) -> None:
-        """Let other emulators have the file."""
+        """Release the file for other emulators."""
         if self._lock is not None:
             self._lock_path.unlink(missing_ok=True)
             self._lock.close()
@@ -297,14 +297,14 @@ class StateFile:
 
 
 class StateKeeper:
-    """Writes the state file after each change, and now and then for the lines of logs.
+    """Writes the state file after each change, and periodically for the lines of logs.
 
     Parameters
     ----------
     file
         Where the state is kept.
     dump
-        Gives the state as it is now; called from another thread.
+        Returns the current state; called from another thread.
     """
 
     def __init__(self, file: StateFile, dump: Callable[[], bytes]) -> None:
@@ -312,7 +312,7 @@ class StateKeeper:
         self._dump = dump
         self._changed = False
 
-    def note_change(self) -> None:
+    def mark_changed(self) -> None:
         """Have the state written soon; may be called from any thread."""
         self._changed = True
 

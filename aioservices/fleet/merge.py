@@ -35,9 +35,9 @@ __all__ = ["LatestTime", "ReorderBuffer"]
 T = TypeVar("T")
 
 # The limit of held lines, divided among the logs ...
-_MOST = 100_000
+_MAX_ITEMS = 100_000
 # ... and the minimum share of each log.
-_LEAST_SHARE = 200
+_MIN_SHARE = 200
 _CLOCK_CHANGE = dt.timedelta(seconds=2)  # a bound that rises by more shows that a clock was set
 
 
@@ -139,7 +139,7 @@ class ReorderBuffer(Generic[T]):
 
     def is_full(self, log: int) -> bool:
         """Return whether a log has used up its share."""
-        return self._held[log] >= max(_LEAST_SHARE, _MOST // max(1, len(self._open)))
+        return self._held[log] >= max(_MIN_SHARE, _MAX_ITEMS // max(1, len(self._open)))
 
     def wait(self, now: float) -> float:
         """Seconds until an item may go: 0 for now, infinity where there is none."""

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
-_MOST_MEMBERS = 50
+_MAX_MEMBERS = 50
 _REQUIRED = frozenset({"currentDeployment"})  # without it a service would seem not to be deployed
 
 
@@ -53,7 +53,7 @@ def _convert(content: bytes, type_: type[T]) -> T | None:
         document: object = msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    for _ in range(_MOST_MEMBERS):
+    for _ in range(_MAX_MEMBERS):
         try:
             return msgspec.convert(document, type_)
         except msgspec.ValidationError as exc:

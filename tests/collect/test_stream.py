@@ -108,7 +108,7 @@ async def test_a_browser_that_reads_nothing_is_sent_away(
     services: Services, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(routes, "_SEND_TIMEOUT", 0.2)
-    monkeypatch.setattr(routes, "_MOST_STREAMS", 1)
+    monkeypatch.setattr(routes, "_MAX_STREAMS", 1)
     async with watched(services, tmp_path) as (collector, url), aiohttp.ClientSession() as http:
         host, _, port = url.removeprefix("http://").rpartition(":")
         async with await anyio.connect_tcp(host, int(port)) as silent:

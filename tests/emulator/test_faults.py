@@ -123,9 +123,9 @@ def test_faults_of_different_kinds_happen_together() -> None:
     faults = Faults()
     for effect in (Delay(1.0), Delay(0.5), Gzip(), Garble(), Cut(), Respond(500)):
         faults.add(make(effect))
-    strike = faults.select("GET", "/services")
-    assert (strike.delay, strike.compressed, strike.garbled) == (1.5, True, True)
-    assert (strike.interruption, strike.replacement) == (Cut(), Respond(500))
+    affected = faults.select("GET", "/services")
+    assert (affected.delay, affected.compressed, affected.garbled) == (1.5, True, True)
+    assert (affected.interruption, affected.replacement) == (Cut(), Respond(500))
 
 
 async def test_a_fault_is_only_for_its_method(client: Client, emulator: Emulator) -> None:

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.usefixtures("shares")
 @pytest.fixture(scope="module", params=[SHARE])
 def shares(request: pytest.FixtureRequest) -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merge, "_MOST", request.param)
-        patch.setattr(merge, "_LEAST_SHARE", request.param)
+        patch.setattr(merge, "_MAX_ITEMS", request.param)
+        patch.setattr(merge, "_MIN_SHARE", request.param)
         yield
 
 

@@ -421,8 +421,8 @@ async def test_lines_are_put_into_order_within_the_hold_back(
 async def test_a_backlog_of_many_logs_comes_in_order_and_does_not_wait(
     emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioservices.fleet.merge._MOST", 300)
-    monkeypatch.setattr("aioservices.fleet.merge._LEAST_SHARE", 100)
+    monkeypatch.setattr("aioservices.fleet.merge._MAX_ITEMS", 300)
+    monkeypatch.setattr("aioservices.fleet.merge._MIN_SHARE", 100)
     begin = datetime.now(UTC) - timedelta(hours=1)
     for number in range(6000):
         emulator.log(1 + number % 3, f"{number:04}", at=begin + timedelta(seconds=number / 2))
@@ -435,8 +435,8 @@ async def test_a_backlog_of_many_logs_comes_in_order_and_does_not_wait(
 async def test_what_is_held_back_holds_up_no_log(
     emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioservices.fleet.merge._MOST", 200)
-    monkeypatch.setattr("aioservices.fleet.merge._LEAST_SHARE", 200)
+    monkeypatch.setattr("aioservices.fleet.merge._MAX_ITEMS", 200)
+    monkeypatch.setattr("aioservices.fleet.merge._MIN_SHARE", 200)
     begin = datetime.now(UTC) - timedelta(minutes=10)
     for number in range(5000):
         emulator.log(1, f"{number:04}", at=begin + timedelta(seconds=number / 10))
@@ -448,8 +448,8 @@ async def test_what_is_held_back_holds_up_no_log(
 async def test_only_so_much_of_a_log_is_held_back(
     emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioservices.fleet.merge._MOST", 200)
-    monkeypatch.setattr("aioservices.fleet.merge._LEAST_SHARE", 200)
+    monkeypatch.setattr("aioservices.fleet.merge._MAX_ITEMS", 200)
+    monkeypatch.setattr("aioservices.fleet.merge._MIN_SHARE", 200)
     begin = datetime.now(UTC) - timedelta(hours=1)
     for number in range(20_000):
         emulator.log(1, f"{number}", at=begin + timedelta(seconds=number / 10))

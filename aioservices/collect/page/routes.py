@@ -47,12 +47,12 @@ _HEADERS = {
 _STATUS_SECONDS = 2.0
 _LINES_SECONDS = 0.25  # between two events
 _LINES_AT_ONCE = 250  # lines in one event
-_MOST_STREAMS = 100
+_MAX_STREAMS = 100
 _SEND_TIMEOUT = 60.0  # seconds until a browser that reads nothing is disconnected
 _LONGEST_MESSAGE = 10_000  # characters that are shown
 _SAMPLE_SECONDS = 5.0
-_MOST_LINES = 1000
-_MOST_DIGITS = 30
+_MAX_LINES = 1000
+_MAX_DIGITS = 30
 _SEARCH_SECONDS = 20.0
 
 
@@ -144,7 +144,7 @@ class Page:
         query = request.query
         try:
             service_id = _parse_int(query.get("service", ""), "service")
-            last = min(max(_parse_int(query.get("last", "200"), "last"), 1), _MOST_LINES)
+            last = min(max(_parse_int(query.get("last", "200"), "last"), 1), _MAX_LINES)
             start, end = (
                 parse_timestamp(query[name], name) if query.get(name) else None
                 for name in ("start_at", "end_at")
@@ -169,7 +169,7 @@ class Page:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Send the status and the lines that are stored from now on."""
-        if len(self._streams) >= _MOST_STREAMS or self._is_closed:
+        if len(self._streams) >= _MAX_STREAMS or self._is_closed:
             return web.Response(
                 status=503, text="too many browsers watch this daemon\n", headers=_HEADERS
             )
@@ -265,8 +265,8 @@ async def _send(
 
 def _parse_int(text: str, name: str) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"{name} must be an integer, not {text[:_MOST_DIGITS]!r}")
-    return validate_int(int(text[:_MOST_DIGITS]), name)
+        raise ValueError(f"{name} must be an integer, not {text[:_MAX_DIGITS]!r}")
+    return validate_int(int(text[:_MAX_DIGITS]), name)
 
 
 def _line(entry: StoredEntry) -> dict[str, object]:

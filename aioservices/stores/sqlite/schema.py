@@ -36,7 +36,7 @@ _APPLICATION_ID = 0x61696F73  # "aios"
 _HEADER, _ID_AT = 100, 68  # the size of the header, and the offset of the application id in it
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _BUSY_SECONDS = 10.0
-_LEAST_SPACE = 1 << 16  # bytes of the smallest file that SQLite creates next to a database
+_MIN_SPACE = 1 << 16  # bytes of the smallest file that SQLite creates next to a database
 # SQLite reports a full disk like this too, if it cannot create that file.
 _CANNOT_OPEN_OR_IO = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
 _UNAVAILABLE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_NOMEM")
@@ -146,7 +146,7 @@ def _full(path: Path) -> StoreFullError:
 
 def _is_full(path: Path) -> bool:
     try:
-        return shutil.disk_usage(path.absolute().parent).free < _LEAST_SPACE
+        return shutil.disk_usage(path.absolute().parent).free < _MIN_SPACE
     except OSError:
         return False
 
