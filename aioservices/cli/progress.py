@@ -100,13 +100,13 @@ class DeployProgress:
         shown = under_way[: max(1, self._output.rows - _RESERVE)]
         times = {each: format_duration(now - self._since[each]) for each in shown}
         longest = max(map(len, times.values()), default=0)
-        room = width - _STATE_WIDTH - longest - 2 * _GAP
+        space = width - _STATE_WIDTH - longest - 2 * _GAP
         table = Table.grid(padding=(0, _GAP))
         # If not everything fits, only the name is shortened, in its middle.
-        labels = Labels(widest=max(4, room), ellipsis=encodable("…"))
+        labels = Labels(widest=max(4, space), ellipsis=encodable("…"))
         labels.expect({each: self._names[each] for each in shown})
         table.add_column(no_wrap=True, width=_STATE_WIDTH)
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(1, room))
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(1, space))
         table.add_column(no_wrap=True, justify="right", min_width=longest)
         for each in shown:
             deployment = self._started.get(each)

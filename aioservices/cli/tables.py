@@ -160,12 +160,12 @@ def fitted(widths: Sequence[int], ratios: Sequence[int | None], width: int) -> l
     [4, 13, 10, 27]
     """
     found = list(widths)
-    room = width - _GAP * (len(widths) - 1)
+    space = width - _GAP * (len(widths) - 1)
     giving = {place: ratio for place, ratio in enumerate(ratios) if ratio is not None}
     fixed = sum(need for place, need in enumerate(widths) if place not in giving)
     if space < fixed + _MIN_WIDTH * len(giving):
         giving = dict.fromkeys(range(len(widths)), 1)
-    left = room - sum(need for place, need in enumerate(widths) if place not in giving)
+    left = space - sum(need for place, need in enumerate(widths) if place not in giving)
     while giving:
         shares = sum(giving.values())
         content = [at for at, ratio in giving.items() if widths[at] * shares <= left * ratio]

@@ -54,8 +54,8 @@ def _shown(finding: Finding, *, as_json: bool) -> str:
     out = stdout()
     head = f"{finding.grade:<{_GRADE_WIDTH}} {finding.name:<{_NAME_WIDTH}}  "
     text = one_line(finding.text)
-    room = max(10, out.columns - len(head))
-    lines = textwrap.wrap(text, room, break_on_hyphens=False) if out.is_terminal else [text]
+    width = max(10, out.columns - len(head))
+    lines = textwrap.wrap(text, width, break_on_hyphens=False) if out.is_terminal else [text]
     shown = Text(f"\n{' ' * len(head)}".join(lines or [""]))
     shown = Text(head).append(shown)
     shown.stylize(_STYLES[finding.grade], 0, len(finding.grade))
