@@ -3,6 +3,7 @@
 import gc
 import subprocess
 import sys
+from collections import Counter
 
 import anyio
 import pytest
@@ -174,6 +175,25 @@ async def test_every_tail_is_read_to_its_end_though_the_capacity_is_used_up(
     for tail in tails:
         messages = await drain(tail)
         assert len(messages) == (1500 if tail is tails[0] else 1499)
+
+
+@pytest.mark.parametrize("hold_back", [None, 0.1])
+async def test_a_watch_gives_every_line_though_the_capacity_is_used_up(
+    services: Services, many: list[int], hold_back: float | None
+) -> None:
+    services._shared_by_tails.budget.capacity = 1000
+    stuck = services.tail_logs(many[0])
+    await anext(stuck)  # and is not read on
+    watched: Counter[int] = Counter()
+    with anyio.fail_after(PATIENCE):
+        async with services.watch_logs(many, hold_back=hold_back) as watch:
+            async for line in watch:
+                watched[line.service_id] += 1
+                if watched.total() == len(many) * 1500:
+                    break
+    assert set(watched.values()) == {1500}
+    await stuck.aclose()
+    assert services._shared_by_tails.budget.used == 0
 
 
 async def test_a_tail_that_was_refused_holds_nothing(
