@@ -153,9 +153,12 @@ class BaseURL:
     def __init__(self, base_url: str) -> None:
         url = self._url = yarl.URL(base_url)
         self._path = url.raw_path
-        self._without_query = functools.lru_cache(_KEPT_URLS)(
-            lambda path: url.with_path(url.raw_path + path, encoded=True)
-        )
+
+        @functools.lru_cache(_KEPT_URLS)
+        def without_query(path: str) -> yarl.URL:
+            return url.with_path(url.raw_path + path, encoded=True)
+
+        self._without_query = without_query
 
     def join(self, path: str, params: Mapping[str, QueryValue] | None) -> yarl.URL:
         """Make the URL of a request.
