@@ -101,7 +101,8 @@ class Call(msgspec.Struct, eq=False):
         if isinstance(error, APIError):
             status, rate_limit = error.status, parse_rate_limit(error.headers)
         elif response is not None:
-            status, rate_limit = response.status, response.rate_limit
+            status = response.status
+            rate_limit = self.rate_limit if self.is_at_home else response.rate_limit
         return Attempt(
             method=self.method,
             path=self.path,

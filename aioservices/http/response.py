@@ -33,6 +33,7 @@ __all__ = [
 
 T = TypeVar("T")
 
+_DATE = istr("Date")
 _LIMIT = istr("X-RateLimit-Limit")
 _REMAINING = istr("X-RateLimit-Remaining")
 _MOST_DIGITS = 15
@@ -258,9 +259,16 @@ _RAW_ENTRIES = list[msgspec.Raw]
 
 def http_date(headers: Mapping[str, str]) -> dt.datetime | None:
     """The server's time when it answered, rounded down to seconds; None if it sent none."""
+    header = headers.get(_DATE)
+    return None if header is None else _parse_date(header)
+
+
+@functools.lru_cache(maxsize=16)
+def _parse_date(header: str) -> dt.datetime | None:
+    # The answers of a second have the same date, and a session may have dozens of them.
     try:
-        date = email.utils.parsedate_to_datetime(headers["Date"])
-    except (KeyError, ValueError, OverflowError):
+        date = email.utils.parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
         return None
     return date.replace(tzinfo=dt.UTC) if date.tzinfo is None else date
 

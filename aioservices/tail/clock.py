@@ -14,11 +14,15 @@ import datetime as dt
 import time
 from collections.abc import Callable, Mapping
 
+from multidict import istr
+
 from aioservices.http.response import http_date
 
 from .times import SECOND, add
 
 __all__ = ["ServerClock"]
+
+_DATE = istr("Date")
 
 # How many earlier dates in a row, each later than the one before, show a clock that was set back.
 _SET_BACK = 3
@@ -55,7 +59,7 @@ class ServerClock:
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer that has just come."""
-        header = headers.get("Date")
+        header = headers.get(_DATE)
         if header is None or header == self._header:
             return
         self._header = header

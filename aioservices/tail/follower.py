@@ -186,6 +186,7 @@ class Follower:
             self._interval.after(1)
             interval = CHECK_EVERY * current.interval
             requests = current.requests + CHECK_EVERY
+            current.signal_at(requests)
         begins_at, ends_at = now + jittered(interval), now + longest
         while not self._is_check_due and now < ends_at:
             has_asked = current is None or current.is_over or current.requests >= requests

@@ -38,6 +38,8 @@ class Lines(NamedTuple):
     def between(self, low: dt.datetime | None, high: dt.datetime | None) -> Lines:
         """Return the lines from one time (inclusive) to another one (exclusive)."""
         times = self.times
+        if not times:
+            return self
         first = 0 if low is None else bisect_left(times, low)
         last = len(times) if high is None else bisect_left(times, high)
         return self.cut(first, last)

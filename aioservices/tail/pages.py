@@ -57,7 +57,9 @@ class LogPages:
     Attributes
     ----------
     requests : int
-        Pages that were asked for, answered or not; `progress` is sent at each.
+        Pages that were asked for, answered or not.
+    awaited : int
+        At which number of them `progress` is sent.
     patience : Patience
         By which these are repeated.
     size : PageSize
@@ -67,7 +69,7 @@ class LogPages:
     def __init__(
         self, fetcher: LogFetcher, deployment_id: int, limit: int, progress: Signal
     ) -> None:
-        self.requests = 0
+        self.requests = self.awaited = 0
         self._progress = progress
         self._fetcher = fetcher
         self._deployment_id = deployment_id
@@ -113,7 +115,8 @@ class LogPages:
             response = await fetcher.page(self._deployment_id, request)
         finally:
             self.requests += 1
-            self._progress.send()
+            if self.requests == self.awaited:
+                self._progress.send()
         asked_at = fetcher.clock.at(sent_at) if fetcher.clock.known else None
         if on_answer is not None and on_answer():
             await asyncio.sleep(0)  # lets it send them

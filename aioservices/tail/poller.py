@@ -54,7 +54,7 @@ class PollContext:
         The tail's share of the lines that may wait in memory.
     metrics : TailMetrics
     progress : Signal
-        Is sent whenever a page was asked for, and when a log is over.
+        Is sent when a log is over, and when as many pages were asked for as are waited for.
     """
 
     options: TailOptions
@@ -137,6 +137,10 @@ class Poller:
     def requests(self) -> int:
         """Pages that were asked for, answered or not."""
         return self._pages.requests
+
+    def signal_at(self, requests: int) -> None:
+        """Send `progress` when so many pages were asked for."""
+        self._pages.awaited = requests
 
     # What becomes known of the deployment
 
@@ -238,8 +242,8 @@ class Poller:
     @property
     def _end(self) -> dt.datetime | None:
         """When the last line was or will be written, if that is known."""
-        ends = [end for end in (self._ended, self._options.end_at) if end is not None]
-        return min(ends, default=None)
+        ended, end_at = self._ended, self._options.end_at
+        return min(ended, end_at) if ended and end_at else ended or end_at
 
     def _seconds_left(self, end: dt.datetime, now: dt.datetime) -> float:
         """Seconds until everything that was written by the end can be seen."""
