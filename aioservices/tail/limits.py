@@ -31,8 +31,12 @@ _ENLARGEMENT = 10
 _LEAST_ENLARGED = 10_000
 # How much larger it is for a range that was sized for a page, but may have more lines.
 _HEADROOM = 2
+# How much larger it is for a range that is to show whether pages longer than the limit come.
+_STRETCH = 3
 # No smaller limit is asked for, unless the server refuses it, nor is a smaller cap looked for.
 _SMALLEST_LIMIT = 10
+# No page that is longer than a smaller limit is asked for just to see whether it comes.
+_SMALLEST_STRETCHED = 100
 # A page that is so many times as long as the longest before it did not just grow.
 _SURGE = 1.25
 
@@ -54,6 +58,8 @@ class ServerProfile:
         Whether an end finer than the second was of no use.
     ignores_end : bool
         Whether it gave lines that are later than the end: its full pages leave gaps.
+    keeps_limit : bool
+        Whether a page was as long as the usual limit where more lines were asked for.
     """
 
     def __init__(self) -> None:
@@ -63,6 +69,7 @@ class ServerProfile:
         self.keeps_oldest = True
         self.rounds_ends = False
         self.ignores_end = False
+        self.keeps_limit = False
 
     def page_size(self, limit: int) -> int:
         """Return how many lines a page has at most, as far as is known."""
@@ -71,6 +78,10 @@ class ServerProfile:
     def takes(self, limit: int) -> bool:
         """Tell whether a limit was not refused, nor a smaller one."""
         return self.refused is None or limit < self.refused
+
+    def has_headroom(self, limit: int) -> bool:
+        """Tell whether a page that was planned for a limit may well turn out to be longer."""
+        return 2 * self.longest >= 3 * limit and self.cap is None and self.takes(_HEADROOM * limit)
 
     def record(self, length: int) -> None:
         """Take note of the length of a page."""
@@ -122,17 +133,39 @@ class PageLimits:
         return self.page_size == self.limit
 
     @property
+    def stretched(self) -> int:
+        """How many lines to ask for to see whether pages longer than the limit come."""
+        return self.limit * _STRETCH
+
+    @property
+    def is_worth_a_stretch(self) -> bool:
+        """Whether a page longer than the limit would show something new, and may be had."""
+        profile = self._profile
+        is_open = not (self.honours_larger or profile.keeps_limit) and profile.cap is None
+        is_large = self.limit >= _SMALLEST_STRETCHED
+        return is_open and is_large and self.is_usual and profile.takes(self.stretched)
+
+    @property
     def _enlarged(self) -> int:
         return max(self.limit * _ENLARGEMENT, _LEAST_ENLARGED)
 
     def request(self, each: PlannedRange) -> PageRequest:
         """Return the request for a range."""
         limit = (self.page_size, self.limit, self._enlarged)[each.level]
-        if each.is_predicted and not each.level and self.is_usual:
-            headroom = self.limit * _HEADROOM
-            limit = headroom if self._profile.takes(headroom) else limit
+        if each.is_stretched and not each.level:
+            limit = self.stretched
+        elif each.is_predicted and not each.level and self.is_usual:
+            limit = self._with_headroom(limit)
         start, end = each.start and to_utc(each.start), each.high and to_utc(each.high)
         return PageRequest(start, end, limit, limit > self._wanted_size)
+
+    def _with_headroom(self, limit: int) -> int:
+        """Return with how many lines to ask for a range that was sized for a page."""
+        headroom, longest = _HEADROOM * limit, self._profile.longest
+        if not self._profile.takes(headroom):
+            return limit
+        # A page that is longer than all before might have been cut by a cap.
+        return min(headroom, longest) if longest > limit else headroom
 
     def probe(self, length: int) -> PageRequest:
         """Return a request for the whole log: it shows whether pages get longer than that."""
@@ -162,12 +195,15 @@ class PageLimits:
         if each is not None:
             is_headroom = each.level == 0
             each.refused_end = None if is_headroom else each.high or LATEST
-            each.request, each.level = None, 0
+            each.request, each.level, each.is_stretched = None, 0, False
 
-    def observe(self, length: int) -> None:
+    def observe(self, request: PageRequest, length: int) -> None:
         """Take note of the length of a page."""
-        self._profile.record(length)
-        self.honours_larger = self.honours_larger or length > self._wanted_limit
+        profile, limit = self._profile, self._wanted_limit
+        profile.record(length)
+        self.honours_larger = self.honours_larger or length > limit
+        if request.limit > limit == length and not self.honours_larger:
+            profile.keeps_limit = True
 
     def is_full(self, answer: Answer) -> bool:
         """Tell whether a page may lack lines because of its length."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from itertools import islice
+from itertools import compress, count, islice
 from operator import attrgetter, eq, ge, gt
 from typing import NamedTuple
 
@@ -76,11 +76,15 @@ def sort_lines(page: list[TailedEntry]) -> Lines:
     if any(map(ge, times, islice(times, 1, None))):  # most are sorted, and all times different
         if any(map(gt, times, islice(times, 1, None))):
             return sort_lines(sorted(page, key=_created_at))
-        ties = [place for place, is_tie in enumerate(map(eq, times, times[1:])) if is_tie]
+        ties = _ties(times)
     if times and (times[0] < EARLIEST or times[-1] > LATEST):  # in UTC; nothing can lie beyond
         times = [min(max(time, EARLIEST), LATEST) for time in times]
-        ties = [place for place in range(len(times) - 1) if times[place] == times[place + 1]]
+        ties = _ties(times)
     return Lines(page, times, ties)
+
+
+def _ties(times: list[dt.datetime]) -> list[int]:
+    return list(compress(count(), map(eq, times, islice(times, 1, None))))
 
 
 def _missing_from(page: list[TailedEntry], known: list[TailedEntry]) -> list[TailedEntry]:

@@ -112,6 +112,9 @@ class Answer(NamedTuple):
     asked_at : datetime or None
     untimed : sequence of UntimedRun
         Lines without a time.
+    may_lack_newest : bool
+        Whether newer lines than its last may have been cut off, though it is shorter than its
+        limit.
     """
 
     request: PageRequest
@@ -119,6 +122,7 @@ class Answer(NamedTuple):
     length: int
     asked_at: dt.datetime | None
     untimed: Sequence[UntimedRun] = ()
+    may_lack_newest: bool = False
 
     @property
     def ends_untimed(self) -> bool:
@@ -128,6 +132,8 @@ class Answer(NamedTuple):
     def claim(self, low: dt.datetime | None) -> dt.datetime | None:
         """Up to when (exclusive) its end lets a short page have all lines; None: to the last."""
         end = self.request.end
+        if self.may_lack_newest:
+            return self.lines.times[-1]
         if end is None:
             return None
         whole = floor(end, SECOND)
@@ -162,6 +168,8 @@ class PlannedRange:
         Whether its end was chosen, and not only left over, ...
     is_predicted : bool
         ... from how many lines were expected.
+    is_stretched : bool
+        Whether it was sized for a page longer than the limit, to see whether that comes.
     refused_end : datetime or None
         With this end, or a later one, more lines than usual cannot be had.
     request : PageRequest or None
@@ -180,6 +188,7 @@ class PlannedRange:
     repeats: int = 0
     is_sized: bool = False
     is_predicted: bool = False
+    is_stretched: bool = False
     refused_end: dt.datetime | None = None
     request: PageRequest | None = None
     answer: Answer | None = None
@@ -307,10 +316,12 @@ class RangePlan:
             ranges[1].low = end
         each.high = end
 
-    def absorb_next(self) -> bool:
+    def absorb_next(self, *, even_if_asked: bool = False) -> bool:
         """Join the first range with the next one, if that was not asked for yet."""
         ranges = self._ranges
-        if len(ranges) < 2 or ranges[1].request is not None or ranges[1].low != ranges[0].high:
+        if len(ranges) < 2 or ranges[1].low != ranges[0].high:
+            return False
+        if ranges[1].request is not None and not even_if_asked:
             return False
         ranges[0].high = ranges[1].high
         del ranges[1]

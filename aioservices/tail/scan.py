@@ -73,6 +73,8 @@ _MOST_STOPS = 5
 _MOST_REPEATS = 3
 # Lines of full pages that are remembered at most, or four pages; and with small pages at least.
 _MOST_KNOWN, _LEAST_KNOWN = 2_000, 200
+# Known lines that tell that a page was not cut where they are.
+_MANY = 100
 # No cap above the limit is assumed that is smaller than this, where nothing else shows one.
 _SMALLEST_HIDDEN_CAP = 1_000
 
@@ -267,7 +269,7 @@ class RangeScan:
         if asked_at is not None and asked_at > self._now:
             self._now = asked_at
         if request is self._probe:
-            self._limits.observe(page.length)
+            self._limits.observe(request, page.length)
             self._probe = None
         else:
             each = self._ranges.of(request)
@@ -294,14 +296,32 @@ class RangeScan:
             self._ignores_end = self._profile.ignores_end = True
         self._fine_bounds.observe(answer)
         is_full = self._limits.is_full(answer)
-        is_candidate = not is_full and self._limits.may_be_capped(length)
-        must_check = is_candidate and self._caps.begins(each, answer, self._now)
-        self._limits.observe(length)
+        must_check = False
+        if not is_full and self._limits.may_be_capped(length):
+            if self._shows_known_beginning(each, answer):
+                answer = answer._replace(may_lack_newest=True)
+            else:
+                must_check = self._caps.begins(each, answer, self._now)
+        self._limits.observe(answer.request, length)
         if is_full or must_check:
             return self._narrow(each, answer)
         if each.older_half is not None:
             return self._join(each, answer)
         return self._close(each, answer)
+
+    def _shows_known_beginning(self, each: PlannedRange, answer: Answer) -> bool:
+        """Tell whether a page has all of the many lines with which its range is known to begin.
+
+        It was then not cut at its beginning, nor anywhere in these lines.
+        """
+        known, lines = self._known.between(each.low, None), answer.lines.between(each.low, None)
+        if self._caps.page is not None or len(known.times) < max(_MANY, len(lines.times) // 2):
+            return False
+        first = known.times[0]
+        if lines.times[0] != first or lines.times[-1] == first:
+            return False
+        same = len(lines.up_to(first).times) == len(known.up_to(first).times)
+        return same and not missing_from_range(lines, known)
 
     # Short pages
 
@@ -370,8 +390,10 @@ class RangeScan:
             self._sizer.is_empty(low, end, self._profile.page_size(self._limits.page_size))
         each.too_short = end if each.too_short is None else max(each.too_short, end)
         if each.too_long is None:
-            if not self._ranges.absorb_next():
-                self._ranges.end_at(each, next_second(end))
+            # Up to now nothing was written, so what was asked for ahead is not needed.
+            if not self._ranges.absorb_next(even_if_asked=end >= self._now):
+                twice = next_second(end if low is None else add(end, end - low))
+                self._ranges.end_at(each, twice)
             each.is_sized = False
             return []
         known = self._known.between(add(each.too_short, MICROSECOND), each.too_long).times
@@ -411,6 +433,7 @@ class RangeScan:
         self._attempts += 1
         self._full_pages += 1
         each.is_sized = True
+        each.is_stretched = each.is_stretched and answer.length > self._limits.limit
         self._note_known(answer.lines)
         if each.is_predicted:
             self._sizer.is_overfull()
@@ -437,6 +460,8 @@ class RangeScan:
         if self._ignores_end and is_full:
             is_enlarged = self._limits.enlarge(each)
             return [] if is_enlarged else [self._leave_gap(each, times[-1], answer)]
+        if is_full and self._stretch(each):
+            return []
         if is_full and self._limits.is_usual and self._ask_for_second(each, times):
             return []
         is_reread = low is not None and times[len(times) // 4] < low
@@ -450,6 +475,22 @@ class RangeScan:
         self._ranges.end_at(each, end)
         return []
 
+    def _stretch(self, each: PlannedRange) -> bool:
+        """Ask for a page longer than the limit where the first page was full; False if not.
+
+        If it comes, ranges need no margin from then on, and shorter pages are not suspected of
+        having been cut.
+        """
+        is_first = not self._emitted and self._full_pages == 1 and self._sizer.density is None
+        if not (is_first and self._profile.keeps_oldest and self._limits.is_worth_a_stretch):
+            return False
+        end = self._sizer.stretched_end(self._known, self._limits.stretched)
+        if end < self._now:
+            self._ranges.end_at(each, end)
+        each.is_stretched = True
+        self._full_pages = 0
+        return True
+
     def _shorter_end(self, each: PlannedRange, answer: Answer) -> dt.datetime | None:
         """Return an end that leaves out some of the lines that are known."""
         if self._attempts > _MOST_ATTEMPTS:
@@ -462,7 +503,9 @@ class RangeScan:
             size -= bisect_left(answer.lines.times, each.low)  # those were read before
         if self._caps.page is not None:
             return self._sizer.middle(each, known)
-        return self._sizer.shorter_end(each, known, size=size, full_pages=self._full_pages)
+        return self._sizer.shorter_end(
+            each, known, answer.lines, size=size, full_pages=self._full_pages
+        )
 
     def _ask_for_second(self, each: PlannedRange, times: list[dt.datetime]) -> bool:
         """Ask for an overfull second with more lines; False if that cannot help."""
@@ -608,8 +651,8 @@ class RangeScan:
                 head.start, head.is_late = head.low, bool(head.low.microsecond)
         # A page of a gap does not show what its lines without a time stand beside.
         untimed = answer.untimed if is_complete or not answer.lines.times else ()
-        is_proven = self._caps.page is None and self._caps.is_proven
-        return ScannedRange(low, end, lines, answer.asked_at, is_complete, is_proven, untimed)
+        proven = self._caps.is_proven
+        return ScannedRange(low, end, lines, answer.asked_at, is_complete, proven, untimed)
 
     def _note_known(self, lines: Lines) -> None:
         """Remember what a page showed: it must be in the page that closes its range."""

@@ -31,6 +31,8 @@ __all__ = ["RangeSizer"]
 
 # The part of a page that a range is sized to fill, at the least, at first and at the most.
 _LEAST_FILL, _FIRST_FILL, _MOST_FILL = 0.5, 0.85, 0.92
+# How many times as many it is sized for where pages longer than the limit are known to come.
+_ROOMY = 1.15
 # Ranges at least this long end at whole seconds.
 _LONG = dt.timedelta(seconds=20)
 # ... and, with pages of so many lines, those at least this long: what begins at a whole second can
@@ -79,7 +81,10 @@ class RangeSizer:
         datetime or None
             None: all of it is expected to fit a page.
         """
-        aim = self._aim(each.low, known, max(1.0, self._fill * size - 1))
+        fill = self._fill
+        if not _inside(each, known) and self._profile.has_headroom(size):
+            fill *= _ROOMY
+        aim = self._aim(each.low, known, max(1.0, fill * size - 1))
         if aim is None or aim >= until:
             return None
         begin = each.bottom or known.times[0]
@@ -91,6 +96,22 @@ class RangeSizer:
         if end <= begin:
             end = next_second(begin)
         return end if end < until else None
+
+    def stretched_end(self, known: Lines, size: int) -> dt.datetime:
+        """Return an end up to which most of a longer page than that of the known lines is expected.
+
+        Parameters
+        ----------
+        known : Lines
+            Those of a full page.
+        size : int
+            Lines of the longer page.
+        """
+        first, last = known.times[0], known.times[-1]
+        span = max((last - first).total_seconds(), 1e-6)
+        longer = _span(_MOST_FILL * size, len(known.times) / span)
+        end = add(first, longer)
+        return next_second(end) if longer > _LONG_FOR_LARGE else ceil(end, MILLISECOND)
 
     def _aim(self, low: dt.datetime | None, known: Lines, target: float) -> dt.datetime | None:
         """Return the time up to which a range is expected to hold so many lines."""
@@ -110,12 +131,12 @@ class RangeSizer:
         begin = low or (times[0] if times else high)
         if high is None or begin is None or begin >= high:
             return
-        count = len(times) or 0.25
-        if len(times) >= 20:  # its later half tells more of what comes
+        self.density = (len(times) or 0.25) / (high - begin).total_seconds()
+        if len(times) >= 20:  # its later half tells more of what comes, if it is the denser one
             middle = len(times) // 2
             if times[middle] < high:
-                count, begin = len(times) - middle, times[middle]
-        self.density = count / (high - begin).total_seconds()
+                later = (len(times) - middle) / (high - times[middle]).total_seconds()
+                self.density = max(self.density, later)
 
     def is_overfull(self) -> None:
         """Learn that a range that was sized had more lines than a page."""
@@ -127,7 +148,7 @@ class RangeSizer:
         self.density = lines / max(2 * (high - low).total_seconds(), 1e-3)
 
     def shorter_end(
-        self, each: PlannedRange, known: Lines, *, size: int, full_pages: int
+        self, each: PlannedRange, known: Lines, page: Lines, *, size: int, full_pages: int
     ) -> dt.datetime | None:
         """Return a new end for a range whose page was full.
 
@@ -136,6 +157,8 @@ class RangeSizer:
         each : PlannedRange
         known : Lines
             Its lines, as far as pages showed them.
+        page : Lines
+            Those of the page that was full.
         size : int
             Lines of a page.
         full_pages : int
@@ -146,7 +169,7 @@ class RangeSizer:
         datetime or None
             None: no end can leave out some of the lines, but not all.
         """
-        places = self._places(each, known, size, full_pages)
+        places = self._places(each, known, page, size, full_pages)
         return next((end for at in places if (end := each.end_near(at)) is not None), None)
 
     def middle(self, each: PlannedRange, known: Lines) -> dt.datetime | None:
@@ -157,7 +180,7 @@ class RangeSizer:
         return next((end for at in places if (end := each.end_near(at)) is not None), None)
 
     def _places(
-        self, each: PlannedRange, known: Lines, size: int, full_pages: int
+        self, each: PlannedRange, known: Lines, page: Lines, size: int, full_pages: int
     ) -> Iterator[dt.datetime]:
         """Give times near which a range whose page was full may end, the best first."""
         bottom, times, inside = each.bottom, known.times, _inside(each, known)
@@ -179,6 +202,10 @@ class RangeSizer:
                 likely = add(bottom, _span(self._fill * size, self.density))
                 if likely < newest:
                     yield likely
+            shown = page.times[min(bisect_right(page.times, bottom), len(page.times) - 1)]
+            before = times[max(0, bisect_left(times, shown) - 1)]
+            if full_pages > 8 and 4 * (shown - before) > newest - shown:
+                yield add(before, (shown - before) / 2)  # or between those that are known
         yield from (inside[len(inside) // 2], oldest, *_whole_seconds(each, known))
 
 

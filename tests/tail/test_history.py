@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -138,6 +138,7 @@ def test_a_server_that_ignores_end_at_loses_nothing_in_silence(
 
 @pytest.mark.parametrize("latency", [0.1, 0.4, 1.5])
 @thoroughly(20)
+@example(Behaviour(keeps="newest"), 1722, 12)  # known lines beside a hole of many pages
 @given(fine_behaviours, seeds, st.integers(1, 15))
 def test_a_log_that_grows_while_it_is_read_has_no_gaps(
     latency: float, behaviour: Behaviour, seed: int, rate: int
@@ -406,7 +407,22 @@ def test_a_backlog_costs_requests_in_proportion_to_its_pages(keeps: str) -> None
     history.wait(3600)
     history.poll()
     assert not history.missing()
-    assert history.requests <= (1.2 if keeps == "oldest" else 1.7) * 50
+    assert history.requests <= {"oldest": 1.1, "newest": 1.6, "any": 1.4}[keeps] * 50
+
+
+def test_whether_pages_longer_than_the_limit_come_is_tried_once() -> None:
+    history = History(Behaviour(cap=1000), 0, 1000)
+    for number in range(50_000):
+        history.server.write(number * 20_000_000, "a")
+    history.wait(3600)
+    history.poll()
+    requests = history.requests
+    assert not history.missing()
+    assert requests <= 1.2 * 50
+    history.copies.clear()
+    history.start(None)  # for the same session, which knows the server
+    history.poll()
+    assert history.requests == 2 * requests - 1
 
 
 def test_a_log_as_long_as_the_longest_page_costs_little_more_than_a_shorter_one() -> None:

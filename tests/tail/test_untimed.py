@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aioservices.api.models import LogEntry, TailedEntry
@@ -22,6 +22,7 @@ ordered = st.builds(Behaviour, keeps=keeps, order=st.sampled_from(["asc", "desc"
 
 
 @thoroughly(50)
+@example(Behaviour(keeps="oldest", order="asc"), 155497838, 55, 1)  # nothing but such at the end
 @given(ordered, seeds, st.sampled_from([1, 2, 10, 25, 55, 200]), st.integers(0, 2))
 def test_a_line_without_a_time_comes_once_however_late_its_neighbours_are(
     behaviour: Behaviour, seed: int, limit: int, ahead: int
