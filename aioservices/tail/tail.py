@@ -144,7 +144,7 @@ class LogTail:
         Returns
         -------
         Batch
-            Never empty. The cursor stands before a line until the batch gives it.
+            Never empty. The cursor stands behind as many of its lines as `given` says.
 
         Raises
         ------
