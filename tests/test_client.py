@@ -43,7 +43,7 @@ async def test_none_is_sent_as_null_and_what_is_not_given_is_not_sent() -> None:
         assert server.requests[0].json == {"replicas": 3, "maxReplicas": None}
 
 
-async def test_the_optional_part_of_any_body_tells_null_from_absent() -> None:
+async def test_the_optional_part_of_any_body_says_null_from_absent() -> None:
     async with hostile(answer({"id": 1})) as server, session(server) as services:
         await services.post_tokens(42, "ci")
         await services.post_tokens(42, "ci", machine_token=None, expires_in=60)
@@ -447,10 +447,10 @@ async def test_a_call_of_any_other_endpoint_keeps_the_variables_of_its_body_secr
     ):
         with pytest.raises(ServerError, match=r"DB_URL: \*\*\* or \[\*\*\*\]") as caught:
             await services.request("PUT", "other", json=body)
-    told = str(caught.value) + repr(caught.value) + caplog.text
-    assert "the next attempt follows" in told
-    assert "hush" not in told
-    assert "48151623" not in told
+    shown = str(caught.value) + repr(caught.value) + caplog.text
+    assert "the next attempt follows" in shown
+    assert "hush" not in shown
+    assert "48151623" not in shown
 
 
 async def test_a_new_token_is_given_and_not_shown() -> None:

@@ -59,7 +59,7 @@ def test_each_status_has_its_class(status: int, name: str) -> None:
     assert type(make(status)).__name__ == name
 
 
-def test_an_error_body_of_the_api_is_told() -> None:
+def test_an_error_body_of_the_api_is_reported() -> None:
     error = make(404, b'{"error":"not_found","errorDescription":"no such service","code":404}')
     assert str(error) == "GET services/42: 404 Not Found: no such service (3 attempts)"
     assert (error.error, error.description, error.code) == ("not_found", "no such service", 404)

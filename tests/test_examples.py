@@ -60,7 +60,7 @@ async def read_until(process: Process, text: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_the_watch_goes_on_where_it_was_stopped(
+async def test_the_watch_continues_where_it_was_stopped(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     path = tmp_path / "checkpoints.json"
@@ -92,7 +92,7 @@ async def test_the_deploys_touch_only_what_matches() -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "[1]", '{"1": 2}', '{"1": "x"}', '{"x": "{}"}', b"\xff"]
 )
-def test_a_file_without_checkpoints_is_told_in_one_line(
+def test_a_file_without_checkpoints_is_reported_in_one_line(
     content: str | bytes, tmp_path: Path
 ) -> None:
     path = tmp_path / "checkpoints.json"

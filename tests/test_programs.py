@@ -1,4 +1,4 @@
-"""A program that is copied finds what one finds that is started anew."""
+"""A copied program finds the same as a freshly started one."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests.servers.terminal import on_terminal
 
 PROBE = "tests.servers.probe"
 OWN = {**os.environ, "OF_THE_TEST": "ü", "TZ": "Asia/Kathmandu"}
-ANEW = {**OWN, "PYTHONSAFEPATH": "1"}  # Python's own, so that it is started; it changes no answer
+FRESH = {**OWN, "PYTHONSAFEPATH": "1"}  # Python's own, so that it is started; it changes no answer
 
 
 def found_by(ended: Ended) -> dict[str, Any]:
@@ -28,11 +28,11 @@ async def test_in_pipes(encoding: str) -> None:
     given = "1\n" + "ü" * (not encoding.startswith("ascii"))
     data = given.encode(encoding.partition(":")[0] or "utf-8")
     chosen = {"PYTHONIOENCODING": encoding} if encoding else {}
-    copied, anew = [
+    copied, fresh = [
         found_by(await run(*arguments, module=PROBE, input=data, environment=each | chosen))
-        for each in (OWN, ANEW)
+        for each in (OWN, FRESH)
     ]
-    assert copied == anew
+    assert copied == fresh
     assert copied["input"] == given
     assert copied["arguments"] == list(arguments)
     assert copied["environment"] == OWN | chosen
@@ -40,7 +40,7 @@ async def test_in_pipes(encoding: str) -> None:
 
 async def test_on_a_terminal() -> None:
     found = []
-    for environment in (OWN, ANEW):
+    for environment in (OWN, FRESH):
         with on_terminal("7", module=PROBE, environment=environment) as terminal:
             found.append(found_by(await terminal.end()))
     assert found[0] == found[1]
@@ -54,7 +54,7 @@ async def test_in_another_folder(tmp_path: Path) -> None:
 
 
 async def test_it_is_killed_when_its_block_is_left() -> None:
-    for environment in (OWN, ANEW):
+    for environment in (OWN, FRESH):
         with start("emulator", "--services", "0", environment=environment) as program:
             assert "listening" in await program.readline()
             assert program.poll() is None

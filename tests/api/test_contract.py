@@ -79,7 +79,7 @@ class Arguments:
 
 @dataclass
 class Recorder:
-    """A server that remembers the last request and answers what it is told."""
+    """A server that remembers the last request and answers as set."""
 
     status: int = 200
     answer: str = ""
@@ -337,7 +337,7 @@ async def test_a_raw_call_sends_the_same_request(
 
 
 @EACH_OPERATION
-async def test_every_property_of_an_answer_comes_through_and_nothing_else_is_there(
+async def test_every_property_of_an_answer_comes_through_and_nothing_else(
     operation: Operation, recorder: Recorder, services: Services
 ) -> None:
     answer = answer_of(operation)

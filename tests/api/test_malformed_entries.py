@@ -36,7 +36,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("entry", "item_id", "field"), MALFORMED)
-async def test_a_malformed_service_is_told_and_the_others_come(
+async def test_a_malformed_service_is_reported_and_the_others_come(
     entry: object, item_id: int | None, field: str | None
 ) -> None:
     page = answer([{"id": 1}, entry, {"id": 2}], headers={"X-Pagination-Total-Pages": "1"})

@@ -45,7 +45,7 @@ def test_a_name_that_several_services_have_is_ambiguous_and_a_pattern_is_not() -
     assert select(["Web", "we?"], NAMES).ambiguous == {"Web": (1, 2)}
 
 
-def test_every_term_that_means_nothing_is_told() -> None:
+def test_every_term_that_means_nothing_is_reported() -> None:
     assert select(["99", "web", "no-*", "none"], NAMES).unmatched == ("99", "no-*", "none")
 
 

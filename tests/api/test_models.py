@@ -397,13 +397,13 @@ def test_a_timestamp_keeps_its_offset_and_is_aware() -> None:
 
 
 def test_a_line_that_is_tailed_has_a_time_and_takes_nothing_of_a_server_but_the_line() -> None:
-    told = {"createdAt": AT, "serviceId": "x", "deploymentId": None, "copy": "7"}
-    entry = decode(told, TailedEntry)
+    wire = {"createdAt": AT, "serviceId": "x", "deploymentId": None, "copy": "7"}
+    entry = decode(wire, TailedEntry)
     assert isinstance(entry, TailedEntry)
     assert entry == TailedEntry(created_at=INSTANT)
     assign_log([entry], 3, 4)
     assert entry == TailedEntry(created_at=INSTANT, service_id=3, deployment_id=4)
-    assert decode(told, LogEntry) == LogEntry(created_at=INSTANT)
+    assert decode(wire, LogEntry) == LogEntry(created_at=INSTANT)
     for untimed in ({"message": "a"}, {"message": "a", "createdAt": None}):
         with pytest.raises(msgspec.ValidationError, match="createdAt"):
             decode(untimed, TailedEntry)
@@ -432,7 +432,7 @@ def test_a_deployment_is_a_deployment_summary_too() -> None:
     [SERVICE, SERVICE.current_deployment, NewToken(id=1, token="hush"), [SERVICE]],
     ids=lambda each: type(each).__name__,
 )
-def test_no_way_of_showing_a_value_tells_a_secret(value: object) -> None:
+def test_no_way_of_showing_a_value_reveals_a_secret(value: object) -> None:
     screen = StringIO()
     Console(file=screen, width=200).print(value)
     for shown in (repr(value), str(value), f"{value}", screen.getvalue()):
@@ -440,7 +440,7 @@ def test_no_way_of_showing_a_value_tells_a_secret(value: object) -> None:
         assert "***" in shown
 
 
-def test_the_repr_tells_what_is_there_and_which_variables_are_set() -> None:
+def test_the_repr_shows_what_is_set_and_the_names_of_variables() -> None:
     assert repr(Deployment(deployment_id=5, state="running")).startswith(
         "Deployment(deployment_id=5, user_id=None, "
     )
@@ -486,7 +486,7 @@ def test_to_dict_refuses_what_is_no_model() -> None:
             to_dict(wrong)  # type: ignore[arg-type]
 
 
-def test_to_dict_tells_the_error_of_an_outcome() -> None:
+def test_to_dict_contains_the_error_of_an_outcome() -> None:
     error = SessionClosedError("the session is closed")
     outcome = DeployOutcome(service_id=1, deployment=None, error=error, elapsed=0.5)
     assert to_dict(outcome) == {

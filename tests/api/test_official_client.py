@@ -73,7 +73,7 @@ async def until_running(official: OfficialClient, service_id: int, deployment_id
             await anyio.sleep(0.02)
 
 
-async def test_a_service_that_was_created_is_there(official: OfficialClient) -> None:
+async def test_a_created_service_exists(official: OfficialClient) -> None:
     created = await official(
         "post",
         name="web",
@@ -221,7 +221,7 @@ async def test_a_service_is_transferred_with_its_dependencies(
     assert (await official("get", service_id)).user.id == 8
 
 
-async def test_the_rate_limit_is_told(official: OfficialClient, service_id: int) -> None:
+async def test_the_rate_limit_is_reported(official: OfficialClient, service_id: int) -> None:
     service = await official("get", service_id)
     assert 0 < service.calls_remaining < service.rate_limit
 
@@ -241,7 +241,7 @@ async def test_a_value_of_a_wrong_type_is_refused(
     assert caught.value.status_code in (400, 422)
 
 
-async def test_a_wrong_key_is_told_apart(emulator: Emulator) -> None:
+async def test_a_wrong_key_is_distinguished(emulator: Emulator) -> None:
     stranger = OfficialClient("not-the-key")
     with pytest.raises(CivisAPIKeyError, match=r"(?i)basic"):
         await stranger("list")

@@ -109,17 +109,17 @@ def test_items_that_move_to_later_pages_are_given_once(
     st.lists(st.tuples(st.lists(st.integers(0, 50), max_size=4), st.none() | st.integers(-5, 40)))
 )
 def test_page_counts_that_lie_or_change_cost_no_more_than_they_promise(
-    told: list[tuple[list[int], int | None]],
+    answers: list[tuple[list[int], int | None]],
 ) -> None:
     plan, given_items, asked = PagePlan(), list[int](), 0
     for numbers in batches(plan):
         assert len(numbers) <= AHEAD
         for number in numbers:
             asked += 1
-            items, total = told[number - 1] if number <= len(told) else ([], None)
+            items, total = answers[number - 1] if number <= len(answers) else ([], None)
             given_items += plan.filter_new(number, Page(items, total), lambda item: item)
     assert len(given_items) == len(set(given_items))
-    assert asked <= len(told) + AHEAD
+    assert asked <= len(answers) + AHEAD
 
 
 def test_a_page_count_that_falls_ends_the_reading_there() -> None:
@@ -300,7 +300,7 @@ async def test_a_loop_that_changes_the_listing_gets_every_service(is_counted: bo
 
 
 @pytest.mark.parametrize("is_counted", [True, False])
-async def test_a_loop_that_adds_to_the_listing_comes_to_an_end(is_counted: bool) -> None:
+async def test_a_loop_that_adds_to_the_listing_ends(is_counted: bool) -> None:
     async with (
         Emulator(services=120, pagination_headers=is_counted) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
@@ -380,7 +380,7 @@ async def test_an_iteration_cancelled_among_its_pages_leaves_no_task_and_loses_n
         assert [service.id async for service in iterator] == list(range(2, 11))
 
 
-async def test_each_iteration_starts_anew() -> None:
+async def test_each_iteration_starts_again() -> None:
     async with hostile(Pages(3)) as server, session(server) as services:
         listing = services.list()
         assert [service.id async for service in listing] == [1, 2, 3]

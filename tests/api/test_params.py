@@ -231,7 +231,7 @@ def test_an_unknown_attribute_like_no_other_is_just_named() -> None:
         ),
     ],
 )
-def test_a_wrong_type_is_told_with_its_place_and_what_is_expected(
+def test_a_wrong_type_is_reported_with_its_place_and_what_is_expected(
     attributes: Mapping[str, object], message: str
 ) -> None:
     with pytest.raises(TypeError) as caught:

@@ -169,7 +169,7 @@ async def test_the_failure_of_one_service_stops_no_other(cli: Cli, emulator: Emu
     assert ended.errors.count("\n") == 1
 
 
-async def test_a_transfer_is_confirmed_and_tells_what_was_shared(
+async def test_a_transfer_is_confirmed_and_says_what_was_shared(
     cli: Cli, emulator: Emulator
 ) -> None:
     emulator.add_service("web")
@@ -204,7 +204,7 @@ async def test_a_service_is_created_with_attributes_and_variables(
 
 
 @pytest.mark.parametrize("deployed", [True, False])
-async def test_who_changes_what_runs_is_told_what_makes_it_take_effect(
+async def test_a_change_of_a_running_service_says_when_it_takes_effect(
     cli: Cli, emulator: Emulator, deployed: bool
 ) -> None:
     emulator.add_service("web", deployed=deployed)
@@ -215,7 +215,9 @@ async def test_who_changes_what_runs_is_told_what_makes_it_take_effect(
     assert (piped.status, piped.errors) == (0, "")
 
 
-async def test_what_an_update_changes_is_told_without_secrets(cli: Cli, emulator: Emulator) -> None:
+async def test_what_an_update_changes_is_reported_without_secrets(
+    cli: Cli, emulator: Emulator
+) -> None:
     variables = {"OLD": "hunter2", "KEPT": "hunter3"}
     emulator.add_service("web", environment_variables=variables)
     arguments = ["update", "web", "--set", "replicas=3", "--unset", "description"]

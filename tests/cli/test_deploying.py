@@ -32,14 +32,14 @@ async def test_services_are_deployed_by_id_name_and_pattern(cli: Cli, emulator: 
     assert ended.lines[-1].startswith("3 services: 3 running, in ")
 
 
-async def test_what_fails_is_told_with_the_end_of_its_log(cli: Cli, emulator: Emulator) -> None:
+async def test_what_fails_is_reported_with_the_end_of_its_log(cli: Cli, emulator: Emulator) -> None:
     emulator.fault(Respond(422, "json"), method="POST", path="/services/1/deployments")
     emulator.add_service("refused")
     emulator.add_service("good")
     ended = await cli.run("deploy", "refused", "good")
     assert ended.status == 1
-    told = [line for line in ended.lines if line.startswith("refused   refused (1), ")]
-    assert len(told) == 2  # when it happens, and again in the end
+    reported = [line for line in ended.lines if line.startswith("refused   refused (1), ")]
+    assert len(reported) == 2  # when it happens, and again in the end
     assert ended.lines[-1].startswith("2 services: 1 refused, 1 running, in ")
 
 
@@ -143,7 +143,7 @@ async def test_a_terminal_shows_the_progress_and_keeps_what_is_done(cli: Cli, co
     assert "2 services: 2 running" in ended.output
 
 
-async def test_ctrl_c_tells_what_was_started(cli: Cli) -> None:
+async def test_ctrl_c_reports_what_was_started(cli: Cli) -> None:
     async with Emulator(pending_for=600) as emulator:
         cli.emulator = emulator
         emulator.add_service("web")
@@ -159,14 +159,14 @@ async def test_ctrl_c_tells_what_was_started(cli: Cli) -> None:
     assert "Traceback" not in ended.output
 
 
-async def test_ctrl_c_claims_no_deploy_whose_answer_is_out_and_none_that_was_told(
+async def test_ctrl_c_claims_no_deploy_whose_answer_is_out_and_none_that_was_reported(
     cli: Cli, emulator: Emulator
 ) -> None:
-    for name in ("told", "asked-for"):
+    for name in ("reported", "asked-for"):
         emulator.add_service(name)
     emulator.fault(Stall(), method="POST", path="/services/2/deployments")
-    with cli.terminal("deploy", "told", "asked-for", NO_COLOR="1") as terminal:
-        await terminal.until("running   told (1)")
+    with cli.terminal("deploy", "reported", "asked-for", NO_COLOR="1") as terminal:
+        await terminal.until("running   reported (1)")
         await terminal.until("1/2, 1 under way")
         terminal.type("\x03")
         ended = await terminal.end()
@@ -188,13 +188,13 @@ async def test_the_progress_leaves_a_line_for_each_service_and_nothing_else(cli:
             ended = await terminal.end()
     assert ended.status == 0, ended
     *lines, empty, summary = shown_on(ended.output, rows=30)
-    told = sorted(line.partition(", ")[0] for line in lines)
-    assert told == [f"running   web-{number:02} ({number + 1})" for number in range(60)]
+    reported = sorted(line.partition(", ")[0] for line in lines)
+    assert reported == [f"running   web-{number:02} ({number + 1})" for number in range(60)]
     assert (empty, summary.partition(", ")[0]) == ("", "60 services: 60 running")
 
 
 @pytest.mark.parametrize("columns", [40, 80])
-async def test_a_long_name_takes_no_room_from_states_and_times(cli: Cli, columns: int) -> None:
+async def test_a_long_name_takes_no_space_from_states_and_times(cli: Cli, columns: int) -> None:
     async with Emulator(null_state_for=0, pending_for=600) as emulator:
         cli.emulator = emulator
         emulator.add_service("a-name-that-never-ends-" * 8)
@@ -297,7 +297,7 @@ async def test_a_service_that_crashes_soon_after_it_came_up_is_not_called_runnin
     assert (refused.status, refused.errors.count("\n")) == (2, 1)
 
 
-async def test_all_unknown_names_are_told_at_once(cli: Cli, emulator: Emulator) -> None:
+async def test_all_unknown_names_are_reported_at_once(cli: Cli, emulator: Emulator) -> None:
     emulator.add_service("web")
     ended = await cli.run("deploy", "nope", "web", "77", "x-*")
     assert (ended.status, ended.errors.count("\n"), emulator.deploys) == (1, 1, {})

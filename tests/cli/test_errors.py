@@ -55,7 +55,7 @@ async def test_no_such_service(cli: Cli, command: str) -> None:
         ("o?", "2 archived ones have: see aioservices list --archived"),
     ],
 )
-async def test_who_gets_a_name_wrong_is_told_what_comes_near(
+async def test_a_wrong_name_is_answered_by_similar_ones(
     cli: Cli, emulator: Emulator, services: Services, term: str, hint: str
 ) -> None:
     for name in ("Web-Shop", "web-api", "old", "twice", "twice", "o2", "o3"):
@@ -65,7 +65,7 @@ async def test_who_gets_a_name_wrong_is_told_what_comes_near(
     assert hint in one_line(await cli.run("get", term), 1)
 
 
-async def test_that_a_name_is_unknown_is_told_although_the_archive_cannot_be_read(
+async def test_that_a_name_is_unknown_is_reported_although_the_archive_cannot_be_read(
     cli: Cli, emulator: Emulator
 ) -> None:
     emulator.add_service("web")
@@ -91,7 +91,7 @@ async def test_a_name_that_several_have(cli: Cli, emulator: Emulator) -> None:
         ["create", "web"],
     ],
 )
-async def test_no_network_is_told_soon(cli: Cli, command: list[str]) -> None:
+async def test_no_network_is_reported_soon(cli: Cli, command: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     # One line: it is not tried again and again, each time with a note, for minutes.
@@ -125,7 +125,7 @@ async def test_what_may_have_been_done_is_not_done_again(
         (["api", "FOO", "services"], "'FOO' is not a method; methods are GET, "),
     ],
 )
-async def test_wrong_usage_is_told_as_all_else_is(
+async def test_wrong_usage_is_reported_like_everything_else(
     cli: Cli, arguments: list[str], message: str
 ) -> None:
     said = one_line(await cli.run(*arguments), 2)
@@ -148,7 +148,9 @@ async def test_trouble_that_passes_is_waited_for(cli: Cli, emulator: Emulator) -
     assert (ended.status, len(ended.lines)) == (0, 2), ended
 
 
-async def test_a_rate_limit_is_told_with_the_time_it_lasts(cli: Cli, emulator: Emulator) -> None:
+async def test_a_rate_limit_is_reported_with_the_time_it_lasts(
+    cli: Cli, emulator: Emulator
+) -> None:
     emulator.fault(Respond(429, "json", retry_after=300))
     with cli.terminal("list") as terminal:
         said = await terminal.until("continuing in 5 min")
@@ -169,7 +171,7 @@ async def test_a_rate_limit_is_told_with_the_time_it_lasts(cli: Cli, emulator: E
         ["deploy", "-"],
     ],
 )
-async def test_wrong_usage_is_told_in_one_line(cli: Cli, arguments: list[str]) -> None:
+async def test_wrong_usage_is_reported_in_one_line(cli: Cli, arguments: list[str]) -> None:
     one_line(await cli.run(*arguments), 2)
 
 
@@ -184,7 +186,7 @@ async def test_wrong_usage_is_told_in_one_line(cli: Cli, arguments: list[str]) -
         ),
     ],
 )
-async def test_a_wrong_address_is_told_by_the_name_of_its_option(
+async def test_a_wrong_address_is_reported_by_the_name_of_its_option(
     cli: Cli, url: str, message: str
 ) -> None:
     assert message in one_line(await cli.run("list", "--url", url), 2)
@@ -198,7 +200,7 @@ async def test_no_option_is_named_that_the_command_does_not_have(cli: Cli) -> No
     )
 
 
-async def test_verbose_tells_of_requests_and_of_no_key(cli: Cli, emulator: Emulator) -> None:
+async def test_verbose_reports_requests_without_the_key(cli: Cli, emulator: Emulator) -> None:
     ended = await cli.run("list", "-v")
     assert ended.status == 0
     assert "GET" in ended.errors
@@ -262,7 +264,7 @@ async def test_trouble_names_its_status_although_the_body_says_something_else(
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--json"]])
-async def test_an_output_that_is_full_or_closed_is_told_plainly(
+async def test_an_output_that_is_full_or_closed_is_reported_plainly(
     cli: Cli, emulator: Emulator, full_disk: int, arguments: list[str]
 ) -> None:
     emulator.add_service("web")
@@ -286,7 +288,7 @@ async def test_a_key_in_the_url_is_sent_to_the_environment(cli: Cli) -> None:
     assert "secret" not in said
 
 
-async def test_what_is_no_tls_is_told_as_such(cli: Cli, emulator: Emulator) -> None:
+async def test_what_is_no_tls_is_reported_as_such(cli: Cli, emulator: Emulator) -> None:
     url = emulator.url.replace("http:", "https:")
     assert "TLS" in one_line(await cli.run("list", "--url", url), 1)
 

@@ -73,7 +73,7 @@ def test_a_name_is_not_shortened_where_there_is_no_limit() -> None:
     assert Labels().label(1, name) == name
 
 
-def test_services_with_the_same_name_are_told_apart_by_their_ids() -> None:
+def test_services_with_the_same_name_are_distinguished_by_their_ids() -> None:
     labels = Labels(widest=16)
     labels.expect({1: "web", 2: "web", 3: None})
     assert [labels.label(1, "web"), labels.label(2, "web")] == ["web (1)", "web (2)"]

@@ -88,7 +88,7 @@ async def test_patterns_and_columns_choose_what_is_listed(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("fleet")
-async def test_a_term_that_fits_nothing_is_told_beside_what_was_found(cli: Cli) -> None:
+async def test_a_term_that_fits_nothing_is_reported_next_to_what_was_found(cli: Cli) -> None:
     ended = await cli.run("list", "web-*", "nosuch", "other-*", "99", "-q")
     assert (ended.status, sorted(ended.lines)) == (0, ["1", "2"])
     assert ended.errors == "aioservices: nothing found for 'nosuch', 'other-*', '99'\n"

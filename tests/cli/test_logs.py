@@ -153,7 +153,7 @@ async def test_a_redeploy_is_followed(cli: Cli, emulator: Emulator, web: int) ->
         await terminal.until("after")
 
 
-async def test_what_happens_to_a_deployment_is_told_behind_its_last_line(
+async def test_what_happens_to_a_deployment_is_reported_behind_its_last_line(
     cli: Cli, emulator: Emulator
 ) -> None:
     crash = [sys.executable, "-c", "print('so long'); raise SystemExit(3)"]
@@ -168,7 +168,7 @@ async def test_what_happens_to_a_deployment_is_told_behind_its_last_line(
     assert first < said.index("-- deployment 1002 replaces it") < second
 
 
-async def test_a_running_deployment_that_is_replaced_is_told(
+async def test_a_running_deployment_that_is_replaced_is_reported(
     cli: Cli, emulator: Emulator, web: int
 ) -> None:
     with cli.terminal("logs", "web", "-f", NO_COLOR="1") as terminal:
@@ -217,7 +217,7 @@ async def test_a_reader_that_has_enough_ends_it_quietly(
         assert await program.end() == Ended(0)
 
 
-async def test_a_cursor_goes_on_where_it_stopped(
+async def test_a_cursor_continues_where_it_stopped(
     cli: Cli, emulator: Emulator, web: int, tmp_path: Path
 ) -> None:
     place = str(tmp_path / "web.cursor")
@@ -257,7 +257,7 @@ async def test_a_service_that_was_never_deployed_has_no_log(cli: Cli, emulator: 
 
 
 @pytest.mark.parametrize("kind", ["device", "fifo", "directory", "nowhere"])
-async def test_a_cursor_that_cannot_be_kept_is_told_before_anything_is_shown(
+async def test_a_cursor_that_cannot_be_kept_is_reported_before_anything_is_shown(
     cli: Cli, web: int, tmp_path: Path, kind: str
 ) -> None:
     place = tmp_path / kind
@@ -274,7 +274,7 @@ async def test_a_cursor_that_cannot_be_kept_is_told_before_anything_is_shown(
     assert str(place) in ended.errors
 
 
-async def test_an_outage_while_following_is_told_and_so_is_its_end(
+async def test_an_outage_while_following_is_reported_and_so_is_its_end(
     cli: Cli, emulator: Emulator, web: int
 ) -> None:
     with cli.terminal("logs", "web", "-f", "-n", "1", NO_COLOR="1") as terminal:
@@ -288,7 +288,7 @@ async def test_an_outage_while_following_is_told_and_so_is_its_end(
         assert (await terminal.until("afterwards")).count("not served") == 1
 
 
-async def test_a_rate_limit_while_following_is_told_with_its_time(
+async def test_a_rate_limit_while_following_is_reported_with_its_time(
     cli: Cli, emulator: Emulator, web: int
 ) -> None:
     with cli.terminal("logs", "web", "-f", "-n", "1", columns=200, NO_COLOR="1") as terminal:

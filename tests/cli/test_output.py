@@ -95,7 +95,7 @@ async def test_an_encoding_with_a_mark_has_it_once(cli: Cli, emulator: Emulator)
     ],
 )
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-async def test_a_full_disk_is_told_in_one_line(
+async def test_a_full_disk_is_reported_in_one_line(
     cli: Cli, emulator: Emulator, full_disk: int, arguments: list[str], unbuffered: str
 ) -> None:
     emulator.add_service("web")

@@ -87,7 +87,7 @@ async def test_the_url_of_a_service_is_printed(cli: Cli, emulator: Emulator) -> 
     assert "has no URL: it is not deployed" in refused.errors
 
 
-async def test_the_doctor_finds_all_well_and_tells_no_secret(cli: Cli, emulator: Emulator) -> None:
+async def test_the_doctor_finds_all_well_and_shows_no_secret(cli: Cli, emulator: Emulator) -> None:
     emulator.add_service("web")
     ended = await cli.run("doctor")
     assert (ended.status, ended.errors) == (0, ""), ended
@@ -108,7 +108,7 @@ async def test_the_doctor_sees_that_a_key_is_none(cli: Cli, emulator: Emulator, 
     assert emulator.api_key not in ended.output
 
 
-async def test_the_doctor_tells_which_step_fails(cli: Cli, emulator: Emulator) -> None:
+async def test_the_doctor_says_which_step_fails(cli: Cli, emulator: Emulator) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
@@ -127,7 +127,7 @@ async def test_the_doctor_tells_which_step_fails(cli: Cli, emulator: Emulator) -
     assert all(json.loads(line) for line in (await cli.run("doctor", "--json")).lines)
 
 
-async def test_the_doctor_tells_of_a_clock_that_is_wrong() -> None:
+async def test_the_doctor_reports_a_clock_that_is_wrong() -> None:
     async with Emulator(clock=lambda: time.time_ns() + 3_600_000_000_000) as emulator:
         ended = await Cli(emulator).run("doctor")
     assert ended.status == 0

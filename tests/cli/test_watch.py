@@ -104,7 +104,7 @@ async def test_names_stay_distinct_however_narrow_the_terminal_is(
     assert all(cell_len(head) <= max(24, columns // 4) for head in heads)
 
 
-async def test_it_tells_what_happens_to_deployments(cli: Cli, emulator: Emulator) -> None:
+async def test_it_says_what_happens_to_deployments(cli: Cli, emulator: Emulator) -> None:
     emulator.log(emulator.add_service("web", deployed=True), "the first")
     crash = [sys.executable, "-c", "print('so long'); raise SystemExit(3)"]
     emulator.add_service("job", command=crash)
@@ -122,7 +122,7 @@ async def test_it_tells_what_happens_to_deployments(cli: Cli, emulator: Emulator
         await terminal.until("-- job: deployment 1004 replaces it")
 
 
-async def test_a_cursor_goes_on_where_the_watch_stopped(
+async def test_a_cursor_continues_where_the_watch_stopped(
     cli: Cli, emulator: Emulator, tmp_path: Path
 ) -> None:
     for name in ("a", "b"):

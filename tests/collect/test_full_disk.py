@@ -26,7 +26,7 @@ def store_on(disk: SmallDisk) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-async def test_a_store_is_opened_once_there_is_room(
+async def test_a_store_is_opened_once_there_is_space(
     daemons: Daemons, emulator: Emulator, disk: SmallDisk, *, is_new: bool
 ) -> None:
     expected: list[str | None] = []
@@ -46,7 +46,7 @@ async def test_a_store_is_opened_once_there_is_room(
         assert (await get(url, "/api/lines?service=1"))[0] in {200, 503}
         emulator.log(1, "meanwhile")
         assert "lines are stored in" not in daemon.errors
-        disk.make_room()
+        disk.free_space()
         await until(url, "/readyz", "ready\n")
         await until(url, "/metrics", "lines_total 1.0")
         assert await daemon.end() == 0
@@ -85,7 +85,7 @@ async def test_a_store_without_a_name_waits_for_its_directory_too(
     listen = ("--listen", "127.0.0.1:0")
     with daemons.start("--forward", f"jsonl:{out}", *listen, **state) as daemon:
         await until(await daemon.until_listening(), "/readyz", "no space left")
-        disk.make_room()
+        disk.free_space()
         with anyio.fail_after(PATIENCE):
             while not out.exists() or not out.read_text().endswith("\n"):
                 await anyio.sleep(0.05)

@@ -264,7 +264,7 @@ async def test_an_answer_that_comes_too_late_does_not_replace_what_is_shown_now(
     await expect(page.locator("#note")).to_have_text("")
 
 
-async def test_what_came_while_a_service_was_paused_is_there_afterwards(
+async def test_what_came_while_a_service_was_paused_is_shown_afterwards(
     daemon: Daemon, emulator: Emulator, open_page: OpenPage
 ) -> None:
     page = await open_page(daemon.url)

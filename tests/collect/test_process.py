@@ -61,7 +61,7 @@ async def test_a_signal_that_comes_while_it_begins_is_obeyed_too(daemons: Daemon
             assert await daemon.end() == 0
 
 
-async def test_a_killed_daemon_goes_on_where_it_was(daemons: Daemons, emulator: Emulator) -> None:
+async def test_a_killed_daemon_continues_where_it_was(daemons: Daemons, emulator: Emulator) -> None:
     for n in range(2):
         emulator.log(1, f"line {n}")
         with daemons.start(*STORE) as daemon:
@@ -71,7 +71,7 @@ async def test_a_killed_daemon_goes_on_where_it_was(daemons: Daemons, emulator: 
     assert await stored(daemons.folder) == ["line 0", "line 1"]
 
 
-async def test_a_second_daemon_on_the_same_file_is_refused_and_told_who_has_it(
+async def test_a_second_daemon_on_the_same_file_is_refused_and_learns_who_has_it(
     daemons: Daemons,
 ) -> None:
     with daemons.start(*STORE) as first:
@@ -114,7 +114,7 @@ async def test_an_address_that_is_taken_is_named(daemons: Daemons) -> None:
             assert f"cannot listen on {address}" in daemon.errors
 
 
-async def test_a_damaged_store_is_named_and_never_begun_anew(daemons: Daemons) -> None:
+async def test_a_damaged_store_is_named_and_never_replaced(daemons: Daemons) -> None:
     file = daemons.folder / "logs.db"
     file.write_bytes(b"this is no database, but somebody's text " * 200)
     before = file.read_bytes()
@@ -183,7 +183,7 @@ async def test_what_a_library_has_to_say_is_a_record_of_its_own_log_too() -> Non
     ]
 
 
-async def test_the_service_manager_is_told_that_it_is_up_and_alive(daemons: Daemons) -> None:
+async def test_the_service_manager_learns_that_it_is_up_and_alive(daemons: Daemons) -> None:
     path = str(daemons.folder / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(path)

@@ -1,4 +1,4 @@
-"""What the service manager is told."""
+"""What is reported to the service manager."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
     return receiver
 
 
-def test_the_manager_is_told_by_datagrams(manager: socket.socket) -> None:
+def test_the_manager_is_notified_by_datagrams(manager: socket.socket) -> None:
     with manager:
         systemd = Systemd()
         systemd.ready()

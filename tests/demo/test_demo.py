@@ -33,7 +33,7 @@ async def test_it_shows_a_fleet_and_sums_it_up(shown: str) -> None:
 
 
 @pytest.mark.slow
-async def test_a_crash_is_told_after_its_traceback(shown: str) -> None:
+async def test_a_crash_is_reported_after_its_traceback(shown: str) -> None:
     before, _, after = shown.partition("── report has crashed: exited with status 1\n")
     assert "ZeroDivisionError: float division by zero" in before
     assert " report     " not in after.partition("── What happened")[0]
@@ -84,7 +84,7 @@ async def test_what_to_try_next_exists(command: str) -> None:
     assert all(word in ended.output for word in command.split() if word.startswith("--"))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes are told apart from files by poll")
+@pytest.mark.skipif(sys.platform == "win32", reason="poll distinguishes pipes from files")
 async def test_it_ends_when_nobody_reads_it_any_more() -> None:
     with start("demo") as program:
         await program.readline()
@@ -126,7 +126,7 @@ def test_what_happened_is_wrapped_between_words_on_a_terminal(
 
 
 @pytest.mark.parametrize("columns", [30, 50, 80, 200])
-def test_a_next_step_fits_beside_its_command_or_stands_below_it(
+def test_a_next_step_fits_next_to_its_command_or_stands_below_it(
     monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -150,7 +150,7 @@ def test_a_heading_is_wrapped_between_words(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(30, 3), (50, 2), (80, 1)])
-def test_how_a_deploy_went_is_wrapped_beside_the_name(
+def test_how_a_deploy_went_is_wrapped_next_to_the_name(
     monkeypatch: pytest.MonkeyPatch, columns: int, rows: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))

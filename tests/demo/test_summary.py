@@ -35,7 +35,7 @@ def test_nothing_is_wrong_when_all_went_as_it_should() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "figures", "told"),
+    ("changed", "figures", "shortcoming"),
     [
         (report("shop", deployments=3), {}, "shop was deployed 3 times, not 2"),
         (report("mailer", deployments=0), {}, "mailer was deployed 0 times, not 1"),
@@ -48,11 +48,11 @@ def test_nothing_is_wrong_when_all_went_as_it_should() -> None:
     ],
 )
 def test_what_should_not_have_happened_is_named(
-    changed: ServiceReport | None, figures: dict[str, Any], told: str
+    changed: ServiceReport | None, figures: dict[str, Any], shortcoming: str
 ) -> None:
     all_reports = reports(**({} if changed is None else {changed.name: changed}))
     values: dict[str, Any] = {"difference": NOTHING, "visits": 1, "outages": 1, **figures}
-    assert find_shortcomings(all_reports, **values) == [told]
+    assert find_shortcomings(all_reports, **values) == [shortcoming]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ async def test_it_serves_until_a_signal_and_ends_quietly(
         assert "mine" not in ended.errors
 
 
-async def test_a_key_that_was_made_up_is_told_apart_from_the_output(
+async def test_a_random_key_is_printed_apart_from_the_output(
     session: aiohttp.ClientSession,
 ) -> None:
     async with emulator_program() as (process, url):
@@ -116,7 +116,7 @@ async def test_state_is_kept_from_one_start_to_the_next(
         (b'{"format":"aioservices-emulator-state","version":1,"services":[1]}', "damaged"),
     ],
 )
-def test_a_state_that_cannot_be_read_is_told_in_one_line_and_left_as_it_is(
+def test_a_state_that_cannot_be_read_is_reported_in_one_line_and_left_as_it_is(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, reason: str
 ) -> None:
     path = tmp_path / "state.json"
@@ -130,7 +130,7 @@ def test_a_state_that_cannot_be_read_is_told_in_one_line_and_left_as_it_is(
     assert path.read_bytes() == content
 
 
-def test_a_state_in_a_folder_that_does_not_exist_is_told_in_one_line(
+def test_a_state_in_a_folder_that_does_not_exist_is_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "missing" / "state.json"
@@ -173,7 +173,7 @@ async def test_its_services_write_lines_and_its_programs_are_there(
         (["--api-key", "schlüssel"], "--api-key: the key cannot be sent"),
     ],
 )
-def test_wrong_arguments_are_told_in_one_line(
+def test_wrong_arguments_are_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -197,7 +197,7 @@ def test_a_key_of_the_environment_that_no_client_can_send_is_refused_by_name(
     assert key not in errors
 
 
-async def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+async def test_a_port_that_is_taken_is_reported_in_one_line() -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -211,7 +211,7 @@ async def test_a_port_that_is_taken_is_told_in_one_line() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-async def test_an_output_that_cannot_be_written_is_told_in_one_line() -> None:
+async def test_an_output_that_cannot_be_written_is_reported_in_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
         ended = await run(module=MODULE, output=full.fileno())
     assert ended.status == 1

@@ -21,7 +21,7 @@ from aioservices.emulator import Cut, Emulator, LogBehaviour
 from tests.emulator.conftest import Client
 
 
-async def test_every_name_of_the_package_is_there() -> None:
+async def test_every_name_of_the_package_exists() -> None:
     for name in aioservices.emulator.__all__:
         assert getattr(aioservices.emulator, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Unknown'"):
@@ -124,7 +124,7 @@ async def test_a_line_whose_time_no_log_can_keep_is_refused(
 
 
 @pytest.mark.parametrize("command", ["echo hi", b"echo hi"])
-async def test_a_command_in_one_piece_is_refused_with_the_remedy(
+async def test_a_command_as_one_string_is_refused_with_the_remedy(
     emulator: Emulator, command: str
 ) -> None:
     with pytest.raises(TypeError, match=r"command must be a sequence of strings: use shlex\.split"):

@@ -236,9 +236,7 @@ async def test_a_machine_token_has_a_user_of_whom_nobody_knows_whether_one_is_on
     assert (made["user"]["id"], made["user"]["online"]) == (1, None)
 
 
-async def test_a_token_expires_after_a_day_unless_it_is_told_otherwise(
-    client: Client, service_id: int
-) -> None:
+async def test_a_token_expires_after_a_day_by_default(client: Client, service_id: int) -> None:
     path = f"/services/{service_id}/tokens"
     for body, seconds in (({}, 86_400), ({"expiresIn": None}, 86_400), ({"expiresIn": 60}, 60)):
         made = await client.post(path, {"name": "ci", **body})

@@ -191,8 +191,8 @@ async def test_retry_after_comes_in_every_form(client: Client, emulator: Emulato
         assert (await client.call("GET", "/services")).headers["Retry-After"] == "2"
     with emulator.fault(Respond(429, retry_after=timedelta(seconds=90))):
         headers = (await client.call("GET", "/services")).headers
-        told = parsedate_to_datetime(headers["Retry-After"])
-        ahead = told - parsedate_to_datetime(headers["Date"])
+        retry_at = parsedate_to_datetime(headers["Retry-After"])
+        ahead = retry_at - parsedate_to_datetime(headers["Date"])
         assert timedelta(seconds=90) <= ahead <= timedelta(seconds=91)
 
 

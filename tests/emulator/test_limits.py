@@ -29,7 +29,7 @@ def test_a_request_is_refused_when_none_remains_and_only_then(
 
 
 @given(kinds, st.integers(1, 5), st.integers(1, 50), steps)
-def test_after_the_wait_that_was_told_a_request_is_let_through(
+def test_after_the_wait_that_was_announced_a_request_is_accepted(
     kind: Callable[[int, int], Limit], limit: int, window: int, pauses: list[int]
 ) -> None:
     gate, now = kind(limit, window), 1_000

@@ -119,12 +119,14 @@ def test_deployments_are_listed_from_the_last_to_the_first(platform: Platform) -
     assert [d["deploymentId"] for d in platform.page(f"deployment_id={made[1]}", path)] == [made[1]]
 
 
-async def test_headers_tell_the_pages(client: Client, emulator: Emulator) -> None:
+async def test_headers_describe_the_pages(client: Client, emulator: Emulator) -> None:
     for number in range(7):
         emulator.add_service(f"service-{number}")
     headers = (await client.call("GET", "/services", params={"limit": 3, "page_num": 2})).headers
-    told = {name: value for name, value in headers.items() if name.startswith("X-Pagination-")}
-    assert told == {
+    pagination = {
+        name: value for name, value in headers.items() if name.startswith("X-Pagination-")
+    }
+    assert pagination == {
         "X-Pagination-Current-Page": "2",
         "X-Pagination-Total-Pages": "3",
         "X-Pagination-Per-Page": "3",

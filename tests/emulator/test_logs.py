@@ -214,9 +214,7 @@ async def test_a_running_deployment_can_write_by_itself(client: Client) -> None:
         assert len(set(await chatty.messages(1, 1001))) == 15
 
 
-async def test_a_page_holds_10_000_lines_unless_told_otherwise(
-    client: Client, service_id: int
-) -> None:
+async def test_a_page_has_10_000_lines_by_default(client: Client, service_id: int) -> None:
     for number in range(10_001):
         client.emulator.log(service_id, f"line {number}")
     lines = [f"line {number}" for number in range(10_001)]

@@ -33,7 +33,7 @@ def emulator_options() -> dict[str, Any]:
 
 
 class Visitor:
-    """Sends what a browser would send from the page, unless it is told otherwise."""
+    """Sends what a browser would send from the page, by default."""
 
     def __init__(self, emulator: Emulator, session: aiohttp.ClientSession) -> None:
         self.emulator = emulator
@@ -395,7 +395,7 @@ async def test_a_service_that_is_stopped_on_the_page_is_seen_to_stop(
     assert await row.get_by_label("Stop job").is_disabled()
 
 
-async def test_the_page_says_when_the_emulator_is_gone_and_goes_on_when_it_is_back(
+async def test_the_page_says_when_the_emulator_is_gone_and_continues_when_it_is_back(
     open_page: OpenPage,
 ) -> None:
     emulator = Emulator(services=1)

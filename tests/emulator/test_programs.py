@@ -78,7 +78,7 @@ class Desk:
         return await self.messages(ended["serviceId"])
 
     async def family(self, service_id: int) -> list[int]:
-        """Wait until a program has told its own number and its child's."""
+        """Wait until a program has printed its own number and its child's."""
         with anyio.fail_after(30):
             while not (messages := await self.messages(service_id)):
                 await anyio.sleep(0.01)
@@ -380,7 +380,7 @@ async def test_programs_do_not_outlive_an_emulator_that_is_killed(
     await until(lambda: not any(is_alive(pid) for pid in pids()))
 
 
-async def test_no_process_is_left_beside_an_emulator(session: aiohttp.ClientSession) -> None:
+async def test_no_process_is_left_next_to_an_emulator(session: aiohttp.ClientSession) -> None:
     async with Emulator() as emulator:
         desk = Desk(Client(emulator, session))
         await desk.finish("true")

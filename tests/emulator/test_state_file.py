@@ -39,7 +39,7 @@ async def everything(client: Client) -> dict[str, Any]:
     return shown
 
 
-async def test_all_that_the_api_shows_is_there_after_a_restart(
+async def test_all_that_the_api_shows_survives_a_restart(
     path: Path, session: aiohttp.ClientSession
 ) -> None:
     now = 1_800_000_000 * 10**9
@@ -205,7 +205,7 @@ async def test_the_file_is_replaced_as_a_whole(path: Path, monkeypatch: pytest.M
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-async def test_a_file_that_cannot_be_written_is_told_and_tried_again(
+async def test_a_file_that_cannot_be_written_is_reported_and_tried_again(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     saved: list[bytes] = []

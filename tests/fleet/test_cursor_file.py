@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "web.cursor"
 
 
-def test_a_file_that_is_not_there_holds_nothing(path: Path) -> None:
+def test_a_file_that_does_not_exist_holds_nothing(path: Path) -> None:
     assert CursorFile(path).load() is None
     assert CursorFile(path).load_checkpoint() == {}
     assert not path.exists()

@@ -346,7 +346,7 @@ async def test_a_deploy_whose_answer_is_lost_is_not_made_twice(
 
 
 @pytest.mark.parametrize("effect", ACTED, ids=str)
-async def test_a_lost_answer_is_told_from_an_earlier_deployment(
+async def test_a_lost_answer_is_distinguished_from_an_earlier_deployment(
     emulator: Emulator, services: Services, effect: Effect
 ) -> None:
     earlier = {service_id: emulator.deploy(service_id) for service_id in ALL}
@@ -427,7 +427,7 @@ async def test_a_deployment_of_before_is_never_taken_for_ours(
 
 
 @pytest.mark.parametrize("effect", LOST, ids=str)
-async def test_a_deployment_of_before_is_told_apart_by_those_that_the_run_has_made(
+async def test_an_earlier_deployment_is_recognised_by_those_that_the_run_has_made(
     emulator: Emulator, services: Services, effect: Effect
 ) -> None:
     old = [await leave_an_old_deployment(emulator, services, each) for each in ALL]
@@ -457,7 +457,7 @@ async def test_nothing_is_deployed_while_it_is_not_known_what_there_was(
 
 @pytest.mark.parametrize("acts", [True, False])
 @pytest.mark.parametrize("shows", [True, False])
-async def test_a_server_that_gives_the_oldest_first_is_not_told_twice_to_deploy(
+async def test_a_server_that_lists_the_oldest_first_does_not_deploy_twice(
     *, acts: bool, shows: bool
 ) -> None:
     made = [deployment(number) for number in range(1, 121)]
@@ -531,7 +531,7 @@ async def test_a_deploy_that_acts_after_the_client_has_given_up_is_not_made_twic
     assert_once(emulator)
 
 
-async def test_a_deploy_that_shows_only_at_a_later_look_is_found(
+async def test_a_deploy_that_shows_only_at_a_later_check_is_found(
     emulator: Emulator, services: Services
 ) -> None:
     emulator.fault(Reset(), method="POST", times=1)
@@ -572,7 +572,7 @@ async def test_what_cannot_be_known_is_not_repeated(emulator: Emulator, once: Se
 
 
 @pytest.mark.parametrize("count", [3, 200])
-async def test_a_first_look_that_fails_is_repeated(
+async def test_a_first_check_that_fails_is_repeated(
     emulator: Emulator, once: Services, count: int
 ) -> None:
     ids = [*ALL, *(emulator.add_service("added") for _ in range(count - 3))]
@@ -593,7 +593,7 @@ async def test_nothing_is_deployed_while_it_is_not_known_what_there_is(
 @pytest.mark.parametrize(
     "effect", [Respond(500), Respond(502, "html"), Respond(503), Reset(), Garble(), Cut()], ids=str
 )
-async def test_looks_that_fail_only_take_longer(
+async def test_checks_that_fail_only_take_longer(
     emulator: Emulator, once: Services, effect: Effect
 ) -> None:
     run = once.deploy_many(ALL, **QUICK)
@@ -625,7 +625,7 @@ async def test_many_faults_at_once_make_no_deploy_twice() -> None:
         assert well == len(emulator.deploys) > 120
 
 
-async def test_what_its_own_list_cannot_tell_is_not_repeated(
+async def test_a_deploy_that_its_own_list_cannot_decide_is_not_repeated(
     emulator: Emulator, once: Services
 ) -> None:
     emulator.deploy(1)
@@ -772,7 +772,7 @@ async def test_one_that_crashes_while_it_must_stay_up_has_failed(
     assert_well(by_id)
 
 
-async def test_a_recheck_tells_what_crashed_after_it_came_up() -> None:
+async def test_a_recheck_finds_what_crashed_after_it_came_up() -> None:
     async with (
         Emulator(services=120) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
@@ -889,7 +889,7 @@ async def test_a_service_that_shows_no_deployment_costs_a_request_more(
     assert [requests_to(emulator, f"/services/{each}/deployments") for each in ALL] == [0, 1, 1]
 
 
-async def test_looks_become_rarer_while_nothing_changes() -> None:
+async def test_checks_become_rarer_while_nothing_changes() -> None:
     async with (
         Emulator(services=10, pending_for=3600.0) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
@@ -920,7 +920,7 @@ async def test_break_leaves_nothing_that_runs(emulator: Emulator, services: Serv
     assert emulator.deploys[1] == 1
 
 
-async def test_cancelling_leaves_nothing_that_runs_and_tells_what_was_started() -> None:
+async def test_cancelling_leaves_nothing_that_runs_and_says_what_was_started() -> None:
     async with Emulator(services=50, pending_for=3600.0) as emulator:
         async with Services(emulator.api_key, base_url=emulator.url) as services:
             before = running_tasks()

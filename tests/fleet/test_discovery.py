@@ -105,7 +105,7 @@ async def test_a_service_that_does_not_exist_says_so(services: Services) -> None
     assert not isinstance(snapshots[1], ServicesError)
 
 
-async def test_a_listing_that_fails_is_told_for_each_service(
+async def test_a_listing_that_fails_is_reported_for_each_service(
     emulator: Emulator, services: Services
 ) -> None:
     emulator.fault(Respond(500), path="/services")

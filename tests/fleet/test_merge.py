@@ -193,8 +193,8 @@ def test_the_latest_time_is_never_too_early_and_soon_close(
         now += pause
         true = offset + now
         bound = at(math.floor(true) + 1)  # what a header that is cut to seconds tells
-        told = latest.observe(bound, now)
-        assert at(true) - dt.timedelta(milliseconds=1) <= told <= bound
+        estimate = latest.observe(bound, now)
+        assert at(true) - dt.timedelta(milliseconds=1) <= estimate <= bound
 
 
 def test_a_clock_that_is_set_forward_is_followed() -> None:

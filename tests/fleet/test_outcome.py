@@ -78,7 +78,7 @@ def test_what_was_made_after_another_has_a_higher_number_or_a_later_time(
 
 
 @given(st.floats(0, 3600))
-def test_looks_begin_at_once_become_rarer_and_end_when_the_time_is_over(
+def test_checks_begin_at_once_become_rarer_and_end_when_the_time_is_over(
     settle: float,
 ) -> None:
     schedule = CheckSchedule(100.0, settle)
@@ -95,7 +95,7 @@ def test_looks_begin_at_once_become_rarer_and_end_when_the_time_is_over(
 
 
 @given(st.lists(st.floats(0, 1), max_size=50))
-def test_looks_that_come_early_do_not_bring_the_end_forward(parts: list[float]) -> None:
+def test_checks_that_come_early_do_not_bring_the_end_forward(parts: list[float]) -> None:
     schedule = CheckSchedule(0.0, 10.0)
     now = 0.0
     for part in parts:

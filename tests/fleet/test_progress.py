@@ -165,7 +165,7 @@ def test_a_rate_limit_that_refuses_everything_is_given_up_in_the_end() -> None:
     assert wait.now > 600.0
 
 
-def test_looks_become_rarer_while_nothing_changes_and_frequent_when_something_does() -> None:
+def test_checks_become_rarer_while_nothing_changes_and_frequent_when_something_does() -> None:
     wait = Wait(timeout=1000.0)
     waits: list[float] = []
     for state in ["pending"] * 20 + ["queued"]:
@@ -212,7 +212,7 @@ def test_a_404_is_believed_when_it_lasts() -> None:
     assert 4.9 < wait.now < 6.0
 
 
-def test_a_404_between_two_looks_that_show_it_is_forgotten() -> None:
+def test_a_404_between_two_checks_that_show_it_is_forgotten() -> None:
     wait = Wait(timeout=1000.0)
     for _ in range(20):
         assert wait.look(refusal(404)) is None
@@ -220,7 +220,7 @@ def test_a_404_between_two_looks_that_show_it_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_what_may_not_be_seen_is_told_at_once(status: int) -> None:
+def test_what_may_not_be_seen_is_reported_at_once(status: int) -> None:
     error = refusal(status)
     assert isinstance(error, PermissionDeniedError) is (status == 403)
     assert Wait().look(error) == Outcome("refused", error=error)

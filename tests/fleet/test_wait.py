@@ -72,7 +72,7 @@ async def test_one_that_sleeps_was_deployed_well(slow: Emulator, patient: Servic
     assert (await patient.wait_until_running(1, number, **QUICK)).state == "sleeping"
 
 
-async def test_a_state_that_is_not_known_counts_as_running_and_is_told_once(
+async def test_a_state_that_is_not_known_counts_as_running_and_is_reported_once(
     slow: Emulator, patient: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     number = slow.deploy(1)
@@ -120,7 +120,7 @@ async def test_one_odd_value_ends_no_wait_and_no_deploy(name: str) -> None:
         assert await run.recheck() == []
 
 
-async def test_a_state_that_is_not_a_text_counts_as_running_and_is_told_once(
+async def test_a_state_that_is_not_a_text_counts_as_running_and_is_reported_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server_of = hostile(odd_answers(RUNNING | {"state": 5}))
@@ -214,7 +214,7 @@ async def test_a_failure_is_no_timeout_because_its_log_takes_longer(
     assert caught.value.logs == ("the only line",)
 
 
-async def test_a_failure_is_told_also_when_its_log_cannot_be_read(
+async def test_a_failure_is_reported_also_when_its_log_cannot_be_read(
     slow: Emulator, patient: Services
 ) -> None:
     number = slow.deploy(1)
@@ -233,7 +233,7 @@ async def test_one_that_was_replaced_has_ended(slow: Emulator, patient: Services
 
 
 @pytest.mark.parametrize(("service_id", "offset"), [(1, 1000), (2, 0), (99, 0)])
-async def test_one_that_is_not_there_says_so_when_that_is_sure(
+async def test_one_that_does_not_exist_says_so_when_that_is_sure(
     slow: Emulator,
     patient: Services,
     monkeypatch: pytest.MonkeyPatch,
@@ -294,7 +294,7 @@ async def test_one_that_does_not_run_in_time_says_in_which_state_it_is(
 @pytest.mark.parametrize(
     "effect", [Respond(500), Respond(502, "html"), Respond(503), Reset(), Garble(), Cut()], ids=str
 )
-async def test_looks_that_fail_are_repeated(
+async def test_checks_that_fail_are_repeated(
     emulator: Emulator, services: Services, effect: Effect
 ) -> None:
     once = services.with_options(retry=RetryPolicy(max_attempts=1))
@@ -314,7 +314,7 @@ async def test_an_outage_longer_than_the_time_leaves_the_state_unknown(
     assert caught.value.state is None
 
 
-async def test_looks_become_rarer_while_nothing_changes(slow: Emulator, patient: Services) -> None:
+async def test_checks_become_rarer_while_nothing_changes(slow: Emulator, patient: Services) -> None:
     number = slow.deploy(1)
     with pytest.raises(DeploymentTimeoutError):
         await patient.wait_until_running(1, number, timeout=1.0, poll_interval=0.02)

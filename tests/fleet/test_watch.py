@@ -166,7 +166,7 @@ async def test_a_service_that_a_listing_leaves_out_once_is_followed_to_its_next_
         assert messages(await reader) == ["two"]
 
 
-async def test_a_service_that_comes_back_goes_on_where_it_was(
+async def test_a_service_that_comes_back_continues_where_it_was(
     emulator: Emulator, services: Services
 ) -> None:
     async with watch(services) as lines:
@@ -248,7 +248,7 @@ async def test_a_dead_key_ends_the_watch(emulator: Emulator, services: Services)
             await take(lines, 1)
 
 
-async def test_a_checkpoint_goes_on_with_nothing_lost_and_nothing_repeated(
+async def test_a_checkpoint_continues_with_nothing_lost_and_nothing_repeated(
     emulator: Emulator, services: Services
 ) -> None:
     expected: set[str] = set()

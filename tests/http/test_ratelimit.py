@@ -113,7 +113,7 @@ def test_background_calls_use_what_ordinary_ones_leave_once_the_window_is_known(
 
 @few
 @given(st.integers(20, 1000), seconds, st.integers(0, 2**32))
-def test_background_calls_go_on_where_there_are_no_fixed_windows(
+def test_background_calls_continue_where_there_are_no_fixed_windows(
     limit: int, window: float, seed: int
 ) -> None:
     server = Server("sliding", limit, window)

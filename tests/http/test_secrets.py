@@ -33,17 +33,17 @@ TESTS = str(Path(__file__).parents[1])
 
 def shown(error: BaseException) -> str:
     """Format an error with the local variables of every frame but those of the tests."""
-    told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    for each in _all(told):
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    for each in _all(shown):
         each.stack = traceback.StackSummary.from_list(
             [frame for frame in each.stack if not frame.filename.startswith(TESTS)]
         )
-    return "".join(told.format())
+    return "".join(shown.format())
 
 
-def _all(told: traceback.TracebackException) -> list[traceback.TracebackException]:
-    found = [told]
-    for inner in (told.__cause__, told.__context__):
+def _all(shown: traceback.TracebackException) -> list[traceback.TracebackException]:
+    found = [shown]
+    for inner in (shown.__cause__, shown.__context__):
         if inner is not None:
             found += _all(inner)
     return found

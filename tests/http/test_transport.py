@@ -140,7 +140,7 @@ COMPRESSED = gzip.compress(b'{"id": 42, "name": "a name that can be cut"}')
         (answer(b"x", status=500, headers=GZIP), ServerError, "500"),
     ],
 )
-async def test_each_fault_is_an_error_that_tells_where_and_what(
+async def test_each_fault_is_an_error_that_says_where_and_what(
     behaviour: Behaviour, error: type[RequestError], said: str
 ) -> None:
     async with hostile(behaviour) as server, session(server, ONCE) as services:
@@ -192,7 +192,7 @@ async def test_what_may_be_done_twice_is_repeated_after_any_passing_fault(
         assert len(server.requests) == 3
 
 
-async def test_an_answer_tells_how_often_it_was_asked_for() -> None:
+async def test_an_answer_says_how_often_it_was_asked_for() -> None:
     async with hostile(reset, FINE) as server, session(server) as services:
         assert (await services.raw.get(42)).attempts == len(server.requests) == 2
 
@@ -268,7 +268,7 @@ async def test_no_attempt_begins_when_the_time_is_over() -> None:
         assert len(server.requests) < 10_000
 
 
-async def test_the_time_goes_on_while_another_attempt_waits_for_its_turn() -> None:
+async def test_the_time_continues_while_another_attempt_waits_for_its_turn() -> None:
     later = answer(b"", status=503, headers={"Retry-After": "0.1"})
     policy = RetryPolicy(max_elapsed=0.3, base_delay=0)
     async with (
@@ -463,7 +463,7 @@ async def test_a_rate_limit_that_is_not_a_number_is_ignored(number: str) -> None
         assert services.rate_limit is None
 
 
-async def test_the_rate_limit_is_told_as_it_was_said_last() -> None:
+async def test_the_rate_limit_is_the_one_of_the_last_answer() -> None:
     headers = {"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "998"}
     told = answer({"id": 1}, headers=headers)
     async with hostile(told, FINE) as server, session(server) as services:
@@ -765,7 +765,7 @@ async def echo(request: Request, writer: Writer) -> None:
     await answer({"error": said, "errorDescription": said}, status=status)(request, writer)
 
 
-async def test_no_message_repr_or_log_record_tells_a_secret(
+async def test_no_message_repr_or_log_record_contains_a_secret(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -792,7 +792,7 @@ async def test_no_message_repr_or_log_record_tells_a_secret(
 
 
 @pytest.mark.parametrize("behaviour", [no_http, reset, cut_body(), stall])
-async def test_no_broken_connection_tells_a_secret(
+async def test_no_broken_connection_reveals_a_secret(
     behaviour: Behaviour, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -886,7 +886,7 @@ async def test_a_proxy_of_the_environment_is_used_with_its_credentials(
             assert request.headers["authorization"] == f"Basic {BASIC}"
 
 
-async def test_a_proxy_that_builds_no_tunnel_learns_no_key_and_is_not_told_in_the_error(
+async def test_a_proxy_that_builds_no_tunnel_learns_no_key_and_the_error_shows_none(
     no_proxies: pytest.MonkeyPatch,
 ) -> None:
     async with hostile(answer(b"", status=403)) as proxy:
@@ -1254,7 +1254,7 @@ async def test_an_observer_that_fails_is_logged_and_does_no_harm(
     assert "my own fault" in caplog.text
 
 
-async def test_an_unprocessable_request_tells_what_the_server_said() -> None:
+async def test_an_unprocessable_request_says_what_the_server_said() -> None:
     body = {"error": "invalid", "errorDescription": "replicas is too large", "code": 422}
     async with hostile(answer(body, status=422)) as server, session(server) as services:
         with pytest.raises(UnprocessableError, match="replicas is too large") as caught:

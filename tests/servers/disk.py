@@ -35,7 +35,7 @@ class SmallDisk:
                 pass
         assert shutil.disk_usage(self.path).free == 0
 
-    def make_room(self) -> None:
+    def free_space(self) -> None:
         """Give back what `fill` has taken."""
         self._filling.unlink()
 

@@ -1,4 +1,4 @@
-"""A server that misbehaves as told: one scripted behaviour for each request."""
+"""A server that misbehaves as a script says: one behaviour for each request."""
 
 import asyncio
 import json

@@ -160,7 +160,7 @@ class FleetServer:
     limit
         Calls that are allowed in 300 s.
     passed
-        Is told the time at every request.
+        Called with the time at every request.
     """
 
     life: FleetLife

@@ -18,7 +18,7 @@ _TYPE = "application/x-protobuf"
 
 
 class OTLPReceiver:
-    """Takes log records, unless it is told to answer something else.
+    """Receives log records, unless another answer was set.
 
     Attributes
     ----------

@@ -27,7 +27,7 @@ _STARTS_WITHIN = 60.0
 def directory_for(user: str | None) -> Generator[Path]:
     """Make a directory that a user owns and can reach; it is removed at the end.
 
-    It is none of pytest's: each session of pytest that begins closes their parent to others.
+    Not one of pytest's, because each session of pytest makes their parent inaccessible to others.
     """
     with tempfile.TemporaryDirectory(prefix="aioservices-test-") as name:
         if user is not None:

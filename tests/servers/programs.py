@@ -8,7 +8,7 @@ program is a copy of it that goes on as ``python -W error -m MODULE`` does: with
 environment, a folder, standard streams and, if wished, a terminal, none of which it has in common
 with the test. What is not the same is what came before: the imports, and the variables that Python
 itself reads when it starts. A program that is given one of those (``PYTHON...``, but for the
-encoding of the streams) is started anew.
+encoding of the streams) is started afresh.
 So are the ones that a shell starts, those of the examples and of the documentation, and those whose
 subject is the start.
 """
@@ -40,11 +40,11 @@ import anyio.to_thread
 
 from tests.servers.waiting import PATIENCE, until
 
-# For a shell, which starts it anew.
+# For a shell, which starts a new process.
 COMMAND = [sys.executable, "-W", "error", "-m", "aioservices"]
 
 _fork_server = multiprocessing.get_context("forkserver")
-# Not what runs as `__main__`: that is done anew by each copy.
+# Not what runs as `__main__`: each copy does that itself.
 _fork_server.set_forkserver_preload(
     [
         __name__,

@@ -153,9 +153,9 @@ class Simulation:
         def reach() -> None:
             self._on_the_way -= 1
             said = self.server.ask(self.now)
-            self._at(self._later(), lambda: hear(said))
+            self._at(self._later(), lambda: observe(said))
 
-        def hear(said: RateLimit | float) -> None:
+        def observe(said: RateLimit | float) -> None:
             self.limiter.record_end()
             if isinstance(said, RateLimit):
                 self.limiter.observe_answer(sent_at, self.now, said)

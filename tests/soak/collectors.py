@@ -56,7 +56,7 @@ class _BadDay(OTLPReceiver):
             self.rejected += _REJECTED
             self.answers.append(lambda: partial_success(_REJECTED, "too old"))
         answer = await super().handle(request)
-        if trouble == "lost":  # it took them, and nobody hears of it
+        if trouble == "lost":  # it accepted them, but the answer is lost
             assert request.transport is not None
             request.transport.abort()
         return answer

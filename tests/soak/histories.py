@@ -182,7 +182,7 @@ async def postgres_failover(*, services: int, lines: int, seed: int) -> dict[str
             ):
                 group.start_soon(written.write, 12.0)
                 await asyncio.sleep(4)
-                # It hears nothing any more, while the primary goes on to acknowledge commits.
+                # It receives nothing any more, while the primary still acknowledges commits.
                 primary.refuse_standbys()
                 await asyncio.sleep(3)
                 acknowledged = await _count(f"{primary.url}/logs")

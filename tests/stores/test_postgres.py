@@ -374,7 +374,7 @@ async def test_a_tail_that_a_failover_has_set_back_is_read_again_from_there(
         await writer.keep(lines(1, 10))
         before = execute(postgres_url, "SELECT commit_id, cursor, seq FROM tail")[0]
         await writer.keep(lines(11, 20))
-        # What an asynchronous standby has not heard of is gone.
+        # What an asynchronous standby has not received is lost.
         execute(postgres_url, "UPDATE tail SET commit_id = %s, cursor = %s, seq = %s", *before)
         execute(postgres_url, "DELETE FROM line WHERE seq > 10")
         assert (await writer.keep(lines(21, 30))).fenced == {1}
@@ -515,7 +515,7 @@ async def test_a_database_that_is_not_utf_8_is_refused(postgres_server: str) -> 
                 pass
 
 
-async def test_a_server_that_is_not_there_is_unavailable() -> None:
+async def test_a_server_that_does_not_exist_is_unavailable() -> None:
     with pytest.raises(StoreUnavailableError):
         async with open_store("postgresql://postgres@127.0.0.1:9/x"):
             pass

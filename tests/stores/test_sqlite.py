@@ -74,7 +74,7 @@ async def fill(path: Path, count: int) -> None:
 # One owner
 
 
-async def test_a_second_process_is_refused_and_told_who_has_the_file(path: Path) -> None:
+async def test_a_second_process_is_refused_and_reported_who_has_the_file(path: Path) -> None:
     with holder(path) as process:
         with pytest.raises(StoreLockedError, match=f"process {process.pid}") as caught:
             async with SQLiteStore(path):
@@ -280,7 +280,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(
 # Room
 
 
-async def test_a_full_disk_keeps_nothing_and_goes_on_when_there_is_room(path: Path) -> None:
+async def test_a_full_disk_keeps_nothing_and_continues_when_there_is_space(path: Path) -> None:
     async with SQLiteStore(path) as store:
         writer = await Writer.on(store)
         await writer.keep(lines(1, 100))
@@ -328,7 +328,7 @@ async def test_freed_room_is_given_back_to_the_file_system(path: Path) -> None:
     assert path.stat().st_size < before / 3
 
 
-async def test_a_directory_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+async def test_a_directory_that_does_not_exist_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(StoreConfigError, match="no directory"):
         async with SQLiteStore(tmp_path / "missing" / "logs.db"):
             pass
@@ -392,7 +392,7 @@ anyio.run(main)
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "other database", "device"])
-async def test_nothing_is_put_beside_a_file_that_is_no_store(path: Path, kind: str) -> None:
+async def test_nothing_is_put_next_to_a_file_that_is_no_store(path: Path, kind: str) -> None:
     if kind == "text":
         path.write_text("root:x:0:0" * 50)
     elif kind == "empty":

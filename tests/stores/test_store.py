@@ -125,7 +125,7 @@ async def test_forwarders_read_every_line_by_its_number(store_url: str) -> None:
 # Exactly once
 
 
-async def test_a_batch_that_is_kept_twice_is_there_once(store_url: str) -> None:
+async def test_a_batch_that_is_kept_twice_is_stored_once(store_url: str) -> None:
     async with open_store(store_url) as store:
         batch = (await Writer.on(store)).batch(lines(1, 3))
         first = await store.keep([batch])

@@ -54,7 +54,7 @@ async def test_a_reader_that_has_gone_is_an_error_once_something_is_written() ->
             await output.until_unwritable()  # noticed although nothing is written
             with pytest.raises(BrokenPipeError):
                 await write_on(output)
-        output.post("nobody is told")
+        output.post("nobody reads this")
         output.finish()
         assert output.error is not None
         assert output.error.errno == errno.EPIPE

@@ -50,7 +50,7 @@ async def wait_for(store: Store, lines: int) -> None:
 
 
 class Unreliable(SQLiteStore):
-    """A store that fails as often as it is told to, before or after it has kept."""
+    """A store that fails a given number of times, before or after it has stored."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -90,7 +90,7 @@ async def test_every_line_of_every_service_is_kept_once(
         assert (await store.audit(thorough=True)).ok
 
 
-async def test_the_next_collector_goes_on_where_the_last_one_stopped(
+async def test_the_next_collector_continues_where_the_last_one_stopped(
     emulator: Emulator, services: Services, store_url: str
 ) -> None:
     for run in range(3):
@@ -288,7 +288,7 @@ async def test_an_answer_that_is_lost_after_the_commit_repeats_no_line(
         assert (await store.audit(thorough=True)).ok
 
 
-async def test_a_full_disk_makes_it_not_ready_and_stops_the_polling_until_there_is_room(
+async def test_a_full_disk_makes_it_not_ready_and_stops_the_polling_until_there_is_space(
     emulator: Emulator, services: Services, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aioservices.fleet.collecting.writer._PAUSE_AFTER", 0.2)
@@ -546,7 +546,7 @@ async def test_lines_can_be_watched_as_they_are_kept(
     assert following.created_at - entry.created_at < dt.timedelta(minutes=1)
 
 
-async def test_one_who_watches_too_slowly_is_told_what_is_lost(
+async def test_a_slow_watcher_learns_how_many_lines_are_lost(
     emulator: Emulator, services: Services, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aioservices.fleet.collecting.kept_lines._LINES", 10)

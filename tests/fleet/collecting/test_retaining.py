@@ -35,27 +35,29 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def test_nothing_is_removed_by_its_age_before_the_server_has_told_the_time(
+def test_nothing_is_removed_by_its_age_before_the_server_time_is_known(
     retainer: Retainer,
 ) -> None:
     assert retainer.retention_at(0.0, waited=0.0) == Retention(max_bytes=1_000_000)
     assert retainer.retention_at(599.0, waited=599.0) == Retention(max_bytes=1_000_000)
 
 
-def test_where_the_server_never_tells_the_time_the_stores_own_clock_has_to_do(
+def test_without_a_server_time_the_store_uses_its_own_clock(
     retainer: Retainer,
 ) -> None:
     assert retainer.retention_at(700.0, waited=600.0) == KEEP_A_DAY
 
 
-def test_the_time_goes_on_from_when_it_was_told(retainer: Retainer, server: Server) -> None:
-    server.time = told = now()
+def test_the_server_time_continues_from_when_it_was_seen(
+    retainer: Retainer, server: Server
+) -> None:
+    server.time = start = now()
     retainer.retention_at(100.0, waited=0.0)
     server.time = None
-    assert retainer.retention_at(160.0, waited=60.0).server_time == told + dt.timedelta(seconds=60)
+    assert retainer.retention_at(160.0, waited=60.0).server_time == start + dt.timedelta(seconds=60)
 
 
-def test_a_clock_that_is_wrong_is_told_of_once(
+def test_a_clock_that_is_wrong_is_reported_once(
     retainer: Retainer, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)

@@ -124,7 +124,7 @@ async def test_files_are_renamed_when_they_are_large_and_the_oldest_ones_removed
     assert [each.seq for each in read(path)] == list(range(71, 101))
 
 
-async def test_a_file_that_is_there_already_is_continued(store: SQLiteStore, path: Path) -> None:
+async def test_a_file_that_exists_is_continued(store: SQLiteStore, path: Path) -> None:
     path.write_text('{"service_id": 0, "seq": 0, "message": "before"}\n')
     await (await Writer.on(store)).keep(lines(1, 2))
     for _ in range(2):
@@ -132,7 +132,7 @@ async def test_a_file_that_is_there_already_is_continued(store: SQLiteStore, pat
     assert [each.seq for each in read(path)] == [0, 1, 2]
 
 
-async def test_a_file_that_was_moved_away_is_begun_again(store: SQLiteStore, path: Path) -> None:
+async def test_a_file_that_was_moved_away_is_started_again(store: SQLiteStore, path: Path) -> None:
     writer = await Writer.on(store)
     await writer.keep(lines(1, 5))
     await ForwardWorker(store, JSONLForwarder(path)).forward_stored()
@@ -156,7 +156,7 @@ async def test_another_collector_that_sends_the_same_lines_is_noticed_and_undone
     assert read(path) == []
 
 
-async def test_a_directory_that_is_not_there_needs_attention_and_is_waited_for(
+async def test_a_directory_that_does_not_exist_needs_attention_and_is_waited_for(
     store: SQLiteStore, tmp_path: Path
 ) -> None:
     path = tmp_path / "later" / "logs.jsonl"

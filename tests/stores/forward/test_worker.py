@@ -77,7 +77,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
 
 
 class Gate:
-    """A destination that takes lines once it is told to, and counts those that it has."""
+    """A destination that accepts lines once it is allowed to, and counts them."""
 
     def __init__(self) -> None:
         self.opened = anyio.Event()
