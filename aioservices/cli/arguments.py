@@ -198,6 +198,35 @@ def as_json(help: str) -> Callable[[CommandT], CommandT]:
     return click.option("--json", "as_json", is_flag=True, help=help)
 
 
+_LINE_OPTIONS = (
+    click.option(
+        "--stream",
+        type=click.Choice(["stdout", "stderr"]),
+        help="Only lines of this stream.",
+    ),
+    click.option(
+        "--grep",
+        type=_Pattern(),
+        multiple=True,
+        help="Only lines that match; if repeated, any of the expressions.",
+    ),
+    click.option(
+        "--exclude",
+        type=_Pattern(),
+        multiple=True,
+        help="Leave out lines that match; may be repeated.",
+    ),
+    click.option("-i", "--ignore-case", is_flag=True, help="Ignore case."),
+    click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line."),
+    click.option(
+        "--template",
+        type=_Template(),
+        help=f"Format of a line; fields: {', '.join(f'{{{f}}}' for f in FIELDS)}.",
+    ),
+    as_json("Print one JSON object per line, with every byte of the message."),
+)
+
+
 def line_options(*, named: bool) -> Callable[[CommandT], CommandT]:
     """Add the options that say which lines are shown, and how: a `Filter` and a `Format`.
 
@@ -235,34 +264,7 @@ def line_options(*, named: bool) -> Callable[[CommandT], CommandT]:
             )
             return command(*args, chosen=chosen, shown=shown, **rest)
 
-        options = [
-            click.option(
-                "--stream",
-                type=click.Choice(["stdout", "stderr"]),
-                help="Only lines of this stream.",
-            ),
-            click.option(
-                "--grep",
-                type=_Pattern(),
-                multiple=True,
-                help="Only lines that match; if repeated, any of the expressions.",
-            ),
-            click.option(
-                "--exclude",
-                type=_Pattern(),
-                multiple=True,
-                help="Leave out lines that match; may be repeated.",
-            ),
-            click.option("-i", "--ignore-case", is_flag=True, help="Ignore case."),
-            click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line."),
-            click.option(
-                "--template",
-                type=_Template(),
-                help=f"Format of a line; fields: {', '.join(f'{{{f}}}' for f in FIELDS)}.",
-            ),
-            as_json("Print one JSON object per line, with every byte of the message."),
-        ]
-        for option in reversed(options):
+        for option in reversed(_LINE_OPTIONS):
             with_lines = option(with_lines)
         return cast("CommandT", with_lines)
 

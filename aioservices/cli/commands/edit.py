@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import click
@@ -212,14 +212,11 @@ def update(
         given = {} if document is None else from_document(document, current, new=False)
         given |= assigned(settings, unset, {**current, **given}, new=False)
         if added or unset_env:
-            there = given.get("environment_variables", current.get("environment_variables"))
-            kept = dict(there) if isinstance(there, dict) else {}
-            if missing := [name for name in unset_env if name not in kept]:
+            known = given.get("environment_variables", current.get("environment_variables"))
+            present = dict(known) if isinstance(known, dict) else {}
+            if missing := [name for name in unset_env if name not in present]:
                 raise CommandError(f"{name_and_id(before)} has no variable {', '.join(missing)}")
-            given["environment_variables"] = {
-                **{name: value for name, value in kept.items() if name not in unset_env},
-                **added,
-            }
+            given["environment_variables"] = _changed(present, added, unset_env)
         changes = changes_to(current, given)
         lines = shown_changes(current, changes)
         if dry_run:
@@ -234,12 +231,7 @@ def update(
         if as_json:
             await stdout().write(json.dumps(without_secrets(after)) + "\n")
         else:
-            stdout().post(
-                f"updated {name_and_id(after)}:\n" if changes else _unchanged(after) + "\n"
-            )
-            _print_lines(lines)
-            if changes and running_deployment(after) and stdout().is_terminal:
-                note(f"changes take effect with the next deployment: aioservices deploy {after.id}")
+            _report_update(after, lines if changes else None)
 
     async def work() -> int:
         async with connection.open() as services:
@@ -308,6 +300,25 @@ def _with_nulls_for_removed(current: dict[str, JSON], changes: dict[str, JSON]) 
         return changes
     gone = dict.fromkeys(name for name in before if name not in after)
     return {**changes, "environment_variables": {**gone, **after}}
+
+
+def _changed(
+    variables: Mapping[str, JSON], added: Mapping[str, JSON], removed: Collection[str]
+) -> dict[str, JSON]:
+    """Return environment variables with some added and some removed."""
+    kept = {name: value for name, value in variables.items() if name not in removed}
+    return {**kept, **added}
+
+
+def _report_update(after: Service, lines: Sequence[str] | None) -> None:
+    """Print what has changed, and what makes it take effect; None if nothing has."""
+    if lines is None:
+        stdout().post(f"{_unchanged(after)}\n")
+        return
+    stdout().post(f"updated {name_and_id(after)}:\n")
+    _print_lines(lines)
+    if running_deployment(after) and stdout().is_terminal:
+        note(f"changes take effect with the next deployment: aioservices deploy {after.id}")
 
 
 async def _reporting_usage(

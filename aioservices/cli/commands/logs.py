@@ -125,21 +125,16 @@ def logs(
             shown=shown,
         )
         return run(log.show, ends_with_output=True)
-    place = None if cursor_path is None else CursorFile(cursor_path)
-    if place is not None:
-        place.check()
+    cursor_file = None if cursor_path is None else CursorFile(cursor_path)
+    if cursor_file is not None:
+        cursor_file.check()
 
     async def main() -> int:
         async with connection.open() as services:
             target = await connection.reach(services, lambda view: find_one(view, service))
             deployment = await _previous(services, target) if previous else deployment_id
-            resume = place.load() if place else None
-            if resume and (resume.service_id, resume.deployment_id) != (target.id, deployment):
-                raise CommandError(
-                    f"{cursor_path} is the cursor of {resume.whose}: "
-                    "pass another --cursor for this log",
-                    status=USAGE_ERROR,
-                )
+            resume = cursor_file.load() if cursor_file else None
+            _check_cursor(resume, cursor_path, target.id, deployment)
             if target.current_deployment is None and deployment is None:
                 waiting = ": waiting for its first line" * follow
                 note(f"{name_and_id(target)} has no log, it was never deployed{waiting}")
@@ -159,7 +154,7 @@ def logs(
                 until=end,
                 chosen=chosen,
                 shown=shown,
-                place=place,
+                cursor_file=cursor_file,
                 notices=connection.notices,
                 on_event=connection.notices.event if follow else connection.notices.outage,
             )
@@ -171,6 +166,17 @@ def logs(
         return 0
 
     return run(main, ends_with_output=True)
+
+
+def _check_cursor(
+    resume: LogCursor | None, path: str | None, service_id: int, deployment_id: int | None
+) -> None:
+    """Refuse the cursor of another log."""
+    if resume and (resume.service_id, resume.deployment_id) != (service_id, deployment_id):
+        raise CommandError(
+            f"{path} is the cursor of {resume.whose}: pass another --cursor for this log",
+            status=USAGE_ERROR,
+        )
 
 
 async def _previous(services: Services, target: Target) -> int:
@@ -192,7 +198,7 @@ class _Log:
     until: dt.datetime | None
     chosen: Filter
     shown: Format
-    place: CursorFile | None
+    cursor_file: CursorFile | None
     notices: Notices
     on_event: EventHook
 
@@ -209,10 +215,10 @@ class _Log:
             now=now,
         )
         await self._write(kept)
-        if self.place is not None:
+        if self.cursor_file is not None:
             await stdout().flush()
-            self.place.save(cursor)
-            self.place.flush()
+            self.cursor_file.save(cursor)
+            self.cursor_file.flush()
         return cursor
 
     async def show(
@@ -222,14 +228,14 @@ class _Log:
         begin = None if resume is not None else since
         async with self._tail(resume, begin, follow=follow) as tail:
             # After an interrupted write its lines are shown again, rather than never.
-            with self.place or contextlib.nullcontext():
+            with self.cursor_file or contextlib.nullcontext():
                 async for batch in self._batches(tail):
                     await self._write(batch)
-                    if self.place is not None:
+                    if self.cursor_file is not None:
                         await stdout().flush()
-                        self.place.save(tail)
-                if self.place is not None:
-                    self.place.save(tail)
+                        self.cursor_file.save(tail)
+                if self.cursor_file is not None:
+                    self.cursor_file.save(tail)
 
     def _tail(
         self, resume: LogCursor | None, start_at: dt.datetime | None, *, follow: bool
