@@ -77,7 +77,7 @@ def is_final(state: str | None) -> bool:
 def is_running(state: str | None) -> bool:
     """Return whether a deployment in a state is up.
 
-    One that sleeps is: a service that runs on demand sleeps until somebody asks for it. A state
+    One that sleeps is: a service that runs on demand sleeps until it is visited. A state
     that is not known counts as running too; a missing one does not.
 
     Parameters

@@ -63,8 +63,8 @@ def _read_cache(path: Path) -> list[str] | None:
 def _fetched(path: Path) -> list[str]:
     """Fetch the names in a separate process, and return those that arrive in time.
 
-    The process continues after that, and caches the names: if the API is slow, they are there the
-    next time.
+    The process continues after that, and caches the names: if the API is slow, they are available
+    the next time.
     """
     deadline = time.monotonic() + _DEADLINE + _MARGIN
     fetching = path.with_suffix(".fetching")

@@ -68,8 +68,8 @@ class LogCalls(Session):
     ) -> LogTail:
         """Follow the log of a service, or of one deployment, without loss or repetition.
 
-        ``GET /services/{id}/deployments/{deployment_id}/logs``, with a check of
-        ``GET /services/{id}`` or ``GET /services/{id}/deployments/{deployment_id}`` now and then.
+        ``GET /services/{id}/deployments/{deployment_id}/logs``, with a check of ``GET
+        /services/{id}`` or ``GET /services/{id}/deployments/{deployment_id}`` from time to time.
 
         Parameters
         ----------
@@ -350,7 +350,7 @@ class LogCalls(Session):
     def _open_log_tail(
         self, options: TailOptions, resume: LogCursor | None, look: Look | None = None
     ) -> LogTail:
-        """Open a tail; `look` gets its service in another way than by a request of its own."""
+        """Open a tail; `look` gets its service by another way than a separate request."""
         from aioservices.tail import LogTail
 
         return LogTail(

@@ -15,7 +15,7 @@ __all__ = [
 
 _Value = TypeVar("_Value")
 
-# Longer than anybody waits, and short enough for the end to be a valid instant.
+# Long enough for any wait, and short enough for the end to be a valid time.
 _CENTURIES = 1e10
 _LARGEST = 2**63 - 1
 _MAX_DIGITS = 30

@@ -1,10 +1,10 @@
 """Ends the programs of an emulator that was killed, and finds those that left their group.
 
-A program is started as the leader of a process group of its own, so that its children can be
-ended with it. Two things escape that. A child that starts a session of its own leaves the
+A program is started as the leader of a new process group, so that its children can be
+ended with it. Two things escape that. A child that starts a new session leaves the
 group: it is found by a mark in its environment, which children inherit (only where there is
 a `/proc`, that is on Linux; a child that also empties its environment is not found). And an
-emulator that is killed can end nobody: for that case this file runs as a small process
+emulator that is killed can end no process: for that case this file runs as a small process
 beside it. It reads the groups that begin (`+123`) and end (`-123`) from its standard input,
 which the system closes when the emulator dies in any way, and then ends them all.
 
@@ -43,7 +43,7 @@ def carries(pid: int, mark: str) -> bool:
             environment = file.read()
     except OSError:  # it has gone, or is another user's
         return False
-    # A process that has ended has no environment, even if nobody has collected it yet.
+    # A process that has ended has no environment, even if nobody has reaped it yet.
     return (b"\0" + environment).find(f"\0{MARK}={mark}".encode()) >= 0
 
 

@@ -128,7 +128,7 @@ async def _serve(emulator: Emulator, port: int, write: Write, *, tell_key: bool)
         try:
             await running.enter_async_context(emulator)
         except OSError as error:
-            # asyncio puts a sentence of its own into `strerror`.
+            # asyncio replaces `strerror` by a sentence.
             reason = os.strerror(error.errno) if error.errno else str(error)
             advice = "choose another, or 0 for a free one"
             raise ServeError(f"cannot listen on port {port}: {reason}: {advice}") from error

@@ -219,7 +219,7 @@ class StateFile:
             # The message of a decoder may show a value, which may be a secret.
             known = type(error) is ValueError
             reason = str(error) if known else "it is damaged, or has been edited"
-            remedy = "Give another file, or remove this one to begin with an empty state"
+            remedy = "Use another file, or remove this one to start with an empty state"
             message = f"{self.path} cannot be used as state: {reason}. {remedy}"
             raise StateFileError(message) from None
         return True
@@ -313,7 +313,7 @@ class StateKeeper:
         self._changed = False
 
     def mark_changed(self) -> None:
-        """Have the state written soon; may be called from any thread."""
+        """Request that the state is written soon; may be called from any thread."""
         self._changed = True
 
     async def run(self) -> None:

@@ -1,14 +1,14 @@
 """Cursors in a file that survives a crash at any moment.
 
-A new state is written to a temporary file beside the old one, forced to the disk, and renamed
-into its place, so the file holds either the old state or the new one, whole. The state before is
-kept beside it (``.previous``), because a disk or a file system may still lose what it said it had
-written: a file that is cut or damaged is replaced by the previous one when it is read. A file
-that was removed is not: to remove it is to start again from the beginning.
+A new state is written to a temporary file, flushed to the disk, and renamed to the target, so that
+the file always has either the old or the new state. The previous state is kept in a second file
+(``.previous``), because a disk or a file system may lose data that it has reported as written: if
+the file is truncated or damaged, the previous one is read instead. If the file was removed, it is
+not: removing it means starting from the beginning.
 
-Forcing data to the disk takes milliseconds, so it is done at most once in an interval, and the
-cursor, which takes time to compute, is only computed then. A crash therefore repeats at most the
-lines of one interval, and never loses one.
+Flushing to the disk takes milliseconds, so it is done at most once per interval, and the cursor,
+which takes time to compute, is only computed then. So a crash repeats at most the lines of one
+interval, and never loses a line.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ _Cursors: TypeAlias = LogCursor | Mapping[int, LogCursor]
 
 
 class CursorFile:
-    """A file in which a tail, or a watch, keeps its place.
+    """A file that stores the position of a tail or a watch.
 
-    Best used in ``with``, which writes the last state when it is left. If it is left by an
-    exception, lines that were given after the last `save` come again. Each method raises
-    `CursorFileError` if the file cannot be read or written, or holds something else.
+    Use it in a ``with`` block, which writes the last state at its end. If an exception ends it,
+    lines that were delivered after the last `save` are repeated later. Each method raises
+    `CursorFileError` if the file cannot be read or written, or contains something else.
 
     Parameters
     ----------
     path : str or path
-        The file. The state before is kept in a second one, whose name ends in ``.previous``.
+        The file. The previous state is in a second file, whose name ends in ``.previous``.
     interval : float, default 1.0
         Seconds between two writes.
 
@@ -59,24 +59,24 @@ class CursorFile:
     --------
     ::
 
-        with CursorFile("web.cursor") as place:
-            async with services.tail_logs(42, resume=place.load()) as tail:
+        with CursorFile("web.cursor") as cursor_file:
+            async with services.tail_logs(42, resume=cursor_file.load()) as tail:
                 async for entry in tail:
                     print(entry.message)
-                    place.save(tail)
+                    cursor_file.save(tail)
     """
 
     def __init__(self, path: str | os.PathLike[str], *, interval: float = 1.0) -> None:
         self._shown = os.fspath(path)
-        self._path = Path(path).resolve()  # a symbolic link stays one
+        self._path = Path(path).resolve()  # a symbolic link is not replaced
         self._previous = self._path.with_name(self._path.name + ".previous")
         self._interval = validate_seconds(interval, "interval", zero=True)
-        self._written: str | None = None  # what the file holds, if it is known and not damaged
+        self._written: str | None = None  # the content of the file, if it is known and not damaged
         self._due = 0.0
         self._unwritten: tuple[LogTail | LogWatch, int] | _Cursors | None = None
 
     def check(self) -> None:
-        """Check that there is a file or can be one, in a directory to write to; `load` does too."""
+        """Check that the file exists or can be created in its directory; `load` does that too."""
         try:
             if not stat.S_ISREG(self._path.stat().st_mode):
                 raise CursorFileError(f"{self._shown} is not a regular file")
@@ -93,32 +93,32 @@ class CursorFile:
     def load(self) -> LogCursor | None:
         """Read the cursor of a tail; None if there is no file.
 
-        It is what was saved last, or just before if that is damaged.
+        It is the last one that was saved, or the previous one if that is damaged.
         """
         cursors = self._load()
         if isinstance(cursors, dict):
-            raise CursorFileError(f"{self._shown} holds the checkpoint of a watch, not a cursor")
+            raise CursorFileError(f"{self._shown} contains the checkpoint of a watch, not a cursor")
         return cursors
 
     def load_checkpoint(self) -> dict[int, LogCursor]:
         """Read the checkpoint of a watch; empty if there is no file.
 
-        It is what was saved last, by service, or just before if that is damaged.
+        It is the last one that was saved, by service, or the previous one if that is damaged.
         """
         cursors = self._load()
         if isinstance(cursors, LogCursor):
-            raise CursorFileError(f"{self._shown} holds the cursor of a tail, not a checkpoint")
+            raise CursorFileError(f"{self._shown} contains the cursor of a tail, not a checkpoint")
         return {} if cursors is None else cursors
 
     def save(self, source: LogTail | LogWatch | _Cursors) -> None:
-        """Note that everything that was given so far need not come again.
+        """Record that the entries delivered so far are processed.
 
-        It costs next to nothing where the last write was less than the interval ago.
+        It costs almost nothing if the last write was less than the interval ago.
 
         Parameters
         ----------
         source : LogTail, LogWatch, LogCursor, or mapping of int to LogCursor
-            What to keep the place of, or the place.
+            The source of the position, or the position itself.
         """
         if isinstance(source, LogCursor | Mapping):
             self._unwritten = source
@@ -128,14 +128,14 @@ class CursorFile:
             self.flush()
 
     def flush(self) -> None:
-        """Write now what `save` was told and has not been written."""
+        """Write now what was passed to `save` and has not been written."""
         unwritten = self._unwritten
         if unwritten is None:
             return
         if isinstance(unwritten, tuple):
             source, delivered = unwritten
             if source.delivered != delivered:
-                return  # of what was given since, nobody said that it is done with
+                return  # entries were delivered since `save`, which may not be processed
             unwritten = source.cursor if isinstance(source, LogTail) else source.checkpoint
         self._unwritten = None
         self._due = time.monotonic() + self._interval
@@ -162,7 +162,7 @@ class CursorFile:
         except CursorFileError as error:
             if exc is None:
                 raise
-            log.warning("%s", error)  # what ended the block matters more
+            log.warning("%s", error)  # the error that ended the block is more important
 
     def _load(self) -> LogCursor | dict[int, LogCursor] | None:
         self.check()
@@ -182,14 +182,13 @@ class CursorFile:
             cursors = _decode(_read(self._previous))
         except (OSError, ValueError):
             raise CursorFileError(
-                f"{self._shown} holds no cursor, or only a part of one: "
-                "remove it to start from the beginning"
+                f"{self._shown} contains no complete cursor: remove it to start from the beginning"
             ) from problem
-        log.warning("%s is damaged: going on from the state before it", self._shown)
+        log.warning("%s is damaged: continuing from the previous position", self._shown)
         return cursors
 
     def _replace(self, text: str) -> None:
-        """Have the file hold another text, or if that fails what it holds now."""
+        """Replace the content of the file; if that fails, it stays as it is."""
         new = self._spare("new")
         try:
             if self._written is not None:
@@ -201,12 +200,12 @@ class CursorFile:
         _sync_directory(self._path.parent)
 
     def _keep_previous(self) -> None:
-        """Give what the file holds the second name, with no moment at which a name is missing."""
+        """Link the current content to the second name, so that both names always exist."""
         spare = self._spare("old")
         spare.unlink(missing_ok=True)
         try:
             os.link(self._path, spare)
-        except FileNotFoundError:  # somebody removed it
+        except FileNotFoundError:  # it was removed
             return
         except OSError:  # not every file system has links
             _write_durably(spare, _read(self._path), like=self._path)

@@ -3,7 +3,7 @@ r"""Hiding secrets in what a server says; pure.
 Theory of operation
 -------------------
 A server that explains what is wrong with a request often quotes it, and rarely as it was sent: as
-JSON within JSON, as the source text of its own language, as a part of a URL or of a page. There
+JSON within JSON, as source text of a programming language, as a part of a URL or of a page. There
 ``pa"ss`` is ``pa\"ss``, ``pa\\\"ss``, ``pa%22ss`` or ``pa&quot;ss``, and anyone can read it. So a
 secret is looked for character by character, each in any form that it is commonly written in:
 
@@ -66,7 +66,7 @@ def _mask(text: str, forms: list[str]) -> str:
 
 
 def _end_of(text: str, begin: int, forms: list[str]) -> tuple[int, bool]:
-    """Return how far a text goes on with a secret's parts, and whether all are there."""
+    """Return how far a text continues with a secret's parts, and whether it has all of them."""
     for form in forms:
         match = re.compile(form).match(text, begin)
         if match is None:

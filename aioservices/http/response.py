@@ -1,4 +1,4 @@
-"""An answer as it came, and its decoding into a typed value."""
+"""Raw answers, and their decoding into typed values."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def decode(response: RawResponse, type_: type[T]) -> T:
 
 def _decode_error(response: RawResponse, problem: Exception) -> ResponseDecodeError:
     if isinstance(problem, msgspec.ValidationError):
-        text = f"the body is not as promised: {problem}"
+        text = f"the body does not match the specification: {problem}"
     else:
         text = describe_body(response) or f"the body is not valid JSON: {problem}"
     return ResponseDecodeError(

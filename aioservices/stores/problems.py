@@ -6,12 +6,12 @@ __all__ = ["duplicate_lines", "duplicate_numbers", "wrong_count"]
 
 
 def wrong_count(lines: int, removed: int, seq: int) -> str:
-    """Describe lines that are missing, or that are there in addition."""
+    """Describe missing or additional lines."""
     return f"{lines:,} lines are stored and {removed:,} were removed, of {seq:,} in total"
 
 
 def duplicate_numbers(count: int) -> str:
-    """Describe lines whose number another line has too."""
+    """Describe lines with the number of another line."""
     return f"{count:,} lines have the same number as another line"
 
 

@@ -1,4 +1,4 @@
-r"""The standard streams, each written to by a thread of its own.
+r"""The standard streams, each written to by a separate thread.
 
 Theory of operation
 -------------------

@@ -1,4 +1,4 @@
-"""Listings that hold entries which are not as promised: each costs itself and nothing else."""
+"""Listings with malformed entries: each of these is left out, and nothing else."""
 
 import json
 import pickle
@@ -95,7 +95,7 @@ async def test_what_is_no_list_at_all_is_an_error(body: object) -> None:
         hostile(answer(json.dumps(body).encode())) as server,
         Services(KEY, base_url=server.url) as services,
     ):
-        with pytest.raises(ResponseDecodeError, match="not as promised"):
+        with pytest.raises(ResponseDecodeError, match="does not match"):
             await services.list()
 
 

@@ -129,7 +129,7 @@ COMPRESSED = gzip.compress(b'{"id": 42, "name": "a name that can be cut"}')
         ),
         (answer(b'{"id": 4'), ResponseDecodeError, "not valid JSON"),
         (answer(b'{"id": 42, "name": "\xff"}'), ResponseDecodeError, "not valid JSON"),
-        (answer([]), ResponseDecodeError, "not as promised"),
+        (answer([]), ResponseDecodeError, "does not match"),
         (answer({"id": "42"}), ResponseDecodeError, r"\$.id"),
         (answer(b"", status=500), ServerError, "500 Internal Server Error: the body is empty"),
         (answer(b"<html>", status=502), ServerError, "502 Bad Gateway: the body is an HTML page"),

@@ -40,7 +40,7 @@ _MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start
     multiple=True,
     metavar="TO",
     help="Forward stored lines to otlp:URL or jsonl:PATH. May be repeated. Without --store the "
-    "daemon keeps lines in a small store of its own until they are forwarded.",
+    "daemon keeps lines in a small private store until they are forwarded.",
 )
 @click.option(
     "--listen",
@@ -68,7 +68,7 @@ _MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: a service manager need not start
     multiple=True,
     metavar="FILE",
     help="File with an API key, instead of CIVIS_API_KEY; read again when it changes. May be "
-    "repeated: each key has a rate limit of its own.",
+    "repeated: each key has its own rate limit.",
 )
 @click.option(
     "--url", "endpoint", metavar="URL", help="Address of the API, instead of CIVIS_API_ENDPOINT."

@@ -37,7 +37,7 @@ def completion(context: click.Context, shell: str, install: bool) -> int:
     """Set up completion of commands, options and service names.
 
     SHELL is bash, zsh or fish. Names are fetched from the API, for which the shell
-    waits half a second; those that arrive later are there the next time. They are
+    waits half a second; those that arrive later are available the next time. They are
     cached for a minute.
     """
     program = context.find_root()
