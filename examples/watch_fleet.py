@@ -25,8 +25,8 @@ from aioservices.emulator import Emulator
 async def main(path: str, seconds: float) -> None:
     """Watch for some seconds, or until a signal comes."""
     async with AsyncExitStack() as stack:
-        place = stack.enter_context(CursorFile(path))
-        checkpoint = place.load_checkpoint()
+        cursor_file = stack.enter_context(CursorFile(path))
+        checkpoint = cursor_file.load_checkpoint()
         services = Services() if "CIVIS_API_KEY" in os.environ else None
         if services is None:
             emulator = Emulator(services=5, deployed=True, log_interval=0.5)
@@ -40,13 +40,13 @@ async def main(path: str, seconds: float) -> None:
             async with services.watch_logs(resume=checkpoint) as watch:
                 async for line in watch:
                     print(f"{line.service_name} | {line.entry.message}", flush=True)
-                    place.save(watch)
+                    cursor_file.save(watch)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Follow the logs of a fleet.")
     parser.add_argument(
-        "--checkpoints", default="checkpoints.json", help="where it keeps its place"
+        "--checkpoints", default="checkpoints.json", help="file in which the position is stored"
     )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="how long to watch")
     arguments = parser.parse_args()
