@@ -6,7 +6,7 @@ import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from itertools import compress, count, islice
-from operator import attrgetter, eq, ge, gt
+from operator import attrgetter, eq, ge
 from typing import NamedTuple
 
 from aioservices.api.models import TailedEntry
@@ -74,7 +74,7 @@ def sort_lines(page: list[TailedEntry]) -> Lines:
     times = [entry.created_at for entry in page]
     ties: list[int] = []
     if any(map(ge, times, islice(times, 1, None))):  # most are sorted, and all times different
-        if any(map(gt, times, islice(times, 1, None))):
+        if sorted(times) != times:  # the quickest way to tell
             return sort_lines(sorted(page, key=_created_at))
         ties = _ties(times)
     if times and (times[0] < EARLIEST or times[-1] > LATEST):  # in UTC; nothing can lie beyond
