@@ -301,9 +301,10 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     return _rate_limit(limit, remaining)
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=64)
 def _rate_limit(limit: str, remaining: str) -> RateLimit | None:
-    # A session sees the same few numbers again and again, with each answer.
+    # Where the server counts no requests, each answer has the same numbers. Where it does, to keep
+    # all of them would take as much memory as dozens of tails.
     limit_count, remaining_count = parse_count(limit), parse_count(remaining)
     if limit_count is None or remaining_count is None:
         return None
