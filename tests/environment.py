@@ -20,7 +20,7 @@ KEPT_FAMILIES = ("COVERAGE_", "HYPOTHESIS_", "PIP_", "PYTEST_")
 
 
 def clean(environment: Mapping[str, str], home: str) -> dict[str, str]:
-    """Give the variables of an environment that the suite keeps, and those that it sets.
+    """Return the variables of an environment that the suite keeps, and those that it sets.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def clean(environment: Mapping[str, str], home: str) -> dict[str, str]:
 
 
 def isolate() -> str:
-    """Give this process, and all that it starts, the suite's own environment.
+    """Set the suite's own environment for this process and all that it starts.
 
     Returns
     -------

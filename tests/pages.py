@@ -34,7 +34,7 @@ _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 # Commands of other programs, which are not ours to test.
 _OTHERS = ("cat", "cd", "docker", "eval", "export", "git", "make", "pip", "source", "sudo")
 _SETUP = re.compile(r"\.venv/bin/pip|python3? -m (pip|venv) |_AIOSERVICES_COMPLETE")
-# What goes on until somebody ends it.
+# Programs that run until they are stopped.
 _ENDLESS = re.compile(r"logs .*-f\b|aioservices watch|emulator|collect |demo")
 # What a shell does something with, unless it stands in single quotes.
 _OF_A_SHELL = re.compile(r"[$`|&;<>(){}*?#~!\\]")
@@ -57,7 +57,7 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Give the code blocks of a page."""
+    """Return the code blocks of a page."""
     source = page.read_text(encoding="utf-8")
     found = []
     for match in _FENCE.finditer(source):
@@ -72,7 +72,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def readings() -> dict[str, list[Block]]:
-    """Give what is read at one go: a section, or a page that saves files or asks for it."""
+    """Return the units that run together: a section, or a page that saves files or requests it."""
     found: dict[str, list[Block]] = {}
     for page in PAGES:
         asks = "<!-- tests: one reading -->" in page.read_text(encoding="utf-8")
@@ -90,13 +90,13 @@ def program(text: str, name: str) -> CodeType:
 
 
 def is_endless(text: str) -> bool:
-    """Whether a program follows a log, and so goes on for ever."""
+    """Whether a program follows a log, and so is repeated forever."""
     follows = "tail_logs(" in text or "watch_logs(" in text or ".collect(" in text
     return follows and "follow=False" not in text and "    break" not in text
 
 
 class Reader:
-    """Runs what a page shows, in a folder of its own.
+    """Runs what a page shows, in a separate folder.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class Reader:
 
 async def _execute(block: Block) -> None:
     text = block.text.replace("asyncio.run(main())", "await main()")
-    if "asyncio.run" in text:  # it starts event loops of its own
+    if "asyncio.run" in text:  # it starts its own event loops
         code = compile(text, block.place, "exec")
         await anyio.to_thread.run_sync(exec, code, {"__name__": "__main__"})
         return

@@ -1,4 +1,4 @@
-"""How hypothesis looks for examples here: the same ones on each machine, in each order of tests."""
+"""How hypothesis generates examples: the same on each machine, in each order of tests."""
 
 import os
 import warnings
@@ -27,7 +27,7 @@ def load_profile() -> None:
 
 
 def prepare_characters() -> None:
-    """Have the table of all characters made before each process of a run makes it for itself."""
+    """Make the table of all characters once, instead of in each process of a run."""
     with warnings.catch_warnings():  # that it takes time at this point
         warnings.simplefilter("ignore", HypothesisSideeffectWarning)
         charmap.charmap()

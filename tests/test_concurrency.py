@@ -193,7 +193,7 @@ async def test_work_that_is_cancelled_may_finish_within_its_seconds() -> None:
     async with anyio.create_task_group() as group:
         await finish_within(3600.0, work)
         await anyio.sleep(0)
-        pytest.fail("the cancellation did not go on")
+        pytest.fail("the cancellation did not continue")
     assert done
 
 
@@ -204,7 +204,7 @@ async def test_work_that_does_not_finish_within_its_seconds_is_cancelled() -> No
 
     async with anyio.create_task_group() as group:
         await finish_within(0.01, work)
-        pytest.fail("the cancellation did not go on")
+        pytest.fail("the cancellation did not continue")
 
 
 async def test_work_that_nobody_cancels_has_all_the_time_it_wants() -> None:

@@ -56,7 +56,7 @@ def test_a_program_that_a_test_starts_can_be_interrupted() -> None:
 
 
 def examples() -> list[object]:
-    """Give the numbers and texts that hypothesis tries, as it does in any test of the suite."""
+    """Return the numbers and texts that hypothesis tries, as it does in any test of the suite."""
     found: list[object] = []
 
     @given(st.integers(), st.text())

@@ -46,7 +46,7 @@ _VARIABLES = {"-1", "True", "'1'", "None"}  # what an environment variable may b
 
 
 class Callee(NamedTuple):
-    """Something that takes numbers, and the arguments that it needs besides."""
+    """Something that takes numbers, and the other arguments that it needs."""
 
     name: str
     call: Callable[..., object]
@@ -61,7 +61,7 @@ def session() -> Services:
 
 
 def callees(directory: Path) -> Iterator[Callee]:
-    """Give everything public that takes a number."""
+    """Return everything public that takes a number."""
     services = session()
     yield Callee("Services", Services, {"api_key": "key"})
     for name, method in inspect.getmembers(services, callable):
@@ -102,13 +102,13 @@ _USUAL: Mapping[str, object] = {
 
 
 def is_numeric(parameter: inspect.Parameter) -> bool:
-    """Tell whether a parameter takes a number, alone or among others."""
+    """Return whether a parameter takes a number, alone or among others."""
     annotation = inspect.formatannotation(parameter.annotation)
     return bool(re.search(r"\b(int|float)\b", annotation)) and "Callable" not in annotation
 
 
 def hostile_arguments(where: str, parameter: inspect.Parameter) -> Iterator[tuple[str, object]]:
-    """Give what the parameter does not take, each with a text that shows it."""
+    """Return what the parameter does not take, each with a text that shows it."""
     annotation = inspect.formatannotation(parameter.annotation)
     for shown, value in HOSTILE.items():
         is_none = value is None

@@ -37,7 +37,7 @@ def unit(module: str) -> str:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Give the modules of this package that a file imports, anywhere in it."""
+    """Return the modules of this package that a file imports, anywhere in it."""
     package = ["aioservices", *path.relative_to(PACKAGE).parent.parts]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -112,7 +112,7 @@ async def test_the_search_finds_a_call(
     site: Path, address: str, open_page: OpenPage, from_disk: bool
 ) -> None:
     page = await open_page(f"{site.as_uri()}/index.html" if from_disk else f"{address}index.html")
-    # Key by key, as people do: the page looks at what was typed when a key is let go.
+    # Key by key, as people type: the page reacts when a key is released.
     await page.get_by_role("textbox", name="Search").press_sequentially("deploy_many")
     await page.locator(".md-search-result__link", has_text="deploy_many").first.wait_for()
 

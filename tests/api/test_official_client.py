@@ -29,7 +29,7 @@ with warnings.catch_warnings():
 
 
 class OfficialClient:
-    """The client, called in a thread so that the emulator's event loop goes on."""
+    """The client, called in a thread so that the emulator's event loop continues."""
 
     def __init__(self, api_key: str) -> None:
         document = json.loads((files("civis.resources") / "civis_api_spec.json").read_bytes())

@@ -62,7 +62,7 @@ class Cli:
 
 @pytest.fixture
 def full_disk() -> Iterator[int]:
-    """Give a descriptor to which nothing can be written."""
+    """Return a descriptor to which nothing can be written."""
     with Path("/dev/full").open("wb") as file:
         yield file.fileno()
 

@@ -93,7 +93,7 @@ async def test_a_term_that_fits_nothing_is_reported_next_to_what_was_found(cli: 
     assert (ended.status, sorted(ended.lines)) == (0, ["1", "2"])
     assert ended.errors == "aioservices: nothing found for 'nosuch', 'other-*', '99'\n"
     assert (await cli.run("list", "web-*", "-q")).errors == ""
-    # What comes after a limit was not looked at.
+    # What follows a limit was not read.
     assert (await cli.run("list", "web-*", "nosuch", "-q", "-n", "1")).errors == ""
     assert (await cli.run("list", "nosuch")).errors == "aioservices: no services found\n"
 

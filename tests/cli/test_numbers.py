@@ -15,7 +15,7 @@ HOSTILE = ["9" * 400, "9" * 5000, "9" * 400 + "d", "1e400", "nan", "inf", "-1", 
 def parameters(
     command: click.Command, names: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, click.Parameter]]:
-    """Give every parameter of a command and those below it, with its name."""
+    """Return every parameter of a command and those below it, with its name."""
     for parameter in command.params:
         yield " ".join((*names, str(parameter.name))), parameter
     if isinstance(command, click.Group):

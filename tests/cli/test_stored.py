@@ -41,7 +41,7 @@ async def collect(services: Services, url: str, lines: int) -> None:
 
 @pytest.fixture
 async def store(emulator: Emulator, tmp_path: Path) -> str:
-    """Give the URL of a store with ten lines of service 1 and one of service 2."""
+    """Return the URL of a store with ten lines of service 1 and one of service 2."""
     url = f"sqlite:{tmp_path}/logs.db"
     for n in range(10):
         emulator.log(1, f"line {n}", stream="stderr" if n == 7 else "stdout")

@@ -135,7 +135,7 @@ async def test_the_doctor_reports_a_clock_that_is_wrong() -> None:
 
 
 async def offered(cli: Cli, **asked: str) -> Ended:
-    """Have names completed until some are offered: a slow machine has none within half a second."""
+    """Complete names until there are some: a slow machine has none within half a second."""
     with anyio.fail_after(PATIENCE):
         while True:
             ended = await cli.run(**asked)

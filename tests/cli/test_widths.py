@@ -101,7 +101,7 @@ async def test_no_table_is_wider_than_the_terminal(
 
 @pytest.fixture(scope="module")
 def whole() -> dict[str, list[str]]:
-    """Give the pages of help as a very wide terminal shows them."""
+    """Return the pages of help as a very wide terminal shows them."""
     return asyncio.run(run_all(Cli(Emulator()), PAGES, 400))
 
 
@@ -118,7 +118,7 @@ async def test_no_help_is_wider_than_the_terminal_and_no_word_is_broken(
 
 
 def words_of(lines: list[str]) -> list[str]:
-    """Give the words, and the parts of those that may be broken after a hyphen."""
+    """Return the words, and the parts of those that may be broken after a hyphen."""
     return re.split(r"\s+|(?<=-)\s*", " ".join(lines).strip())
 
 
@@ -136,12 +136,12 @@ def test_columns_fit_and_leave_nothing_over(
 ) -> None:
     needs = [need for need, _ in columns]
     found = fitted(needs, [ratio for _, ratio in columns], width)
-    room = width - 2 * (len(columns) - 1)
+    space = width - 2 * (len(columns) - 1)
     assert all(1 <= each <= need for each, need in zip(found, needs, strict=True))
-    assert sum(found) == min(room, sum(needs))
+    assert sum(found) == min(space, sum(needs))
     fixed = sum(need for need, ratio in columns if ratio is None)
     giving = sum(ratio is not None for _, ratio in columns)
-    if fixed + 4 * giving <= room:
+    if fixed + 4 * giving <= space:
         assert all(
             each == need
             for each, (need, ratio) in zip(found, columns, strict=True)

@@ -20,7 +20,7 @@ METRIC = re.compile(r"aioservices_watch_\w+")
 
 
 def served() -> set[str]:
-    """Give the names of all metrics, as Prometheus stores them."""
+    """Return the names of all metrics, as Prometheus stores them."""
     text = Metrics(CollectorStatus.empty, RequestCounter()).render("")[0].decode()
     families = re.findall(r"^# TYPE (\S+) (\S+)$", text, flags=re.MULTILINE)
     names = {name for name, _ in families}

@@ -1,4 +1,4 @@
-"""The daemon that is started while the disk is full: it waits, says why, and goes on."""
+"""The daemon that is started while the disk is full: it waits, says why, and continues."""
 
 from __future__ import annotations
 

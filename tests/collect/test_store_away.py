@@ -1,4 +1,4 @@
-"""The daemon that is started while its database is away: it waits, says why, and goes on."""
+"""The daemon started while its database is unavailable: it waits, says why, and continues."""
 
 from __future__ import annotations
 

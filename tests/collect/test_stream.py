@@ -1,4 +1,4 @@
-"""What the page's stream takes of the daemon, whoever reads it and however slowly."""
+"""What the page's stream costs the daemon, however slowly it is read."""
 
 from __future__ import annotations
 

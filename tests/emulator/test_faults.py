@@ -51,7 +51,7 @@ def make(effect: Effect, **options: object) -> Fault:
 
 @asynccontextmanager
 async def raw_request(emulator: Emulator, request: str) -> AsyncIterator[SocketStream]:
-    """Send a request over a connection of its own, past anything that a client repeats."""
+    """Send a request over a separate connection, without the retries of a client."""
     port = int(emulator.url.rpartition(":")[2])
     key = aiohttp.encode_basic_auth(emulator.api_key, "")
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:

@@ -62,7 +62,7 @@ def read(
 def expected(
     times: Sequence[int], behaviour: LogBehaviour, start_at: int | None, end_at: int | None
 ) -> list[tuple[int, str]]:
-    """Say plainly which lines match."""
+    """Return the matching lines, by the simplest rule."""
     unit = NANOSECONDS[behaviour.unit]
     found = [(at // unit * unit, str(number)) for number, at in enumerate(times)]
     if start_at is not None:

@@ -21,7 +21,7 @@ linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="processes are found by their environment in /proc"
 )
 
-# Names itself and a child of its own, and waits.
+# Prints its number and that of its child, and waits.
 FAMILY = "sleep 600 & echo $$ $!; wait"
 STUBBORN = f"trap '' TERM; {FAMILY}; {FAMILY}"
 
@@ -293,7 +293,7 @@ async def test_children_do_not_outlive_a_program_that_ends(desk: Desk) -> None:
     assert not is_alive(int(child))
 
 
-# Starts a session of its own, twice removed from the program, as daemons do.
+# Starts a new session, twice removed from the program, as daemons do.
 RUNAWAY = "(setsid sh -c 'echo $$; exec sleep 600' >&1 &) ; "
 
 

@@ -137,7 +137,7 @@ VARIABLE = {
 
 
 def recorded(method: str, path: str) -> list[tuple[dict[str, Any], Any]]:
-    """Give the bodies of recorded requests with those of their answers."""
+    """Return the bodies of recorded requests with those of their answers."""
     return [
         (json.loads(request["request_body"] or "{}"), json.loads(request["response_body"]))
         for example in SPECIFICATION["paths"][path][method]["x-examples"]

@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def everything(client: Client) -> dict[str, Any]:
-    """Give all that the API shows of all services."""
+    """Return all that the API shows of all services."""
     shown: dict[str, Any] = {"": await client.get("/services", archived="all")}
     for service_id in client.emulator.service_ids:
         for part in PATHS:

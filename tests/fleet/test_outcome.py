@@ -126,7 +126,7 @@ def test_in_an_outage_only_a_few_are_repeated() -> None:
     breaker = failing(100)
     assert breaker.is_open
     assert decisions(breaker, range(100)) == [True] * 5 + [None] * 95
-    assert decisions(breaker, range(5)) == [True] * 5  # a probe goes on
+    assert decisions(breaker, range(5)) == [True] * 5  # a probe continues
     for each in range(5):
         breaker.fail()
         breaker.give_up(each)

@@ -1,4 +1,4 @@
-"""What looks at a deployment say about it, and when to look next."""
+"""What checks of a deployment say about it, and when to check next."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -39,7 +39,7 @@ def refusal(status: int) -> ServicesError:
 
 
 class Wait:
-    """A wait whose looks are made by the test, on a clock that it sets."""
+    """A wait whose checks are made by the test, on a clock that it sets."""
 
     def __init__(self, *, timeout: float = 10.0, stay_up: float = 0.0) -> None:
         self.now = 0.0
@@ -52,7 +52,7 @@ class Wait:
             longest_block=600.0,
         )
 
-    def look(
+    def check(
         self,
         seen: DeploymentSummary | ServicesError,
         *,
@@ -72,21 +72,21 @@ def is_late(outcome: Outcome | None) -> bool:
 
 @pytest.mark.parametrize("state", ["running", "Running", "sleeping", "not known"])
 def test_a_deployment_that_runs_or_sleeps_is_up(state: str) -> None:
-    assert Wait().look(deployment(state=state)) == Outcome("up")
+    assert Wait().check(deployment(state=state)) == Outcome("up")
 
 
 @pytest.mark.parametrize("state", sorted(FINAL_STATES))
 def test_a_deployment_that_ended_has_failed(state: str) -> None:
-    assert Wait().look(deployment(state=state)) == Outcome("failed", "")
+    assert Wait().check(deployment(state=state)) == Outcome("failed", "")
 
 
 @pytest.mark.parametrize("state", [None, "pending", "queued"])
 def test_a_deployment_that_may_yet_come_up_is_waited_for(state: str | None) -> None:
-    assert Wait().look(deployment(state=state)) is None
+    assert Wait().check(deployment(state=state)) is None
 
 
 def test_a_deployment_whose_service_shows_a_newer_one_has_failed() -> None:
-    outcome = Wait().look(deployment(state="pending"), newer=deployment(8))
+    outcome = Wait().check(deployment(state="pending"), newer=deployment(8))
     assert outcome is not None
     assert outcome.kind == "failed"
     assert "deployment 8" in outcome.message
@@ -111,7 +111,7 @@ def test_nothing_is_late_before_a_look_that_began_after_its_time(
     used = 0.0
     for fails, held_up, takes in history:
         planned_at, due = wait.now, max(wait.now, wait.progress.due)
-        outcome = wait.look(FAILURE if fails else deployment(), held_up=held_up, takes=takes)
+        outcome = wait.check(FAILURE if fails else deployment(), held_up=held_up, takes=takes)
         if not fails:
             used += due - planned_at
         if is_late(outcome):
@@ -129,7 +129,7 @@ def test_every_deployment_that_stays_pending_is_late_in_the_end(
 ) -> None:
     wait = Wait(timeout=timeout)
     for _ in range(200):
-        if is_late(wait.look(deployment(), held_up=held_up, takes=takes)):
+        if is_late(wait.check(deployment(), held_up=held_up, takes=takes)):
             return
     pytest.fail("it is waited for without end")
 
@@ -137,7 +137,7 @@ def test_every_deployment_that_stays_pending_is_late_in_the_end(
 @given(st.floats(0.01, 50), st.floats(0, 100))
 def test_what_cannot_be_seen_is_given_up_after_as_long_a_time(timeout: float, takes: float) -> None:
     wait = Wait(timeout=timeout)
-    while (outcome := wait.look(FAILURE, takes=takes)) is None:
+    while (outcome := wait.check(FAILURE, takes=takes)) is None:
         assert wait.now < timeout
     assert outcome == Outcome("unseen", error=FAILURE)
 
@@ -145,21 +145,21 @@ def test_what_cannot_be_seen_is_given_up_after_as_long_a_time(timeout: float, ta
 def test_one_look_that_succeeds_ends_an_outage() -> None:
     wait = Wait(timeout=10.0)
     for _ in range(2):
-        assert wait.look(FAILURE, takes=9.0) is None
-        assert wait.look(deployment(), takes=9.0) is None
+        assert wait.check(FAILURE, takes=9.0) is None
+        assert wait.check(deployment(), takes=9.0) is None
 
 
 def test_what_the_rate_limit_refuses_uses_up_no_time() -> None:
     wait = Wait(timeout=10.0)
     for _ in range(5):
-        assert wait.look(refusal(429), takes=100.0) is None
-    assert wait.look(deployment(state="running")) == Outcome("up")
+        assert wait.check(refusal(429), takes=100.0) is None
+    assert wait.check(deployment(state="running")) == Outcome("up")
 
 
 def test_a_rate_limit_that_refuses_everything_is_given_up_in_the_end() -> None:
     wait = Wait(timeout=10.0)
     error = refusal(429)
-    while (outcome := wait.look(error)) is None:
+    while (outcome := wait.check(error)) is None:
         assert wait.now < 700.0
     assert outcome == Outcome("unseen", error=error)
     assert wait.now > 600.0
@@ -169,7 +169,7 @@ def test_checks_become_rarer_while_nothing_changes_and_frequent_when_something_d
     wait = Wait(timeout=1000.0)
     waits: list[float] = []
     for state in ["pending"] * 20 + ["queued"]:
-        wait.look(deployment(state=state))
+        wait.check(deployment(state=state))
         waits.append(wait.progress.due - wait.now)
     assert waits[0] == 1.0
     assert waits[-2] == 10.0
@@ -178,8 +178,8 @@ def test_checks_become_rarer_while_nothing_changes_and_frequent_when_something_d
 
 def test_what_must_stay_up_is_looked_at_when_that_time_is_over() -> None:
     wait = Wait(stay_up=2.5)
-    assert wait.look(deployment(state="running")) is None
-    while (outcome := wait.look(deployment(state="running"))) is None:
+    assert wait.check(deployment(state="running")) is None
+    while (outcome := wait.check(deployment(state="running"))) is None:
         pass
     assert outcome == Outcome("up")
     assert wait.now == 2.5
@@ -187,10 +187,10 @@ def test_what_must_stay_up_is_looked_at_when_that_time_is_over() -> None:
 
 def test_what_goes_down_again_must_stay_up_from_then_on() -> None:
     wait = Wait(stay_up=2.0, timeout=100.0)
-    wait.look(deployment(state="running"))
-    wait.look(deployment(state="pending"))
+    wait.check(deployment(state="running"))
+    wait.check(deployment(state="pending"))
     came_back_at = wait.progress.due
-    while (outcome := wait.look(deployment(state="running"))) is None:
+    while (outcome := wait.check(deployment(state="running"))) is None:
         pass
     assert outcome == Outcome("up")
     assert wait.now == came_back_at + 2.0
@@ -198,15 +198,15 @@ def test_what_goes_down_again_must_stay_up_from_then_on() -> None:
 
 def test_what_crashes_while_it_must_stay_up_has_failed() -> None:
     wait = Wait(stay_up=60.0)
-    assert wait.look(deployment(state="running")) is None
-    assert wait.look(deployment(state="failed")) == Outcome("failed", "")
+    assert wait.check(deployment(state="running")) is None
+    assert wait.check(deployment(state="failed")) == Outcome("failed", "")
 
 
 def test_a_404_is_believed_when_it_lasts() -> None:
     wait = Wait(timeout=1000.0)
     missing = refusal(404)
     assert isinstance(missing, NotFoundError)
-    while (outcome := wait.look(missing)) is None:
+    while (outcome := wait.check(missing)) is None:
         pass
     assert outcome == Outcome("gone", error=missing)
     assert 4.9 < wait.now < 6.0
@@ -215,15 +215,15 @@ def test_a_404_is_believed_when_it_lasts() -> None:
 def test_a_404_between_two_checks_that_show_it_is_forgotten() -> None:
     wait = Wait(timeout=1000.0)
     for _ in range(20):
-        assert wait.look(refusal(404)) is None
-        assert wait.look(deployment(state="pending")) is None
+        assert wait.check(refusal(404)) is None
+        assert wait.check(deployment(state="pending")) is None
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_what_may_not_be_seen_is_reported_at_once(status: int) -> None:
     error = refusal(status)
     assert isinstance(error, PermissionDeniedError) is (status == 403)
-    assert Wait().look(error) == Outcome("refused", error=error)
+    assert Wait().check(error) == Outcome("refused", error=error)
 
 
 def test_what_was_created_later_is_newer_whatever_its_number() -> None:

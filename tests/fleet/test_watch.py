@@ -377,7 +377,7 @@ async def test_a_watch_without_a_sink_has_nothing_to_run(services: Services) -> 
 
 
 class Choosy(Store):
-    """Refuses the lines of one service for ever."""
+    """Refuses the lines of one service forever."""
 
     async def write(
         self, entries: Sequence[WatchedEntry], checkpoint: Mapping[int, LogCursor]

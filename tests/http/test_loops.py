@@ -153,7 +153,7 @@ def test_an_aiohttp_session_of_another_event_loop_says_so() -> None:
                 await services.get(42)
 
     async def close(http: aiohttp.ClientSession) -> None:
-        await asyncio.sleep(0.05)  # in which what was begun on this loop goes on
+        await asyncio.sleep(0.05)  # in which what was begun on this loop continues
         await http.close()
         await asyncio.sleep(0.05)
 

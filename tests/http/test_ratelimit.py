@@ -383,12 +383,12 @@ async def test_a_quiet_session_wakes_up_by_itself() -> None:
 
 
 async def test_ten_thousand_calls_pass_with_work_in_proportion(queue: RequestQueue) -> None:
-    """Each call looks at the limiter a few times, however many wait."""
-    looks = itertools.count()
+    """Each call checks the limiter a few times, however many wait."""
+    checks = itertools.count()
     wait = queue.limiter.delay
 
     def counted(now: float, *, background: bool = False) -> float:
-        next(looks)
+        next(checks)
         return wait(now, background=background)
 
     queue.limiter.delay = counted  # type: ignore[method-assign]
@@ -399,7 +399,7 @@ async def test_ten_thousand_calls_pass_with_work_in_proportion(queue: RequestQue
         await anyio.wait_all_tasks_blocked()
         queue.release()
     assert len(order) == 10_000
-    assert next(looks) <= 40_000
+    assert next(checks) <= 40_000
 
 
 # -- over real sockets -------------------------------------------------------------------------

@@ -1027,7 +1027,7 @@ async def test_a_connection_that_is_never_made_is_a_timeout_in_which_nothing_was
 
 @asynccontextmanager
 async def unreachable() -> AsyncIterator[str]:
-    """An address where connecting takes for ever: a listener whose queue is full."""
+    """An address where connecting takes forever: a listener whose queue is full."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

@@ -1,4 +1,4 @@
-"""Headless Chromium, for the pages that people look at.
+"""Headless Chromium, for the pages that people view.
 
 It is the one that the system has (Debian's package `chromium`); where there is none, the tests that
 need it are skipped and say so.
@@ -24,7 +24,7 @@ OpenPage = Callable[..., Coroutine[Any, Any, "Page"]]
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """Start a browser for the tests of a module, each of which has a profile of its own in it."""
+    """Start a browser for the tests of a module, each of which has a separate profile in it."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
     from playwright.async_api import async_playwright
@@ -40,7 +40,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
-    """Give a function that opens a page, as wide and as dark as it should be.
+    """Return a function that opens a page with a width and a colour scheme.
 
     A page that raises an error, or that asks another machine for anything, fails the test.
     """

@@ -19,7 +19,7 @@ class Contexts(NamedTuple):
 
 
 def contexts() -> Contexts:
-    """Give the TLS contexts of a server on 127.0.0.1, and of a client that trusts it."""
+    """Return the TLS contexts of a server on 127.0.0.1, and of a client that trusts it."""
     made = _make()
     if made is None:
         pytest.skip("needs the program openssl, to make a certificate: apt install openssl")

@@ -36,7 +36,7 @@ class SmallDisk:
         assert shutil.disk_usage(self.path).free == 0
 
     def free_space(self) -> None:
-        """Give back what `fill` has taken."""
+        """Free the space that `fill` has taken."""
         self._filling.unlink()
 
 

@@ -35,7 +35,7 @@ def requests_to(emulator: Emulator, path: str, method: str = "GET") -> int:
 
 @pytest.fixture
 def emulator_options() -> dict[str, Any]:
-    """Give the options of the emulator."""
+    """Return the options of the emulator."""
     return {}
 
 

@@ -38,7 +38,7 @@ class HostileServer:
 async def hostile(
     *script: Behaviour, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[HostileServer]:
-    """Serve the script, a behaviour a request; the last one goes on for ever."""
+    """Serve the script, a behaviour a request; the last one is repeated forever."""
     server = HostileServer()
     left = list(script)
     tasks: set[asyncio.Task[None]] = set()
@@ -134,7 +134,7 @@ def endless(status: int = 200) -> Behaviour:
 
 
 def after(seconds: float, behaviour: Behaviour) -> Behaviour:
-    """Take a while first."""
+    """Wait before the next behaviour."""
 
     async def behave(request: Request, writer: Writer) -> None:
         await asyncio.sleep(seconds)

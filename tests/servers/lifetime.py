@@ -66,12 +66,12 @@ class Deployment(NamedTuple):
         return (bursts - 1) * _BURST + min(_BURST, rest // _WITHIN_BURST + 1)
 
     def time_of(self, number: int) -> int:
-        """Tell when a line was written; the first one has the number 0."""
+        """Return when a line was written; the first one has the number 0."""
         burst, place = divmod(number, _BURST)
         return self.start + (burst + 1) * self.interval + place * _WITHIN_BURST
 
     def message(self, number: int) -> str:
-        """Say what a line says."""
+        """Return the text of a line."""
         chance = number * 2_654_435_761 % 2**32
         words = " ".join(_WORDS[chance >> shift & 7] for shift in range(0, 24, 3))
         return f"{self.id}/{number} {words} in {chance % 997} ms, trace {chance:08x}"
@@ -132,7 +132,7 @@ class FleetLife:
         return sum(map(self.lines_of, self.deployments))
 
     def current(self, service_id: int, now: int) -> Deployment | None:
-        """Give the last deployment that was begun."""
+        """Return the last deployment that has started."""
         begun = [each for each in self.deployments[service_id] if each.start <= now]
         return begun[-1] if begun else None
 

@@ -92,7 +92,7 @@ async def read_export(request: web.Request) -> tuple[ExportLogsServiceRequest, i
 
 
 def records_in(export: ExportLogsServiceRequest) -> list[LogRecord]:
-    """Give the records of a request."""
+    """Return the records of a request."""
     return [
         record
         for resource in export.resource_logs
@@ -102,7 +102,7 @@ def records_in(export: ExportLogsServiceRequest) -> list[LogRecord]:
 
 
 def attribute(record: LogRecord, key: str) -> str:
-    """Give an attribute of a record."""
+    """Return an attribute of a record."""
     return next(each.value.string_value for each in record.attributes if each.key == key)
 
 

@@ -36,7 +36,7 @@ def directory_for(user: str | None) -> Generator[Path]:
 
 
 def service_user() -> str | None:
-    """Tell who runs PostgreSQL and pgbouncer, which refuse to run as root; None: who we are."""
+    """Return the user for PostgreSQL and pgbouncer, which refuse to run as root; None: ours."""
     return "postgres" if os.geteuid() == 0 else None
 
 
@@ -49,7 +49,7 @@ def find_binary(name: str) -> str | None:
 
 
 def running_server() -> str | None:
-    """Give the URL of this machine's server, without a database, if it lets us make some."""
+    """Return the URL of this machine's server, without a database, if we may create some."""
     for user in ("postgres", getpass.getuser()):
         url = f"postgresql://{user}@{_HOST}:{_PORT}"
         try:
@@ -99,7 +99,7 @@ class DatabaseClock:
         )
 
     def set_ahead(self, seconds: float) -> None:
-        """Have it go ahead of the machine's clock, or behind it."""
+        """Set it ahead of the machine's clock, or behind it."""
         self._session.execute(
             "UPDATE aioservices.clock SET ahead = make_interval(secs => %s)", (seconds,)
         )
@@ -160,7 +160,7 @@ class PostgresServer:
 
     @contextmanager
     def paused(self) -> Generator[None]:
-        """Have it do nothing at all inside the block, as a machine that is stopped does."""
+        """Suspend it inside the block, like a machine that is stopped."""
         processes = self._processes()
         try:
             for each in processes:
@@ -215,7 +215,7 @@ class PostgresServer:
 
 @contextmanager
 def own_server() -> Generator[PostgresServer]:
-    """Give a server of our own that is still to be made; what runs of it at the end is ended."""
+    """Return a separate server, not created yet; at the end it is stopped."""
     with directory_for(service_user()) as directory:
         server = PostgresServer(directory)
         try:

@@ -3,8 +3,8 @@
 Theory of operation
 -------------------
 Of a short command nearly all the time is Python's start and the imports, and tests run hundreds of
-them. So a process of its own (multiprocessing's fork server) has imported everything once, and each
-program is a copy of it that goes on as ``python -W error -m MODULE`` does: with arguments, an
+them. So a separate process (multiprocessing's fork server) has imported everything once, and each
+program is a copy of it that continues as ``python -W error -m MODULE`` does: with arguments, an
 environment, a folder, standard streams and, if wished, a terminal, none of which it has in common
 with the test. What is not the same is what came before: the imports, and the variables that Python
 itself reads when it starts. A program that is given one of those (``PYTHON...``, but for the
@@ -92,7 +92,7 @@ class Program:
         return self.process.pid
 
     def poll(self) -> int | None:
-        """Give the exit status, or minus the signal that ended it; None while it runs."""
+        """Return the exit status, or minus the signal that ended it; None while it runs."""
         return self.process.poll()
 
     def send_signal(self, number: int) -> None:
@@ -107,7 +107,7 @@ class Program:
 
     async def until_full(self) -> None:
         """Wait until it cannot write any more, because nobody reads its output."""
-        # Another end of the same pipe, which shows whether there is room in it.
+        # Another end of the same pipe, which shows whether there is space in it.
         write = os.open(f"/dev/fd/{self.stdout.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
         try:
             await until(lambda: not select.select([], [write], [], 0)[1])

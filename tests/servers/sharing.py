@@ -9,8 +9,8 @@ import pytest
 
 
 def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """Give a folder of this run, which the first process that asks for it has filled."""
-    # Each process of pytest-xdist has a folder of its own in that of the run.
+    """Return a folder of this run, filled by the first process that requests it."""
+    # Each process of pytest-xdist has a separate folder in that of the run.
     shared = "PYTEST_XDIST_WORKER" in os.environ
     run = factory.getbasetemp().parent if shared else factory.getbasetemp()
     folder, unfinished = run / name, run / f"{name}.unfinished"

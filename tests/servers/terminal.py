@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
 
 
 def shown_on(text: str, *, rows: int) -> list[str]:
-    """Give the lines that stand there in the end, with those that went out at its top."""
+    """Return the lines that it finally shows, and those that have scrolled off."""
     lines = [""]
     row = column = 0
     for number, command, control, written in _TOKEN.findall(text):
@@ -94,7 +94,7 @@ def on_terminal(
     module: str = "aioservices",
     environment: Mapping[str, str],
 ) -> Iterator[Terminal]:
-    """Run a program on a terminal of its own; it is killed, if it still runs."""
+    """Run a program on a separate terminal; it is killed, if it still runs."""
 
     def start(descriptor: int) -> Process:
         streams = [descriptor] * 3
@@ -108,7 +108,7 @@ def on_terminal(
 def shell_on_terminal(
     *command: str, columns: int = 80, rows: int = 24, environment: Mapping[str, str]
 ) -> Iterator[Terminal]:
-    """Run a shell on a terminal of its own; it is killed, if it still runs."""
+    """Run a shell on a separate terminal; it is killed, if it still runs."""
 
     def start(descriptor: int) -> Process:
         return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A server in the event loop of another thread, which goes on while the test's loop is blocked."""
+"""A server in the event loop of another thread, which runs while the test's loop is blocked."""
 
 import asyncio
 import threading

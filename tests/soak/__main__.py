@@ -1,7 +1,7 @@
 """The long form of the histories: ``python -m tests.soak [HISTORY ...]``.
 
 ``sqlite``, ``postgres`` and ``failover`` kill collectors, stop them and cut them off; ``week`` and
-``days`` have a daemon live a week beside a fleet of 200 services, with SQLite, and some days, with
+``days`` run a daemon for a week with a fleet of 200 services, with SQLite, and some days, with
 PostgreSQL; ``otlp`` forwards a day's lines to a collector that is dead for an hour of it, and has
 troubles of each kind afterwards; ``pause`` stops the database of a daemon that reads 500 services.
 """

@@ -44,7 +44,7 @@ class _BadDay(OTLPReceiver):
         hours = (self._now() - self._start) / _HOUR
         trouble = self._trouble(hours)
         if trouble == "413" and len(records_in((await read_export(request))[0])) == 1:
-            trouble = "none"  # no server has too little room for a single line
+            trouble = "none"  # no server has too little space for a single line
         self.seen[trouble] = self.seen.get(trouble, 0) + 1
         if trouble == "dead":
             assert request.transport is not None
@@ -72,7 +72,7 @@ class _BadDay(OTLPReceiver):
 async def otlp_history(
     directory: Path, *, hours: float, services: int, lines: int, seed: int, within: float
 ) -> dict[str, object]:
-    """Have a daemon forward a fleet's lines through a collector's bad day; give what was seen.
+    """Make a daemon forward a fleet's lines to a failing collector; return what it received.
 
     Every line arrives at least once, always under its own identifier.
     """

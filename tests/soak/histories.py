@@ -59,7 +59,7 @@ async def fleet(services: int, lines: int, chance: random.Random) -> AsyncGenera
 
 
 class Daemon:
-    """A collector in a process of its own, which ends with this one at the latest."""
+    """A collector in a separate process, which ends with this one at the latest."""
 
     def __init__(self, store_url: str, emulator: Emulator, lease: float) -> None:
         self._arguments = (store_url, emulator.url, emulator.api_key, str(lease))

@@ -1,12 +1,12 @@
 """The daemon with a clock that leaps over the time in which nothing happens.
 
 ``python -m tests.soak.hurried CLOCK LIMIT collect ...`` is ``aioservices collect ...``, but where
-its event loop would sleep, its clock goes on at once to when it would have woken up. Nothing else
+its event loop would sleep, its clock continues at once to when it would have woken up. Nothing else
 is changed: it runs as it always does, only that a day takes it as long as its work of a day. While
 it waits for an answer, of the API or of the store, the clock goes like any other.
 
 The file CLOCK has by how many seconds the clock is ahead, for the server, which has to live at the
-same time. From LIMIT, in seconds since 1970, time goes on as usual.
+same time. From LIMIT, in seconds since 1970, time continues as usual.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-_HELD = 0.005  # seconds between two looks whether what is waited for is there
+_HELD = 0.005  # seconds between two checks of what is waited for
 
 real_time, real_monotonic = time.time, time.monotonic
 
 
 def read_ahead(path: Path) -> float:
-    """Tell by how many seconds the clock of a hurried daemon is ahead."""
+    """Return by how many seconds the clock of a hurried daemon is ahead."""
     return float(struct.unpack("d", path.read_bytes())[0])
 
 
 class HurriedClock:
-    """Time that goes on as usual, and by leaps.
+    """Time that runs as usual, and by leaps.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class HurriedClock:
         return True
 
     def patience(self, seconds: float | None) -> float | None:
-        """Tell how long to wait now: while the clock is held, until it may be let go."""
+        """Return how long to wait now: while the clock is held, until it may be let go."""
         if not self._held:
             return seconds
         return _HELD if seconds is None else min(seconds, _HELD)
@@ -97,7 +97,7 @@ class HurriedClock:
 
 
 def install(clock: HurriedClock) -> None:
-    """Have this process live by a clock; before the package is imported, which takes it over."""
+    """Make this process use a clock; called before the package is imported."""
     time.time, time.time_ns, time.monotonic = clock.time, clock.time_ns, clock.monotonic
     _let_the_loop_leap(clock)
     _hold_for_threads(clock)

@@ -29,7 +29,7 @@ __all__ = ["Lifetime", "Sample", "hurried_daemon", "live"]
 
 _HOUR = 3600 * SECOND
 _AFTER = 600 * SECOND  # behind the end, at the earliest, a life is over
-_LOOK = 0.02  # seconds between two looks at the daemon
+_CHECK_INTERVAL = 0.02  # seconds between two checks of the daemon
 _ENDS_WITHIN = 60.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _KEY = "a-key-for-the-fleet"
@@ -105,7 +105,7 @@ async def live(
     after: float = 600.0,
     is_done: Callable[[Store], Awaitable[bool]] | None = None,
 ) -> Lifetime:
-    """Let a daemon live beside a fleet, and see that it has kept every line once.
+    """Run a daemon for a fleet, and check that it has stored every line once.
 
     Its services are redeployed, some come and go; the API is away now and then, and breaks
     connections; all share the calls that one key allows.
@@ -209,7 +209,7 @@ async def _watch(
     """Look at a daemon until it has kept every line."""
     memory = Path(f"/proc/{process.pid}/statm")
     while True:
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(_CHECK_INTERVAL)
         assert process.returncode is None, "the daemon has ended"
         at = now()
         store.set_clock(at)
@@ -229,11 +229,11 @@ class _Store(Protocol):
     url: str
 
     def size(self) -> int:
-        """Give the bytes that it takes."""
+        """Return the memory that it takes, in bytes."""
         ...
 
     def set_clock(self, now: int) -> None:
-        """Have its clock go with the daemon's, if it has one of its own."""
+        """Synchronise its clock with the daemon's, if it has a separate one."""
         ...
 
 

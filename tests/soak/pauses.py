@@ -33,7 +33,7 @@ _LOOKS = 20  # at the daemon, while the most lines wait
 async def postgres_pause(
     directory: Path, *, services: int, lines: int, most: int, within: float
 ) -> dict[str, object]:
-    """Stop the database while a daemon reads logs as fast as it can; then let it go on.
+    """Stop the database while a daemon reads logs as fast as it can; then resume it.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ async def postgres_pause(
                 with database.paused():
                     await daemon.until(lambda seen: seen.buffered == most)
                     for _ in range(_LOOKS):
-                        await daemon.look()
+                        await daemon.check()
                 kept = daemon.seen.lines
                 await daemon.until(lambda seen: seen.lines == sum(expected.values()))
                 assert await daemon.end() == 0
@@ -88,7 +88,7 @@ class _Seen(NamedTuple):
 
 
 class _Daemon:
-    """A daemon that is looked at."""
+    """A daemon that is observed."""
 
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
         self.seen = _Seen(0, 0)
@@ -96,7 +96,7 @@ class _Daemon:
         self._process = process
         self._url = url
 
-    async def look(self) -> _Seen:
+    async def check(self) -> _Seen:
         async with aiohttp.ClientSession() as http, http.get(f"{self._url}/metrics") as answer:
             text = await answer.text()
         self.seen = _Seen(_metric(text, "lines_total"), _metric(text, "buffered_lines"))
@@ -106,7 +106,7 @@ class _Daemon:
         return self.seen
 
     async def until(self, condition: Callable[[_Seen], bool]) -> None:
-        while not condition(await self.look()):
+        while not condition(await self.check()):
             assert self._process.returncode is None
             await asyncio.sleep(0.05)
 

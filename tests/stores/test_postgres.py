@@ -44,7 +44,7 @@ def execute(url: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 async def beat(store: PostgresStore, key: bytes = _KEY) -> None:
-    """Say that a daemon lives."""
+    """Send the heartbeat of a daemon."""
     await store.heartbeat(DaemonInfo(host="here", version="1", key_ids=(key,), tails=0))
 
 
@@ -244,7 +244,7 @@ async def test_a_process_that_is_killed_is_followed_by_another(postgres_url: str
 
 @contextmanager
 def short_patience(seconds: int) -> Generator[None]:
-    """Let the server end sessions sooner than it does in earnest."""
+    """Make the server end sessions sooner than usual."""
     with pytest.MonkeyPatch.context() as patch:
         begin = session_module._BEGIN.replace(
             f"idle_in_transaction_session_timeout = '{session_module.STUCK_SECONDS}s'",
@@ -629,7 +629,7 @@ async def test_a_database_whose_clock_jumps_by_a_day_gives_leases_early_or_late_
             await second.keep(lines(11, 20))
             assert (await first.keep(lines(11, 20))).fenced == {1}
             assert not (await one.lease([1], [])).granted
-            clock.set_ahead(-day)  # late: nobody else has it, and its holder goes on
+            clock.set_ahead(-day)  # late: nobody else has it, and its holder continues
             assert (await other.lease([1], [1])).held == {1}
             await second.keep(lines(21, 30))
             await other.release([1])

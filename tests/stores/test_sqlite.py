@@ -357,7 +357,7 @@ async def test_lines_can_be_read_while_they_are_sealed_and_kept(path: Path) -> N
 
 
 async def test_a_store_that_is_closed_while_it_is_read_waits_for_its_readers(path: Path) -> None:
-    """In a process of its own, which the fault would have ended."""
+    """In a separate process, which the fault would have ended."""
     async with SQLiteStore(path) as store:
         writer = await Writer.on(store)
         await writer.keep(lines(1, 5_000))

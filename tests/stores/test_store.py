@@ -359,7 +359,7 @@ async def test_the_old_lines_of_a_quiet_service_are_removed_though_they_are_seal
         await writer.keep([line(n, created_at=now - (3000 - n) * hour) for n in range(3000)])
         await writer.keep([])
         keep = dt.timedelta(days=50)
-        for _ in range(5):  # sealing goes on behind what is written
+        for _ in range(5):  # sealing continues behind what is written
             await store.retain(Retention(max_age=keep))
         left = [entry async for entry in store.read(1)]
         assert keep - hour <= now - left[0].created_at <= keep + dt.timedelta(days=1) + hour

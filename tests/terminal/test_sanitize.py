@@ -41,7 +41,7 @@ def test_json_keeps_every_character_in_one_line_of_ascii(text: str) -> None:
 @given(st.integers(1, 10**8))
 def test_a_duration_can_be_read_as_it_is_said(seconds: int) -> None:
     said = format_duration(seconds)
-    assert abs(parse_duration(said) - seconds) < 3600  # it leaves out what is small beside the rest
+    assert abs(parse_duration(said) - seconds) < 3600  # it leaves out small remainders
 
 
 @pytest.mark.parametrize("text", ["", "m", "10x", "-5", "1h 30", "ten", "1e9999"])

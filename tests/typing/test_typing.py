@@ -32,7 +32,7 @@ def check(folder: Path) -> None:
 def refused(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, set[int]]:
-    """Give the numbers of the lines that a checker refuses, by file."""
+    """Return the numbers of the lines that a checker refuses, by file."""
     output = (make_once(tmp_path_factory, request.param, check) / "output").read_text()
     found: dict[str, set[int]] = {name: set() for name in FILES}
     if request.param == "mypy":

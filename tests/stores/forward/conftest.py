@@ -12,7 +12,7 @@ from aioservices.stores import SQLiteStore
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing wait for long."""
+    """Shorten all waits."""
     monkeypatch.setattr("aioservices.stores.forward.worker._DELAYS", (0.01, 0.05))
     monkeypatch.setattr("aioservices.stores.forward.worker._CHECK_SECONDS", 0.02)
     monkeypatch.setattr("aioservices.stores.forward.worker._MEASURE_SECONDS", 0.02)

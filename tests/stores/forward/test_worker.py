@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Leaking:
-    """Waits for a task of its own that somebody has cancelled."""
+    """Waits for a task that somebody has cancelled."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -90,7 +90,7 @@ class Gate:
 
 
 async def position(store: Store, forwarder: str = "Gate") -> int:
-    """Tell how far a forwarder is, as the store knows it."""
+    """Return the positions of a forwarder in the store."""
     return sum(each.seq for each in await store.forward_positions(forwarder))
 
 
