@@ -199,13 +199,14 @@ async def test_a_watch_gives_every_line_though_the_capacity_is_used_up(
 async def test_a_tail_that_was_refused_holds_nothing(
     emulator: Emulator, services: Services, many: list[int]
 ) -> None:
-    tail = services.tail_logs(many[0], **QUICK)
+    tail, other = services.tail_logs(many[0], **QUICK), services.tail_logs(many[1])
     await anext(tail)
     emulator.fault(Respond(401))
     with pytest.raises(AuthenticationError):
         await drain(tail)
     budget = services._shared_by_tails.budget
-    assert (budget.used, budget.share) == (0, budget.capacity)  # nobody else's is smaller
+    assert (budget.used, budget.share) == (0, budget.capacity)  # all of it is the other one's
+    await other.aclose()
 
 
 async def test_a_tail_that_is_dropped_holds_nothing(services: Services, many: list[int]) -> None:
