@@ -230,6 +230,20 @@ class DeliveredLines:
         self._next_compaction = max(1_000, 2 * len(hashes))
         self._next_eviction = self._capacity
 
+    def times_since(self, start: dt.datetime) -> list[dt.datetime]:
+        """Return the times of lines that were delivered, from some time on: those of most of them.
+
+        The search takes the lines for delivered in the order of their time, as most are.
+        """
+        count, least = len(self._records) // _RECORD.size, _micros(start)
+        first = bisect_left(range(count), least, key=self._time_at) * _RECORD.size
+        times = [_from_micros(at) for at, _, _ in _RECORD.iter_unpack(self._records[first:])]
+        times += [entry.created_at for entry in self._pending]
+        return sorted(time for time in times if time >= start)
+
+    def _time_at(self, place: int) -> int:
+        return int(_RECORD.unpack_from(self._records, place * _RECORD.size)[0])
+
     # Cursors
 
     def pack(self, position: int | None = None, more: Iterable[TailedEntry] = ()) -> str:

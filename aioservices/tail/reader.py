@@ -147,10 +147,17 @@ class LogReader:
             page_size=page_size,
             overlap=self._overlap,
             density=self._density,
+            expected=self._times_since(start),
+            seen_until=self._read_until,
             gaps=self._gaps,
             settled=None if whole else add(now, -2 * self._overlap),
             cleared=self._cleared,
         )
+
+    def _times_since(self, start: dt.datetime | None) -> list[dt.datetime]:
+        """Return the times of the lines that a poll will read again, if they are many."""
+        is_few = len(self.delivered) < self._profile.page_size(self._size)
+        return [] if start is None or is_few else self.delivered.times_since(start)
 
     def next_request(self, *, ahead: int = 0) -> PageRequest | None:
         """Return the next page to ask for; None: there is none before another one has come.

@@ -99,6 +99,10 @@ class RangeScan:
         How long after its time a line can be seen at the latest.
     density : float, optional
         Lines a second that are expected.
+    expected : sequence of datetime
+        Times of lines that were read before, in their order: they may be fewer, or more.
+    seen_until : datetime, optional
+        Up to when that is.
     gaps : sequence of Gap
         What earlier scans could not read.
     settled : datetime, optional
@@ -124,6 +128,8 @@ class RangeScan:
         page_size: int | None = None,
         overlap: dt.timedelta = dt.timedelta(0),
         density: float | None = None,
+        expected: Sequence[dt.datetime] = (),
+        seen_until: dt.datetime | None = None,
         gaps: Sequence[Gap] = (),
         settled: dt.datetime | None = None,
         cleared: Sketch | None = None,
@@ -132,7 +138,7 @@ class RangeScan:
         self._now = now
         self._goal = end
         self._profile = profile
-        self._sizer = RangeSizer(profile, density)
+        self._sizer = RangeSizer(profile, density, expected, seen_until)
         self._limits = PageLimits(profile, limit, page_size or limit)
         self._caps = CapWatch(profile, overlap=overlap, settled=settled, cleared=cleared)
         self._gaps = gaps

@@ -1,8 +1,9 @@
 """How much time a range should span: a matter of cost alone, never of what is complete.
 
-A range is sized by the density of the lines before it to fill most of a page. Where its page turns
-out to be full, its new end leaves out some of the lines that are known: the last of them where the
-server keeps the oldest lines of a full page, otherwise half of them.
+A range is sized to fill most of a page: by the lines that were read before, where it is read again,
+otherwise by the density of the lines before it. Where its page turns out to be full, its new end
+leaves out some of the lines that are known: the last of them where the server keeps the oldest
+lines of a full page, otherwise half of them.
 
 Pure.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .limits import ServerProfile
 from .lines import Lines
@@ -49,6 +50,10 @@ class RangeSizer:
     profile : ServerProfile
     density : float, optional
         Lines a second that are expected.
+    expected : sequence of datetime
+        Times of lines that were read before, in their order, ...
+    seen_until : datetime, optional
+        ... up to this time.
 
     Attributes
     ----------
@@ -56,9 +61,16 @@ class RangeSizer:
         Lines a second, as the last range showed it.
     """
 
-    def __init__(self, profile: ServerProfile, density: float | None) -> None:
+    def __init__(
+        self,
+        profile: ServerProfile,
+        density: float | None,
+        expected: Sequence[dt.datetime] = (),
+        seen_until: dt.datetime | None = None,
+    ) -> None:
         self.density = density
         self._profile = profile
+        self._expected, self._seen_until = expected, seen_until
         self._fill = _FIRST_FILL
 
     def fit(
@@ -122,7 +134,18 @@ class RangeSizer:
             if count > target:
                 return times[first + int(target)]
             return None if density is None else add(times[-1], _span(target - count, density))
-        return None if low is None or density is None else add(low, _span(target, density))
+        if low is None:
+            return None
+        if not count and self._seen_until is not None and low < self._seen_until:
+            expected = self._expected
+            first = bisect_right(expected, low)
+            if len(expected) - first > target:
+                at = expected[first + int(target)]
+                before = bisect_left(expected, at) - 1
+                return at if before < first else expected[before]  # not amid lines of one time
+            target -= len(expected) - first
+            low = self._seen_until
+        return None if density is None else add(low, _span(target, density))
 
     def fits(self, lines: Lines, low: dt.datetime | None, high: dt.datetime | None) -> None:
         """Learn from a range that was read how many lines a second the next one may have."""
@@ -144,6 +167,7 @@ class RangeSizer:
 
     def is_empty(self, low: dt.datetime, high: dt.datetime, size: int) -> None:
         """Learn that nothing came for a while: the next range is several times as long."""
+        self._expected, self._seen_until = (), None  # they are not shown, or not with their times
         lines = min(1.0, self._fill * size / 2)
         self.density = lines / max(2 * (high - low).total_seconds(), 1e-3)
 

@@ -252,3 +252,16 @@ def test_as_many_lines_as_the_limit_at_two_neighbouring_instants_are_no_gap() ->
     history.wait(300)
     history.poll()
     assert has_all(history)
+
+
+@pytest.mark.parametrize("kept", ["oldest", "newest"])
+def test_what_was_read_before_is_read_again_in_ranges_that_fit(kept: str) -> None:
+    history = History(Behaviour(keeps=kept), seed=1, limit=100)
+    for burst in (60, 140, 20, 90, 10, 130, 70, 80):
+        history.write(burst, spread=0.1, late=0.0, unit=MICROSECOND)
+        history.wait(5.0)
+        history.poll(whole=False)
+    before = history.requests
+    history.poll(whole=True)
+    assert history.requests - before <= 1.5 * len(history.server.lines) / 100 + 2
+    assert not history.missing()
