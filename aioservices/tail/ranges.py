@@ -1,4 +1,4 @@
-"""What a scan plans and what it has read: requests for pages, and ranges of time.
+"""What a scan asks for and what it has read: requests for pages, and ranges of time.
 
 Pure.
 """
@@ -6,7 +6,6 @@ Pure.
 from __future__ import annotations
 
 import datetime as dt
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -29,7 +28,6 @@ __all__ = [
     "Gap",
     "PageRequest",
     "PlannedRange",
-    "RangePlan",
     "ScannedRange",
     "is_at_most",
 ]
@@ -275,73 +273,6 @@ class PlannedRange:
     def _may_end_at(self, end: dt.datetime) -> bool:
         bottom, top = self.bottom, self.too_long
         return (bottom is None or bottom < end) and (top is None or end < top)
-
-
-class RangePlan:
-    """The ranges that are still to be read, from old to new.
-
-    Parameters
-    ----------
-    low, high : datetime or None
-        From when to when; None is open.
-    """
-
-    def __init__(self, low: dt.datetime | None, high: dt.datetime | None) -> None:
-        self._ranges = deque([PlannedRange(low, high)])
-
-    def __len__(self) -> int:
-        return len(self._ranges)
-
-    def __getitem__(self, index: int) -> PlannedRange:
-        return self._ranges[index]
-
-    def of(self, request: PageRequest) -> PlannedRange | None:
-        """Return the range that a request is for, if it is still planned."""
-        return next((each for each in self._ranges if each.request is request), None)
-
-    def put_before(self, older: PlannedRange) -> None:
-        """Plan to read an older range once more."""
-        self._ranges.appendleft(older)
-
-    def end_at(self, each: PlannedRange, end: dt.datetime) -> None:
-        """End a range earlier, or the first one later; what is behind it begins there."""
-        ranges = self._ranges
-        if each.high is None or end < each.high:
-            ranges.insert(ranges.index(each) + 1, PlannedRange(end, each.high))
-            each.high = end
-            return
-        while len(ranges) > 1 and is_at_most(ranges[1].high, end):
-            del ranges[1]
-        if len(ranges) > 1 and not is_at_most(end, ranges[1].low):
-            ranges[1].low = end
-        each.high = end
-
-    def absorb_next(self, *, even_if_asked: bool = False) -> bool:
-        """Join the first range with the next one, if that was not asked for yet."""
-        ranges = self._ranges
-        if len(ranges) < 2 or ranges[1].low != ranges[0].high:
-            return False
-        if ranges[1].request is not None and not even_if_asked:
-            return False
-        ranges[0].high = ranges[1].high
-        del ranges[1]
-        return True
-
-    def move_on(self, low: dt.datetime | None) -> PlannedRange | None:
-        """Begin the first range at a time, and return it; None: all was read."""
-        ranges = self._ranges
-        while ranges and (low is None or is_at_most(ranges[0].high, low)):
-            ranges.popleft()
-        if not ranges:
-            return None
-        head = ranges[0]
-        if low is not None and (head.low is None or head.low < low):
-            head.low = low
-        if head.request is None:
-            while self.absorb_next():
-                pass
-            ranges[0] = PlannedRange(head.low, head.high)
-        return ranges[0]
 
 
 def is_at_most(high: dt.datetime | None, time: dt.datetime | None) -> bool:

@@ -47,7 +47,8 @@ from collections.abc import Sequence
 from .limits import CapWatch, PageLimits, ServerProfile, Sketch
 from .lines import NO_LINES, Lines, merge_max, missing_from_range, sort_lines
 from .malformed import PageLines, join_runs
-from .ranges import Answer, Gap, PageRequest, PlannedRange, RangePlan, ScannedRange, is_at_most
+from .plan import RequestPlan
+from .ranges import Answer, Gap, PageRequest, PlannedRange, ScannedRange, is_at_most
 from .sizing import RangeSizer
 from .split import FineBounds, split_between
 from .times import (
@@ -135,16 +136,22 @@ class RangeScan:
         cleared: Sketch | None = None,
     ) -> None:
         self.requests = 0
-        self._now = now
         self._goal = end
         self._profile = profile
-        self._sizer = RangeSizer(profile, density, expected, seen_until)
         self._limits = PageLimits(profile, limit, page_size or limit)
+        self._sizer = RangeSizer(profile, density, expected, seen_until)
         self._caps = CapWatch(profile, overlap=overlap, settled=settled, cleared=cleared)
         self._gaps = gaps
         if start is not None:  # a time that is rounded when it is shown was earlier in truth
             start = floor(add(to_utc(start), -MILLISECOND), SECOND)
-        self._ranges = RangePlan(start, end and next_second(to_utc(end)))
+        self._plan = RequestPlan(
+            start,
+            end and next_second(to_utc(end)),
+            now=now,
+            profile=profile,
+            limits=self._limits,
+            sizer=self._sizer,
+        )
         self._fine_bounds = FineBounds()
         self._known = NO_LINES  # what pages showed and no closed range has
         self._emitted = 0  # lines that are older than the first range
@@ -153,19 +160,16 @@ class RangeScan:
         self._stops = 0  # gaps since the last range that was complete
         self._older: dt.datetime | None = None  # the last line before the first range
         self._start_unit = MILLISECOND  # of which starts had better be multiples
-        self._ignores_end = False
-        self._probe: PageRequest | None = None  # the whole log: how long do pages get?
-        self._is_probe_out = False
 
     @property
     def is_complete(self) -> bool:
         """Whether all was read."""
-        return not self._ranges
+        return not self._plan
 
     @property
     def position(self) -> dt.datetime | None:
         """Up to when all was read; None: up to now, or nothing yet."""
-        return self._ranges[0].low if self._ranges else None
+        return self._plan[0].low if self._plan else None
 
     @property
     def density(self) -> float | None:
@@ -187,46 +191,8 @@ class RangeScan:
         ahead : int
             Ranges that may be asked for beyond the first one that is not complete.
         """
-        if self._probe is not None:
-            if self._is_probe_out:
-                return None
-            self._is_probe_out = True
-            return self._probe
-        for index in range(min(ahead + 1, len(self._ranges))):
-            each = self._ranges[index]
-            if each.request is None and each.answer is None:
-                if index and not self._may_ask_ahead(each):
-                    return None
-                self._fit(each)
-                each.request = self._limits.request(each)
-                return each.request
-        return None
-
-    def _may_ask_ahead(self, each: PlannedRange) -> bool:
-        is_whole = each.low is not None and not each.low.microsecond
-        is_plain = self._caps.page is None and not self._ignores_end and not self._attempts
-        return is_whole and is_plain
-
-    def _fit(self, each: PlannedRange) -> None:
-        """Cut a range that is expected to hold more than a page."""
-        if self._ignores_end or each.is_sized:
-            return
-        each.is_sized = True
-        known = self._known.between(each.low, each.high)
-        until = self._now if each.high is None else each.high
-        size = self._profile.page_size(self._limits.page_size)
-        end = self._sizer.fit(each, until, known, size)
-        begin = each.low or (known.times[0] if known.times else None)
-        if end is None or begin is None:
-            return
-        second = next_second(begin)
-        will_be_overfull = end < second <= until and self._limits.is_usual
-        if will_be_overfull and self._limits.honours_larger and self._limits.enlarge(each):
-            end = second
-        if end < until:
-            self._ranges.end_at(each, end)
-            behind = each.low and add(each.low, MICROSECOND)
-            each.is_predicted = not known.between(behind, end).times
+        is_ordinary = self._caps.page is None and not self._attempts
+        return self._plan.next_request(self._known, ahead=ahead, may_ask_ahead=is_ordinary)
 
     def resize_pages(self, size: int) -> None:
         """Plan for pages of another size from now on."""
@@ -236,16 +202,11 @@ class RangeScan:
 
     def retry(self, request: PageRequest) -> None:
         """Plan a request again that has failed, with pages of the present size."""
-        if request is self._probe:
-            self._is_probe_out = False
-        elif (each := self._ranges.of(request)) is not None:
-            each.request, each.is_sized = None, False
+        self._plan.retry(request)
 
     def refuse_enlargement(self, request: PageRequest) -> None:
         """Plan a request again whose limit is larger than the server takes."""
-        self._limits.refuse(self._ranges.of(request), request.limit)
-        if request is self._probe:
-            self._probe = None
+        self._plan.refuse_enlargement(request)
 
     # Answers
 
@@ -272,24 +233,21 @@ class RangeScan:
             What has been read now, from old to new.
         """
         self.requests += 1
-        if asked_at is not None and asked_at > self._now:
-            self._now = asked_at
-        if request is self._probe:
-            self._limits.observe(request, page.length)
-            self._probe = None
-        else:
-            each = self._ranges.of(request)
+        if asked_at is not None and asked_at > self._plan.now:
+            self._plan.now = asked_at
+        if not self._plan.takes_probe(request, page.length):
+            each = self._plan.of(request)
             if each is None:
                 return []  # what it was asked for has turned out not to be needed
             lines = sort_lines(page.entries)
             each.answer = Answer(request, lines, page.length, asked_at, page.untimed)
-            if each is not self._ranges[0]:
+            if each is not self._plan[0]:
                 self._note_known(lines.between(None, each.low))
         scanned: list[ScannedRange] = []
-        while self._probe is None and self._ranges and (answer := self._ranges[0].answer):
-            scanned += self._resolve(self._ranges[0], answer)
+        while not self._plan.is_probing and self._plan and (answer := self._plan[0].answer):
+            scanned += self._resolve(self._plan[0], answer)
             if doubtful := self._caps.take_doubtful():
-                self._ranges.put_before(doubtful)
+                self._plan.put_before(doubtful)
                 self._attempts = self._full_pages = 0
         return scanned
 
@@ -299,7 +257,7 @@ class RangeScan:
         length, end, times = answer.length, answer.request.end, answer.lines.times
         # However an end is rounded, to whole seconds at most: such lines are beyond it.
         if end is not None and times and times[-1] >= add(ceil(end, SECOND), SECOND):
-            self._ignores_end = self._profile.ignores_end = True
+            self._plan.ignores_end = self._profile.ignores_end = True
         self._fine_bounds.observe(answer)
         is_full = self._limits.is_full(answer)
         must_check = False
@@ -307,7 +265,7 @@ class RangeScan:
             if self._shows_known_beginning(each, answer):
                 answer = answer._replace(may_lack_newest=True)
             else:
-                must_check = self._caps.begins(each, answer, self._now)
+                must_check = self._caps.begins(each, answer, self._plan.now)
         self._limits.observe(answer.request, length)
         if is_full or must_check:
             return self._narrow(each, answer)
@@ -383,7 +341,7 @@ class RangeScan:
             rest = answer.lines.between(claim, None)
             self._known = merge_max(self._known.between(claim, None), rest)
         scanned = self._emit(low, claim, lines, answer)
-        if not self._ranges or self._caps.is_over(claim):
+        if not self._plan or self._caps.is_over(claim):
             self._caps.end(self._known)
         return scanned
 
@@ -397,15 +355,15 @@ class RangeScan:
         each.too_short = end if each.too_short is None else max(each.too_short, end)
         if each.too_long is None:
             # Up to now nothing was written, so what was asked for ahead is not needed.
-            if not self._ranges.absorb_next(even_if_asked=end >= self._now):
+            if not self._plan.absorb_next(even_if_asked=end >= self._plan.now):
                 twice = next_second(end if low is None else add(end, end - low))
-                self._ranges.end_at(each, twice)
+                self._plan.end_at(each, twice)
             each.is_sized = False
             return []
         known = self._known.between(add(each.too_short, MICROSECOND), each.too_long).times
         later = known[0] if known else next_second(low or each.too_short)
         if each.too_short < later < each.too_long:
-            self._ranges.end_at(each, later)
+            self._plan.end_at(each, later)
             return []
         return self._split(each, answer)
 
@@ -426,7 +384,7 @@ class RangeScan:
                 self._profile.rounds_ends = True
             each.too_short = add(later, -MICROSECOND)
             if each.too_long is None or later < each.too_long:
-                self._ranges.end_at(each, later)
+                self._plan.end_at(each, later)
                 return []
             return self._exhaust(each, answer)
         each.repeats += 1
@@ -453,17 +411,17 @@ class RangeScan:
         gap = self._gap_ahead(each)
         if gap is not None:
             if (low or EARLIEST) < gap.start:
-                self._ranges.end_at(each, gap.start)
+                self._plan.end_at(each, gap.start)
                 return []
             return [self._leave_gap(each, gap.resumes_at or gap.end, answer)]
         is_full = self._limits.is_full(answer)
         if not times:  # such lines cannot be divided
             if self._limits.enlarge(each):
                 return []
-            until = each.high or floor(self._now, SECOND)
+            until = each.high or floor(self._plan.now, SECOND)
             is_ahead = low is not None and until <= low
             return [self._leave_gap(each, each.high if is_ahead else until, answer)]
-        if self._ignores_end and is_full:
+        if self._plan.ignores_end and is_full:
             is_enlarged = self._limits.enlarge(each)
             return [] if is_enlarged else [self._leave_gap(each, times[-1], answer)]
         if is_full and self._stretch(each):
@@ -475,10 +433,10 @@ class RangeScan:
             self._start_unit = MICROSECOND
             return []
         each.too_long = answer.request.end or LATEST
-        end = None if self._ignores_end else self._shorter_end(each, answer)
+        end = None if self._plan.ignores_end else self._shorter_end(each, answer)
         if end is None:
             return self._exhaust(each, answer)
-        self._ranges.end_at(each, end)
+        self._plan.end_at(each, end)
         return []
 
     def _stretch(self, each: PlannedRange) -> bool:
@@ -491,8 +449,8 @@ class RangeScan:
         if not (is_first and self._profile.keeps_oldest and self._limits.is_worth_a_stretch):
             return False
         end = self._sizer.stretched_end(self._known, self._limits.stretched)
-        if end < self._now:
-            self._ranges.end_at(each, end)
+        if end < self._plan.now:
+            self._plan.end_at(each, end)
         each.is_stretched = True
         self._full_pages = 0
         return True
@@ -519,8 +477,8 @@ class RangeScan:
         end = next_second(begin)
         if times[-1] > end or not self._limits.enlarge(each):
             return False
-        if (each.high is None or end < each.high) and end <= self._now:
-            self._ranges.end_at(each, end)
+        if (each.high is None or end < each.high) and end <= self._plan.now:
+            self._plan.end_at(each, end)
         return True
 
     # Where no end helps
@@ -540,7 +498,7 @@ class RangeScan:
             return []
         if may_be_cut and (probed is None or probed < answer.length):
             each.answer, each.request, each.too_long = answer, answer.request, None
-            self._probe, self._is_probe_out = self._limits.probe(answer.length), False
+            self._plan.probe(answer.length)
             return []
         shown = 0 if each.low is None else bisect_left(times, each.low)
         has_all = shown >= self._emitted  # of the log, older lines too, as far as is known
@@ -573,12 +531,12 @@ class RangeScan:
             return self._stop(each, answer)
         if is_at_most(bound, each.too_short):  # its page has shown nothing of the newer time
             each.start, each.older_half = bound, answer
-            self._ranges.end_at(each, following)
+            self._plan.end_at(each, following)
         elif self._attempts > _MOST_ATTEMPTS:
             return self._stop(each, answer)
         else:
             each.level = 0
-            self._ranges.end_at(each, bound)
+            self._plan.end_at(each, bound)
         return []
 
     def _join(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
@@ -649,7 +607,7 @@ class RangeScan:
         self._emitted += len(lines.times)
         if lines.times or not is_complete:
             self._older = lines.times[-1] if is_complete else None
-        head = self._ranges.move_on(end)
+        head = self._plan.move_on(end)
         if head is not None and head.low is not None:
             is_shown = self._known.has_time(head.low)
             head.begin_behind(self._older, is_shown=is_shown, unit=self._start_unit)
@@ -662,5 +620,5 @@ class RangeScan:
 
     def _note_known(self, lines: Lines) -> None:
         """Remember what a page showed: it must be in the page that closes its range."""
-        known = merge_max(self._known, lines.between(self._ranges[0].low, None))
+        known = merge_max(self._known, lines.between(self._plan[0].low, None))
         self._known = known.cut(0, max(4 * self._limits.limit, _MOST_KNOWN))
