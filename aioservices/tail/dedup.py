@@ -238,7 +238,8 @@ class DeliveredLines:
         count, least = len(self._records) // _RECORD.size, _micros(start)
         first = bisect_left(range(count), least, key=self._time_at) * _RECORD.size
         times = [_from_micros(at) for at, _, _ in _RECORD.iter_unpack(self._records[first:])]
-        times += [entry.created_at for entry in self._pending]
+        newer = bisect_left(self._pending, start, key=lambda entry: entry.created_at)
+        times += [entry.created_at for entry in self._pending[newer:]]
         return sorted(time for time in times if time >= start)
 
     def _time_at(self, place: int) -> int:
