@@ -58,8 +58,8 @@ class ServerProfile:
         Whether an end finer than the second was of no use.
     ignores_end : bool
         Whether it gave lines that are later than the end: its full pages leave gaps.
-    keeps_limit : bool
-        Whether a page was as long as the usual limit where more lines were asked for.
+    tried_longer : bool
+        Whether a page longer than the limit was asked for, only to see whether it comes.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class ServerProfile:
         self.keeps_oldest = True
         self.rounds_ends = False
         self.ignores_end = False
-        self.keeps_limit = False
+        self.tried_longer = False
 
     def page_size(self, limit: int) -> int:
         """Return how many lines a page has at most, as far as is known."""
@@ -141,7 +141,7 @@ class PageLimits:
     def is_worth_a_stretch(self) -> bool:
         """Whether a page longer than the limit would show something new, and may be had."""
         profile = self._profile
-        is_open = not (self.honours_larger or profile.keeps_limit) and profile.cap is None
+        is_open = not (self.honours_larger or profile.tried_longer) and profile.cap is None
         is_large = self.limit >= _SMALLEST_STRETCHED
         return is_open and is_large and self.is_usual and profile.takes(self.stretched)
 
@@ -157,7 +157,7 @@ class PageLimits:
         elif each.is_predicted and not each.level and self.is_usual:
             limit = self._with_headroom(limit)
         start, end = each.start and to_utc(each.start), each.high and to_utc(each.high)
-        return PageRequest(start, end, limit, limit > self._wanted_size)
+        return PageRequest(start, end, limit, limit > self._wanted_size, each.is_stretched)
 
     def _with_headroom(self, limit: int) -> int:
         """Return with how many lines to ask for a range that was sized for a page."""
@@ -197,13 +197,10 @@ class PageLimits:
             each.refused_end = None if is_headroom else each.high or LATEST
             each.request, each.level, each.is_stretched = None, 0, False
 
-    def observe(self, request: PageRequest, length: int) -> None:
+    def observe(self, length: int) -> None:
         """Take note of the length of a page."""
-        profile, limit = self._profile, self._wanted_limit
-        profile.record(length)
-        self.honours_larger = self.honours_larger or length > limit
-        if request.limit > limit == length and not self.honours_larger:
-            profile.keeps_limit = True
+        self._profile.record(length)
+        self.honours_larger = self.honours_larger or length > self._wanted_limit
 
     def is_full(self, answer: Answer) -> bool:
         """Tell whether a page may lack lines because of its length."""

@@ -96,6 +96,8 @@ class LogPages:
             if request.enlarged:
                 if await self._is_refused(request, error):
                     return Replan.NOT_ENLARGED
+                if request.is_trial:  # nothing depends on it
+                    return Replan.SMALLER
                 if tries:
                     refusals = refusals + 1 if await self._serves_usual(request) else 0
                 if refusals >= _ENLARGED_TRIES:

@@ -119,7 +119,7 @@ class RequestPlan:
         """Take in the page for which the whole log was asked; False if it is another one."""
         if request is not self._probe:
             return False
-        self._limits.observe(request, length)
+        self._limits.observe(length)
         self.is_probing, self._probe = False, None
         return True
 
@@ -128,7 +128,7 @@ class RequestPlan:
         if request is self._probe:
             self._probe = None
         elif (each := self.of(request)) is not None:
-            each.request, each.is_sized = None, False
+            each.request, each.is_sized, each.is_stretched = None, False, False
 
     def refuse_enlargement(self, request: PageRequest) -> None:
         """Plan a request again whose limit is larger than the server takes."""

@@ -46,12 +46,15 @@ class PageRequest(NamedTuple):
         Lines at most.
     enlarged : bool
         Whether the limit is larger than that of ordinary pages.
+    is_trial : bool
+        Whether it is made only to see whether such a page comes: once is enough.
     """
 
     start: dt.datetime | None
     end: dt.datetime | None
     limit: int
     enlarged: bool = False
+    is_trial: bool = False
 
 
 class ScannedRange(NamedTuple):

@@ -266,7 +266,7 @@ class RangeScan:
                 answer = answer._replace(may_lack_newest=True)
             else:
                 must_check = self._caps.begins(each, answer, self._plan.now)
-        self._limits.observe(answer.request, length)
+        self._limits.observe(length)
         if is_full or must_check:
             return self._narrow(each, answer)
         if each.older_half is not None:
@@ -451,7 +451,7 @@ class RangeScan:
         end = self._sizer.stretched_end(self._known, self._limits.stretched)
         if end < self._plan.now:
             self._plan.end_at(each, end)
-        each.is_stretched = True
+        each.is_stretched = self._profile.tried_longer = True
         self._full_pages = 0
         return True
 

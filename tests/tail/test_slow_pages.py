@@ -180,3 +180,23 @@ async def test_a_larger_limit_that_never_succeeds_leaves_a_gap_and_the_rest_is_r
         await until(lambda: "after" in messages)
         assert tail.status.gap_count > 0
         assert len(messages) == len(set(messages))
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_a_page_that_is_only_tried_is_tried_once_where_that_ends_in(name: str) -> None:
+    server = DeploymentsServer()
+    written = spread(server, 2000)
+
+    def page(lines: list[Any]) -> Behaviour | None:
+        return FAILURES[name] if len(lines) > 2 * LARGEST else None
+
+    server.page = page
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url, timeout=0.5) as services,
+    ):
+        for _ in range(2):  # what one tail has found out, the next one knows
+            async with services.tail_logs(1, **QUICK | {"limit": LARGEST}) as tail:
+                assert await take(tail, 2000) == written
+                assert tail.status.gap_count == 0
+    assert [int(limit) for _, _, limit in server.queries].count(3 * LARGEST) == 1
