@@ -98,7 +98,8 @@ class LogCalls(Session):
             Seconds to wait for late lines after a deployment has ended. Default: 30, or
             `overlap` if that is longer.
         limit : int, default 10000
-            Lines to request at once.
+            Lines to plan each request for. A page can be up to three times as long, where there are
+            more lines than expected, and longer where there are more within one second.
         max_outage : float, optional
             Seconds without an answer after which the tail fails. Default: it keeps trying.
         on_event : callable, optional

@@ -5,6 +5,11 @@ limit, and ten times the limit for a range that no end can make shorter. Whether
 pages as long as that shows at the first that is longer than the limit. A page of exactly the limit
 may be one that ignores what it was asked for.
 
+How many lines a range has is a guess, so one that was planned to fill a page is asked for with
+twice as many lines. To see early whether these come, the first full page of a session is followed
+by one of three times the limit. If it is longer than the limit, ranges need no margin from then on,
+and shorter pages are not suspected of having been cut.
+
 A server may also give fewer lines than it is asked for without a word. A page as long as the
 longest so far may have been cut; a longer one shows that it was not. Without that its range is read
 again in parts, if much depends on it. More lines in the parts than in the page show the cap, which
