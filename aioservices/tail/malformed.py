@@ -17,7 +17,7 @@ import msgspec
 
 from aioservices.api.models import LogEntry, TailedEntry
 
-__all__ = ["PageLines", "UntimedRun", "decode_lenient", "decode_lossy", "join_runs", "split_page"]
+__all__ = ["PageLines", "UntimedRun", "decode_lenient", "decode_lossy", "split_page"]
 
 _TEXTS = ("message", "stream", "source")
 _TIME = "createdAt"
@@ -95,21 +95,6 @@ def split_page(lines: Sequence[LogEntry], *, newest_first: bool | None = None) -
     if run:
         runs.append(UntimedRun(after, None, run))
     return PageLines(entries, runs)
-
-
-def join_runs(
-    older: Sequence[UntimedRun], newer: Sequence[UntimedRun], first: dt.datetime
-) -> Sequence[UntimedRun]:
-    """Return the runs of two pages; the newer one begins, at `first`, where the older one ends."""
-    if not older or not older[-1].is_placed or older[-1].before is not None:
-        return [*older, *newer]
-    lines = older[-1].lines
-    rest = newer[0].lines if newer and newer[0][:2] == (None, first) else []
-    both = min(len(lines), len(rest))  # what was written at that time is on both
-    while lines[len(lines) - both :] != rest[:both]:
-        both -= 1
-    run = UntimedRun(older[-1].after, first, lines + rest[both:])
-    return [*older[:-1], run, *(newer[1:] if rest else newer)]
 
 
 def decode_lossy(page: bytes) -> list[TailedEntry] | None:

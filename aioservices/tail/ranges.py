@@ -30,6 +30,7 @@ __all__ = [
     "PlannedRange",
     "ScannedRange",
     "is_at_most",
+    "join_runs",
 ]
 
 _LAST_SECOND = floor(LATEST, SECOND)
@@ -124,6 +125,11 @@ class Answer(NamedTuple):
     asked_at: dt.datetime | None
     untimed: Sequence[UntimedRun] = ()
     may_lack_newest: bool = False
+
+    @property
+    def begins_untimed(self) -> bool:
+        """Whether lines without a time come before the oldest of the others."""
+        return bool(self.untimed) and self.untimed[0].is_placed and not self.untimed[0].after
 
     @property
     def ends_untimed(self) -> bool:
@@ -281,3 +287,20 @@ class PlannedRange:
 def is_at_most(high: dt.datetime | None, time: dt.datetime | None) -> bool:
     """Tell whether the end of a range, where None is open, is not after a time."""
     return high is not None and time is not None and high <= time
+
+
+def join_runs(older: Answer, newer: Answer) -> Sequence[UntimedRun] | None:
+    """Return the lines without a time of two pages; the newer one begins where the older one ends.
+
+    What was written at that time is on both. Where it may be a line without a time, it cannot be
+    told from another one with the same text: None.
+    """
+    runs, later_runs = list(older.untimed), list(newer.untimed)
+    first, last = newer.lines.times[0], older.lines.times[-1] if older.lines.times else None
+    begin = later_runs.pop(0).lines if newer.begins_untimed else []
+    if last is not None and last >= first:  # what comes before the newer one is all on the older
+        return [*runs, *later_runs]
+    end = runs.pop().lines if older.ends_untimed else []
+    if any(end[-both:] == begin[:both] for both in range(1, min(len(end), len(begin)) + 1)):
+        return None
+    return [*runs, UntimedRun(last, first, [*end, *begin]), *later_runs]

@@ -46,9 +46,9 @@ from collections.abc import Sequence
 
 from .limits import CapWatch, PageLimits, ServerProfile, Sketch
 from .lines import NO_LINES, Lines, merge_max, missing_from_range, sort_lines
-from .malformed import PageLines, join_runs
+from .malformed import PageLines
 from .plan import RequestPlan
-from .ranges import Answer, Gap, PageRequest, PlannedRange, ScannedRange, is_at_most
+from .ranges import Answer, Gap, PageRequest, PlannedRange, ScannedRange, is_at_most, join_runs
 from .sizing import RangeSizer
 from .split import FineBounds, split_between
 from .times import (
@@ -545,7 +545,10 @@ class RangeScan:
         self._note_known(answer.lines)
         if high is None or half is None or not times or times[0] < high:
             return self._stop(each, answer)
-        answer = answer._replace(untimed=join_runs(half.untimed, answer.untimed, times[0]))
+        untimed = join_runs(half, answer)
+        if untimed is None:
+            return self._stop(each, answer)
+        answer = answer._replace(untimed=untimed)
         lines = self._known.between(each.low, high)
         self._known = self._known.between(high, None)
         return [self._emit(each.low, high, lines, answer)]

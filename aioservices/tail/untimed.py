@@ -11,8 +11,9 @@ Which of them are new is found by counting. A poll that begins at some time show
 that ends behind that time, if it begins at the line before the run. So a poll never begins within
 a run of which lines were delivered, nor does the watermark stand there. Of the copies of a line in
 those runs, as many are new as the poll shows more than were delivered before. Lines that turn up
-late among the others move the ends of a run, but they do not change how many copies there are:
-therefore only the ends are replaced by those that the last whole poll showed.
+late among the others move the ends of a run closer together, but they do not change how many copies
+there are. So a line that is shown is taken, from old to new, for that one of those delivered that
+lay around its place and must come first; its ends are those that the last poll showed.
 
 Such a line is given the time a microsecond after the line before it. What is written into cursors
 is a digest that no other line has, so that another process knows it again, whatever its time is.
@@ -30,7 +31,7 @@ from aioservices.api.models import LogEntry, TailedEntry
 from .dedup import DeliveredLines, UntimedEntry, untimed_digest
 from .malformed import UntimedRun
 from .ranges import ScannedRange
-from .times import EARLIEST, MICROSECOND, SECOND, add
+from .times import EARLIEST, LATEST, MICROSECOND, SECOND, add
 
 __all__ = ["UntimedLines"]
 
@@ -45,21 +46,27 @@ class _Copy:
     is_placed: bool = True
     is_new: bool = False  # in the poll that shows it
 
-    def can_be(self, shown: _Copy) -> bool:
-        """Whether a line that is shown can be this one, which was delivered.
+    def can_be(self, shown: _Copy, start: dt.datetime | None) -> bool:
+        """Whether a line that a poll from a start on shows can be this one, which was delivered.
 
         Lines that turned up late may have come between it and those that were around it.
         """
-        if not (self.is_placed and shown.is_placed):
+        if not self.is_placed:
             return True
-        return _is_from(shown.after, shown.before, self.after) and (
-            self.before is None or (shown.before is not None and shown.before <= self.before)
+        if not self.is_from(start):
+            return False
+        return not shown.is_placed or (
+            _is_from(shown.after, shown.before, self.after)
+            and (self.before is None or (shown.before is not None and shown.before <= self.before))
         )
 
     def is_around(self, time: dt.datetime) -> bool:
         """Whether it is known to be beside a time, be it older or newer than it."""
-        is_later = self.before is None or self.before > time
-        return self.is_placed and is_later and (self.after is None or self.after < time)
+        return self.is_placed and self.is_from(time) and (self.after is None or self.after < time)
+
+    def is_from(self, start: dt.datetime | None) -> bool:
+        """Whether it can be as new as a time."""
+        return start is None or self.before is None or self.before >= start
 
 
 @dataclass(slots=True, eq=False)
@@ -67,9 +74,9 @@ class _Poll:
     """What a poll has shown, of lines that were delivered: by it, or before."""
 
     shown: list[_Copy] = field(default_factory=list)
-    # By digest what was delivered before and was not shown yet, ...
+    # By digest what was delivered before and was not shown yet, in the order in which it must come,
     due: dict[bytes, list[_Copy]] = field(default_factory=dict)
-    restored: set[bytes] = field(default_factory=set)  # ... by another process too of these
+    restored: set[bytes] = field(default_factory=set)  # and by another process too of these
     unplaced: Counter[bytes] = field(default_factory=Counter)  # copies whose place is not known
 
 
@@ -86,6 +93,7 @@ class UntimedLines:
         self._now = EARLIEST
         self._has_gap = False
         self._wanted_from: dt.datetime | None = None
+        self._final_below: dt.datetime | None = None
         self._poll: _Poll | None = None
 
     def begin(self, start: dt.datetime | None, now: dt.datetime) -> dt.datetime | None:
@@ -98,15 +106,14 @@ class UntimedLines:
         """
         if self._poll is not None:  # it was not finished
             self._delivered += [copy for copy in self._poll.shown if copy.is_new]
-        self._now, self._wanted_from, self._has_gap = now, start, False
-        self._poll = None
-        if not self._delivered:
-            return start
-        poll = self._poll = _Poll()
-        for copy in self._delivered:
-            poll.due.setdefault(copy.digest, []).append(copy)
-            if start is not None and copy.is_around(start):
-                start = copy.after
+        self._now, self._has_gap, self._poll = now, False, None
+        if self._delivered:
+            start = _before_runs(self._delivered, start)
+            poll = self._poll = _Poll()
+            for copy in sorted(_from_new_to_old(self._delivered), key=_must_come_by):
+                poll.due.setdefault(copy.digest, []).append(copy)
+        self._final_below = self._memory.watermark
+        self._wanted_from = max(filter(None, (start, self._final_below)), default=None)
         return start
 
     def take(self, scanned: ScannedRange, watermark: dt.datetime | None) -> list[TailedEntry]:
@@ -124,11 +131,9 @@ class UntimedLines:
 
     def bound(self, watermark: dt.datetime | None) -> dt.datetime | None:
         """Return the latest watermark that does not stand within a run; None: there is none."""
-        if self._poll is not None:
-            for copy in (*self._delivered, *self._poll.shown):
-                if watermark is not None and copy.is_around(watermark):
-                    watermark = copy.after and add(copy.after, MICROSECOND)
-        return watermark
+        if self._poll is None:
+            return watermark
+        return _before_runs([*self._delivered, *self._poll.shown], watermark)
 
     def finish(self, watermark: dt.datetime | None, *, is_whole: bool) -> None:
         """End a poll that has shown everything from its start on: if it is whole, the watermark.
@@ -142,9 +147,7 @@ class UntimedLines:
         # A poll begins at a whole second, so it shows some of what is final.
         visible_from = None if watermark is None else add(watermark, -2 * SECOND)
         self._delivered = [
-            copy
-            for copy in chain(*poll.due.values(), poll.shown)
-            if _is_from(copy.after, copy.before, visible_from)
+            copy for copy in chain(*poll.due.values(), poll.shown) if copy.is_from(visible_from)
         ]
         if watermark is not None:
             self._copies = {key: n for key, n in self._copies.items() if key[0] >= watermark}
@@ -169,7 +172,6 @@ class UntimedLines:
         else:
             at = max(add(before or newest, -MICROSECOND), low or EARLIEST)
         at = max(at, watermark or at)
-        is_wanted = _is_from(after, before, self._wanted_from)
         new: list[TailedEntry] = []
         counts: Counter[bytes] = Counter()
         for line in run.lines:
@@ -179,10 +181,11 @@ class UntimedLines:
                 if counts[copy.digest] <= poll.unplaced[copy.digest]:
                     continue
                 poll.unplaced[copy.digest] += 1
+            if not copy.is_from(self._wanted_from):
+                continue
             copy.is_new = self._is_new(poll, copy)
-            if is_wanted or not copy.is_new:
-                poll.shown.append(copy)
-            if is_wanted and copy.is_new:
+            poll.shown.append(copy)
+            if copy.is_new:
                 new.append(self._entry(line, copy.digest, at))
         return new
 
@@ -200,18 +203,35 @@ class UntimedLines:
             poll.restored.add(copy.digest)
             for at, following in self._memory.restored_times(copy.digest):
                 after = add(at, -MICROSECOND)
-                if _is_from(after, following, self._wanted_from):
+                is_final = self._final_below is not None and at < self._final_below
+                if not is_final and _Copy(copy.digest, after, following).is_from(self._wanted_from):
                     due.append(_Copy(copy.digest, after, None))  # what followed may have been late
-        candidates = [earlier for earlier in due if earlier.can_be(copy)]
-        if not candidates:
+        # The one that must come first: of what is shown later most can then be one of the others.
+        start = self._wanted_from
+        earlier = next((earlier for earlier in due if earlier.can_be(copy, start)), None)
+        if earlier is None:
             return True
-        # Best one behind the same line: of lines of one time it cannot be said which is older.
-        earlier = next((it for it in candidates if it.after == copy.after), candidates[0])
         due.remove(earlier)
         if earlier.is_placed == copy.is_placed:  # what is known of its place stays known
             copy.before = min(filter(None, (earlier.before, copy.before)), default=None)
             copy.after = copy.after or earlier.after
         return False
+
+
+def _must_come_by(copy: _Copy) -> dt.datetime:
+    return (copy.is_placed and copy.before) or LATEST
+
+
+def _from_new_to_old(copies: list[_Copy]) -> list[_Copy]:
+    return sorted(copies, key=lambda copy: copy.after or EARLIEST, reverse=True)
+
+
+def _before_runs(copies: list[_Copy], time: dt.datetime | None) -> dt.datetime | None:
+    """Return the latest time up to another one that does not stand within a run."""
+    for copy in _from_new_to_old(copies):  # one run may reach into another that came later
+        if time is not None and copy.is_around(time):
+            time = copy.after and add(copy.after, MICROSECOND)
+    return time
 
 
 def _is_from(

@@ -42,6 +42,8 @@ class History:
         What the server's `Date` is: `true`, `absent`, `still` or `behind` by half a minute.
     untimed : float
         The part of the lines whose time is not shown.
+    identical : bool
+        Whether such lines have one of two texts, and not each its own.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class History:
         *,
         date: str = "true",
         untimed: float = 0.0,
+        identical: bool = False,
     ) -> None:
         self.random = random.Random(seed)
         self.server = ModelServer(behaviour, seed)
@@ -70,6 +73,7 @@ class History:
         self.rate = 0
         self._date = date
         self._untimed = untimed
+        self._identical = identical
         self._still = self.now
         self.start(None)
 
@@ -99,7 +103,7 @@ class History:
             latest = self.server.shown_at(at) + dt.timedelta(seconds=OVERLAP)
             text = self.random.choice("ab")
             if self._untimed and self.random.random() < self._untimed:
-                text = f"?{len(self.server.lines)}"
+                text = f"?{text if self._identical else len(self.server.lines)}"
             self.server.write(at, text, min(seen, latest))
 
     def poll(self, *, whole: bool = True, consume: bool = True) -> None:

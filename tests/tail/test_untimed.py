@@ -22,12 +22,21 @@ ordered = st.builds(Behaviour, keeps=keeps, order=st.sampled_from(["asc", "desc"
 
 
 @thoroughly(50)
-@example(Behaviour(keeps="oldest", order="asc"), 155497838, 55, 1)  # nothing but such at the end
-@given(ordered, seeds, st.sampled_from([1, 2, 10, 25, 55, 200]), st.integers(0, 2))
+@example(Behaviour(order="asc"), 155497838, 55, 1, 0.1, False)  # nothing but such at the end
+@example(Behaviour(keeps="newest", order="asc"), 4, 25, 1, 0.6, True)
+@example(Behaviour(keeps="oldest", order="asc"), 20, 200, 1, 0.3, True)
+@given(
+    ordered,
+    seeds,
+    st.sampled_from([1, 2, 10, 25, 55, 200]),
+    st.integers(0, 2),
+    st.sampled_from([0.1, 0.3, 0.6]),
+    st.booleans(),
+)
 def test_a_line_without_a_time_comes_once_however_late_its_neighbours_are(
-    behaviour: Behaviour, seed: int, limit: int, ahead: int
+    behaviour: Behaviour, seed: int, limit: int, ahead: int, untimed: float, identical: bool
 ) -> None:
-    history = History(behaviour, seed, limit, untimed=0.1)
+    history = History(behaviour, seed, limit, untimed=untimed, identical=identical)
     history.ahead = ahead
     history.live(restarts=False)
     assert not history.surplus()
@@ -63,11 +72,13 @@ def test_a_log_none_of_whose_lines_has_a_time_is_read(
 
 
 @thoroughly(40)
-@given(ordered, seeds, st.sampled_from([0.1, 0.3]))
+@given(ordered, seeds, st.sampled_from([0.1, 0.3]), st.booleans())
 def test_a_line_without_a_time_beside_crowded_instants_comes_once_or_lies_in_a_gap(
-    behaviour: Behaviour, seed: int, untimed: float
+    behaviour: Behaviour, seed: int, untimed: float, identical: bool
 ) -> None:
-    history = History(replace(behaviour, largest=25), seed, 25, untimed=untimed)
+    history = History(
+        replace(behaviour, largest=25), seed, 25, untimed=untimed, identical=identical
+    )
     history.live(restarts=False)
     assert not history.surplus()
     assert not history.unreported()
