@@ -22,12 +22,13 @@ Pure.
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from typing import NamedTuple
 
-from .lines import Lines
+from .lines import NO_LINES, Lines, merge_max
 from .ranges import Answer, PageRequest, PlannedRange, is_at_most
-from .times import LATEST, add, to_utc
+from .times import EARLIEST, LATEST, add, to_utc
 
 __all__ = ["CapWatch", "PageLimits", "ServerProfile", "Sketch"]
 
@@ -42,6 +43,8 @@ _STRETCH = 3
 _SMALLEST_LIMIT = 10
 # No page that is longer than a smaller limit is asked for just to see whether it comes.
 _SMALLEST_STRETCHED = 100
+# Lines of pages taken on faith that are remembered at most.
+_MOST_SHOWN = 2_000
 # A page that is so many times as long as the longest before it did not just grow.
 _SURGE = 1.25
 
@@ -276,13 +279,19 @@ class CapWatch:
         self._profile = profile
         self._overlap = overlap
         self._settled = settled
-        self._doubtful: PlannedRange | None = None  # from the first such part to the last one
+        self._doubtful: PlannedRange | None = None  # from the first such part to the last one, ...
+        self._shown = NO_LINES  # ... and what their pages showed
         # Of the page whose range is being read again:
         self._high: dt.datetime | None = None
         self._due_until: dt.datetime | None = None  # lines older than this could be seen then
         self._count = 0  # lines in the parts, ...
         self._due = 0  # ... and those among them that the page must have had
         self._is_doubted = False
+        # Of the page of the whole log: its length, how many lines it must have had, and until when
+        # such lines were written.
+        self._log_length: int | None = None
+        self._log_due = 0
+        self._log_until = EARLIEST
 
     def begins(self, each: PlannedRange, answer: Answer, now: dt.datetime) -> bool:
         """Tell whether the range of a page as long as the longest has to be read in parts."""
@@ -323,8 +332,12 @@ class CapWatch:
         self._count += len(lines.times)
         self._due += self._due_among(lines)
 
-    def take_on_faith(self, each: PlannedRange) -> None:
+    def take_on_faith(self, each: PlannedRange, page: Lines) -> None:
         """Take a part for complete; it is read again if a cap shows in the rest of the scan."""
+        shown = page.between(each.low, each.high).cut(0, _MOST_SHOWN)
+        # Copies, because these are about to be delivered with the number of their log.
+        shown = shown._replace(entries=list(map(copy.copy, shown.entries)))
+        self._shown = merge_max(self._shown, shown).cut(0, _MOST_SHOWN)
         self.is_proven, self._is_doubted = False, True
         low = each.low if self._doubtful is None else self._doubtful.low
         self._doubtful = PlannedRange(low, each.high)
@@ -359,12 +372,34 @@ class CapWatch:
         else:  # some may have come in the meantime
             self.is_proven = False
 
-    def take_doubtful(self) -> PlannedRange | None:
-        """Return what has to be read once more, now that a cap is known."""
-        doubtful = None
-        if self._profile.cap is not None:
-            doubtful, self._doubtful = self._doubtful, None
-        return doubtful
+    def observe_log(self, length: int, emitted: int, asked_at: dt.datetime) -> None:
+        """Take in how long the page was for which the whole log was asked.
+
+        Parameters
+        ----------
+        length : int
+        emitted : int
+            Lines of the log that were known before.
+        asked_at : datetime
+        """
+        self._log_length, self._log_due = length, emitted
+        self._log_until = add(asked_at, -self._overlap)
+
+    def observe_lines(self, lines: Lines) -> None:
+        """Take in more lines of the log: if it had more than its page shows, that was cut."""
+        if self._log_length is None:
+            return
+        self._log_due += len(lines.between(None, self._log_until).times)
+        if self._log_due > self._log_length:
+            self._profile.cap, self._log_length = self._log_length, None
+
+    def take_doubtful(self) -> tuple[PlannedRange, Lines] | None:
+        """Return what has to be read once more, now that a cap is known, and what pages showed."""
+        if self._profile.cap is None or self._doubtful is None:
+            return None
+        doubtful, shown = self._doubtful, self._shown
+        self._doubtful, self._shown = None, NO_LINES
+        return doubtful, shown
 
     def _due_among(self, lines: Lines) -> int:
         """Return how many of some lines the page must have had, if it had all."""

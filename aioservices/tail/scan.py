@@ -154,7 +154,8 @@ class RangeScan:
         )
         self._fine_bounds = FineBounds()
         self._known = NO_LINES  # what pages showed and no closed range has
-        self._emitted = 0  # lines that are older than the first range
+        self._emitted = 0  # lines that are older than the first range, ...
+        self._oldest: dt.datetime | None = None  # ... and the first of them
         self._attempts = 0  # pages since the last progress, ...
         self._full_pages = 0  # ... and how many of them were full
         self._stops = 0  # gaps since the last range that was complete
@@ -235,7 +236,9 @@ class RangeScan:
         self.requests += 1
         if asked_at is not None and asked_at > self._plan.now:
             self._plan.now = asked_at
-        if not self._plan.takes_probe(request, page.length):
+        if self._plan.takes_probe(request, page.length):
+            self._caps.observe_log(page.length, self._emitted, asked_at or self._plan.now)
+        else:
             each = self._plan.of(request)
             if each is None:
                 return []  # what it was asked for has turned out not to be needed
@@ -246,8 +249,11 @@ class RangeScan:
         scanned: list[ScannedRange] = []
         while not self._plan.is_probing and self._plan and (answer := self._plan[0].answer):
             scanned += self._resolve(self._plan[0], answer)
-            if doubtful := self._caps.take_doubtful():
+            if (taken := self._caps.take_doubtful()) is not None:
+                doubtful, shown = taken
+                doubtful.begin_behind(None, is_shown=True, unit=SECOND)
                 self._plan.put_before(doubtful)
+                self._note_known(shown)
                 self._attempts = self._full_pages = 0
         return scanned
 
@@ -501,7 +507,9 @@ class RangeScan:
             self._plan.probe(answer.length)
             return []
         shown = 0 if each.low is None else bisect_left(times, each.low)
-        has_all = shown >= self._emitted  # of the log, older lines too, as far as is known
+        begins_first = self._oldest is None or (bool(times) and times[0] <= self._oldest)
+        # Of the log, older lines too, as far as is known:
+        has_all = begins_first and shown >= self._emitted
         if may_be_cut and has_all and not is_full and answer.length < _SMALLEST_HIDDEN_CAP:
             return self._take_on_faith(each, answer)
         if may_be_cut:  # unless all of the log is as long as this range: that does not show
@@ -511,7 +519,7 @@ class RangeScan:
     def _take_on_faith(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
         """Close a range where nothing can show at present whether a cap cut its page."""
         each.too_long = None
-        self._caps.take_on_faith(each)
+        self._caps.take_on_faith(each, answer.lines)
         return (self._close if each.older_half is None else self._join)(each, answer)
 
     def _split(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:
@@ -607,7 +615,10 @@ class RangeScan:
         if self._goal is not None:
             lines = lines.up_to(self._goal)
         self._attempts = self._full_pages = 0
+        if lines.times and self._oldest is None:
+            self._oldest = lines.times[0]
         self._emitted += len(lines.times)
+        self._caps.observe_lines(lines)
         if lines.times or not is_complete:
             self._older = lines.times[-1] if is_complete else None
         head = self._plan.move_on(end)

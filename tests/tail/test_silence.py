@@ -43,6 +43,26 @@ def test_more_lines_of_an_instant_than_a_cap_above_the_limit_are_a_gap(
     assert not history.unreported()
 
 
+@pytest.mark.parametrize("mode", ["down", "up", "half"])
+@pytest.mark.parametrize("kept", KEEPS)
+def test_a_second_of_more_lines_than_a_cap_is_a_gap_once_the_log_has_others(
+    kept: str, mode: str
+) -> None:
+    rounding = Rounding(SECOND, mode)
+    history = History(Behaviour(keeps=kept, start=rounding, end=rounding, cap=450), 0, 300)
+    for number in range(535):
+        history.server.write(number * SECOND // 550, f"{number}")
+    history.wait(60)
+    history.poll()
+    for _ in range(3):
+        history.write(20, spread=20.0, late=0.0, unit=1)
+        history.wait(2.0)
+        history.poll(whole=False)
+    history.end()
+    assert history.gaps
+    assert not history.unreported()
+
+
 @pytest.mark.parametrize("unit", [1, SECOND])
 @pytest.mark.parametrize("other", [5, 15])
 def test_an_instant_that_a_larger_page_holds_is_no_gap_where_the_log_has_other_lines(
