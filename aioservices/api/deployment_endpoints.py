@@ -108,7 +108,8 @@ class DeploymentEndpoints(Calls):
 
             deployment = await services.post_deployments(42)
         """
-        return await self._deploy("/deployments", service_id, deployment_id)
+        path = service_path(service_id, "/deployments", "service_id")
+        return await self._call(Deployment, "POST", path, body=_deploy_body(deployment_id))
 
     async def get_deployments(self, service_id: int, deployment_id: int) -> Deployment:
         """Get a deployment of a service.
@@ -180,7 +181,8 @@ class DeploymentEndpoints(Calls):
 
             deployment = await services.post_redeploy(42)
         """
-        return await self._deploy("/redeploy", service_id, deployment_id)
+        path = service_path(service_id, "/redeploy", "service_id")
+        return await self._call(Deployment, "POST", path, body=_deploy_body(deployment_id))
 
     async def list_deployments_logs(
         self,
@@ -234,9 +236,6 @@ class DeploymentEndpoints(Calls):
         }
         return await self._call_list(LogEntry, "GET", path, params=params)
 
-    async def _deploy(
-        self, rest: str, service_id: int, deployment_id: UnsetType | int | None
-    ) -> Deployment:
-        path = service_path(service_id, rest, "service_id")
-        body = encode_body(deploymentId=validate_optional_int(deployment_id, "deployment_id"))
-        return await self._call(Deployment, "POST", path, body=body)
+
+def _deploy_body(deployment_id: UnsetType | int | None) -> bytes:
+    return encode_body(deploymentId=validate_optional_int(deployment_id, "deployment_id"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Self, get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
     from aioservices.tail.fetcher import Look
     from aioservices.tail.options import TailOptions
     from aioservices.tail.scan import ServerProfile
-    from aioservices.tail.schedule import TurnQueue
 
 from .session import Session
 
 __all__ = ["LogCalls"]
+
+_ONCE = RetryPolicy(max_attempts=1)
 
 
 class LogCalls(Session):
@@ -47,7 +49,6 @@ class LogCalls(Session):
     def __init__(self, transport: Transport, options: Options) -> None:
         super().__init__(transport, options)
         self._shared_by_tails = _SharedByTails()
-        self._log_view: tuple[Options, Self] | None = None  # and the options it was made from
 
     def tail_logs(
         self,
@@ -352,30 +353,25 @@ class LogCalls(Session):
         self, options: TailOptions, resume: LogCursor | None, look: Look | None = None
     ) -> LogTail:
         """Open a tail; `look` gets its service by another way than a separate request."""
+        from aioservices.api.raw import RawServices
         from aioservices.tail import LogTail
+        from aioservices.tail.schedule import TailUrgency
 
+        urgency = TailUrgency(options.poll_interval, time.monotonic())
+        # A tail lets other calls go first, and repeats on its own.
+        calls = msgspec.structs.replace(
+            self._options, background=True, urgency=urgency, retry=_ONCE
+        )
         return LogTail(
-            self._log_source.raw,
+            RawServices(self._transport, calls),
             self._tasks,
             options,
             self._shared_by_tails.profile,
-            self._shared_by_tails.turns,
+            urgency,
             self._shared_by_tails.budget,
             resume,
             look=look,
         )
-
-    @property
-    def _log_source(self) -> Self:
-        """What tails make their calls with: they give way to others, and repeat on their own."""
-        if self._log_view is None or self._log_view[0] is not self._options:
-            view = self.with_options(
-                background=True,
-                retry=RetryPolicy(max_attempts=1),
-                on_attempt=self._shared_by_tails.turns.observe,
-            )
-            self._log_view = self._options, view
-        return self._log_view[1]
 
 
 class _SharedByTails:
@@ -387,13 +383,6 @@ class _SharedByTails:
         from aioservices.tail.scan import ServerProfile
 
         return ServerProfile()
-
-    @cached_property
-    def turns(self) -> TurnQueue:
-        """The order of their requests."""
-        from aioservices.tail.schedule import TurnQueue
-
-        return TurnQueue()
 
     @cached_property
     def budget(self) -> LineBudget:

@@ -12,6 +12,7 @@ import msgspec
 from aioservices.errors import RequestError
 from aioservices.validation import validate_int, validate_seconds, validate_type
 
+from .queue import Urgency
 from .ratelimit import RateLimit
 from .retry import RetryPolicy
 
@@ -88,6 +89,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         Bytes of the largest body that is read, after decompression.
     background : bool
         Whether calls let ordinary ones go first, and are paced by the rate limit.
+    urgency : Urgency or None
+        Of background calls: which of them goes first. None for the order in which they come.
     on_attempt : callable or None
         Called with an `Attempt` before and after each attempt.
     """
@@ -96,6 +99,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     max_body_size: int = 256 * 1024 * 1024
     background: bool = False
+    urgency: Urgency | None = None
     on_attempt: AttemptHook | None = None
 
     def __post_init__(self) -> None:

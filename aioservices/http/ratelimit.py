@@ -1,7 +1,6 @@
-"""Pacing by the server's rate limit.
+"""Pacing by the server's rate limit: arithmetic over a clock that is handed in.
 
-`RateLimiter` is arithmetic over a clock that is handed in; `RequestQueue` is the one place where
-calls wait for it.
+Calls wait for it in a `RequestQueue`.
 
 Theory of operation
 -------------------
@@ -34,15 +33,10 @@ background calls go out every 3 / 41 seconds, while ordinary calls go out at onc
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable
 
-import anyio
 import msgspec
 
-from aioservices.errors import SessionClosedError
-
-__all__ = ["RateLimit", "RateLimiter", "RequestQueue"]
+__all__ = ["RateLimit", "RateLimiter"]
 
 # The share of the limit, and of the connections, that background calls leave to ordinary ones.
 _RESERVE = 0.2
@@ -214,166 +208,3 @@ class _Period:
     def _extend(self, sent_at: float) -> None:
         if self.end is not None and sent_at >= self.end:
             self._length, self.end = math.inf, None
-
-
-class RequestQueue:
-    """Where calls wait until the rate limiter admits them: ordinary ones first, in turn.
-
-    Each caller says for how long it can wait. When the session is blocked for longer than that, by
-    a 429 that arrives meanwhile, the wait ends at once.
-
-    Parameters
-    ----------
-    limiter : RateLimiter
-    clock : callable
-        Seconds of a clock that never goes back.
-
-    Attributes
-    ----------
-    closed : bool
-        Whether `close` was called.
-    """
-
-    def __init__(self, limiter: RateLimiter, clock: Callable[[], float]) -> None:
-        self.limiter = limiter
-        self.closed = False
-        self._clock = clock
-        self._ordinary: _Waiters = OrderedDict()
-        self._background: _Waiters = OrderedDict()
-        self._sleeping: _Waiters = OrderedDict()
-
-    def try_acquire(self, now: float, *, background: bool = False) -> bool:
-        """Take a turn if that is possible at once; `release` must follow."""
-        queued = self._ordinary or (background and self._background)
-        if queued or self.closed or self.limiter.delay(now, background=background) > 0:
-            return False
-        self.limiter.record_sent(now, background=background)
-        return True
-
-    async def acquire(
-        self,
-        *,
-        background: bool = False,
-        deadline: float = math.inf,
-        longest_block: float = math.inf,
-    ) -> float | None:
-        """Wait for a turn; `release` must follow.
-
-        Parameters
-        ----------
-        background : bool
-        deadline : float
-            The time after which a turn would be too late.
-        longest_block : float
-            Seconds that a block of the session is waited for.
-
-        Returns
-        -------
-        float or None
-            The time of admission, which the limiter needs with the answer. None if there is no turn
-            within these bounds; it may be known long before the deadline.
-
-        Raises
-        ------
-        SessionClosedError
-            If the queue is closed, or was meanwhile.
-        """
-        waiters = self._background if background else self._ordinary
-        waiter = _Waiter(deadline, longest_block)
-        waiters[waiter] = None
-        try:
-            while not self.closed:
-                now = self._clock()
-                if waiter.is_futile(now, self.limiter.blocked_until):
-                    return None
-                is_first = next(iter(self._ordinary or self._background)) is waiter
-                delay = self.limiter.delay(now, background=background) if is_first else math.inf
-                if delay <= 0:
-                    self.limiter.record_sent(now, background=background)
-                    return now
-                await waiter.wait(min(delay, deadline - now))
-            raise SessionClosedError
-        finally:
-            del waiters[waiter]
-            self._wake_next()
-
-    def release(self) -> None:
-        """Record that a request is no longer under way."""
-        self.limiter.record_end()
-        if self._ordinary or self._background:
-            self._wake_next()
-
-    def block(self, sent_at: float, retry_after: float) -> None:
-        """Send nothing for a while, because of a 429 to a request that was sent at `sent_at`."""
-        now = self._clock()
-        self.limiter.observe_refusal(sent_at, now, retry_after)
-        for waiters in (self._ordinary, self._background, self._sleeping):
-            for waiter in waiters:
-                if waiter.is_futile(now, self.limiter.blocked_until):
-                    waiter.wake()
-
-    async def sleep(self, seconds: float, *, deadline: float = math.inf) -> bool:
-        """Wait outside the queue.
-
-        Returns
-        -------
-        bool
-            Whether the time has passed. False as soon as the session is blocked beyond the
-            deadline.
-
-        Raises
-        ------
-        SessionClosedError
-            If the queue is closed, or was meanwhile.
-        """
-        waiter = _Waiter(deadline, math.inf)
-        self._sleeping[waiter] = None
-        try:
-            if not self.closed:
-                await waiter.wait(seconds)
-        finally:
-            del self._sleeping[waiter]
-        if self.closed:
-            raise SessionClosedError
-        return not waiter.is_futile(self._clock(), self.limiter.blocked_until)
-
-    def close(self) -> None:
-        """Reject all who wait, and all later callers."""
-        self.closed = True
-        for waiter in (*self._ordinary, *self._background, *self._sleeping):
-            waiter.wake()
-
-    def _wake_next(self) -> None:
-        for waiter in self._ordinary or self._background:
-            waiter.wake()
-            break
-
-
-class _Waiter:
-    """A waiting call, and for how long it can wait."""
-
-    __slots__ = ("_deadline", "_event", "_longest_block")
-
-    def __init__(self, deadline: float, longest_block: float) -> None:
-        self._deadline = deadline
-        self._longest_block = longest_block
-        self._event: anyio.Event | None = None
-
-    def is_futile(self, now: float, blocked_until: float) -> bool:
-        """Return whether there can be no turn in time."""
-        is_late = max(now, blocked_until) > self._deadline
-        return is_late or blocked_until - now > self._longest_block
-
-    async def wait(self, seconds: float) -> None:
-        """Wait until `wake`, at most for so many seconds."""
-        self._event = anyio.Event()
-        with anyio.move_on_after(seconds):
-            await self._event.wait()
-
-    def wake(self) -> None:
-        """End the wait, if it has begun."""
-        if self._event is not None:
-            self._event.set()
-
-
-_Waiters = OrderedDict[_Waiter, None]

@@ -24,7 +24,8 @@ from .attempt import AttemptGuard, Call
 from .connections import Connections
 from .failure import timeout_error
 from .options import AttemptHook, AttemptState, Options, notify
-from .ratelimit import RateLimit, RateLimiter, RequestQueue
+from .queue import RequestQueue
+from .ratelimit import RateLimit, RateLimiter
 from .response import RawResponse, parse_rate_limit
 from .url import QueryValue, redirect_target
 
@@ -122,7 +123,7 @@ class Transport:
             self._bind()
         while True:
             now = time.monotonic()
-            if self._queue.try_acquire(now, background=options.background):
+            if self._queue.try_acquire(now, background=options.background, urgency=options.urgency):
                 call.begin(now)
             else:
                 await self._wait_for_turn(call, now)
@@ -168,6 +169,7 @@ class Transport:
             self._report(call, "waiting", retry_in=blocked)
         begun = await self._queue.acquire(
             background=call.options.background,
+            urgency=call.options.urgency,
             deadline=call.deadline,
             longest_block=call.options.retry.max_elapsed,
         )

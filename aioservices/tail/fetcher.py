@@ -33,7 +33,7 @@ from .malformed import PageLines, decode_lossy
 from .malformed import decode_lenient as decode_lenient_lines
 from .options import TailOptions
 from .scan import PageRequest
-from .schedule import TurnQueue, Urgency
+from .schedule import TailUrgency
 from .status import TailMetrics
 
 __all__ = ["LogFetcher", "Look", "Patience"]
@@ -55,24 +55,23 @@ Look: TypeAlias = _Get[Service | ServiceSummary]
 
 
 class LogFetcher:
-    """Asks the API on behalf of one tail, when it is the tail's turn, until there is an answer."""
+    """Asks the API on behalf of one tail, until there is an answer."""
 
     def __init__(
         self,
         raw: RawServices,
         options: TailOptions,
         metrics: TailMetrics,
-        turns: TurnQueue,
+        urgency: TailUrgency,
         *,
         look: Look | None = None,
     ) -> None:
         self.clock = ServerClock()
-        self._raw = raw  # it repeats no call by itself
+        self._raw = raw  # it repeats no call by itself, and makes all with the tail's urgency
         self._options = options
         self._service_id = options.service_id
         self._metrics = metrics
-        self._turns = turns
-        self._urgency = Urgency(options.poll_interval, time.monotonic())
+        self._urgency = urgency
         self._look = look
         self._newest_first: bool | None = None  # whether a page has its lines from new to old
         self._malformed_pages = 0  # in a row, until such pages are taken as they are
@@ -211,12 +210,7 @@ class LogFetcher:
     async def _send(
         self, call: Callable[P, Awaitable[RawResponse]], *args: P.args, **options: P.kwargs
     ) -> RawResponse:
-        """Make a call when it is this tail's turn."""
-        turn = await self._turns.take(self._urgency)
-        try:
-            response = await call(*args, **options)
-        finally:
-            self._turns.end(turn)
+        response = await call(*args, **options)
         self.clock.observe(response.headers)
         return response
 

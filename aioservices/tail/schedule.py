@@ -1,6 +1,6 @@
-"""When to poll next, how far back to look, and whose request is sent first.
+"""When to poll next, how far back to look, and how urgent that is.
 
-Pure, but for the waiting: intervals, counts and times in, seconds and spans out.
+Pure: intervals, counts and times in, seconds and spans out.
 """
 
 from __future__ import annotations
@@ -8,14 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import math
-import time
-from collections.abc import Callable
-from typing import NamedTuple
 
-from aioservices.concurrency import Signal
-from aioservices.http.options import Attempt
-
-__all__ = ["Lookback", "PollInterval", "TurnQueue", "Urgency"]
+__all__ = ["Lookback", "PollInterval", "TailUrgency"]
 
 _GROWTH = 1.5
 # A page filled to this part calls for the next poll before the usual time.
@@ -96,8 +90,20 @@ def _steps(overlap: float) -> tuple[dt.timedelta, ...]:
     return tuple(dt.timedelta(seconds=overlap * 2.0**-step) for step in reversed(range(_STEPS)))
 
 
-class Urgency:
-    """How urgent the next request of a tail is; less so after some seconds without news."""
+class TailUrgency:
+    """How urgent the next request of a tail is, where the rate limit lets only a few through.
+
+    It is the time since the tail's last request, divided by the square root of how long its log had
+    been quiet when it was last polled: to poll each log in proportion to the square root of how
+    often it has news minimises the total time that lines wait. The root is three times that of a
+    busy log at most, so no log waits more than three times as long as if all took turns.
+
+    Parameters
+    ----------
+    shortest : float
+        Seconds between two polls of a busy log.
+    now : float
+    """
 
     __slots__ = ("_last_news", "_last_request", "_quiet", "_shortest")
 
@@ -127,65 +133,3 @@ class Urgency:
     def at(self, now: float) -> float:
         """Return the urgency: it is compared with that of other tails at the same moment."""
         return (now - self._last_request) / math.sqrt(self._quiet)
-
-
-class TurnQueue:
-    """Whose request is sent next, where the rate limit lets only a few of all tails' through.
-
-    The session sends background calls in the order in which they come, so an idle tail would get as
-    many as a busy one. Therefore only one request of all tails waits in the session's queue. The
-    others wait here, and when it is sent the most urgent one follows. Urgency is the time since the
-    last request of the tail, divided by the square root of how long its log had been quiet when it
-    was last polled: to poll each log in proportion to the square root of how often it has news
-    minimises the total time that lines wait. The root is 3 at most, so no log waits more than three
-    times as long as if all took turns.
-
-    Where nothing is limited, a request is sent as soon as it has its turn, and nothing waits.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._holder: _Turn | None = None
-        self._waiting: list[_Turn] = []
-
-    async def take(self, urgency: Urgency) -> _Turn:
-        """Wait for a turn, which `end` must end."""
-        turn = _Turn(urgency, Signal())
-        if self._holder is None:
-            self._holder = turn
-            return turn
-        self._waiting.append(turn)
-        try:
-            await turn.come.wait()
-        except BaseException:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            self.end(turn)
-            raise
-        return turn
-
-    def end(self, turn: _Turn | None = None) -> None:
-        """End a turn, if it has not ended; by default the present one.
-
-        Its request was sent, or will not be: the most urgent of those that wait is next.
-        """
-        holder = self._holder
-        if holder is None or (turn is not None and turn is not holder):
-            return
-        now = self._clock()
-        holder.urgency.record_request(now)
-        following = max(self._waiting, key=lambda each: each.urgency.at(now), default=None)
-        self._holder = following
-        if following is not None:
-            self._waiting.remove(following)
-            following.come.send()
-
-    def observe(self, attempt: Attempt) -> None:
-        """Take in an attempt of a call that had its turn: once it is sent, the next one may go."""
-        if attempt.state == "sending":
-            self.end()
-
-
-class _Turn(NamedTuple):
-    urgency: Urgency
-    come: Signal

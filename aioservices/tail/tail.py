@@ -19,7 +19,7 @@ from .follower import Follower
 from .options import TailOptions
 from .poller import PollContext
 from .scan import ServerProfile
-from .schedule import TurnQueue
+from .schedule import TailUrgency
 from .status import TailMetrics, TailStatus
 
 __all__ = ["LogTail"]
@@ -42,7 +42,7 @@ class LogTail:
         tasks: BackgroundTasks,
         options: TailOptions,
         profile: ServerProfile,
-        turns: TurnQueue,
+        urgency: TailUrgency,
         budget: LineBudget,
         resume: LogCursor | None = None,
         *,
@@ -51,7 +51,7 @@ class LogTail:
         self._metrics = TailMetrics(options.service_id, options.on_event)
         self._account = LineAccount(budget)  # from the reading of lines until they were given
         self._tracker = CursorTracker(options.service_id, options.deployment_id, resume)
-        fetcher = LogFetcher(raw, options, self._metrics, turns, look=look)
+        fetcher = LogFetcher(raw, options, self._metrics, urgency, look=look)
         self._clock = fetcher.clock
         context = PollContext(
             options=options,

@@ -1,6 +1,5 @@
-"""Pacing: what may be sent when, against model servers; and how calls wait for it."""
+"""Pacing: what may be sent when, against model servers."""
 
-import itertools
 import math
 import time
 from collections.abc import Callable
@@ -12,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioservices.client import Services
-from aioservices.errors import SessionClosedError
-from aioservices.http.ratelimit import RateLimit, RateLimiter, RequestQueue
+from aioservices.http.ratelimit import RateLimit, RateLimiter
 from tests.servers.hostile import Request, Writer, answer, hostile
 from tests.servers.rate_limited import Server, Simulation, Traffic
 
@@ -271,135 +269,6 @@ def test_a_background_call_leaves_to_others_their_part_of_what_is_spare() -> Non
 
     assert delay(1) > 0
     assert delay(4) == pytest.approx(4 * delay(1), rel=0.05)
-
-
-# -- the queue ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def queue() -> RequestQueue:
-    """A queue with one slot, which is taken."""
-    queue = RequestQueue(RateLimiter(1), time.monotonic)
-    assert queue.try_acquire(time.monotonic())
-    return queue
-
-
-async def take_turn(
-    queue: RequestQueue, order: list[str], name: str, background: bool = False
-) -> None:
-    await queue.acquire(background=background)
-    order.append(name)
-    queue.release()
-
-
-async def test_calls_enter_in_turn_and_ordinary_ones_first(queue: RequestQueue) -> None:
-    order: list[str] = []
-    async with anyio.create_task_group() as group:
-        for name in ("slow 1", "slow 2", "1", "2", "slow 3", "3"):
-            group.start_soon(take_turn, queue, order, name, name.startswith("slow"))
-            await anyio.wait_all_tasks_blocked()
-        queue.limiter.observe_answer(0.0, 0.0, None)
-        queue.release()
-    assert order == ["1", "2", "3", "slow 1", "slow 2", "slow 3"]
-
-
-async def test_nobody_who_comes_later_overtakes_those_who_wait(queue: RequestQueue) -> None:
-    order: list[str] = []
-    async with anyio.create_task_group() as group:
-        group.start_soon(take_turn, queue, order, "first")
-        await anyio.wait_all_tasks_blocked()
-        queue.release()
-        assert not queue.try_acquire(time.monotonic())
-    assert order == ["first"]
-
-
-async def test_an_ordinary_call_does_not_wait_behind_background_ones() -> None:
-    queue = RequestQueue(RateLimiter(2), time.monotonic)
-    assert queue.try_acquire(time.monotonic(), background=True)
-    async with anyio.create_task_group() as group:
-        group.start_soon(take_turn, queue, [], "slow", True)
-        await anyio.wait_all_tasks_blocked()
-        assert queue.try_acquire(time.monotonic())
-        group.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize("which", range(3))
-async def test_a_call_that_gives_up_does_not_hold_up_the_others(
-    queue: RequestQueue, which: int
-) -> None:
-    order: list[str] = []
-    scopes = [anyio.CancelScope() for _ in range(3)]
-
-    async def wait_in_turn(number: int) -> None:
-        with scopes[number]:
-            await take_turn(queue, order, str(number))
-
-    async with anyio.create_task_group() as group:
-        for number in range(3):
-            group.start_soon(wait_in_turn, number)
-            await anyio.wait_all_tasks_blocked()
-        queue.release()  # the first is awake, and has not run yet
-        scopes[which].cancel()
-    assert [name for name in order if name != str(which)] == [
-        str(number) for number in range(3) if number != which
-    ]
-    assert queue.limiter.in_flight == 0
-
-
-@pytest.mark.parametrize("background", [False, True])
-async def test_closing_turns_away_who_waits_sleeps_or_comes(
-    queue: RequestQueue, background: bool
-) -> None:
-    errors: list[SessionClosedError] = []
-
-    async def turned_away(call: Callable[[], object]) -> None:
-        try:
-            await call()  # type: ignore[misc]
-        except SessionClosedError as exc:
-            errors.append(exc)
-
-    async with anyio.create_task_group() as group:
-        for _ in range(3):
-            group.start_soon(turned_away, lambda: queue.acquire(background=background))
-            group.start_soon(turned_away, lambda: queue.sleep(3600))
-        await anyio.wait_all_tasks_blocked()
-        queue.close()
-    assert len(errors) == 6
-    assert not queue.try_acquire(time.monotonic(), background=background)
-    with pytest.raises(SessionClosedError):
-        await queue.acquire(background=background)
-
-
-async def test_a_quiet_session_wakes_up_by_itself() -> None:
-    queue = RequestQueue(RateLimiter(5), time.monotonic)
-    now = time.monotonic()
-    queue.limiter.observe_refusal(now, now, retry_after=0.02)
-    order: list[str] = []
-    async with anyio.create_task_group() as group:
-        for number in range(3):
-            group.start_soon(take_turn, queue, order, str(number))
-    assert order == ["0", "1", "2"]
-    assert time.monotonic() >= now + 0.02
-
-
-async def test_ten_thousand_calls_pass_with_work_in_proportion(queue: RequestQueue) -> None:
-    """Each call checks the limiter a few times, however many wait."""
-    checks = itertools.count()
-    wait = queue.limiter.delay
-
-    def counted(now: float, *, background: bool = False) -> float:
-        next(checks)
-        return wait(now, background=background)
-
-    queue.limiter.delay = counted  # type: ignore[method-assign]
-    order: list[str] = []
-    async with anyio.create_task_group() as group:
-        for number in range(10_000):
-            group.start_soon(take_turn, queue, order, str(number))
-        await anyio.wait_all_tasks_blocked()
-        queue.release()
-    assert len(order) == 10_000
-    assert next(checks) <= 40_000
 
 
 # -- over real sockets -------------------------------------------------------------------------

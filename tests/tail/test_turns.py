@@ -1,34 +1,49 @@
-"""Whose request is sent next."""
+"""Which tails get how many requests, where the rate limit is too small for all."""
 
 import math
 import random
 from dataclasses import dataclass
 
-import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioservices.http.queue import Waiter, WaitingCalls
 from aioservices.tail.poller import CHECK_EVERY
-from aioservices.tail.schedule import TurnQueue, Urgency
+from aioservices.tail.schedule import TailUrgency
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
+class Tails:
+    """Tails that all wait for the next request of one session."""
 
-    def __call__(self) -> float:
-        return self.now
+    def __init__(self, count: int) -> None:
+        self.urgencies = [TailUrgency(1.0, 0.0) for _ in range(count)]
+        self._queue = WaitingCalls()
+        self._numbers: dict[Waiter, int] = {}
+        for number in range(count):
+            self._wait(number)
+
+    def send(self, now: float) -> int:
+        """Return the number of the tail whose request is sent; it waits again at once."""
+        following = self._queue.take_next(now)
+        following.admit(now)
+        number = self._numbers.pop(following)
+        self._wait(number)
+        return number
+
+    def _wait(self, number: int) -> None:
+        waiter = Waiter(background=True, urgency=self.urgencies[number])
+        self._numbers[waiter] = number
+        self._queue.add(waiter)
 
 
 def counts(tails: int, busy: int, turns: int) -> list[int]:
     """How many requests each tail gets of a server that serves one a second."""
-    urgencies = [Urgency(1.0, 0.0) for _ in range(tails)]
+    crowd = Tails(tails)
     got = [0] * tails
     for second in range(1, turns + 1):
-        first = max(range(tails), key=lambda tail: urgencies[tail].at(second))
-        urgencies[first].record_request(second)
-        urgencies[first].record_poll(second, has_news=first < busy)
+        first = crowd.send(second)
+        crowd.urgencies[first].record_poll(second, has_news=first < busy)
         got[first] += 1
     return got
 
@@ -55,7 +70,7 @@ class Crowd:
 
     def __post_init__(self) -> None:
         self._random = random.Random(0)
-        self._urgencies = [Urgency(1.0, 0.0) for _ in range(self.tails)]
+        self._crowd = Tails(self.tails)
         self._steps = [0] * self.tails
         self.polled = [0.0] * self.tails
         self.longest = [0.0] * self.tails  # between two polls
@@ -64,9 +79,7 @@ class Crowd:
         until = self.now + seconds
         while self.now < until:
             self.now += 0.3
-            urgencies = self._urgencies
-            tail = max(range(self.tails), key=lambda it: urgencies[it].at(self.now))
-            urgencies[tail].record_request(self.now)
+            tail = self._crowd.send(self.now)
             self._steps[tail] += 1
             if self._steps[tail] % (CHECK_EVERY + 1) == 0:
                 self.checks += 1
@@ -75,7 +88,7 @@ class Crowd:
             waited = self.now - self.polled[tail]
             lines = waited / (5.0 if tail < self.busy else 600.0)
             has_news = self._random.random() > math.exp(-lines)
-            urgencies[tail].record_poll(self.now, has_news=has_news)
+            self._crowd.urgencies[tail].record_poll(self.now, has_news=has_news)
             self.polled[tail] = self.now
             self.longest[tail] = max(self.longest[tail], waited)
 
@@ -106,72 +119,3 @@ def test_no_tail_is_starved(busy: int, idle: int) -> None:
 def test_tails_that_are_alike_get_as_many(tails: int) -> None:
     got = counts(tails, 0, 10 * tails)
     assert max(got) - min(got) <= 1
-
-
-async def test_a_turn_is_had_at_once_where_nobody_waits() -> None:
-    queue = TurnQueue()
-    for _ in range(3):
-        queue.end(await queue.take(Urgency(1.0, 0.0)))
-
-
-async def test_the_most_urgent_is_next() -> None:
-    clock = Clock()
-    queue = TurnQueue(clock)
-    served: list[str] = []
-    first = await queue.take(Urgency(1.0, 0.0))
-    async with anyio.create_task_group() as group:
-
-        async def request(name: str, urgency: Urgency) -> None:
-            turn = await queue.take(urgency)
-            served.append(name)
-            queue.end(turn)
-
-        clock.now = 100.0
-        idle, busy = Urgency(1.0, 0.0), Urgency(1.0, 0.0)
-        for tail in (busy, idle):
-            tail.record_request(99.0)
-        busy.record_poll(99.0, has_news=True)
-        for second in range(95, 100):
-            idle.record_poll(second, has_news=False)
-        group.start_soon(request, "idle", idle)
-        await anyio.wait_all_tasks_blocked()
-        group.start_soon(request, "busy", busy)
-        await anyio.wait_all_tasks_blocked()
-        queue.end(first)
-    assert served == ["busy", "idle"]
-
-
-async def test_a_turn_ends_once() -> None:
-    queue = TurnQueue()
-    urgency = Urgency(1.0, 0.0)
-    first = await queue.take(urgency)
-    queue.end()
-    second = await queue.take(urgency)
-    queue.end(first)  # which has ended: it is not the second one's that ends
-    with anyio.move_on_after(0) as scope:
-        await queue.take(urgency)
-    assert scope.cancelled_caught
-    queue.end(second)
-
-
-@pytest.mark.parametrize("has_come", [False, True])
-async def test_one_that_is_cancelled_leaves_its_turn_to_the_next(*, has_come: bool) -> None:
-    queue = TurnQueue()
-    urgency = Urgency(1.0, 0.0)
-    first = await queue.take(urgency)
-    async with anyio.create_task_group() as group:
-        scope = anyio.CancelScope()
-
-        async def give_up() -> None:
-            with scope:
-                queue.end(await queue.take(urgency))
-
-        group.start_soon(give_up)
-        await anyio.wait_all_tasks_blocked()
-        if has_come:
-            queue.end(first)
-        scope.cancel()
-    if not has_come:
-        queue.end(first)
-    with anyio.fail_after(5):
-        await queue.take(urgency)
