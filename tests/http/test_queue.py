@@ -286,6 +286,39 @@ async def test_a_more_urgent_call_goes_first_though_it_comes_while_another_waits
     assert order == ["busy", "idle"]
 
 
+async def test_a_turn_that_comes_too_late_is_left_to_the_next() -> None:
+    clock = Clock()
+    queue = RequestQueue(RateLimiter(1), clock)
+    assert queue.try_acquire(clock.now)
+    begun: list[float | None] = []
+
+    async def wait(seconds: float) -> None:
+        begun.append(await queue.acquire(deadline=clock.now + seconds))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            for seconds in (50.0, 500.0):
+                group.start_soon(wait, seconds)
+                await anyio.wait_all_tasks_blocked()
+            clock.now = 200.0
+            queue.release()
+    assert begun == [None, 200.0]
+
+
+async def test_a_call_that_waits_for_a_time_is_sent_sooner_where_that_becomes_possible() -> None:
+    queue = RequestQueue(RateLimiter(5), time.monotonic)
+    assert queue.try_acquire(time.monotonic())
+    queue.limiter.blocked_until = time.monotonic() + 3600
+    order: list[str] = []
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(take_turn, queue, order, "one")
+            await anyio.sleep(0.01)  # until it is known when it may be sent
+            queue.limiter.blocked_until = time.monotonic()
+            queue.release()
+    assert order == ["one"]
+
+
 async def test_an_urgency_learns_of_each_request_that_is_admitted() -> None:
     clock = Clock()
     queue = RequestQueue(RateLimiter(1), clock)
