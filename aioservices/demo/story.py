@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import time
@@ -57,6 +58,9 @@ class Story:
         self._changed = anyio.Event()
         self._requests = 0
         self._visits = 0
+        self._visit_lines = 0  # lines that the shop wrote about visits
+        self._is_closing = False  # set to end the visits
+        self._is_visited = True
         self._addresses: list[str] = []  # of the shop, one for each of its deployments
         self._names: dict[int, str] = {}
         self._deployments: dict[int, int] = {}  # the service of each
@@ -134,6 +138,7 @@ class Story:
             await self._redeploy(services)
             await anyio.sleep(_REST)
             await self._until(self._is_complete)
+            await self._end_visits()
             difference = await self._compare(services)
             group.cancel_scope.cancel()
         return difference
@@ -160,6 +165,7 @@ class Story:
             self._tally.add(watched.service_id, watched.deployment_id, entry)
             if watched.service_id == self._id(fleet.SHOP):
                 self._addresses += re.findall(r"open at (http://\S+)", message)
+                self._visit_lines += message.startswith("GET ")
             clock = entry.created_at.astimezone().strftime("%H:%M:%S")
             prefix = f"{self._screen.paint(clock, 'dim')} {self._name(watched.service_id)}  "
             style = "bad" if entry.stream == "stderr" else None
@@ -203,17 +209,25 @@ class Story:
     async def _visit(self) -> None:
         """Visit the shop, at the address that it writes to its log."""
         async with aiohttp.ClientSession() as http:
-            while True:
-                for page in _VISITS:
-                    await anyio.sleep(0.3)
-                    if not self._addresses:
-                        continue
-                    try:
-                        async with http.get(f"{self._addresses[-1]}/{page}") as answer:
-                            await answer.read()
-                    except aiohttp.ClientError:
-                        continue  # between two deployments of the shop
-                    self._visits += 1
+            for page in itertools.cycle(_VISITS):
+                await anyio.sleep(0.3)
+                if self._is_closing:
+                    break
+                if not self._addresses:
+                    continue
+                try:
+                    async with http.get(f"{self._addresses[-1]}/{page}") as answer:
+                        await answer.read()
+                except aiohttp.ClientError:
+                    continue  # between two deployments of the shop
+                self._visits += 1
+        self._is_visited = False
+        self._record_change()
+
+    async def _end_visits(self) -> None:
+        """End the visits, and wait until the shop's line about each of them has arrived."""
+        self._is_closing = True
+        await self._until(lambda: not self._is_visited and self._visit_lines >= self._visits)
 
     async def _compare(self, services: Services) -> Difference:
         """Compare the lines that have arrived with the logs on the platform."""
@@ -262,7 +276,11 @@ class Story:
         ):
             self._screen.paragraph(line)
         self._failures += find_shortcomings(
-            reports, difference=difference, visits=self._visits, outages=self._outages
+            reports,
+            difference=difference,
+            visits=self._visits,
+            visit_lines=self._visit_lines,
+            outages=self._outages,
         )
         for failure in self._failures:
             self._screen.line(

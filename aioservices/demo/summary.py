@@ -106,7 +106,12 @@ def summarize(
 
 
 def find_shortcomings(
-    reports: Sequence[ServiceReport], *, difference: Difference, visits: int, outages: int
+    reports: Sequence[ServiceReport],
+    *,
+    difference: Difference,
+    visits: int,
+    visit_lines: int,
+    outages: int,
 ) -> list[str]:
     """Name what should have happened and did not.
 
@@ -114,6 +119,8 @@ def find_shortcomings(
     ----------
     reports, difference, visits, outages
         As for `summarize`.
+    visit_lines : int
+        Lines that the shop wrote about visits.
 
     Returns
     -------
@@ -134,6 +141,8 @@ def find_shortcomings(
         found.append("lines of log were lost or repeated")
     if not visits:
         found.append("no visit to the shop was answered")
+    if visit_lines != visits:
+        found.append(f"the shop wrote {visit_lines} lines about {visits} visits")
     if not outages:
         found.append("the outage was not noticed")
     return found

@@ -1,6 +1,7 @@
 """The demo, as a stranger runs it."""
 
 import io
+import re
 import shutil
 import signal
 import sys
@@ -37,6 +38,13 @@ async def test_a_crash_is_reported_after_its_traceback(shown: str) -> None:
     before, _, after = shown.partition("── report has crashed: exited with status 1\n")
     assert "ZeroDivisionError: float division by zero" in before
     assert " report     " not in after.partition("── What happened")[0]
+
+
+@pytest.mark.slow
+async def test_it_counts_as_many_visits_as_it_shows(shown: str) -> None:
+    stated = re.search(r"(\d+) visits to the shop\.", shown)
+    assert stated
+    assert int(stated[1]) == len(re.findall(r" shop +GET /", shown))
 
 
 @pytest.mark.slow

@@ -26,12 +26,15 @@ def report(name: str, **changes: Any) -> ServiceReport:
     return ServiceReport(**{**values, **changes})
 
 
+RIGHT: dict[str, Any] = {"difference": NOTHING, "visits": 1, "visit_lines": 1, "outages": 1}
+
+
 def reports(**changes: ServiceReport) -> list[ServiceReport]:
     return [changes.get(name, report(name)) for name in fleet.PURPOSES]
 
 
 def test_nothing_is_wrong_when_all_went_as_it_should() -> None:
-    assert find_shortcomings(reports(), difference=NOTHING, visits=1, outages=1) == []
+    assert find_shortcomings(reports(), **RIGHT) == []
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,8 @@ def test_nothing_is_wrong_when_all_went_as_it_should() -> None:
         (report("mailer", lines=0), {}, "mailer wrote nothing"),
         (None, {"difference": Difference(1, 0)}, "lines of log were lost or repeated"),
         (None, {"difference": Difference(0, 1)}, "lines of log were lost or repeated"),
-        (None, {"visits": 0}, "no visit to the shop was answered"),
+        (None, {"visit_lines": 2}, "the shop wrote 2 lines about 1 visits"),
+        (None, {"visits": 0, "visit_lines": 0}, "no visit to the shop was answered"),
         (None, {"outages": 0}, "the outage was not noticed"),
     ],
 )
@@ -51,8 +55,7 @@ def test_what_should_not_have_happened_is_named(
     changed: ServiceReport | None, figures: dict[str, Any], shortcoming: str
 ) -> None:
     all_reports = reports(**({} if changed is None else {changed.name: changed}))
-    values: dict[str, Any] = {"difference": NOTHING, "visits": 1, "outages": 1, **figures}
-    assert find_shortcomings(all_reports, **values) == [shortcoming]
+    assert find_shortcomings(all_reports, **{**RIGHT, **figures}) == [shortcoming]
 
 
 @pytest.mark.parametrize(

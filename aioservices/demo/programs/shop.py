@@ -3,7 +3,6 @@
 import http.server
 import json
 import signal
-import sys
 import time
 from types import FrameType
 
@@ -33,14 +32,22 @@ class Shop(http.server.BaseHTTPRequestHandler):
         print(f"GET {self.path} {status} in {took:.1f} ms")
 
 
-def close(signum: int, frame: FrameType | None) -> None:
-    """Log a last line when the platform stops the service."""
-    print("closing: another deployment takes over, or the day is done")
-    sys.exit(0)
+class Closing:
+    """Whether the platform has asked the service to stop; a visit is answered to its end."""
+
+    is_asked = False
+
+    def ask(self, signum: int, frame: FrameType | None) -> None:
+        """Note the signal of the platform."""
+        self.is_asked = True
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, close)
+    closing = Closing()
+    signal.signal(signal.SIGTERM, closing.ask)
     with http.server.HTTPServer(("127.0.0.1", 0), Shop) as server:
         print(f"open at http://127.0.0.1:{server.server_port}")
-        server.serve_forever(poll_interval=0.1)
+        server.timeout = 0.1
+        while not closing.is_asked:
+            server.handle_request()
+    print("closing: another deployment takes over, or the day is done")
