@@ -23,6 +23,7 @@ from aioservices.http.failure import system_reason
 from aioservices.http.response import RawResponse, http_date
 from aioservices.http.retry import RetryPolicy
 from aioservices.http.url import proxy_for
+from aioservices.terminal.numbers import quantity
 from aioservices.terminal.sanitize import one_line
 from aioservices.terminal.times import format_duration
 
@@ -99,7 +100,7 @@ def _key(key: str) -> Finding:
         validate_api_key(None)
     except ValueError as exc:
         return Finding("key", "failed", str(exc))
-    return Finding("key", "ok", f"CIVIS_API_KEY is set, {len(key)} characters")
+    return Finding("key", "ok", f"CIVIS_API_KEY is set, {quantity(len(key), 'character')}")
 
 
 def _versions() -> list[Finding]:

@@ -207,7 +207,8 @@ class _Process:
         """Report the status to the service manager and the log."""
         self._systemd.ready()  # it collects; /readyz reports whether everything can be reached
         reasons: tuple[str, ...] = ()
-        status_line, due = StatusLine(), anyio.current_time() + _STATUS_SECONDS
+        began = anyio.current_time()
+        status_line, due = StatusLine(began), began + _STATUS_SECONDS
         while True:
             await anyio.sleep(_REPORT_SECONDS)
             now = self._collector.reasons
@@ -229,7 +230,7 @@ class _Process:
         """Update the status line below the log records, if the process has a terminal."""
         if self._on_progress is None:
             return
-        status_line = StatusLine()
+        status_line = StatusLine(anyio.current_time())
         while True:
             self._on_progress(status_line.render(self._collector.status, anyio.current_time()))
             await anyio.sleep(_PROGRESS_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from aioservices.fleet.collecting import CollectorStatus
+from aioservices.terminal.numbers import quantity
 
 __all__ = ["StatusLine"]
 
@@ -12,10 +13,16 @@ _RATE_WINDOW = 10.0  # seconds over which a rate is averaged
 
 
 class StatusLine:
-    """Formats the status of a collector, with rates computed from earlier statuses."""
+    """Formats the status of a collector, with rates computed from earlier statuses.
 
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
+    Parameters
+    ----------
+    began : float
+        Seconds of a monotonic clock when the collector had stored nothing yet.
+    """
+
+    def __init__(self, began: float) -> None:
+        self._seen = deque([(began, 0)])
 
     def render(self, status: CollectorStatus, now: float) -> str:
         """Format a status.
@@ -36,7 +43,7 @@ class StatusLine:
             self._seen.popleft()
         (since, before), (until, lines) = self._seen[0], self._seen[-1]
         rate = (lines - before) / (until - since) if until > since else 0.0
-        parts = [f"{rate:,.0f} lines/s", f"{status.leases:,} services"]
+        parts = [f"{rate:,.0f} lines/s", quantity(status.leases, "service")]
         if status.reasons:  # first, because the end of the line may be cut off
             reason, *others = status.reasons
             more = f" (and {len(others)} more)" if others else ""
@@ -45,12 +52,12 @@ class StatusLine:
         if lags:
             parts.append(f"lag {max(lags):,.0f} s")
         if status.waiting:
-            parts.append(f"{status.waiting:,} lines waiting for the store")
+            parts.append(f"{quantity(status.waiting, 'line')} waiting for the store")
         parts += [
             f"{forwarder.name.partition(':')[0]} {forwarder.behind:,} behind"
             for forwarder in status.forwarders
             if forwarder.behind
         ]
         if status.gaps:
-            parts.append(f"{status.gaps:,} gaps")
+            parts.append(quantity(status.gaps, "gap"))
         return ", ".join(parts)

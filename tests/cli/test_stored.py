@@ -168,6 +168,28 @@ async def test_a_forwarder_sends_again_while_the_daemon_runs(
     assert not [*tmp_path.glob("*resend*")]
 
 
+@pytest.mark.parametrize(
+    ("name", "destination"),
+    [
+        ("jsonl:{}/lines.jsonl", "jsonl:lines.jsonl"),
+        ("jsonl:{}/lines.jsonl", "jsonl:./lines.jsonl?rotate=1MB&keep=2"),
+        ("otlp:http://host:4318/v1/logs", "otlp:http://host:4318"),
+        ("otlp:http://host:4318/v1/logs", "otlp:http://user:secret@host:4318/?key=secret"),
+    ],
+)
+async def test_a_forwarder_is_known_by_the_words_that_forward_takes(
+    store: str, tmp_path: Path, name: str, destination: str
+) -> None:
+    name = name.format(tmp_path)
+    async with open_store(store) as opened:
+        assert await opened.mark_forwarded(name, {2: (0, 1)})
+    ended = await run("stored", store, "--resend", destination, cwd=tmp_path)
+    assert f"1 line will be sent to {name} again" in " ".join(ended.errors.split())
+    assert ended.status == 0
+    other = await run("stored", store, "--resend", "jsonl:other.jsonl", cwd=tmp_path)
+    assert (other.status, f"it has {name}" in other.errors) == (2, True)
+
+
 async def test_no_export_is_written_over_a_store(store: str) -> None:
     path = store.removeprefix("sqlite:")
     for kind in ("--jsonl", "--parquet"):

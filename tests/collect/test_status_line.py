@@ -15,15 +15,20 @@ from tests.servers.terminal import on_terminal, shown_on
 
 
 def test_it_says_how_many_lines_a_second_were_kept() -> None:
-    rates = StatusLine()
-    rates.render(CollectorStatus(ready=True, reasons=(), lines=0), 100.0)
+    rates = StatusLine(100.0)
     line = rates.render(CollectorStatus(ready=True, reasons=(), lines=500, leases=40), 105.0)
     assert line == "100 lines/s, 40 services"
 
 
+def test_one_of_a_kind_is_no_plural() -> None:
+    status = CollectorStatus(ready=True, reasons=(), leases=1, waiting=1, gaps=1)
+    line = StatusLine(0.0).render(status, 0.0)
+    assert line == "0 lines/s, 1 service, 1 line waiting for the store, 1 gap"
+
+
 def test_what_is_wrong_comes_first_because_the_end_may_be_cut_off() -> None:
     status = CollectorStatus(reasons=("the store is away", "the key is refused"), waiting=12)
-    assert StatusLine().render(status, 0.0) == (
+    assert StatusLine(0.0).render(status, 0.0) == (
         "NOT READY: the store is away (and 1 more), 0 lines/s, 0 services, "
         "12 lines waiting for the store"
     )

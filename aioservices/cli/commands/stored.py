@@ -26,6 +26,7 @@ from aioservices.stores import (
     StoreLockedError,
     open_store,
 )
+from aioservices.terminal.numbers import quantity
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line
@@ -71,13 +72,17 @@ async def stored_services(store: Store, terms: Sequence[str]) -> dict[int, str |
         "aioservices stored sqlite:logs.db",
         "aioservices stored sqlite:logs.db --thorough",
         "aioservices stored sqlite:logs.db --forwarders",
-        "aioservices stored sqlite:logs.db --resend otlp:http://127.0.0.1:4318/v1/logs --since 1d",
+        "aioservices stored sqlite:logs.db --resend otlp:http://127.0.0.1:4318 --since 1d",
     ),
 )
 @click.argument("store_url", metavar="STORE")
 @click.option("--thorough", is_flag=True, help="Read every line, to find any that is damaged.")
 @click.option("--forwarders", is_flag=True, help="Show the position of each forwarder.")
-@click.option("--resend", metavar="NAME", help="Have this forwarder send again what it has sent.")
+@click.option(
+    "--resend",
+    metavar="TO",
+    help="Have this forwarder send again what it has sent: its name, or what --forward was given.",
+)
 @click.option("--since", type=INSTANT, help="With --resend: only what was stored since then.")
 @click.option(
     "--rejected",
@@ -144,18 +149,32 @@ async def _resend(url: str, name: str, since: Instant | None, *, rejected_only: 
 
 
 async def _move_back(
-    store: Store, name: str, since: Instant | None, *, rejected_only: bool
+    store: Store, destination: str, since: Instant | None, *, rejected_only: bool
 ) -> None:
     known = sorted({each.forwarder for each in await store.forward_positions()})
+    name = destination if destination in known else _forwarder_name(destination)
     if name not in known:
         there = f"it has {', '.join(known)}" if known else "nothing was ever forwarded from it"
-        raise CommandError(f"the store has no forwarder {name!r}: {there}", status=USAGE_ERROR)
+        text = f"the store has no forwarder {destination!r}: {there}"
+        raise CommandError(text, status=USAGE_ERROR)
     begin = None if since is None else since.at(dt.datetime.now(dt.UTC))
     count = await store.resend(name, since=begin, rejected_only=rejected_only)
     if count < 0:
         note(f"the daemon sends to {name} again")
     else:
-        note(f"{count:,} lines will be sent to {name} again, as soon as a daemon runs with it")
+        lines = quantity(count, "line")
+        note(f"{lines} will be sent to {name} again, as soon as a daemon runs with it")
+
+
+def _forwarder_name(destination: str) -> str:
+    """Return the name of the forwarder that ``--forward`` makes of a destination."""
+    from aioservices.stores.forward.url import open_forwarder
+    from aioservices.stores.forward.worker import name_of
+
+    try:
+        return name_of(open_forwarder(destination))
+    except StoreConfigError:  # a forwarder of somebody's own, whose name is all there is
+        return destination
 
 
 async def _show_forwarders(store: Store, *, as_json: bool) -> None:
@@ -174,8 +193,8 @@ async def _show_forwarders(store: Store, *, as_json: bool) -> None:
     await stdout().write(table(_FORWARDER_COLUMNS, positions, now=dt.datetime.now(dt.UTC)))
     for lines in rejected:
         note(
-            f"{one_line(lines.forwarder)} rejected {lines.count:,} lines, some of them of "
-            f"service {lines.service_id} from {lines.first_seq} to {lines.last_seq}: "
+            f"{one_line(lines.forwarder)} rejected {quantity(lines.count, 'line')}, some of them "
+            f"of service {lines.service_id} from {lines.first_seq} to {lines.last_seq}: "
             f"{one_line(lines.reason)}"
         )
 
@@ -196,7 +215,8 @@ def _audit_as_table(audit: StoreAudit) -> str:
     lines = sum(each.lines for each in audit.services)
     size = audit.bytes / 1_000_000
     shown = table(_SERVICE_COLUMNS, audit.services, now=dt.datetime.now(dt.UTC))
-    return f"{shown}{lines:,} lines of {len(audit.services):,} services in {size:,.1f} MB\n"
+    services = quantity(len(audit.services), "service")
+    return f"{shown}{quantity(lines, 'line')} of {services} in {size:,.1f} MB\n"
 
 
 def _minute(time: dt.datetime | None) -> str | None:
@@ -280,7 +300,8 @@ def export(
                 ) from None
             except OSError as exc:
                 raise CommandError(f"{path}: {exc.strerror or exc}") from exc
-        note(f"{count:,} lines of {len(services):,} services are in {path}")
+        found = f"{quantity(count, 'line')} of {quantity(len(services), 'service')}"
+        note(f"{path} contains {found}")
         return 0
 
     return run(main)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 
-from aioservices.api.matching import ids_among, select
+from aioservices.api.matching import ids_among, is_id, select
 from aioservices.errors import ServicesError
 from aioservices.stores import Store, StoreUnavailableError
 
@@ -42,6 +42,7 @@ class ServiceCatalog:
         self._visible: dict[int, Source] = {}
         self._missing: set[int] = set()  # visible services that are no longer listed
         self._names: dict[int, str | None] = {}
+        self._reported: set[str] = set()  # terms that were logged as matching nothing
 
     @property
     def service_ids(self) -> list[int]:
@@ -90,6 +91,7 @@ class ServiceCatalog:
         if not self._visible and found:
             await self._add_recently_stored(found)
         if is_complete:
+            self._report_unmatched()
             self._missing |= self._visible.keys()
         self._missing -= found.keys()
         self._visible |= found
@@ -102,6 +104,20 @@ class ServiceCatalog:
             return wanted
         names = {each: self._names.get(each) for each in wanted}
         return set(select(options.patterns, names).ids) | set(ids_among(options.patterns))
+
+    def _report_unmatched(self) -> None:
+        """Log which terms match no listed service, each once: they may be misspelled."""
+        options = self._options
+        running = "" if options.status is None else f"{options.status} "
+        if options.ids is not None:
+            return
+        if not options.patterns and not self._names and "" not in self._reported:
+            self._reported.add("")
+            log.warning("no %sservice is there yet: waiting for one", running)
+        for term in select(options.patterns, self._names).unmatched:
+            if term not in self._reported and not is_id(term):  # a service given by id is read
+                self._reported.add(term)
+                log.warning("no %sservice matches %r yet: waiting for one", running, term)
 
     async def _add_recently_stored(self, found: Collection[int]) -> None:
         """Add services that ended while no collector ran, to read the rest of their logs."""

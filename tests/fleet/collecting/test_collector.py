@@ -271,6 +271,33 @@ async def test_only_the_services_that_are_asked_for_are_read(
         assert [each.service_id for each in await store.services()] == [2, 3]
 
 
+async def test_a_pattern_that_matches_nothing_is_reported_once(
+    emulator: Emulator, services: Services, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def reported() -> list[str]:
+        return [record.message for record in caplog.records if "waiting for one" in record.message]
+
+    async with (
+        SQLiteStore(path) as store,
+        collecting(store, services, patterns=("new-*", "service-1", "99")),
+    ):
+        await until(lambda: len(reported()) == 1)
+        await anyio.sleep(0.3)  # longer than a refresh
+        await services.patch(2, name="new-service")
+        emulator.log(2, "line")
+        await wait_for(store, 1)
+    assert reported() == ["no running service matches 'new-*' yet: waiting for one"]
+
+
+async def test_a_platform_without_services_is_reported(
+    services: Services, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for service_id in (1, 2, 3):
+        await services.put_archive(service_id, True)
+    async with SQLiteStore(path) as store, collecting(store, services):
+        await until(lambda: "no running service is there yet: waiting for one" in caplog.text)
+
+
 # When the store fails
 
 
