@@ -151,6 +151,11 @@ def _fail(text: str, status: int) -> int:
 
 
 def _error_text(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption) and error.ctx and error.ctx.command is cli:
+        option = error.option_name
+        for name, command in cli.commands.items():
+            if any(option in parameter.opts for parameter in command.params):
+                return f"{option!r} follows the command, as in aioservices {name} {option}"
     # click's own messages are sentences; ours follow a colon.
     text = one_line(error.format_message()).rstrip(".")
     text = _SUGGESTION.sub(r": did you mean \1?", text)

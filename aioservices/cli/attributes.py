@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast, get_args
+from typing import cast, get_args, get_origin
 
 from aioservices.api.models import JSON, Service, to_dict
 from aioservices.api.params import NewServiceAttributes, ServiceAttributes
@@ -295,16 +295,24 @@ def _is_text(name: str) -> bool:
 
 
 def _parsed(name: str, text: str) -> JSON:
-    try:
-        return cast("JSON", json.loads(text))
-    except ValueError:
-        kinds = get_args(_NEW[name])
-        wanted = "JSON, such as [1, 2]"
-        if bool in kinds:
-            wanted = "true or false"
-        elif int in kinds:
-            wanted = "an integer"
-        raise _usage_error(f"--set {name}: {text!r} is not {wanted}") from None
+    """Read the value of an attribute that is not a string, as JSON of its kind."""
+    kind, wanted = _json_kind(name)
+    value = _member(text)
+    if value is not None and type(value) is not kind:  # True is an int in Python, not in JSON
+        raise _usage_error(f"--set {name}: {text!r} is not {wanted}")
+    return value
+
+
+def _json_kind(name: str) -> tuple[type, str]:
+    """Return the type of an attribute that is not a string, and its description."""
+    kinds = get_args(_NEW[name])
+    if bool in kinds:
+        return bool, "true or false"
+    if int in kinds:
+        return int, "an integer"
+    if get_origin(kinds[0]) is Sequence:
+        return list, "a list in JSON, such as [1, 2]"
+    return dict, """an object in JSON, such as '{"A": 1}'"""
 
 
 def _member(text: str) -> JSON:

@@ -164,7 +164,8 @@ def _explained_connection(error: ConnectionFailedError, url: str) -> tuple[str, 
         case ConnectionFailedError(sent=False):
             return f"cannot reach {url}", "check the network, and CIVIS_API_ENDPOINT or --url"
         case _:
-            return f"the connection to {url} broke, again and again", again
+            times = ", again and again" if error.attempts > 1 else ""
+            return f"the connection to {url} broke{times}", again
 
 
 def _not_there(method: str, path: str, url: str) -> str:

@@ -56,7 +56,10 @@ def select(
             raise CommandError(unknown)
         if archived:
             raise CommandError(f"{unknown}: see aioservices list --archived")
-        advice = "see aioservices list; --archived or --hidden lists the others"
+        advice = (
+            "see aioservices list, or list --archived and list --hidden "
+            "for archived and hidden services"
+        )
         raise CommandError(f"{unknown}: {advice}")
     for term, ids in selection.ambiguous.items():
         raise CommandError(

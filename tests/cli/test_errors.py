@@ -48,8 +48,8 @@ async def test_no_such_service(cli: Cli, command: str) -> None:
         ("we-shop", "did you mean 'Web-Shop'?"),
         ("shop", "did you mean 'Web-Shop'?"),
         ("web", "did you mean 'Web-Shop' or 'web-api'?"),
-        ("wbe-*", "see aioservices list; "),
-        ("nothing", "see aioservices list; "),
+        ("wbe-*", "see aioservices list, or list --archived and list --hidden for"),
+        ("nothing", "see aioservices list, or list --archived and list --hidden for"),
         ("old", "an archived one is: its id is 3"),
         ("twice", "2 archived ones are: see aioservices list --archived"),
         ("o?", "2 archived ones have: see aioservices list --archived"),
@@ -104,7 +104,7 @@ async def test_what_may_have_been_done_is_not_done_again(
     cli: Cli, emulator: Emulator, command: list[str]
 ) -> None:
     fault = emulator.fault(Reset(acts=True), method="POST")
-    one_line(await cli.run(*command), 1)
+    assert "broke: try again later" in one_line(await cli.run(*command), 1)
     assert fault.hits == 1
     assert len(emulator.service_ids) == 1
 
@@ -115,6 +115,16 @@ async def test_what_may_have_been_done_is_not_done_again(
         (["get"], "missing argument 'SERVICE...' (see aioservices get --help)"),
         (["list", "--foo"], "no such option '--foo'"),
         (["list", "--jsn"], "no such option '--jsn': did you mean '--csv', '--json'?"),
+        (
+            ["--url", "http://x", "list"],
+            "'--url' follows the command, as in aioservices list --url",
+        ),
+        (
+            ["--follow", "logs", "1"],
+            "'--follow' follows the command, as in aioservices logs --follow",
+        ),
+        (["-q", "list"], "'-q' follows the command, as in aioservices list -q"),
+        (["--foo", "list"], "no such option '--foo'"),
         (["lisst"], "there is no command 'lisst': did you mean list?"),
         (["shares", "lst"], "there is no command 'lst': did you mean list?"),
         (["logs", "1", "-n", "-3"], "'-3' is not an integer from 0 up"),
