@@ -301,12 +301,15 @@ class Patience:
         if longest is not None and now - self._began >= longest:
             raise error
         delay = next(self._delays)
-        await anyio.sleep(min(delay, self.doubted_until - now) if is_doubted else delay)
+        if _is_refusal(error):
+            await anyio.sleep(min(delay, self.doubted_until - now) if is_doubted else delay)
+        else:
+            await self._metrics.answered.wait(delay)
 
     def end(self, *, served: bool) -> None:
         """Note that the call was answered, or will not be made again."""
+        self._metrics.end_call(self, served=served)
         if self._began is not None:
-            self._metrics.end_failure(self, served=served)
             self._reset()
 
 

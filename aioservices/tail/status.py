@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from aioservices.concurrency import Signal
 from aioservices.errors import RequestError
 
 __all__ = [
@@ -228,10 +229,13 @@ class TailMetrics:
     ----------
     due : dict of int to float or None
         When the log of each deployment is polled next; None: it is being polled.
+    answered : Signal
+        Is sent when a call is answered during an outage.
     """
 
     def __init__(self, service_id: int, on_event: EventHook | None = None) -> None:
         self.due: dict[int, float | None] = {}
+        self.answered = Signal()
         self._status = TailStatus()  # but for what depends on the moment
         self._service_id = service_id
         self._on_event = on_event
@@ -267,7 +271,11 @@ class TailMetrics:
         self.emit(GapFound(service_id=self._service_id, gap=gap))
 
     def record_failure(self, call: object, error: RequestError, deployment_id: int | None) -> None:
-        """Record that a call failed, which is repeated: an outage lasts as long as any does."""
+        """Record that a call failed, which is repeated.
+
+        An outage lasts until a call is answered while no other one is being repeated. When one is
+        answered, the others need not wait any longer.
+        """
         self._failing.add(call)
         self._set(error=str(error))
         if self._outage is not None:
@@ -282,16 +290,17 @@ class TailMetrics:
         log.warning("the log is not served: %s", error)
         self.emit(self._outage)
 
-    def end_failure(self, call: object, *, served: bool) -> None:
-        """Record that a call is not repeated any more; `served` if it was answered."""
+    def end_call(self, call: object, *, served: bool) -> None:
+        """Record that a call was answered (`served`), or is not made any more."""
         self._failing.discard(call)
         outage = self._outage
-        if self._failing or outage is None:
+        if outage is None or not served:
+            return
+        if self._failing:
+            self.answered.send()
             return
         self._outage = None
         self._set(error=None)
-        if not served:
-            return
         log.info("the log is served again")
         self.emit(
             OutageEnded(

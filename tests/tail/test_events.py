@@ -1,10 +1,13 @@
 """What a tail reports to its hook."""
 
+import contextlib
 from typing import Any
 
+import anyio
 import pytest
 
 from aioservices import (
+    ConnectionFailedError,
     DeploymentEnded,
     DeploymentStarted,
     GapFound,
@@ -17,13 +20,17 @@ from aioservices import (
 )
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Respond
+from aioservices.tail.fetcher import Patience
+from aioservices.tail.options import TailOptions
+from aioservices.tail.status import TailMetrics
 from tests.servers.deployments import DeploymentsServer
 from tests.servers.hostile import hostile
 
-from .conftest import QUICK, collecting, crowd, take, until, write
+from .conftest import PATIENCE, QUICK, collecting, crowd, take, until, write
 from .plain import PlainServer
 
 LOGS = "/services/*/deployments/*/logs"
+RESET = ConnectionFailedError("reset", sent=True, method="GET", path="logs", attempts=1)
 
 
 class Events:
@@ -56,6 +63,40 @@ async def test_an_outage_is_reported_once_when_it_begins_and_once_when_it_ends(
     )
     assert (ended.since, ended.deployment_id) == (started.since, 1001)
     assert ended.at >= ended.since
+
+
+async def test_an_outage_ends_though_the_log_that_failed_is_gone(
+    emulator: Emulator, services: Services
+) -> None:
+    service_id = emulator.add_service("web", deployed=True)
+    events = Events()
+    old = "/services/*/deployments/1001/logs"
+    async with followed(services, service_id, events) as tail, collecting(tail):
+        await until(lambda: tail.status.polls)
+        with contextlib.ExitStack() as gone:
+            with emulator.fault(Respond(503), path=old):
+                await until(lambda: events.of(OutageStarted))
+                emulator.deploy(service_id)
+                gone.enter_context(emulator.fault(Respond(404), path=old))
+            await until(lambda: tail.status.deployments == (1002,))
+            await until(lambda: events.of(OutageEnded))
+            assert tail.status.error is None
+
+
+async def test_an_answer_ends_the_waiting_of_the_other_calls() -> None:
+    events = Events()
+    metrics = TailMetrics(1, events.all.append)
+    options = TailOptions(service_id=1, poll_interval=10_000.0, max_poll_interval=10_000.0)
+    log, service = Patience(metrics, options, 1001), Patience(metrics, options)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            group.start_soon(service.wait, RESET)
+            group.start_soon(log.wait, RESET)
+            await until(lambda: service.is_failing and log.is_failing)
+            log.end(served=True)
+    assert not events.of(OutageEnded)
+    service.end(served=True)
+    assert len(events.of(OutageEnded)) == 1
 
 
 async def test_a_deployment_that_replaces_another_is_reported(
