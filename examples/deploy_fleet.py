@@ -56,7 +56,11 @@ async def main(pattern: str, seconds: float) -> bool:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Deploy services, each exactly once.")
-    parser.add_argument("pattern", nargs="?", default="demo-*", help="of the services' names")
-    parser.add_argument("--seconds", type=float, default=600.0, help="for each, until it runs")
+    parser.add_argument(
+        "pattern", nargs="?", default="demo-*", help="services to deploy: those whose name matches"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=600.0, help="how long each may take until it runs"
+    )
     arguments = parser.parse_args()
     sys.exit(not asyncio.run(main(arguments.pattern, arguments.seconds)))

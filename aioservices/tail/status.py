@@ -204,8 +204,8 @@ class TailStatus(msgspec.Struct, frozen=True, kw_only=True):
     gaps : tuple of LogGap
         Where these are; the last hundred.
     sheds : int
-        Times that more lines than can be counted lay inside the overlap: what turns up late
-        among the older half of these is not seen.
+        Times that more lines than can be counted lay inside the overlap. The older half of them
+        is no longer looked at for late lines, which is reported as a gap and counted there too.
     """
 
     deployments: tuple[int, ...] = ()
