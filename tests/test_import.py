@@ -34,6 +34,7 @@ def test_importing_the_package_alone_loads_nothing_that_takes_time() -> None:
 def test_every_public_name_is_there_and_is_listed() -> None:
     assert {"Services", "LogTail", "ServicesError", "__version__"} <= set(aioservices.__all__)
     assert set(aioservices.__all__) <= set(dir(aioservices))
+    assert "TYPE_CHECKING" not in dir(aioservices)
     assert all(getattr(aioservices, name) is not None for name in aioservices.__all__)
 
 

@@ -117,6 +117,10 @@ async def test_the_search_finds_a_call(
     await page.locator(".md-search-result__link", has_text="deploy_many").first.wait_for()
 
 
+def test_the_site_has_no_files_of_python(site: Path) -> None:
+    assert not [*site.rglob("*.py*"), *site.rglob("__pycache__")]
+
+
 def test_the_reference_shows_defaults_by_their_values(site: Path) -> None:
     text = unescape(
         re.sub("<[^>]+>", "", (site / "reference" / "services.html").read_text("utf-8"))
