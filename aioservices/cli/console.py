@@ -6,11 +6,13 @@ import io
 import os
 
 import click
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from aioservices.terminal.output import Output, stderr, stdout
 
 __all__ = [
+    "by_words",
     "coloured",
     "encodable",
     "has_cursor",
@@ -32,8 +34,35 @@ _ELLIPSIS = "…"
 
 
 def note(text: str) -> None:
-    """Report something on standard error, in a separate line."""
-    stderr().post(f"aioservices: {text}\n")
+    """Report something on standard error, in a separate line; a terminal's are wrapped by words."""
+    out = stderr()
+    text = f"aioservices: {text}"
+    out.post(f"{by_words(text, out.columns) if out.is_terminal else text}\n")
+
+
+def by_words(text: str, width: int) -> str:
+    r"""Wrap a line between words.
+
+    Parameters
+    ----------
+    text : str
+        A word that is wider than a line, such as an address, is left to the terminal.
+    width : int
+        Cells of a line.
+
+    Examples
+    --------
+    >>> by_words("no service is called web", 15)
+    'no service is\n  called web'
+    """
+    lines = [""]
+    for number, word in enumerate(text.split(" ")):
+        extended = f"{lines[-1]} {word}" if number else word
+        if number and cell_len(extended) > width >= cell_len(f"  {word}"):
+            lines.append(f"  {word}")
+        else:
+            lines[-1] = extended
+    return "\n".join(lines)
 
 
 def has_cursor(output: Output) -> bool:

@@ -165,7 +165,7 @@ async def test_ctrl_c_claims_no_deploy_whose_answer_is_out_and_none_that_was_rep
     for name in ("reported", "asked-for"):
         emulator.add_service(name)
     emulator.fault(Stall(), method="POST", path="/services/2/deployments")
-    with cli.terminal("deploy", "reported", "asked-for", NO_COLOR="1") as terminal:
+    with cli.terminal("deploy", "reported", "asked-for", columns=200, NO_COLOR="1") as terminal:
         await terminal.until("running   reported (1)")
         await terminal.until("1/2, 1 under way")
         terminal.type("\x03")

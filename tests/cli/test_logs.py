@@ -277,7 +277,7 @@ async def test_a_cursor_that_cannot_be_kept_is_reported_before_anything_is_shown
 async def test_an_outage_while_following_is_reported_and_so_is_its_end(
     cli: Cli, emulator: Emulator, web: int
 ) -> None:
-    with cli.terminal("logs", "web", "-f", "-n", "1", NO_COLOR="1") as terminal:
+    with cli.terminal("logs", "web", "-f", "-n", "1", columns=200, NO_COLOR="1") as terminal:
         await terminal.until("line 9")
         emulator.fault(Respond(503, "html"), path="/services/1/deployments/1001/logs", times=2)
         said = await terminal.until("the log is served again")

@@ -87,7 +87,7 @@ async def test_no_table_is_wider_than_the_terminal(
     shown = await run_all(cli, TABLES, columns)
     for command, lines in shown.items():
         assert lines, command
-        # A separate line wraps as the terminal does.
+        # What is not a table or a note wraps as the terminal does.
         table = [line for line in lines if not line.startswith(("aioservices: ", "would "))]
         assert [line for line in table if cell_len(line) > columns] == [], command
         assert [line for line in table if line != line.rstrip()] == [], command
@@ -97,6 +97,18 @@ async def test_no_table_is_wider_than_the_terminal(
     assert all(any(region in name for name in names) for region in ("eu", "us", "ap"))
     words = " ".join(" ".join(shown["doctor"]).split())
     assert "the key sees 5 services; permission for the newest of them: manage" in words
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+async def test_an_error_is_wrapped_between_words(
+    cli: Cli, emulator: Emulator, columns: int
+) -> None:
+    in_one_line = (await cli.run("get", "nothing")).errors
+    with cli.terminal("get", "nothing", columns=columns) as terminal:
+        ended = await terminal.end()
+    assert len(ended.lines) > 1
+    assert max(map(cell_len, ended.lines)) <= columns
+    assert ended.output.split() == in_one_line.split()
 
 
 @pytest.fixture(scope="module")
