@@ -7,9 +7,11 @@ import datetime as dt
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Generic, TypeVar
 
 from rich.cells import cell_len, set_cell_size
+from rich.console import Console
 from rich.text import Text
 
 from aioservices.api.models import DeploymentSummary
@@ -55,6 +57,8 @@ class Column(Generic[RowT]):
         Whether it is shortened at its end; names and addresses are shortened in the middle.
     right : bool
         Whether it is aligned to the right.
+    wraps : bool
+        Whether it is wrapped into several lines rather than shortened.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Column(Generic[RowT]):
     ratio: int | None = None
     prose: bool = False
     right: bool = False
+    wraps: bool = False
 
     def text(self, row: RowT, now: dt.datetime) -> str:
         """Return the content for a row, in one line."""
@@ -122,18 +127,23 @@ def table(
     if out.is_terminal:
         fitting = fitted(widths, [column.ratio for column in columns], out.columns)
         for place, column in enumerate(columns):
-            if fitting[place] < widths[place]:
+            if fitting[place] < widths[place] and not column.wraps:
                 _shorten(cells, place, column, fitting[place])
         widths = fitting
     right = [column.right for column in columns]
     lines = [Text(_line(heads, widths, right), style="bold")]
     for row in cells:
-        lines.append(Text(_line(row, widths, right)))
+        wrapped = [_by_width(cell, width) for cell, width in zip(row, widths, strict=True)]
+        first, *more = [
+            _line(parts, widths, right) for parts in zip_longest(*wrapped, fillvalue="")
+        ]
+        lines.append(Text(first))
         start = 0
         for column, cell, width in zip(columns, row, widths, strict=True):
             if column.name == "state":
                 lines[-1].stylize(state_style(cell), start, start + len(cell))
             start += width - cell_len(cell) + len(cell) + _GAP
+        lines.extend(map(Text, more))
     return rendered(Text("\n").join(lines))
 
 
@@ -193,6 +203,13 @@ def _shorten(cells: Sequence[list[str]], place: int, column: Column[RowT], width
         ]
     for row, text in zip(cells, shown, strict=True):
         row[place] = text
+
+
+def _by_width(text: str, width: int) -> list[str]:
+    """Wrap a cell, between words where that is possible."""
+    if cell_len(text) <= width:
+        return [text]
+    return [line.plain.rstrip() for line in Text(text).wrap(Console(width=width), width)]
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:

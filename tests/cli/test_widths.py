@@ -99,6 +99,17 @@ async def test_no_table_is_wider_than_the_terminal(
     assert "the key sees 5 services; permission for the newest of them: manage" in words
 
 
+async def test_the_message_of_a_deployment_is_wrapped_not_cut(cli: Cli, emulator: Emulator) -> None:
+    message = "Replaced by deployment 1002, because the one before it was no longer needed"
+    emulator.set_state(emulator.add_service("web", deployed=True), "terminated", message=message)
+    with cli.terminal("deployments", "1", columns=50, NO_COLOR="1") as terminal:
+        ended = await terminal.end()
+    head, *rows = ended.lines
+    start = head.index("MESSAGE")
+    assert " ".join(row[start:].strip() for row in rows) == message
+    assert max(map(cell_len, rows)) <= 50
+
+
 @pytest.mark.parametrize("columns", [50, 80])
 async def test_an_error_is_wrapped_between_words(
     cli: Cli, emulator: Emulator, columns: int

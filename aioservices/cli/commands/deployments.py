@@ -66,7 +66,7 @@ _COLUMNS = (
     Column[DeploymentSummary]("id", lambda d, _: d.deployment_id, right=True),
     Column[DeploymentSummary]("state", state_of),
     Column[DeploymentSummary]("age", lambda d, now: age(d.created_at, now)),
-    Column[DeploymentSummary]("message", lambda d, _: d.state_message, ratio=3, prose=True),
+    Column[DeploymentSummary]("message", lambda d, _: d.state_message, ratio=3, wraps=True),
     Column[DeploymentSummary]("image", _image, least=80, ratio=2),
     Column[DeploymentSummary]("memory", lambda d, _: d.memory and f"{d.memory} MB", least=100),
     Column[DeploymentSummary]("cpu", lambda d, _: d.cpu and f"{d.cpu} m", least=100),
