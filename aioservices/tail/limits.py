@@ -33,7 +33,8 @@ from .times import EARLIEST, LATEST, add, to_utc
 __all__ = ["CapWatch", "PageLimits", "ServerProfile", "Sketch"]
 
 # How much larger the limit is with which an overfull range is asked for, and how large at least.
-_ENLARGEMENT = 10
+# Where that is refused, less is asked for.
+_ENLARGEMENTS = (10, 5, 3, 2)
 _LEAST_ENLARGED = 10_000
 # How much larger it is for a range that was sized for a page, but may have more lines.
 _HEADROOM = 2
@@ -41,6 +42,8 @@ _HEADROOM = 2
 _STRETCH = 3
 # No smaller limit is asked for, unless the server refuses it, nor is a smaller cap looked for.
 _SMALLEST_LIMIT = 10
+# Pages in a row that are longer than usual and fail before no more are asked for in a session.
+_MOST_FAILURES = 4
 # No page that is longer than a smaller limit is asked for just to see whether it comes.
 _SMALLEST_STRETCHED = 100
 # Lines of pages taken on faith that are remembered at most.
@@ -78,10 +81,20 @@ class ServerProfile:
         self.rounds_ends = False
         self.ignores_end = False
         self.tried_longer = False
+        self._failures = 0  # in a row, of pages longer than usual
 
     def page_size(self, limit: int) -> int:
         """Return how many lines a page has at most, as far as is known."""
         return min(limit, self.cap or limit)
+
+    @property
+    def fails_longer(self) -> bool:
+        """Whether pages longer than usual failed so often that no more are asked for."""
+        return self._failures >= _MOST_FAILURES
+
+    def record_optional(self, *, served: bool) -> None:
+        """Take note of whether a page longer than usual came that could be done without."""
+        self._failures = 0 if served else self._failures + 1
 
     def takes(self, limit: int) -> bool:
         """Tell whether a limit was not refused, nor a smaller one."""
@@ -89,7 +102,8 @@ class ServerProfile:
 
     def has_headroom(self, limit: int) -> bool:
         """Tell whether a page that was planned for a limit may well turn out to be longer."""
-        return 2 * self.longest >= 3 * limit and self.cap is None and self.takes(_HEADROOM * limit)
+        is_known = 2 * self.longest >= 3 * limit and self.cap is None
+        return is_known and self.takes(_HEADROOM * limit) and not self.fails_longer
 
     def record(self, length: int) -> None:
         """Take note of the length of a page."""
@@ -154,23 +168,26 @@ class PageLimits:
         return is_open and is_large and self.is_usual and profile.takes(self.stretched)
 
     @property
-    def _enlarged(self) -> int:
-        return max(self.limit * _ENLARGEMENT, _LEAST_ENLARGED)
+    def _enlarged(self) -> int | None:
+        """The largest limit for an overfull range that was not refused; None if there is none."""
+        larger = (self.limit * factor for factor in _ENLARGEMENTS)
+        limits = (max(self.limit * _ENLARGEMENTS[0], _LEAST_ENLARGED), *larger)
+        return next(filter(self._profile.takes, limits), None)
 
     def request(self, each: PlannedRange) -> PageRequest:
         """Return the request for a range."""
-        limit = (self.page_size, self.limit, self._enlarged)[each.level]
+        limit = usual = (self.page_size, self.limit, self._enlarged or self.limit)[each.level]
         if each.is_stretched and not each.level:
             limit = self.stretched
-        elif each.is_predicted and not each.level and self.is_usual:
+        elif each.is_predicted and not (each.level or each.is_plain) and self.is_usual:
             limit = self._with_headroom(limit)
         start, end = each.start and to_utc(each.start), each.high and to_utc(each.high)
-        return PageRequest(start, end, limit, limit > self._wanted_size, each.is_stretched)
+        return PageRequest(start, end, limit, limit > self._wanted_size, limit > usual)
 
     def _with_headroom(self, limit: int) -> int:
         """Return with how many lines to ask for a range that was sized for a page."""
         headroom, longest = _HEADROOM * limit, self._profile.longest
-        if not self._profile.takes(headroom):
+        if not self._profile.takes(headroom) or self._profile.fails_longer:
             return limit
         # A page that is longer than all before might have been cut by a cap.
         return min(headroom, longest) if longest > limit else headroom
@@ -190,24 +207,33 @@ class PageLimits:
         is_ignored = self.probed is not None and not self.honours_larger
         if each.level == 2 or self._profile.cap is not None or is_ignored:
             return False
-        if not self._profile.takes(self._enlarged):
+        if self._enlarged is None:
             return False
         each.level = 2
         return True
 
-    def refuse(self, each: PlannedRange | None, limit: int) -> None:
-        """Do without a limit that the server does not take, and without larger ones."""
+    def refuse(self, each: PlannedRange | None, limit: int, *, is_certain: bool) -> None:
+        """Do without a limit that the server does not take, and without larger ones.
+
+        Without any larger one than usual, unless it is certain that the limit was the reason.
+        """
         if limit > self._wanted_limit:
-            self._profile.refused = min(limit, self._profile.refused or limit)
+            least = limit if is_certain else self._wanted_limit + 1
+            self._profile.refused = min(least, self._profile.refused or least)
             self.resize_pages(self._wanted_size)
         if each is not None:
+            each.request, each.is_stretched = None, False
+            if each.level == 2 and self._enlarged is not None:
+                return  # it is asked for with less
             is_headroom = each.level == 0
             each.refused_end = None if is_headroom else each.high or LATEST
-            each.request, each.level, each.is_stretched = None, 0, False
+            each.level = 0
 
-    def observe(self, length: int) -> None:
+    def observe(self, request: PageRequest, length: int) -> None:
         """Take note of the length of a page."""
         self._profile.record(length)
+        if request.is_optional:
+            self._profile.record_optional(served=True)
         self.honours_larger = self.honours_larger or length > self._wanted_limit
 
     def is_full(self, answer: Answer) -> bool:

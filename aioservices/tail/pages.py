@@ -9,14 +9,18 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import anyio
+
 from aioservices.concurrency import Signal
 from aioservices.errors import (
     APIError,
+    AuthenticationError,
     ConnectionFailedError,
     RequestError,
     ResponseDecodeError,
     ResponseTooLargeError,
 )
+from aioservices.http.response import RawResponse
 
 from .fetcher import LogFetcher
 from .malformed import PageLines
@@ -32,9 +36,15 @@ _REFUSALS = frozenset({400, 413, 422})
 _TRIES = 2
 # ... and, while usual pages are served, before a larger limit than usual is taken for too much.
 _ENLARGED_TRIES = 8
-# By what a size grows, and after how many full pages, at first and at most.
+# Seconds within which a failure is quick.
+_QUICK = 1.0
+# Seconds after which a page that is optional is done without: so many, and so many times as many as
+# the last page took.
+_OPTIONAL_TIMEOUT, _OPTIONAL_FACTOR = 2.0, 10.0
+# By what a size grows, and after how many full pages: at first, and at most after trials that
+# failed quickly, and after others.
 _GROWTH = 1.5
-_PATIENCE = (4, 64)
+_PATIENCE = (4, 24, 64)
 
 
 class Page(NamedTuple):
@@ -48,6 +58,7 @@ class Replan(enum.Enum):
     """What to do in place of a request that cannot succeed."""
 
     SMALLER = enum.auto()  # ask for less
+    REFUSED = enum.auto()  # do without a limit as large as that
     NOT_ENLARGED = enum.auto()  # do without a limit that is larger than usual
 
 
@@ -76,6 +87,7 @@ class LogPages:
         until = time.monotonic() + _SLOW_START
         self.patience = fetcher.patience(deployment_id, doubted_until=until)
         self.size = PageSize(limit)
+        self._took = self._failed_after = 0.0  # seconds, the last page and the last failure
 
     async def get(
         self, request: PageRequest, on_answer: Callable[[], bool] | None = None
@@ -86,20 +98,21 @@ class LogPages:
         whether it did.
         """
         tries = 0  # in a row that failed as pages do that are too large
-        refusals = 0  # of these, while smaller pages were served
+        refusals = 0  # in a row, while smaller pages were served
         while True:
+            begun = time.monotonic()
             try:
-                return await self._ask(request, on_answer)
+                return await self._ask(request, on_answer) or Replan.SMALLER
             except RequestError as exc:
                 error = exc
+            self._failed_after = time.monotonic() - begun
             tries = tries + 1 if _is_too_large(error) else 0
             if request.enlarged:
                 if await self._is_refused(request, error):
-                    return Replan.NOT_ENLARGED
-                if request.is_trial:  # nothing depends on it
+                    return Replan.REFUSED
+                if request.is_optional:  # nothing depends on it
                     return Replan.SMALLER
-                if tries:
-                    refusals = refusals + 1 if await self._serves_usual(request) else 0
+                refusals = refusals + 1 if await self._serves_usual(request) else 0
                 if refusals >= _ENLARGED_TRIES:
                     return Replan.NOT_ENLARGED
             elif tries and self._shrinks(request, error, tries):
@@ -109,16 +122,24 @@ class LogPages:
             else:
                 await self.patience.wait(error)
 
-    async def _ask(self, request: PageRequest, on_answer: Callable[[], bool] | None) -> Page:
-        """Ask for a page once."""
+    async def _ask(self, request: PageRequest, on_answer: Callable[[], bool] | None) -> Page | None:
+        """Ask for a page once; None if one that is optional takes too long."""
         fetcher = self._fetcher
         sent_at = time.monotonic()  # or a little later
+        response: RawResponse | None = None
         try:
-            response = await fetcher.page(self._deployment_id, request)
+            if request.is_optional:
+                with anyio.move_on_after(_OPTIONAL_TIMEOUT + _OPTIONAL_FACTOR * self._took):
+                    response = await fetcher.page(self._deployment_id, request)
+            else:
+                response = await fetcher.page(self._deployment_id, request)
         finally:
             self.requests += 1
             if self.requests == self.awaited:
                 self._progress.send()
+        if response is None:
+            return None
+        self._took = response.elapsed
         asked_at = fetcher.clock.at(sent_at) if fetcher.clock.known else None
         if on_answer is not None and on_answer():
             await asyncio.sleep(0)  # lets it send them
@@ -129,8 +150,11 @@ class LogPages:
 
     def _shrinks(self, request: PageRequest, error: RequestError, tries: int) -> bool:
         """Ask for less from now on, if that is possible and no mere retry can be hoped to help."""
-        is_known = _is_certainly_too_large(error) or self.size.is_failing or self.size.is_trial
-        return (is_known or tries >= _TRIES) and self.size.failed(request.limit)
+        is_quick = self._failed_after < _QUICK  # it may be bad luck, and is soon repeated
+        is_known = not is_quick and (self.size.is_failing or self.size.is_trial)
+        if not (is_known or tries >= _TRIES or _is_certainly_too_large(error)):
+            return False
+        return self.size.failed(request.limit, is_quick=is_quick)
 
     async def _is_refused(self, request: PageRequest, error: RequestError) -> bool:
         """Wait, and tell whether a limit that is larger than usual is refused for certain."""
@@ -141,10 +165,10 @@ class LogPages:
             return True  # if it was not the limit, the next page, a usual one, is refused too
         try:
             await self.patience.wait(error)
-        except APIError as refusal:
-            if refusal.status in _REFUSALS:
-                return True
+        except AuthenticationError:
             raise
+        except APIError:
+            return True  # if it was not the limit, the next page, a usual one, is refused too
         return False
 
     async def _serves_usual(self, request: PageRequest) -> bool:
@@ -154,7 +178,7 @@ class LogPages:
         while pages of the usual size are served does it count that a larger one is not.
         """
         failures = self.patience.failures
-        usual = request._replace(limit=self.size.current, enlarged=False)
+        usual = request._replace(limit=self.size.current, enlarged=False, is_optional=False)
         while await self.get(usual) is Replan.SMALLER:
             usual = usual._replace(limit=self.size.current)
         return self.patience.failures == failures
@@ -192,13 +216,16 @@ class PageSize:
         """Whether no page of this size was served yet, and smaller ones were."""
         return self.current > self._safe
 
-    def failed(self, asked: int) -> bool:
-        """Ask for less than could not be had; gives whether that is possible: not for one line."""
+    def failed(self, asked: int, *, is_quick: bool = False) -> bool:
+        """Ask for less than could not be had; gives whether that is possible: not for one line.
+
+        The next trial is made later if this one took long.
+        """
         if not self.is_failing:
             self.is_failing = True
             self._before = self._safe
             if self.is_trial:
-                self._patience = min(2 * self._patience, _PATIENCE[1])
+                self._patience = min(2 * self._patience, _PATIENCE[1 if is_quick else 2])
         if asked <= 1:
             self._safe = self._before  # the size is not what is wrong
             return False
@@ -209,13 +236,18 @@ class PageSize:
         return True
 
     def served(self, lines: int) -> None:
-        """Take in that a page was served; a short one does not show that a full one would be."""
+        """Take in that a page was served; a short one does not show that a full one would be.
+
+        Ranges are planned not to fill their pages, so most of a page is enough to try more, but
+        shows no more than that so many lines can be had.
+        """
         self.is_failing = False
-        if lines < self.current or self.current == self._limit:
-            return
         if self.is_trial:
-            self._safe = self.current
-            self._patience = _PATIENCE[0]
+            self._safe = max(self._safe, min(lines, self.current))
+            if not self.is_trial:
+                self._patience = _PATIENCE[0]
+        if 10 * lines < 8 * self.current or self.current == self._limit:
+            return
         self._full_pages += 1
         if self.current < self._safe:
             self.current = min(2 * self.current, self._safe)

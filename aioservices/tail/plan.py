@@ -119,7 +119,7 @@ class RequestPlan:
         """Take in the page for which the whole log was asked; False if it is another one."""
         if request is not self._probe:
             return False
-        self._limits.observe(length)
+        self._limits.observe(request, length)
         self.is_probing, self._probe = False, None
         return True
 
@@ -129,10 +129,13 @@ class RequestPlan:
             self._probe = None
         elif (each := self.of(request)) is not None:
             each.request, each.is_sized, each.is_stretched = None, False, False
+            if request.is_optional:
+                each.is_plain = True
+                self._profile.record_optional(served=False)
 
-    def refuse_enlargement(self, request: PageRequest) -> None:
+    def refuse_enlargement(self, request: PageRequest, *, is_certain: bool = True) -> None:
         """Plan a request again whose limit is larger than the server takes."""
-        self._limits.refuse(self.of(request), request.limit)
+        self._limits.refuse(self.of(request), request.limit, is_certain=is_certain)
         if request is self._probe:
             self.is_probing, self._probe = False, None
 

@@ -315,7 +315,7 @@ class Poller:
         if page is Replan.SMALLER:
             self._reader.retry(request)
         else:
-            self._reader.refuse_enlargement(request)
+            self._reader.refuse_enlargement(request, is_certain=page is Replan.REFUSED)
         return None
 
     async def _take(self, request: PageRequest, page: Page) -> None:

@@ -47,15 +47,15 @@ class PageRequest(NamedTuple):
         Lines at most.
     enlarged : bool
         Whether the limit is larger than that of ordinary pages.
-    is_trial : bool
-        Whether it is made only to see whether such a page comes: once is enough.
+    is_optional : bool
+        Whether a page of the usual limit would do as well: it is not repeated.
     """
 
     start: dt.datetime | None
     end: dt.datetime | None
     limit: int
     enlarged: bool = False
-    is_trial: bool = False
+    is_optional: bool = False
 
 
 class ScannedRange(NamedTuple):
@@ -177,6 +177,9 @@ class PlannedRange:
         ... from how many lines were expected.
     is_stretched : bool
         Whether it was sized for a page longer than the limit, to see whether that comes.
+    is_plain : bool
+        Whether more lines than usual were asked for and did not come, though they could be done
+        without.
     refused_end : datetime or None
         With this end, or a later one, more lines than usual cannot be had.
     request : PageRequest or None
@@ -196,6 +199,7 @@ class PlannedRange:
     is_sized: bool = False
     is_predicted: bool = False
     is_stretched: bool = False
+    is_plain: bool = False
     refused_end: dt.datetime | None = None
     request: PageRequest | None = None
     answer: Answer | None = None

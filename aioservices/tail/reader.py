@@ -219,10 +219,10 @@ class LogReader:
         if self._scan is not None:
             self._scan.retry(request)
 
-    def refuse_enlargement(self, request: PageRequest) -> None:
-        """Plan a request again whose limit is larger than the server takes."""
+    def refuse_enlargement(self, request: PageRequest, *, is_certain: bool = True) -> None:
+        """Plan a request again whose limit is larger than the server takes, as far as is known."""
         if self._scan is not None:
-            self._scan.refuse_enlargement(request)
+            self._scan.refuse_enlargement(request, is_certain=is_certain)
 
     def finish(self) -> PollSummary:
         """End a poll.

@@ -205,9 +205,9 @@ class RangeScan:
         """Plan a request again that has failed, with pages of the present size."""
         self._plan.retry(request)
 
-    def refuse_enlargement(self, request: PageRequest) -> None:
-        """Plan a request again whose limit is larger than the server takes."""
-        self._plan.refuse_enlargement(request)
+    def refuse_enlargement(self, request: PageRequest, *, is_certain: bool = True) -> None:
+        """Plan a request again whose limit is larger than the server takes, as far as is known."""
+        self._plan.refuse_enlargement(request, is_certain=is_certain)
 
     # Answers
 
@@ -272,7 +272,7 @@ class RangeScan:
                 answer = answer._replace(may_lack_newest=True)
             else:
                 must_check = self._caps.begins(each, answer, self._plan.now)
-        self._limits.observe(length)
+        self._limits.observe(answer.request, length)
         if is_full or must_check:
             return self._narrow(each, answer)
         if each.older_half is not None:

@@ -78,3 +78,12 @@ def test_a_short_page_does_not_make_the_next_one_larger() -> None:
     for _ in range(100):
         size.served(10)
     assert size.current == 500
+
+
+def test_pages_that_were_planned_not_to_be_full_let_the_size_grow_again() -> None:
+    size = PageSize(1000)
+    while size.current > 8:
+        size.failed(size.current, is_quick=True)
+    for _ in range(100):
+        size.served(int(0.9 * size.current))
+    assert size.current == 1000

@@ -200,3 +200,51 @@ async def test_a_page_that_is_only_tried_is_tried_once_where_that_ends_in(name: 
                 assert await take(tail, 2000) == written
                 assert tail.status.gap_count == 0
     assert [int(limit) for _, _, limit in server.queries].count(3 * LARGEST) == 1
+
+
+@pytest.mark.parametrize("status", [403, 404, 414, 500, 503])
+async def test_more_lines_than_the_limit_are_done_without_where_they_end_in(status: int) -> None:
+    server = DeploymentsServer()
+    written = spread(server, 1500)
+    largest = 100
+    server.page = lambda _: (
+        answer(b"", status=status) if int(server.queries[-1][2]) > largest else None
+    )
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url) as services,
+        services.tail_logs(1, **QUICK | {"limit": largest}) as tail,
+    ):
+        assert await take(tail, 1500) == written
+        assert tail.status.gap_count == 0
+
+
+async def test_a_page_that_is_only_tried_does_not_hold_up_the_others() -> None:
+    server = DeploymentsServer()
+    written = spread(server, 1500)
+    server.page = lambda _: (
+        stall_in_body(b"[", 10_000) if int(server.queries[-1][2]) > 100 else None
+    )
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url, timeout=3600.0) as services,
+        services.tail_logs(1, **QUICK | {"limit": 100}) as tail,
+    ):
+        assert await take(tail, 1500) == written
+
+
+async def test_a_limit_between_that_is_taken_is_found_where_a_larger_one_is_refused() -> None:
+    server = DeploymentsServer()
+    instant = ago(5.0)
+    written = server.deploy().write(*(f"line {number}" for number in range(500)), at=instant)
+    server.deployments[0].write("later", at=ago(1.0))
+    server.page = lambda _: (
+        answer({"code": 422}, status=422) if int(server.queries[-1][2]) > 1000 else None
+    )
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url) as services,
+        services.tail_logs(1, **QUICK | {"limit": 100}) as tail,
+    ):
+        assert sorted((await take(tail, 501))[:500]) == sorted(written)
+        assert tail.status.gap_count == 0
