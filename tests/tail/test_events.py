@@ -66,8 +66,9 @@ async def test_an_outage_is_reported_once_when_it_begins_and_once_when_it_ends(
 
 
 async def test_an_outage_ends_though_the_log_that_failed_is_gone(
-    emulator: Emulator, services: Services
+    emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("aioservices.tail.pages._SLOW_START", 0.0)  # a 404 is soon believed
     service_id = emulator.add_service("web", deployed=True)
     events = Events()
     old = "/services/*/deployments/1001/logs"
