@@ -58,10 +58,12 @@ async def postgres_pause(
             arguments += ["--max-waiting-lines", str(most)]
             async with _daemon(directory / "log", *arguments) as daemon:
                 await daemon.until(lambda seen: seen.lines > 0)
-                with database.paused():
-                    await daemon.until(lambda seen: seen.buffered == most)
-                    for _ in range(_LOOKS):
-                        await daemon.check()
+                is_full = False
+                while not is_full:  # a commit may still have come through and made room
+                    with database.paused():
+                        is_full = await daemon.fills(most)
+                        for _ in range(_LOOKS):
+                            await daemon.check()
                 kept = daemon.seen.lines
                 await daemon.until(lambda seen: seen.lines == sum(expected.values()))
                 assert await daemon.end() == 0
@@ -109,6 +111,16 @@ class _Daemon:
         while not condition(await self.check()):
             assert self._process.returncode is None
             await asyncio.sleep(0.05)
+
+    async def fills(self, most: int) -> bool:
+        """Wait until so many lines wait; False if reading has paused before."""
+        looks = 0  # in a row at which more than half as many waited, and none came
+        while looks < 5 * _LOOKS and self.seen.buffered != most:
+            before = self.seen
+            await asyncio.sleep(0.05)
+            is_still = await self.check() == before and 2 * before.buffered > most
+            looks = looks + 1 if is_still else 0
+        return self.seen.buffered == most
 
     async def end(self) -> int:
         self._process.send_signal(signal.SIGTERM)
