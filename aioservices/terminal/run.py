@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import anyio
 
-from .output import standard_streams, stdout
+from .output import standard_streams, stderr, stdout
 
 __all__ = ["program", "run"]
 
@@ -97,6 +98,10 @@ async def _run(main: Callable[[], Awaitable[int]], ends_with_output: bool) -> in
             if ends_with_output:
                 group.start_soon(_cancel_without_output, group.cancel_scope)
             status = await main()
+            # A signal that comes when the receiver is closed is lost, so nothing may be left to do.
+            with suppress(OSError):  # `program` reports it
+                await stdout().flush()
+                await stderr().flush()
             group.cancel_scope.cancel()
     except* BrokenPipeError:
         pass
