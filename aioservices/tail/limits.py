@@ -1,14 +1,15 @@
 """How long pages are: with which limit one is asked for, whether it is full, whether it was cut.
 
 Three sizes are in use: ordinary pages, which a server that is in trouble may have made small, the
-limit, and ten times the limit for a range that no end can make shorter. Whether a server gives
-pages as long as that shows at the first that is longer than the limit. A page of exactly the limit
-may be one that ignores what it was asked for.
+limit, and ten times the limit for a range that no end can make shorter, or less where that is
+refused. Whether a server gives pages as long as that shows at the first that is longer than the
+limit. A page of exactly the limit may be one that ignores what it was asked for.
 
 How many lines a range has is a guess, so one that was planned to fill a page is asked for with
 twice as many lines. To see early whether these come, the first full page of a session is followed
 by one of three times the limit. If it is longer than the limit, ranges need no margin from then on,
-and shorter pages are not suspected of having been cut.
+and shorter pages are not suspected of having been cut. Neither is needed: the limit will do where
+such a page fails, in whatever way.
 
 A server may also give fewer lines than it is asked for without a word. A page as long as the
 longest so far may have been cut; a longer one shows that it was not. Without that its range is read

@@ -168,7 +168,7 @@ class LogPages:
         except AuthenticationError:
             raise
         except APIError:
-            return True  # if it was not the limit, the next page, a usual one, is refused too
+            return True  # by the same reasoning
         return False
 
     async def _serves_usual(self, request: PageRequest) -> bool:

@@ -31,11 +31,13 @@ a page are read one by one, from both sides of a bound between them (`split`). W
 gap; the scan goes on behind it. All of its second is told as missing, so that nothing need be
 proven there.
 
-Ranges go from old to new. Each is sized to fill most of a page (`sizing`), a page as long as the
-longest so far may have been cut by a cap that nobody mentioned, and how many lines to ask for is a
-matter of its own (`limits`). The last range is open, so that lines dated ahead of the
-clock are seen, and "now" moves on with each answer. Ranges that begin at a whole second can be
-asked for ahead, and pages may come in any order.
+Ranges go from old to new. What is asked for next is decided apart (`plan`): each range is sized to
+fill most of a page (`sizing`), and how many lines to ask for is a matter of its own (`limits`). A
+page as long as the longest so far may have been cut by a cap that nobody mentioned. If it has all
+of the many lines with which its range is known to begin, it was not cut there, and is believed up
+to its newest line; otherwise its range is read again in parts. The last range is open, so that
+lines dated ahead of the clock are seen, and "now" moves on with each answer. Ranges that begin at a
+whole second can be asked for ahead, and pages may come in any order.
 """
 
 from __future__ import annotations
@@ -629,8 +631,9 @@ class RangeScan:
                 head.start, head.is_late = head.low, bool(head.low.microsecond)
         # A page of a gap does not show what its lines without a time stand beside.
         untimed = answer.untimed if is_complete or not answer.lines.times else ()
-        proven = self._caps.is_proven
-        return ScannedRange(low, end, lines, answer.asked_at, is_complete, proven, untimed)
+        return ScannedRange(
+            low, end, lines, answer.asked_at, is_complete, self._caps.is_proven, untimed
+        )
 
     def _note_known(self, lines: Lines) -> None:
         """Remember what a page showed: it must be in the page that closes its range."""

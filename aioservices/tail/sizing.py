@@ -32,6 +32,8 @@ __all__ = ["RangeSizer"]
 
 # The part of a page that a range is sized to fill, at the least, at first and at the most.
 _LEAST_FILL, _FIRST_FILL, _MOST_FILL = 0.5, 0.85, 0.92
+# Full pages in a row after which a hole between known lines is halved.
+_MANY_FULL_PAGES = 8
 # How many times as many it is sized for where pages longer than the limit are known to come.
 _ROOMY = 1.15
 # Ranges at least this long end at whole seconds.
@@ -226,10 +228,11 @@ class RangeSizer:
                 likely = add(bottom, _span(self._fill * size, self.density))
                 if likely < newest:
                     yield likely
-            shown = page.times[min(bisect_right(page.times, bottom), len(page.times) - 1)]
-            before = times[max(0, bisect_left(times, shown) - 1)]
-            if full_pages > 8 and 4 * (shown - before) > newest - shown:
-                yield add(before, (shown - before) / 2)  # or between those that are known
+            if full_pages > _MANY_FULL_PAGES:  # those left out may be between known ones
+                shown = page.times[min(bisect_right(page.times, bottom), len(page.times) - 1)]
+                before = times[max(0, bisect_left(times, shown) - 1)]
+                if 4 * (shown - before) > newest - shown:
+                    yield add(before, (shown - before) / 2)
         yield from (inside[len(inside) // 2], oldest, *_whole_seconds(each, known))
 
 
