@@ -427,6 +427,21 @@ async def test_the_page_fits_its_window_and_can_be_read(
     assert {text: ratio for text, ratio in ratios if ratio < 4.5} == {}
 
 
+@pytest.mark.parametrize("dark", [False, True])
+async def test_what_is_under_the_pointer_can_be_read(
+    emulator: Emulator, open_page: OpenPage, dark: bool
+) -> None:
+    page = await open_page(emulator.page_url, dark=dark)
+    await page.get_by_label("Log of service-1").click()
+    await page.locator('button[aria-pressed="true"]').wait_for()
+    buttons = [each for each in await page.locator("button:enabled").all() if await each.is_visible()]
+    assert len(buttons) > 5
+    for button in buttons:
+        await button.hover()
+        ratios = await page.evaluate(CONTRASTS)
+        assert {text: ratio for text, ratio in ratios if ratio < 4.5} == {}
+
+
 # The contrast of each text with what is behind it, as WCAG 2 computes it.
 CONTRASTS = """() => {
   const parse = (text) => {
