@@ -342,7 +342,7 @@ class RangeScan:
         elif self._full_pages and lines.times:  # which of them were in a page that was full?
             known = self._known.between(low, claim).times
             self._profile.keeps_oldest = len(known) >= len(lines.times)
-        self._sizer.fits(lines, low, claim)
+        self._sizer.fits(lines, low, claim, is_predicted=each.is_predicted)
         if claim is None:
             self._known = NO_LINES
         else:

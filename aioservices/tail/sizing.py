@@ -11,6 +11,7 @@ Pure.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
@@ -34,8 +35,9 @@ __all__ = ["RangeSizer"]
 _LEAST_FILL, _FIRST_FILL, _MOST_FILL = 0.5, 0.85, 0.92
 # Full pages in a row after which a hole between known lines is halved.
 _MANY_FULL_PAGES = 8
-# How many times as many it is sized for where pages longer than the limit are known to come.
-_ROOMY = 1.15
+# How many times as many it is sized for where pages longer than the limit are known to come, as
+# long as no range had so many times more lines than it was planned for.
+_ROOMY, _SURPRISE = 1.15, 1.3
 # Ranges at least this long end at whole seconds.
 _LONG = dt.timedelta(seconds=20)
 # ... and, with pages of so many lines, those at least this long: what begins at a whole second can
@@ -74,6 +76,8 @@ class RangeSizer:
         self._profile = profile
         self._expected, self._seen_until = expected, seen_until
         self._fill = _FIRST_FILL
+        self._is_steady = True  # no range has had many more lines than it was planned for
+        self._planned = math.inf  # lines of the range that was sized last
 
     def fit(
         self, each: PlannedRange, until: dt.datetime, known: Lines, size: int
@@ -96,8 +100,9 @@ class RangeSizer:
             None: all of it is expected to fit a page.
         """
         fill = self._fill
-        if not _inside(each, known) and self._profile.has_headroom(size):
+        if self._is_steady and not _inside(each, known) and self._profile.has_headroom(size):
             fill *= _ROOMY
+        self._planned = fill * size
         aim = self._aim(each.low, known, max(1.0, fill * size - 1))
         if aim is None or aim >= until:
             return None
@@ -149,9 +154,18 @@ class RangeSizer:
             low = self._seen_until
         return None if density is None else add(low, _span(target, density))
 
-    def fits(self, lines: Lines, low: dt.datetime | None, high: dt.datetime | None) -> None:
+    def fits(
+        self,
+        lines: Lines,
+        low: dt.datetime | None,
+        high: dt.datetime | None,
+        *,
+        is_predicted: bool,
+    ) -> None:
         """Learn from a range that was read how many lines a second the next one may have."""
         self._fill = min(_MOST_FILL, self._fill + 0.02)
+        if is_predicted and len(lines.times) > _SURPRISE * self._planned:
+            self._is_steady = False
         times = lines.times
         begin = low or (times[0] if times else high)
         if high is None or begin is None or begin >= high:
@@ -166,6 +180,7 @@ class RangeSizer:
     def is_overfull(self) -> None:
         """Learn that a range that was sized had more lines than a page."""
         self._fill = max(_LEAST_FILL, self._fill - 0.06)
+        self._is_steady = False
 
     def is_empty(self, low: dt.datetime, high: dt.datetime, size: int) -> None:
         """Learn that nothing came for a while: the next range is several times as long."""
