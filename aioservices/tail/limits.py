@@ -6,10 +6,10 @@ refused. Whether a server gives pages as long as that shows at the first that is
 limit. A page of exactly the limit may be one that ignores what it was asked for.
 
 How many lines a range has is a guess, so one that was planned to fill a page is asked for with
-twice as many lines. To see early whether these come, the first full page of a session is followed
-by one of three times the limit. If it is longer than the limit, ranges need no margin from then on,
-and shorter pages are not suspected of having been cut. Neither is needed: the limit will do where
-such a page fails, in whatever way.
+three times as many lines. To see early whether these come, the first full page of a session is
+followed by such a longer one. If it comes, ranges need no margin from then on, and shorter pages
+are not suspected of having been cut. Neither is needed: the limit will do where such a page fails,
+in whatever way.
 
 A server may also give fewer lines than it is asked for without a word. A page as long as the
 longest so far may have been cut; a longer one shows that it was not. Without that its range is read
@@ -37,10 +37,9 @@ __all__ = ["CapWatch", "PageLimits", "ServerProfile", "Sketch"]
 # Where that is refused, less is asked for.
 _ENLARGEMENTS = (10, 5, 3, 2)
 _LEAST_ENLARGED = 10_000
-# How much larger it is for a range that was sized for a page, but may have more lines.
-_HEADROOM = 2
-# How much larger it is for a range that is to show whether pages longer than the limit come.
-_STRETCH = 3
+# How much larger it is for a range that was sized for a page, but may have more lines, and for one
+# that is to show whether longer pages come.
+_HEADROOM = 3
 # No smaller limit is asked for, unless the server refuses it, nor is a smaller cap looked for.
 _SMALLEST_LIMIT = 10
 # Pages in a row that are longer than usual and fail before no more are asked for in a session.
@@ -158,7 +157,7 @@ class PageLimits:
     @property
     def stretched(self) -> int:
         """How many lines to ask for to see whether pages longer than the limit come."""
-        return self.limit * _STRETCH
+        return _HEADROOM * self.limit
 
     @property
     def is_worth_a_stretch(self) -> bool:

@@ -434,7 +434,8 @@ async def test_what_is_under_the_pointer_can_be_read(
     page = await open_page(emulator.page_url, dark=dark)
     await page.get_by_label("Log of service-1").click()
     await page.locator('button[aria-pressed="true"]').wait_for()
-    buttons = [each for each in await page.locator("button:enabled").all() if await each.is_visible()]
+    shown = await page.locator("button:enabled").all()
+    buttons = [each for each in shown if await each.is_visible()]
     assert len(buttons) > 5
     for button in buttons:
         await button.hover()
