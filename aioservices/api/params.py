@@ -242,14 +242,11 @@ def _members(
         if name not in hints:
             meant = _did_you_mean(name, hints)
             raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{meant}")
-    try:
-        return {
-            _camel(name): _wire(value, hints[name], name)
-            for name, value in attributes.items()
-            if value is not msgspec.UNSET
-        }
-    except TypeError as error:
-        raise TypeError(f"{method}(): {error}") from None
+    return {
+        _camel(name): _wire(value, hints[name], name)
+        for name, value in attributes.items()
+        if value is not msgspec.UNSET
+    }
 
 
 def encode_body(**members: object) -> SecretBytes:

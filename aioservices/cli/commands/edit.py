@@ -328,8 +328,7 @@ async def _reporting_usage(
     try:
         return cast("Service", await call(*ids, **attributes))
     except (TypeError, ValueError) as exc:
-        text = str(exc).partition("(): ")
-        raise CommandError(text[2] or text[0], status=USAGE_ERROR) from None
+        raise CommandError(str(exc), status=USAGE_ERROR) from None
 
 
 def _id_in(document: object, file: str | None) -> str:
