@@ -19,7 +19,7 @@ from aioservices.terminal.sanitize import one_line
 
 from .confirm import confirm, counted
 from .connection import Connection
-from .console import note
+from .console import note, would
 from .errors import FAILED, explain
 from .targets import Target, find, only
 
@@ -144,7 +144,7 @@ def change_services(
     if dry_run:
         for target, deployment in zip(targets, running, strict=True):
             ends = f" and end its deployment {deployment.deployment_id}" if deployment else ""
-            print(f"would {change.verb} {name_and_id(target)}{ends}")
+            would(f"{change.verb} {name_and_id(target)}{ends}")
         return 0
     ended = sum(each is not None for each in running)
     if len(targets) > change.asks_above or ended > 1:

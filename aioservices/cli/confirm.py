@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aioservices.terminal.output import stderr
 
+from .console import sentence
 from .errors import FAILED, USAGE_ERROR, CommandError
 
 __all__ = ["confirm", "counted", "enumerated", "numbered"]
@@ -38,8 +39,9 @@ def confirm(action: str, *, yes: bool, consequence: str = "") -> None:
             f"this would {action}: confirm with --yes, or check with --dry-run", status=USAGE_ERROR
         )
     if consequence:
-        stderr().post(f"{consequence}\n")
-    stderr().post(f"{action[:1].upper()}{action[1:]}? [y/N] ")
+        stderr().post(f"{sentence(consequence, stderr())}\n")
+    question = f"{action[:1].upper()}{action[1:]}? [y/N]"
+    stderr().post(f"{sentence(question, stderr())} ")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise CommandError("nothing was done", status=FAILED)
 

@@ -12,13 +12,14 @@ from rich.console import Console, RenderableType
 from aioservices.terminal.output import Output, stderr, stdout
 
 __all__ = [
-    "by_words",
     "coloured",
     "encodable",
     "has_cursor",
     "note",
     "rendered",
+    "sentence",
     "state_style",
+    "would",
 ]
 
 _STATE_STYLES = {
@@ -35,12 +36,20 @@ _ELLIPSIS = "…"
 
 def note(text: str) -> None:
     """Report something on standard error, in a separate line; a terminal's are wrapped by words."""
-    out = stderr()
-    text = f"aioservices: {text}"
-    out.post(f"{by_words(text, out.columns) if out.is_terminal else text}\n")
+    stderr().post(f"{sentence(f'aioservices: {text}', stderr())}\n")
 
 
-def by_words(text: str, width: int) -> str:
+def sentence(text: str, out: Output) -> str:
+    """Wrap a line between words if it is for a terminal."""
+    return _by_words(text, out.columns) if out.is_terminal else text
+
+
+def would(action: str) -> None:
+    """Print what a command would do."""
+    print(sentence(f"would {action}", stdout()))
+
+
+def _by_words(text: str, width: int) -> str:
     r"""Wrap a line between words.
 
     Parameters
@@ -52,7 +61,7 @@ def by_words(text: str, width: int) -> str:
 
     Examples
     --------
-    >>> by_words("no service is called web", 15)
+    >>> _by_words("no service is called web", 15)
     'no service is\n  called web'
     """
     lines = [""]

@@ -157,6 +157,28 @@ async def test_stopping_several_services_is_asked_about(cli: Cli, emulator: Emul
     assert len((await cli.run("list", "--status", "running", "-q")).lines) == 2
 
 
+async def test_a_question_is_wrapped_between_words(cli: Cli, emulator: Emulator) -> None:
+    for name in ("web-a", "web-b"):
+        emulator.add_service(name, deployed=True)
+    with cli.terminal("stop", "web-*", columns=30) as terminal:
+        asked = await terminal.until("[y/N] ")
+        terminal.type("n\n")
+        await terminal.end()
+    lines = asked.splitlines()
+    assert " ".join(lines).split() == [
+        "Stop",
+        "2",
+        "services:",
+        "web-a",
+        "(1),",
+        "web-b",
+        "(2)?",
+        "[y/N]",
+    ]
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= 30
+
+
 async def test_the_failure_of_one_service_stops_no_other(cli: Cli, emulator: Emulator) -> None:
     from aioservices.emulator.faults import Respond
 

@@ -12,6 +12,7 @@ import click
 from aioservices.api.models import JSON
 from aioservices.cli.arguments import changing, connected, examples
 from aioservices.cli.connection import Connection
+from aioservices.cli.console import would
 from aioservices.cli.errors import USAGE_ERROR, CommandError
 from aioservices.cli.files import read_bytes
 from aioservices.http.response import RawResponse
@@ -104,7 +105,7 @@ def api(
         body = {**(body if isinstance(body, dict) else {}), **fields}
     if dry_run and method not in _READING:
         where = f"{path}?{urllib.parse.urlencode(params, doseq=True)}" if params else path
-        print(f"would {one_line(method)} {one_line(where)}")
+        would(f"{one_line(method)} {one_line(where)}")
         if body is not None:
             print(json.dumps(body, indent=2))
         return 0

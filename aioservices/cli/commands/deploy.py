@@ -13,7 +13,7 @@ from aioservices.api.models import Service, ServiceSummary
 from aioservices.cli.arguments import DURATION, POSITIVE, SERVICE, as_json, connected, examples
 from aioservices.cli.confirm import confirm, counted
 from aioservices.cli.connection import Connection
-from aioservices.cli.console import note
+from aioservices.cli.console import note, would
 from aioservices.cli.errors import FAILED
 from aioservices.cli.outcome import Outcome, describe, summary
 from aioservices.cli.progress import DeployProgress
@@ -204,7 +204,7 @@ def _show_plan(
             print(json.dumps(plan))
         else:
             now = one_line(state or "not deployed")
-            print(f"would {verb} {names[each.id]} ({each.id}), now {now}")
+            would(f"{verb} {names[each.id]} ({each.id}), now {now}")
 
 
 def _closing_report(outcomes: Sequence[Outcome], *, seconds: float) -> str:

@@ -21,7 +21,7 @@ from aioservices.cli.attributes import (
     shown_changes,
 )
 from aioservices.cli.connection import Connection
-from aioservices.cli.console import note
+from aioservices.cli.console import note, would
 from aioservices.cli.errors import USAGE_ERROR, CommandError
 from aioservices.cli.files import documents_in, lines_of
 from aioservices.cli.targets import find_one
@@ -127,7 +127,7 @@ def create(
         given["environment_variables"] = {**(before if isinstance(before, dict) else {}), **added}
     lines = shown_changes({}, given)
     if dry_run:
-        print(f"would create {one_line(str(given['name']))}:")
+        would(f"create {one_line(str(given['name']))}:")
         _print_lines(lines)
         return 0
 
@@ -220,7 +220,10 @@ def update(
         changes = changes_to(current, given)
         lines = shown_changes(current, changes)
         if dry_run:
-            print(f"would update {name_and_id(before)}:" if changes else _unchanged(before))
+            if changes:
+                would(f"update {name_and_id(before)}:")
+            else:
+                print(_unchanged(before))
             _print_lines(lines)
             return
         after = before
@@ -269,7 +272,7 @@ def clone(
     """
     [target] = look_up(connection, [service], one=True)
     if dry_run:
-        print(f"would clone {name_and_id(target)}{f' as {one_line(name)}' if name else ''}")
+        would(f"clone {name_and_id(target)}{f' as {one_line(name)}' if name else ''}")
         return 0
 
     async def work() -> int:

@@ -14,7 +14,7 @@ from aioservices.cli.actions import look_up, name_and_id
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.confirm import confirm
 from aioservices.cli.connection import Connection
-from aioservices.cli.console import note
+from aioservices.cli.console import note, would
 from aioservices.cli.tables import Column, table
 from aioservices.cli.targets import find_one
 from aioservices.terminal.output import stdout
@@ -125,7 +125,7 @@ def transfer(
     more = " and all that it needs" if with_dependencies else ""
     action = f"transfer {name_and_id(target)}{more} to user {user_id}"
     if dry_run:
-        print(f"would {action}")
+        would(action)
         return 0
     confirm(action, yes=yes, consequence="Only the new owner can undo this.")
 

@@ -13,7 +13,7 @@ from aioservices.cli.actions import look_up, name_and_id
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.confirm import numbered
 from aioservices.cli.connection import Connection
-from aioservices.cli.console import note
+from aioservices.cli.console import note, would
 from aioservices.cli.groups import Group
 from aioservices.cli.tables import Column, age, table
 from aioservices.cli.targets import find_one
@@ -111,7 +111,7 @@ def _change(
     verb, done, into = ("add", "added", "to") if adds else ("remove", "removed", "from")
     if dry_run:
         about = numbered("project", project_ids)
-        print(f"would {verb} {name_and_id(target)} {into} {about}")
+        would(f"{verb} {name_and_id(target)} {into} {about}")
         return 0
 
     async def work() -> int:

@@ -15,7 +15,7 @@ from aioservices.cli.actions import look_up, name_and_id
 from aioservices.cli.arguments import POSITIVE, SERVICE, as_json, changing, connected, examples
 from aioservices.cli.confirm import confirm, enumerated
 from aioservices.cli.connection import Connection
-from aioservices.cli.console import note
+from aioservices.cli.console import note, would
 from aioservices.cli.groups import Group
 from aioservices.cli.tables import Column, table
 from aioservices.cli.targets import find_one
@@ -131,7 +131,7 @@ def add_shares(
     holders = _named(user_ids, group_ids)
     [target] = look_up(connection, [service], one=True)
     if dry_run:
-        print(f"would share {name_and_id(target)} with {enumerated(holders)}: {level}")
+        would(f"share {name_and_id(target)} with {enumerated(holders)}: {level}")
         return 0
     body = UNSET if message is None else message
     send = False if no_email else UNSET
@@ -183,7 +183,7 @@ def remove_shares(
     [target] = look_up(connection, [service], one=True)
     action = f"stop sharing {name_and_id(target)} with {enumerated(holders)}"
     if dry_run:
-        print(f"would {action}")
+        would(action)
         return 0
     if len(holders) > 1:
         confirm(action, yes=yes)

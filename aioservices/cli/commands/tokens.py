@@ -22,7 +22,7 @@ from aioservices.cli.arguments import (
 )
 from aioservices.cli.confirm import confirm, enumerated
 from aioservices.cli.connection import Connection
-from aioservices.cli.console import note
+from aioservices.cli.console import note, would
 from aioservices.cli.errors import USAGE_ERROR, CommandError
 from aioservices.cli.groups import Group
 from aioservices.cli.tables import Column, age, table
@@ -127,7 +127,7 @@ def create_token(
     lifetime = None if expires_in is None else max(1, round(expires_in))  # in whole seconds
     if dry_run:
         expires = "" if lifetime is None else f", which expires in {format_duration(lifetime)}"
-        print(f"would create the token {one_line(name)!r} of {name_and_id(target)}{expires}")
+        would(f"create the token {one_line(name)!r} of {name_and_id(target)}{expires}")
         if lifetime is None:
             note("the platform decides when it expires, unless --expires-in is used")
         return 0
@@ -178,7 +178,7 @@ def revoke_tokens(
     plural = "s" * (len(chosen) > 1)
     action = f"revoke token{plural} {enumerated([*chosen.values()])} of {name_and_id(target)}"
     if dry_run:
-        print(f"would {action}")
+        would(action)
         return 0
     confirm(
         action,
