@@ -8,10 +8,12 @@ from tests.environment import isolate, leave
 from tests.profiles import load_profile, prepare_characters
 from tests.servers.browser import browser, open_page
 from tests.servers.emulated import emulator, emulator_options, services
+from tests.servers.ports import closed_port
 
 __all__ = [
     "anyio_backend",
     "browser",
+    "closed_port",
     "emulator",
     "emulator_options",
     "open_page",

@@ -960,7 +960,7 @@ async def test_a_deploy_that_was_turned_away_and_waits_was_not_started(
     assert fault.hits == 1
 
 
-async def test_a_deploy_that_never_left_and_waits_was_not_started() -> None:
+async def test_a_deploy_that_never_left_and_waits_was_not_started(closed_port: int) -> None:
     attempts: list[ResponseInfo] = []
 
     async def look(request: Request, writer: Writer) -> None:
@@ -968,8 +968,8 @@ async def test_a_deploy_that_never_left_and_waits_was_not_started() -> None:
         shown = {"id": 1, "currentDeployment": {"deploymentId": 1}}
         await answer(shown, headers={"Connection": "close"}, close=True)(request, writer)
 
-    listener = await asyncio.start_server(partial(serve_once, look), "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    listener = await asyncio.start_server(partial(serve_once, look), "127.0.0.1", closed_port)
+    url = f"http://127.0.0.1:{closed_port}"
     async with Services("key", base_url=url, retry=RetryPolicy(base_delay=1000)) as services:
         services.on_response(attempts.append)
         run = services.deploy_many([1], **QUICK)

@@ -19,6 +19,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.servers.ports import reserved_port
+
 _HOST, _PORT = "127.0.0.1", 5432
 _STARTS_WITHIN = 60.0
 
@@ -112,12 +114,14 @@ class PostgresServer:
     ----------
     directory : Path
         An empty one, for its data, that belongs to `service_user`.
+    port : int
+        One that nobody else is given while the server is stopped.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, port: int) -> None:
         self.data = directory / "data"
         self._directory = directory
-        self.port = _free_port()
+        self.port = port
 
     @property
     def url(self) -> str:
@@ -216,8 +220,8 @@ class PostgresServer:
 @contextmanager
 def own_server() -> Generator[PostgresServer]:
     """Return a separate server, not created yet; at the end it is stopped."""
-    with directory_for(service_user()) as directory:
-        server = PostgresServer(directory)
+    with reserved_port() as port, directory_for(service_user()) as directory:
+        server = PostgresServer(directory, port)
         try:
             yield server
         finally:
@@ -242,8 +246,7 @@ def pgbouncer(server: str) -> Generator[str]:
     user = server.partition("//")[2].partition("@")[0]
     address = server.partition("@")[2]
     host, _, port = address.partition(":")
-    listening = _free_port()
-    with directory_for(service_user()) as directory:
+    with reserved_port() as listening, directory_for(service_user()) as directory:
         (directory / "users").write_text(f'"{user}" ""\n')
         configuration = directory / "pgbouncer.ini"
         configuration.write_text(
@@ -282,9 +285,3 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.05)
     pytest.fail("pgbouncer did not start")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])

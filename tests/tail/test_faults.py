@@ -149,9 +149,9 @@ async def test_a_line_that_is_no_valid_text_does_not_stop_a_tail(message: bytes,
 
 
 async def test_all_that_was_written_during_an_outage_is_delivered(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, closed_port: int
 ) -> None:
-    emulator = Emulator(pending_for=0.0)
+    emulator = Emulator(pending_for=0.0, port=closed_port)
     async with AsyncExitStack() as stack:
         async with emulator:
             service_id = emulator.add_service("web", deployed=True)
