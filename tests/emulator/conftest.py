@@ -10,6 +10,7 @@ import pytest
 from multidict import CIMultiDictProxy
 
 from aioservices.emulator import Emulator
+from tests.servers.waiting import PATIENCE
 
 Params = Mapping[str, str | int]
 
@@ -92,7 +93,8 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def emulator_options() -> dict[str, Any]:
-    return {"pending_for": 0.0, "stop_grace": 1.0}
+    # A program that is told to end may take its time; one that does not has an emulator of its own.
+    return {"pending_for": 0.0, "stop_grace": PATIENCE}
 
 
 @pytest.fixture

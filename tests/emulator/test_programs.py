@@ -13,7 +13,7 @@ import pytest
 from aioservices.emulator import Emulator, instants
 from aioservices.emulator.process import MAX_LINE
 from tests.emulator.conftest import Client
-from tests.servers.waiting import until
+from tests.servers.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX's own")
 
@@ -33,11 +33,13 @@ def shell(script: str) -> list[str]:
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        if sys.platform != "linux":
+            return True
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):  # it may go between two of these calls
         return False
-    stat = Path(f"/proc/{pid}/stat")
     # Where nobody collects orphans a process that has ended keeps its number.
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
 class Desk:
@@ -56,7 +58,7 @@ class Desk:
         return (await self.client.get(f"/services/{service_id}"))["currentDeployment"]
 
     async def reach(self, service_id: int, *states: str) -> Any:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while (current := await self.current(service_id))["state"] not in states:
                 await anyio.sleep(0.01)
         return current
@@ -79,7 +81,7 @@ class Desk:
 
     async def family(self, service_id: int) -> list[int]:
         """Wait until a program has printed its own number and its child's."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while not (messages := await self.messages(service_id)):
                 await anyio.sleep(0.01)
         pids = [int(pid) for pid in messages[0].split()]
@@ -100,7 +102,7 @@ async def test_what_a_program_writes_becomes_its_log(desk: Desk, tmp_path: Path)
     service_id = await desk.deploy(
         f"go() {{ {go}; }}; echo one; go 1; echo two >&2; go 2; echo three"
     )
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         for count in (1, 2):
             while len(await desk.messages(service_id)) < count:
                 await anyio.sleep(0.01)
@@ -251,7 +253,7 @@ async def test_a_program_that_was_stopped_did_not_fail(desk: Desk) -> None:
 async def test_the_last_words_of_a_stopped_program_are_kept(desk: Desk) -> None:
     script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
     service_id = await desk.deploy(script)
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         while "ready" not in await desk.messages(service_id):
             await anyio.sleep(0.01)
         desk.emulator.set_state(service_id, "terminated")
@@ -269,7 +271,7 @@ async def test_the_next_program_starts_when_the_last_one_has_ended(
     )
     service_id = await desk.deploy(script)
     for _ in range(3):
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while await desk.messages(service_id) != ["mine"]:
                 await anyio.sleep(0.01)
         assert (await desk.current(service_id))["state"] == "running"

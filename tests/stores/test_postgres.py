@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 import signal
 import subprocess
 import sys
@@ -163,7 +164,7 @@ async def test_a_clock_that_jumps_a_day_changes_leases_and_no_line(
 
 
 _DAEMON = """
-import asyncio, sys
+import asyncio, os, signal, sys
 from aioservices.stores import PostgresStore
 from tests.stores.lines import Writer, lines
 
@@ -177,16 +178,17 @@ async def main():
                 print("fenced", number, flush=True)
                 return
             print("kept", number, flush=True)
-            await asyncio.sleep(float(sys.argv[3]))
+            if number == int(sys.argv[3]):
+                os.kill(os.getpid(), signal.SIGSTOP)  # in no transaction
 asyncio.run(main())
 """
 
 
 @contextmanager
-def daemon(url: str, lease: float, pause: float) -> Generator[subprocess.Popen[str]]:
-    """Run a process that keeps ten lines again and again."""
+def daemon(url: str, lease: float, *, stops_after: int = 0) -> Generator[subprocess.Popen[str]]:
+    """Run a process that keeps ten lines again and again, and may stop itself."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _DAEMON, url, str(lease), str(pause)],
+        [sys.executable, "-c", _DAEMON, url, str(lease), str(stops_after)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -212,11 +214,9 @@ async def test_a_process_that_is_stopped_beyond_its_lease_is_fenced_when_it_wake
     postgres_url: str,
 ) -> None:
     async with PostgresStore(postgres_url, lease=0.3) as store:
-        with daemon(postgres_url, 0.3, 0.01) as process:
+        with daemon(postgres_url, 0.3, stops_after=5) as process:
             assert process.stdout is not None
-            while process.stdout.readline() != "kept 5\n":
-                pass
-            process.send_signal(signal.SIGSTOP)
+            await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED)
             writer = await take_over(store)
             before = (await store.services())[0].seq
             await writer.keep([line(10**6)])
@@ -231,7 +231,7 @@ async def test_a_process_that_is_stopped_beyond_its_lease_is_fenced_when_it_wake
 async def test_a_process_that_is_killed_is_followed_by_another(postgres_url: str) -> None:
     async with PostgresStore(postgres_url, lease=0.3) as store:
         for _ in range(3):
-            with daemon(postgres_url, 0.3, 0.0) as process:
+            with daemon(postgres_url, 0.3) as process:
                 assert process.stdout is not None
                 while not process.stdout.readline().startswith("kept"):
                     pass
