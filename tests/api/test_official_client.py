@@ -16,6 +16,7 @@ import pytest
 from anyio import to_thread
 
 from aioservices.emulator import Emulator
+from tests.servers.waiting import PATIENCE
 
 with warnings.catch_warnings():
     # Parts of it load when first looked at, and then warn of their own deprecation. Looked at
@@ -64,7 +65,7 @@ async def service_id(official: OfficialClient) -> int:
 
 
 async def until_running(official: OfficialClient, service_id: int, deployment_id: int) -> Any:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         while True:
             deployment = await official("get_deployments", service_id, deployment_id)
             if deployment.state == "running":

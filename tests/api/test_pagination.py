@@ -21,6 +21,7 @@ from aioservices.errors import (
 )
 from aioservices.http.retry import RetryPolicy
 from tests.servers.hostile import Behaviour, HostileServer, Request, Writer, answer, hostile
+from tests.servers.waiting import PATIENCE
 
 AHEAD = 32
 
@@ -280,7 +281,7 @@ async def test_pages_are_fetched_at_once_when_their_number_is_known() -> None:
         await answer([{"id": number}], headers=headers)(request, writer)
 
     async with hostile(serve) as server, session(server) as services:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             assert [service.id async for service in services.list()] == [1, 2, 3, 4, 5]
 
 

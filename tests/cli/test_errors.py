@@ -1,7 +1,6 @@
 """What the program says when it cannot do what it is asked for."""
 
 import signal
-import socket
 import sys
 
 import anyio
@@ -91,12 +90,11 @@ async def test_a_name_that_several_have(cli: Cli, emulator: Emulator) -> None:
         ["create", "web"],
     ],
 )
-async def test_no_network_is_reported_soon(cli: Cli, command: list[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+async def test_no_network_is_reported_soon(cli: Cli, closed_port: int, command: list[str]) -> None:
+    url = f"http://127.0.0.1:{closed_port}"
     # One line: it is not tried again and again, each time with a note, for minutes.
-    said = one_line(await cli.run(*command, "--url", f"http://127.0.0.1:{port}"), 1)
-    assert f"cannot reach http://127.0.0.1:{port}" in said
+    said = one_line(await cli.run(*command, "--url", url), 1)
+    assert f"cannot reach {url}" in said
 
 
 @pytest.mark.parametrize("command", [["api", "POST", "services"], ["create", "web"]])
@@ -241,7 +239,7 @@ async def test_without_the_extra_it_says_how_to_get_it(cli: Cli) -> None:
         "from aioservices.__main__ import main; sys.exit(main())"
     )
     for arguments, status in ((["list"], 2), (["--help"], 0), (["--version"], 0)):
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             done = await anyio.run_process([sys.executable, "-c", code, *arguments], check=False)
         assert done.returncode == status
         if status:
@@ -319,7 +317,7 @@ async def test_ctrl_c_at_the_very_beginning_is_quiet(when: str) -> None:
         "    import aioservices.cli.app as app; app.main = interrupt\n"
         "sys.argv = ['aioservices', 'list']; sys.exit(program.command())"
     )
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         done = await anyio.run_process([sys.executable, "-c", code], check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 

@@ -14,6 +14,7 @@ import pytest
 from aioservices.emulator import Emulator
 from aioservices.emulator.faults import Respond
 from tests.servers.programs import Ended
+from tests.servers.waiting import PATIENCE
 
 from .conftest import Cli
 
@@ -306,7 +307,7 @@ async def test_an_outage_that_does_not_end_ends_it_where_it_does_not_follow(
         "import sys; from aioservices.cli.commands import logs; logs._MAX_OUTAGE = 0.5\n"
         "from aioservices.__main__ import main; sys.exit(main())"
     )
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         done = await anyio.run_process(
             [sys.executable, "-c", code, "logs", "web"], check=False, env=cli.environment()
         )

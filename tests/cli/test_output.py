@@ -11,6 +11,7 @@ import pytest
 from aioservices.emulator import Emulator
 from tests.servers.programs import COMMAND, Ended
 from tests.servers.terminal import shown_on
+from tests.servers.waiting import PATIENCE
 
 from .conftest import Cli
 
@@ -26,7 +27,7 @@ async def test_a_terminal_that_nobody_reads_does_not_stop_the_deploys(
         emulator.add_service(name)
     command = ["deploy", "*", "--yes", "--no-wait", *options]
     with cli.terminal(*command) as terminal:
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             while emulator.deploys.total() < len(names):
                 await anyio.sleep(0.05)
         assert terminal.process.poll() is None  # the terminal has not taken all of it
@@ -41,7 +42,7 @@ async def test_a_signal_ends_a_deploy_although_nobody_reads_its_terminal(cli: Cl
         for number in range(40):
             emulator.add_service(f"{number}-{'x' * 200}")
         with cli.terminal("deploy", "*", "--yes", columns=200, rows=60) as terminal:
-            with anyio.fail_after(60):
+            with anyio.fail_after(PATIENCE):
                 while emulator.deploys.total() < 40:
                     await anyio.sleep(0.05)
             await anyio.sleep(1)  # some frames of the progress fill the terminal
@@ -121,7 +122,7 @@ WITHOUT_EXTRA = [
 async def test_a_full_disk_ends_what_runs_until_a_signal(
     cli: Cli, program: list[str], command: list[str]
 ) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         done = await anyio.run_process(
             ["sh", "-c", '"$@" >/dev/full', "sh", *program, *command],
             check=False,
@@ -151,7 +152,7 @@ async def test_following_ends_with_its_reader_although_no_line_comes(
 async def test_notes_stay_in_order_with_lines_that_go_to_the_same_place(
     cli: Cli, emulator: Emulator
 ) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         done = await anyio.run_process(
             ["sh", "-c", '"$@" 2>&1', "sh", *COMMAND, "list", "-v"],
             check=False,

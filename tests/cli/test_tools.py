@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -108,21 +107,20 @@ async def test_the_doctor_sees_that_a_key_is_none(cli: Cli, emulator: Emulator, 
     assert emulator.api_key not in ended.output
 
 
-async def test_the_doctor_says_which_step_fails(cli: Cli, emulator: Emulator) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
+async def test_the_doctor_says_which_step_fails(
+    cli: Cli, emulator: Emulator, closed_port: int
+) -> None:
     without_key = await cli.run("doctor", CIVIS_API_KEY="")
     assert (without_key.status, "CIVIS_API_KEY is not set" in without_key.output) == (1, True)
     wrong = await cli.run("doctor", CIVIS_API_KEY="wrong-key")
     assert (wrong.status, "refuses the API key" in wrong.output) == (1, True)
     assert "wrong-key" not in wrong.output
-    unreachable = await cli.run("doctor", "--url", address)
+    unreachable = await cli.run("doctor", "--url", f"http://127.0.0.1:{closed_port}")
     assert unreachable.status == 1
-    assert f"127.0.0.1:{port} cannot be reached: Connection refused" in unreachable.output
-    proxy = await cli.run("doctor", HTTP_PROXY=f"http://user:hunter2@127.0.0.1:{port}")
+    assert f"127.0.0.1:{closed_port} cannot be reached: Connection refused" in unreachable.output
+    proxy = await cli.run("doctor", HTTP_PROXY=f"http://user:hunter2@127.0.0.1:{closed_port}")
     assert proxy.status == 1
-    assert f"127.0.0.1:{port}, the proxy cannot be reached" in proxy.output
+    assert f"127.0.0.1:{closed_port}, the proxy cannot be reached" in proxy.output
     assert "hunter2" not in proxy.output
     assert all(json.loads(line) for line in (await cli.run("doctor", "--json")).lines)
 
@@ -131,7 +129,7 @@ async def test_the_doctor_reports_a_clock_that_is_wrong() -> None:
     async with Emulator(clock=lambda: time.time_ns() + 3_600_000_000_000) as emulator:
         ended = await Cli(emulator).run("doctor")
     assert ended.status == 0
-    assert re.search("this machine is (1 h|59 min 5[89] s) behind the server", ended.output)
+    assert re.search(r"this machine is (1 h|59 min \d+ s) behind the server", ended.output)
 
 
 async def offered(cli: Cli, **asked: str) -> Ended:

@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from aioservices.emulator import Emulator
+from tests.servers.waiting import PATIENCE
 
 from .conftest import Cli
 
@@ -90,7 +91,7 @@ async def test_names_stay_distinct_however_narrow_the_terminal_is(
         emulator.log(emulator.add_service(name, deployed=True), f"says {name}")
     with cli.terminal("watch", "-n", "1", columns=columns, NO_COLOR="1") as terminal:
         await terminal.until("says")
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while terminal.text.count("says") < 4:
                 await terminal.until("\n" * (terminal.text.count("\n") + 1))
     heads = {line.partition(" | ")[0] for line in terminal.text.splitlines() if " | " in line}

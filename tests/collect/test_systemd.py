@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aioservices.collect.systemd import Systemd
+from tests.servers.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
     path = str(tmp_path / "notify")
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     receiver.bind(path)
-    receiver.settimeout(5)
+    receiver.settimeout(PATIENCE)
     monkeypatch.setenv("NOTIFY_SOCKET", path)
     return receiver
 
@@ -37,7 +38,7 @@ def test_an_abstract_socket_is_understood(monkeypatch: pytest.MonkeyPatch) -> No
     name = f"aioservices-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(f"\0{name}")
-        receiver.settimeout(5)
+        receiver.settimeout(PATIENCE)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
         Systemd().ready()
         assert receiver.recv(1000) == b"READY=1"

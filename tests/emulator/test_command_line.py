@@ -14,6 +14,7 @@ import pytest
 from aioservices.emulator.__main__ import main
 from aioservices.emulator.serve import parse_program
 from tests.servers.programs import Program, run, start
+from tests.servers.waiting import PATIENCE
 
 MODULE = "aioservices.emulator"
 
@@ -150,7 +151,7 @@ async def test_its_services_write_lines_and_its_programs_are_there(
         services = {s["name"]: s for s in await get(session, f"{url}/services", "mine")}
         assert services.keys() == {"service-1", "job"}
         assert services["job"]["currentDeployment"] is None
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             path = f"{url}/services/1/deployments/1001/logs"
             while not await get(session, path, "mine"):
                 await anyio.sleep(0.05)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +18,7 @@ import aioservices.emulator.emulator
 from aioservices import Services
 from aioservices.emulator import Cut, Emulator, LogBehaviour
 from tests.emulator.conftest import Client
+from tests.servers.waiting import until
 
 
 async def test_every_name_of_the_package_exists() -> None:
@@ -28,13 +28,13 @@ async def test_every_name_of_the_package_exists() -> None:
         _ = aioservices.emulator.Unknown
 
 
-async def test_it_leaves_no_task_and_no_socket(session: aiohttp.ClientSession) -> None:
+async def test_it_leaves_no_task_and_no_socket(
+    session: aiohttp.ClientSession, closed_port: int
+) -> None:
     before = asyncio.all_tasks()
-    async with Emulator(services=1) as emulator:
+    async with Emulator(services=1, port=closed_port) as emulator:
         await Client(emulator, session).get("/services/1")
-    with anyio.fail_after(10):
-        while asyncio.all_tasks() != before:
-            await anyio.sleep(0.01)
+    await until(lambda: asyncio.all_tasks() == before)
     gc.collect()
     with pytest.raises(aiohttp.ClientConnectorError):
         await Client(emulator, session).get("/services/1")

@@ -215,7 +215,7 @@ async def test_a_request_that_fails_may_have_taken_effect(
 
 async def test_a_late_request_takes_effect_though_the_client_has_gone(emulator: Emulator) -> None:
     fault = emulator.fault(Delay(0.1), method="POST")
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with raw_request(emulator, f"POST {DEPLOY}"):
             while not fault.hits:
                 await anyio.sleep(0.01)
@@ -261,7 +261,7 @@ async def test_a_stalled_connection_stays_open(emulator: Emulator, in_body: bool
 
 
 async def test_an_emulator_ends_while_requests_are_stalled() -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with AsyncExitStack() as running:
             emulator = await running.enter_async_context(Emulator(services=1))
             fault = emulator.fault(Stall())

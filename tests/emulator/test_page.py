@@ -396,9 +396,9 @@ async def test_a_service_that_is_stopped_on_the_page_is_seen_to_stop(
 
 
 async def test_the_page_says_when_the_emulator_is_gone_and_continues_when_it_is_back(
-    open_page: OpenPage,
+    open_page: OpenPage, closed_port: int
 ) -> None:
-    emulator = Emulator(services=1)
+    emulator = Emulator(services=1, port=closed_port)
     async with emulator:
         page = await open_page(emulator.page_url)
         await page.get_by_text("service-1", exact=True).wait_for()

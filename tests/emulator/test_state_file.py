@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from aioservices.emulator import Emulator, LogBehaviour, StateFileError
 from aioservices.emulator.state_file import KEPT_LINES, StateFile, dump
 from tests.emulator.conftest import Client
-from tests.servers.waiting import until
+from tests.servers.waiting import PATIENCE, until
 
 PATHS = ["", "/deployments", "/shares", "/projects", "/tokens", "/dependencies"]
 
@@ -126,7 +126,7 @@ async def test_a_program_has_ended_with_the_emulator_and_is_the_same_service_aga
         client = Client(emulator, session)
         service_id = emulator.add_service("job", command=command)
         emulator.deploy(service_id)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while await client.messages(service_id, 1001) != ["up"]:
                 await anyio.sleep(0.01)
     async with Emulator(state_file=path, stop_grace=0.5) as emulator:
@@ -138,7 +138,7 @@ async def test_a_program_has_ended_with_the_emulator_and_is_the_same_service_aga
         assert emulator.add_service("job", command=command) == service_id
         assert emulator.add_service("job", command=command) != service_id
         emulator.deploy(service_id)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while await client.messages(service_id, 1002) != ["up"]:
                 await anyio.sleep(0.01)
 
@@ -184,7 +184,7 @@ async def test_a_file_whose_emulator_was_killed_can_be_used(path: Path) -> None:
     command = [sys.executable, "-c", script, str(path)]
     async with await anyio.open_process(command, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await process.stdout.receive()
         process.kill()
     async with Emulator(1, state_file=path):

@@ -22,7 +22,7 @@ from aioservices import (
 from aioservices.emulator import Emulator, Respond
 from tests.servers.emulated import requests_to
 from tests.servers.hostile import Request, Writer, answer, hostile
-from tests.servers.waiting import until
+from tests.servers.waiting import PATIENCE, until
 
 ONE_PAGE = {"X-Pagination-Total-Pages": "1"}
 QUICK = {"refresh": 0.05, "poll_interval": 0.01, "max_poll_interval": 0.05, "grace": 0.1}
@@ -38,7 +38,7 @@ def watch(services: Services, **options: object) -> LogWatch:
 
 
 async def take(watch: LogWatch, count: int) -> list[WatchedEntry]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         return [await anext(watch) for _ in range(count)]
 
 
@@ -361,7 +361,7 @@ async def test_a_watch_that_is_cancelled_in_a_write_ends(
             await anyio.sleep_forever()
 
     emulator.log(1, "a line")
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with (
             watch(services, sink=Stuck(0)) as lines,
             anyio.create_task_group() as group,

@@ -12,7 +12,6 @@ from tests.servers.hostile import answer, hostile, reset, stall
 KEY = "very-secret-key"
 FINE = answer({"id": 42}, headers={"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
 AT_ONCE = RetryPolicy(max_attempts=3, base_delay=0)
-SOON = 20
 
 
 async def test_each_attempt_is_reported_before_it_is_sent_and_after_it_has_ended() -> None:

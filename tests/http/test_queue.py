@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from aioservices.errors import SessionClosedError
 from aioservices.http.queue import RequestQueue, Urgency, Waiter, WaitingCalls
 from aioservices.http.ratelimit import RateLimiter
+from tests.servers.waiting import PATIENCE
 
 
 @dataclass(eq=False)
@@ -295,7 +296,7 @@ async def test_a_turn_that_comes_too_late_is_left_to_the_next() -> None:
     async def wait(seconds: float) -> None:
         begun.append(await queue.acquire(deadline=clock.now + seconds))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             for seconds in (50.0, 500.0):
                 group.start_soon(wait, seconds)
@@ -310,7 +311,7 @@ async def test_a_call_that_waits_for_a_time_is_sent_sooner_where_that_becomes_po
     assert queue.try_acquire(time.monotonic())
     queue.limiter.blocked_until = time.monotonic() + 3600
     order: list[str] = []
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             group.start_soon(take_turn, queue, order, "one")
             await anyio.sleep(0.01)  # until it is known when it may be sent
@@ -409,7 +410,7 @@ def test_whoever_gives_up_and_whenever_the_others_have_their_turn(
             for _ in range(chance.randrange(4)):
                 await anyio.lowlevel.checkpoint()
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as group:
                 for number in range(callers):
                     group.start_soon(call, number)

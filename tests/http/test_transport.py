@@ -55,6 +55,7 @@ from tests.servers.hostile import (
     stall,
     stall_in_body,
 )
+from tests.servers.waiting import PATIENCE
 
 KEY = "very-secret-key"
 BASIC = base64.b64encode(f"{KEY}:".encode()).decode()
@@ -62,7 +63,6 @@ FINE = answer({"id": 42})
 AT_ONCE = RetryPolicy(max_attempts=4, base_delay=0)
 ONCE = RetryPolicy(max_attempts=1)
 # For what must come soon, however busy the machine: a failure, not a measurement.
-SOON = 20
 
 
 def session(server: HostileServer, retry: RetryPolicy = AT_ONCE, **options: Any) -> Services:
@@ -283,7 +283,7 @@ async def test_the_time_continues_while_another_attempt_waits_for_its_turn() -> 
             await services.get(1)
 
         group.start_soon(take_the_only_connection)
-        with anyio.fail_after(SOON), pytest.raises(ServerError) as caught:
+        with anyio.fail_after(PATIENCE), pytest.raises(ServerError) as caught:
             await services.get(42)
         assert caught.value.attempts == 1
         while len(server.requests) < 2:
@@ -399,7 +399,7 @@ async def test_calls_that_wait_already_do_not_wait_for_a_block_that_is_too_long(
                 await view.get(number)
             failed.append(caught.value)
 
-        with anyio.fail_after(SOON):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as group:
                 for number in range(waiting):
                     group.start_soon(fail, number)
@@ -417,7 +417,7 @@ async def test_a_call_between_two_attempts_does_not_wait_for_a_block_that_is_too
             with pytest.raises(error):
                 await services.get(42)
 
-        with anyio.fail_after(SOON):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as group:
                 group.start_soon(fail, ServerError)
                 while not server.requests:
@@ -430,7 +430,7 @@ async def test_a_call_between_two_attempts_does_not_wait_for_a_block_that_is_too
 async def test_many_deploys_do_not_wait_for_a_block_that_is_too_long() -> None:
     busy = answer(b"", status=429, headers={"Retry-After": "3600"})
     async with hostile(busy) as server, session(server, RetryPolicy()) as services:
-        with anyio.fail_after(SOON):
+        with anyio.fail_after(PATIENCE):
             outcomes = [each async for each in services.deploy_many(range(30), settle=0)]
     assert len(outcomes) == 30
     assert all(isinstance(each.error, RateLimitedError) for each in outcomes)
@@ -493,7 +493,7 @@ async def test_a_status_whose_body_stalls_counts_all_the_same(
         await stall(request, writer)
 
     async with hostile(refuse) as server, session(server) as services:
-        with anyio.fail_after(SOON), pytest.raises(AuthenticationError):
+        with anyio.fail_after(PATIENCE), pytest.raises(AuthenticationError):
             await services.get(42)
 
 
@@ -546,7 +546,7 @@ async def test_a_429_of_a_redirects_host_does_not_block_the_session() -> None:
             with pytest.raises(RateLimitedError) as caught:
                 await services.get(42)
             assert caught.value.sent
-            with anyio.fail_after(SOON):
+            with anyio.fail_after(PATIENCE):
                 assert (await services.get(43)).id == 42
 
 
@@ -1103,7 +1103,7 @@ async def outcomes(services: Services, calls: int, close: Callable[[], Awaitable
         except SessionClosedError as exc:
             errors.append(exc)
 
-    with anyio.fail_after(SOON):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             for _ in range(calls):
                 group.start_soon(fail)
@@ -1181,7 +1181,7 @@ async def test_a_call_that_is_cancelled_leaves_nothing_behind(behaviour: Behavio
             await anyio.sleep(0.02)
             group.cancel_scope.cancel()
         assert other_tasks() == before
-        with anyio.fail_after(SOON):
+        with anyio.fail_after(PATIENCE):
             assert (await services.get(2)).id == 42
 
 

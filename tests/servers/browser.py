@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # it takes half a second, and few tests need it
     from playwright.async_api import Browser, Page, Request
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+# Milliseconds; a failure, not a measurement.
+_PATIENCE = 120_000
 OpenPage = Callable[..., Coroutine[Any, Any, "Page"]]
 
 
@@ -27,12 +29,13 @@ async def browser() -> AsyncIterator[Browser]:
     """Start a browser for the tests of a module, each of which has a separate profile in it."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=_PATIENCE)  # which no setting of a page reaches
     async with async_playwright() as playwright:
         root = hasattr(os, "geteuid") and os.geteuid() == 0  # whose browser has no sandbox
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, chromium_sandbox=not root
+            executable_path=CHROMIUM, chromium_sandbox=not root, timeout=_PATIENCE
         )
         yield browser
         await browser.close()
@@ -59,7 +62,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
                 color_scheme="dark" if dark else "light",
                 reduced_motion="reduce",
             )
-            context.set_default_timeout(120_000)  # milliseconds; a failure, not a measurement
+            context.set_default_timeout(_PATIENCE)
             stack.push_async_callback(context.close)
             page = await context.new_page()
             page.on("pageerror", lambda error: faults.append(f"raises: {error}"))

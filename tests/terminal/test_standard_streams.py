@@ -11,6 +11,7 @@ import pytest
 
 from aioservices.terminal.output import Output
 from tests.servers.terminal import shown_on
+from tests.servers.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ async def test_a_reader_that_has_gone_is_an_error_once_something_is_written() ->
     with os.fdopen(theirs, "w", encoding="utf-8") as stream:
         output = Output(stream)
         os.close(ours)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await output.until_unwritable()  # noticed although nothing is written
             with pytest.raises(BrokenPipeError):
                 await write_on(output)
@@ -92,7 +93,7 @@ async def test_an_output_that_fails_is_noticed_although_nothing_waits_for_it() -
     with open("/dev/full", "w") as stream:  # noqa: PTH123
         output = Output(stream)
         output.post("text")
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await output.until_unwritable()
         assert output.error is not None
         assert output.error.errno == errno.ENOSPC
@@ -126,7 +127,7 @@ async def test_a_footer_stays_below_what_is_written_and_is_taken_away() -> None:
                 await anyio.wait_readable(ours)
                 received += os.read(ours, 65_536).decode()
 
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             output.footer(["one", "two"])
             await until("two")
             output.post("first\n")

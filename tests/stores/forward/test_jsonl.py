@@ -23,6 +23,7 @@ from aioservices.stores import (
 )
 from aioservices.stores.export import export_lines
 from aioservices.stores.forward import ForwardWorker, JSONLForwarder, open_forwarder
+from tests.servers.waiting import PATIENCE
 from tests.stores.lines import Writer, lines
 
 pytestmark = pytest.mark.anyio
@@ -164,7 +165,7 @@ async def test_a_directory_that_does_not_exist_needs_attention_and_is_waited_for
     worker = ForwardWorker(store, JSONLForwarder(path))
     async with anyio.create_task_group() as group:
         group.start_soon(worker.run)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while not worker.status.needs_attention:
                 await anyio.sleep(0.005)
             assert "no directory" in str(worker.status.error)
