@@ -91,6 +91,7 @@ def test_a_server_that_refuses_larger_limits_loses_nothing_in_silence(
 
 
 @thoroughly(100)
+@example(Behaviour(shown=Rounding(MILLISECOND)), 362881, 200, "true")  # later than it shows
 @given(behaviours, seeds, st.sampled_from([200, 2000]), dates)
 def test_where_every_second_fits_the_largest_page_nothing_is_missing(
     behaviour: Behaviour, seed: int, limit: int, date: str
