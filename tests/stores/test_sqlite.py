@@ -25,6 +25,7 @@ from aioservices.stores import (
     StoreLockedError,
     StoreVersionError,
 )
+from aioservices.stores.sqlite.requests import ResendRequest, pending_requests, post_request
 from tests.servers.postgres import directory_for
 
 from .lines import Writer, line, lines, messages
@@ -415,3 +416,16 @@ async def test_an_id_that_no_service_can_have_is_a_wrong_argument(path: Path) ->
                 await store.read_after(service_id, 0, 1)
             with pytest.raises(ValueError, match="service_id"):
                 await anext(store.read(service_id))
+
+
+async def test_a_request_that_is_withdrawn_while_requests_are_read_is_no_trouble(
+    path: Path,
+) -> None:
+    for name in ("first", "second"):
+        post_request(path, ResendRequest(forwarder=name, since=None, rejected_only=False))
+    found = pending_requests(path)
+    posted, request = next(found)
+    other = next(each for each in path.parent.iterdir() if each != posted)
+    other.unlink()  # between the listing and the reading
+    assert request.forwarder in {"first", "second"}
+    assert list(found) == []

@@ -49,6 +49,10 @@ def pending_requests(path: Path) -> Iterator[tuple[Path, ResendRequest]]:
     neighbours = sorted(path.absolute().parent.iterdir())
     for posted in [each for each in neighbours if each.name.startswith(prefix)]:
         try:
-            yield posted, msgspec.json.decode(posted.read_bytes(), type=ResendRequest)
+            content = posted.read_bytes()
+        except FileNotFoundError:  # withdrawn meanwhile: who waited for it was interrupted
+            continue
+        try:
+            yield posted, msgspec.json.decode(content, type=ResendRequest)
         except msgspec.MsgspecError:
             posted.unlink(missing_ok=True)
