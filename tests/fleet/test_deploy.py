@@ -290,7 +290,7 @@ async def test_one_that_does_not_run_in_time_says_in_which_state_it_is() -> None
         Emulator(services=1, pending_for=3600.0) as emulator,
         Services(emulator.api_key, base_url=emulator.url) as services,
     ):
-        outcome = (await deploy(services, [1], timeout=0.2))[1]
+        outcome = (await deploy(services, [1], timeout=1.0))[1]
         assert isinstance(outcome.error, DeploymentTimeoutError)
         assert outcome.error.state == "pending"
         assert outcome.deployment is not None

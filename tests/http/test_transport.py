@@ -62,7 +62,6 @@ BASIC = base64.b64encode(f"{KEY}:".encode()).decode()
 FINE = answer({"id": 42})
 AT_ONCE = RetryPolicy(max_attempts=4, base_delay=0)
 ONCE = RetryPolicy(max_attempts=1)
-# For what must come soon, however busy the machine: a failure, not a measurement.
 
 
 def session(server: HostileServer, retry: RetryPolicy = AT_ONCE, **options: Any) -> Services:

@@ -196,9 +196,11 @@ async def test_the_status_counts_lines_and_those_that_were_late(
 ) -> None:
     service_id = emulator.add_service("web", deployed=True)
     async with services.tail_logs(service_id, **QUICK) as tail, collecting(tail) as messages:
-        write(emulator, service_id, 1, visible_after=0.1)
+        earlier = datetime.now(UTC)
         await anyio.sleep(0.002)  # the log knows milliseconds
         write(emulator, service_id, 2)
+        await until(lambda: messages)
+        write(emulator, service_id, 1, at=earlier)
         await until(lambda: len(messages) == 2)
         await until(lambda: tail.status.late_lines)
         assert messages == ["line 2", "line 1"]
