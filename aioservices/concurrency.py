@@ -24,16 +24,16 @@ class BackgroundTasks:
     """
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Signal] = {}
         self._closed = False
 
-    def start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        """Start a task; its exception, if any, has to be read from the task."""
+    def start(self, work: Coroutine[object, object, None], ended: Signal) -> asyncio.Task[None]:
+        """Start a task, whose end is sent; its exception, if any, has to be read from the task."""
         if self._closed:
             work.close()
             raise SessionClosedError
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = ended
         task.add_done_callback(self._forget)
         return task
 
@@ -43,7 +43,7 @@ class BackgroundTasks:
         await stop(*self._tasks)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task).send()
         if not task.cancelled():
             task.exception()  # retrieved, or asyncio complains about it
 
@@ -136,7 +136,7 @@ class Signal:
     __slots__ = ("_waiters",)
 
     def __init__(self) -> None:
-        self._waiters: list[asyncio.Future[bool]] = []
+        self._waiters: tuple[asyncio.Future[bool], ...] = ()
 
     async def wait(self, seconds: float = math.inf) -> bool:
         """Wait until it is sent.
@@ -154,11 +154,11 @@ class Signal:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
         timer = None if seconds == math.inf else loop.call_later(seconds, _end, waiter, False)
-        self._waiters.append(waiter)
+        self._waiters += (waiter,)
         try:
             return await waiter
         finally:
-            self._waiters.remove(waiter)
+            self._waiters = tuple(each for each in self._waiters if each is not waiter)
             if timer is not None:
                 timer.cancel()
 
@@ -192,8 +192,7 @@ class Stream(Generic[T]):
         Items that may wait for the consumer.
     """
 
-    # `__del__` reads it even if a subclass refused its arguments.
-    _task: asyncio.Task[None] | None = None
+    __slots__ = ("_channel", "_ended", "_produce", "_task", "_tasks")
 
     def __init__(
         self,
@@ -203,9 +202,10 @@ class Stream(Generic[T]):
         buffer: int = 0,
     ) -> None:
         self._ended = False
+        self._task: asyncio.Task[None] | None = None
         self._tasks = tasks
         self._produce = produce
-        self._channel = _Channel[T](buffer)
+        self._channel: _Channel[T] = _Channel(buffer)
 
     def __aiter__(self) -> Self:
         return self
@@ -215,8 +215,7 @@ class Stream(Generic[T]):
             raise StopAsyncIteration
         channel = self._channel
         if self._task is None:
-            self._task = self._tasks.start(self._produce(channel.send))
-            self._task.add_done_callback(lambda _: channel.filled.send())
+            self._task = self._tasks.start(self._produce(channel.send), channel.filled)
         while not channel.items:
             if self._ended:  # somebody closed it meanwhile
                 raise StopAsyncIteration
@@ -243,7 +242,7 @@ class Stream(Generic[T]):
         self._channel.items.clear()
 
     def __del__(self) -> None:
-        task = self._task
+        task = getattr(self, "_task", None)  # a subclass may have refused its arguments
         if task is not None and not task.done() and not task.get_loop().is_closed():
             task.cancel()
 
@@ -253,6 +252,8 @@ class _Channel(Generic[T]):
 
     They stay here until a step takes them, so a cancelled step loses none.
     """
+
+    __slots__ = ("_buffer", "_emptied", "filled", "items")
 
     def __init__(self, buffer: int) -> None:
         self.items: list[T] = []  # a few

@@ -30,6 +30,8 @@ class Calls:
         Those of every call.
     """
 
+    __slots__ = ("_options", "_transport")
+
     def __init__(self, transport: Transport, options: Options) -> None:
         self._transport = transport
         self._options = options

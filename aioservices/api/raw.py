@@ -17,9 +17,14 @@ P = ParamSpec("P")
 
 
 class _Undecoded(Calls):
-    """Calls that return the answer as it came, whatever the endpoints are annotated with."""
+    """Calls that return the answer as it came, whatever the endpoints are annotated with.
 
-    async def _call(
+    They hand on what is to be awaited: to await it here, too, would take time and memory.
+    """
+
+    __slots__ = ()
+
+    def _call(
         self,
         answer: object,
         method: str,
@@ -28,11 +33,9 @@ class _Undecoded(Calls):
         params: Mapping[str, QueryValue] | None = None,
         body: bytes | None = None,
     ) -> Any:
-        return await self._transport.send(
-            method, path, params=params, body=body, options=self._options
-        )
+        return self._transport.send(method, path, params=params, body=body, options=self._options)
 
-    async def _call_list(
+    def _call_list(
         self,
         item: object,
         method: str,
@@ -40,10 +43,10 @@ class _Undecoded(Calls):
         *,
         params: Mapping[str, QueryValue] | None = None,
     ) -> Any:
-        return await self._transport.send(method, path, params=params, options=self._options)
+        return self._transport.send(method, path, params=params, options=self._options)
 
-    async def _act(self, method: str, path: str) -> Any:
-        return await self._transport.send(method, path, options=self._options)
+    def _act(self, method: str, path: str) -> Any:
+        return self._transport.send(method, path, options=self._options)
 
 
 def _raw(
@@ -66,6 +69,8 @@ class RawServices(_Undecoded):
     options : Options
         Those of every call.
     """
+
+    __slots__ = ()
 
     list = _raw(Endpoints.list)
     post = _raw(Endpoints.post)

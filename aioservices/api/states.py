@@ -106,14 +106,16 @@ def state_as_text(state: object) -> str | None:
 class UnknownStates:
     """Remembers which unknown states were met, so that each is reported once."""
 
+    __slots__ = ("_met",)
+
     def __init__(self) -> None:
-        self._met: frozenset[str] = frozenset()  # mostly none, in thousands of tails
+        self._met: tuple[str, ...] = ()  # mostly none, in thousands of tails
 
     def is_new(self, state: str | None) -> bool:
         """Return whether a state is unknown and is met for the first time."""
         if state is None or is_known(state) or state in self._met:
             return False
-        self._met |= {state}
+        self._met += (state,)
         return True
 
 

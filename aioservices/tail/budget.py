@@ -86,6 +86,8 @@ class LineAccount:
     budget : LineBudget
     """
 
+    __slots__ = ("_announced", "_is_closed", "_waiting", "budget")
+
     def __init__(self, budget: LineBudget) -> None:
         self.budget = budget
         self._waiting = self._announced = 0
@@ -140,6 +142,8 @@ class LineAccount:
 
 class Outlet:
     """Where the batches of a tail leave: while one waits for the consumer, no page is asked for."""
+
+    __slots__ = ("_freed", "_send", "_waiting")
 
     def __init__(self, send: Callable[[Batch], Awaitable[None]]) -> None:
         self._send = send

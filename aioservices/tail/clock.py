@@ -37,6 +37,8 @@ class ServerClock:
         Whether the server has told the time.
     """
 
+    __slots__ = ("_earlier", "_header", "_heard_at", "_monotonic", "_time", "known")
+
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.known = False
         self._monotonic = monotonic

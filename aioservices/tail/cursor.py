@@ -189,6 +189,8 @@ def _check(cursor: LogCursor) -> str:
 class _LogPosition:
     """Where the consumer stands in one log."""
 
+    __slots__ = ("batches", "delivered", "is_over", "recorded", "watermark")
+
     def __init__(self, delivered: DeliveredLines, watermark: dt.datetime | None) -> None:
         self.delivered = delivered
         self.watermark = watermark
@@ -231,6 +233,8 @@ class _LogPosition:
 
 class CursorTracker:
     """Keeps track of what the consumer of a tail was given of each log."""
+
+    __slots__ = ("_deployment_id", "_logs", "_resumed", "_service_id", "latest")
 
     def __init__(
         self, service_id: int, deployment_id: int | None, resume: LogCursor | None = None

@@ -62,6 +62,22 @@ class DeliveredLines:
         From when on records are kept: below it everything was delivered, and consumed.
     """
 
+    __slots__ = (
+        "_batches_out",
+        "_capacity",
+        "_copies",
+        "_forgotten",
+        "_hashes",
+        "_next_compaction",
+        "_next_eviction",
+        "_pending",
+        "_records",
+        "_restored",
+        "kept_from",
+        "newest",
+        "watermark",
+    )
+
     def __init__(self, watermark: dt.datetime | None = None, *, capacity: int = 500_000) -> None:
         self.watermark = watermark
         self.newest: dt.datetime | None = None

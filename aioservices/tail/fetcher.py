@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from operator import attrgetter
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import anyio
 
@@ -40,7 +40,6 @@ __all__ = ["LogFetcher", "Look", "Patience"]
 
 log = logging.getLogger("aioservices.tail")
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 # For how many seconds what was never seen may be on its way to where it is read.
@@ -56,6 +55,19 @@ Look: TypeAlias = _Get[Service | ServiceSummary]
 
 class LogFetcher:
     """Asks the API on behalf of one tail, until there is an answer."""
+
+    __slots__ = (
+        "_doubted_until",
+        "_look",
+        "_malformed_pages",
+        "_metrics",
+        "_newest_first",
+        "_options",
+        "_raw",
+        "_service_id",
+        "_urgency",
+        "clock",
+    )
 
     def __init__(
         self,
@@ -100,8 +112,8 @@ class LogFetcher:
             self._doubted_until[deployment_id] = 0.0
 
         async def get() -> DeploymentAnswer:
-            response = await self._send(self._raw.get_deployments, self._service_id, deployment_id)
-            return decode(response, DeploymentAnswer)
+            response = await self._raw.get_deployments(self._service_id, deployment_id)
+            return decode(self._heard(response), DeploymentAnswer)
 
         answer = await self._repeat(deployment_id, get)
         return snapshot(answer) or DeploymentSnapshot(deployment_id)
@@ -123,15 +135,14 @@ class LogFetcher:
         last: DeploymentSnapshot | None = None
         is_ordered, old_in_a_row = True, 0
         for page_num in itertools.count(1):
-            response = await self._send(
-                self._raw.list_deployments,
+            response = await self._raw.list_deployments(
                 self._service_id,
                 limit=_DEPLOYMENTS_PER_PAGE,
                 page_num=page_num,
                 order="created_at",
                 order_dir="desc",
             )
-            entries, malformed = decode_lenient(response, DeploymentAnswer)
+            entries, malformed = decode_lenient(self._heard(response), DeploymentAnswer)
             for problem in malformed:
                 log.warning("%s", problem)
             count = len(found)
@@ -152,7 +163,7 @@ class LogFetcher:
         return sorted(found.values(), key=attrgetter("age"))
 
     async def _get_service(self) -> ServiceAnswer:
-        return decode(await self._send(self._raw.get, self._service_id), ServiceAnswer)
+        return decode(self._heard(await self._raw.get(self._service_id)), ServiceAnswer)
 
     async def _repeat(self, deployment_id: int | None, get: _Get[T]) -> T:
         """Get the service or a deployment; what was never seen may be on its way to be read."""
@@ -165,14 +176,14 @@ class LogFetcher:
 
     async def page(self, deployment_id: int, request: PageRequest) -> RawResponse:
         """Ask once for a page of a log; `lines` reads it."""
-        return await self._send(
-            self._raw.list_deployments_logs,
+        response = await self._raw.list_deployments_logs(
             self._service_id,
             deployment_id,
             start_at=request.start,
             end_at=request.end,
             limit=request.limit,
         )
+        return self._heard(response)
 
     def lines(self, response: RawResponse) -> PageLines:
         """Read a page of a log; a `ResponseDecodeError` if it has to be asked for again.
@@ -207,10 +218,8 @@ class LogFetcher:
         """Record that the log was read: those that have new lines are asked for more often."""
         self._urgency.record_poll(time.monotonic(), has_news=has_news)
 
-    async def _send(
-        self, call: Callable[P, Awaitable[RawResponse]], *args: P.args, **options: P.kwargs
-    ) -> RawResponse:
-        response = await call(*args, **options)
+    def _heard(self, response: RawResponse) -> RawResponse:
+        """Take note of the time at which an answer was given."""
         self.clock.observe(response.headers)
         return response
 
@@ -234,6 +243,17 @@ class Patience:
         How often the call failed, ever.
     """
 
+    __slots__ = (
+        "_began",
+        "_delays",
+        "_deployment_id",
+        "_metrics",
+        "_options",
+        "_refusals",
+        "doubted_until",
+        "failures",
+    )
+
     def __init__(
         self,
         metrics: TailMetrics,
@@ -250,7 +270,7 @@ class Patience:
         self._reset()
 
     def _reset(self) -> None:
-        self._delays = backoff_delays(self._options.poll_interval, self._options.max_poll_interval)
+        self._delays: Iterator[float] | None = None
         self._began: float | None = None
         self._refusals = 0
 
@@ -300,6 +320,9 @@ class Patience:
         longest = self._options.max_outage
         if longest is not None and now - self._began >= longest:
             raise error
+        if self._delays is None:
+            options = self._options
+            self._delays = backoff_delays(options.poll_interval, options.max_poll_interval)
         delay = next(self._delays)
         if _is_refusal(error):
             await anyio.sleep(min(delay, self.doubted_until - now) if is_doubted else delay)

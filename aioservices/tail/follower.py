@@ -57,6 +57,27 @@ class Follower:
         The newest deployment that had come and gone when the tail began.
     """
 
+    __slots__ = (
+        "_context",
+        "_fetcher",
+        "_group",
+        "_interval",
+        "_is_check_due",
+        "_is_finishing",
+        "_listed",
+        "_metrics",
+        "_newest",
+        "_options",
+        "_outlet",
+        "_pollers",
+        "_positions",
+        "_progress",
+        "_start_at",
+        "_unknown_states",
+        "_unlisted_since",
+        "before",
+    )
+
     def __init__(
         self,
         context: PollContext,

@@ -77,6 +77,18 @@ class LogPages:
         How many lines to ask for at once.
     """
 
+    __slots__ = (
+        "_deployment_id",
+        "_failed_after",
+        "_fetcher",
+        "_progress",
+        "_took",
+        "awaited",
+        "patience",
+        "requests",
+        "size",
+    )
+
     def __init__(
         self, fetcher: LogFetcher, deployment_id: int, limit: int, progress: Signal
     ) -> None:
@@ -201,6 +213,8 @@ class PageSize:
     is_failing : bool
         Whether nothing was served since the last failure.
     """
+
+    __slots__ = ("_before", "_full_pages", "_limit", "_patience", "_safe", "current", "is_failing")
 
     def __init__(self, limit: int) -> None:
         self.current = limit

@@ -84,6 +84,34 @@ class Poller:
         Whether the log was read to its end, and is not read any more.
     """
 
+    __slots__ = (
+        "_account",
+        "_allowed",
+        "_announced",
+        "_created_at",
+        "_ended",
+        "_expected",
+        "_fetcher",
+        "_first_asked_at",
+        "_has_explained",
+        "_interval",
+        "_is_asleep",
+        "_is_end_known",
+        "_last_alive",
+        "_metrics",
+        "_options",
+        "_outlet",
+        "_pages",
+        "_profile",
+        "_progress",
+        "_reader",
+        "_unreported_end",
+        "_wake",
+        "deployment_id",
+        "is_over",
+        "is_replaced",
+    )
+
     def __init__(
         self,
         context: PollContext,
@@ -198,7 +226,8 @@ class Poller:
         """Poll until the log is over."""
         await self._outlet.put(self._reader.opened(self._created_at))
         try:
-            await self._poll_until_over()
+            while (wait := await self._poll_once()) is not None:
+                await self._wake.wait(wait)
         finally:
             self._pages.patience.end(served=False)
             self._metrics.due.pop(self.deployment_id, None)
@@ -213,31 +242,31 @@ class Poller:
         """Make ready to run again: the deployment is alive after all."""
         self.is_over = False
 
-    async def _poll_until_over(self) -> None:
+    async def _poll_once(self) -> float | None:
+        """Poll; gives the seconds until the next poll, or None if the log is over."""
         clock, options = self._fetcher.clock, self._options
-        while True:
-            self._metrics.due[self.deployment_id] = None
-            await self._outlet.ready()
-            end = self._end
-            is_last = not options.follow or (end is not None and clock.now() >= end)
-            unreported_end, self._unreported_end = self._unreported_end, None
-            asked_at, summary = await self._poll(whole=is_last)
-            if unreported_end is not None:
-                self._metrics.emit(unreported_end)
-            if not options.follow:
-                return
-            is_over = end is not None and self._seconds_left(end, asked_at) <= 0
-            if is_last and is_over and end == self._end and not summary.lines:
-                return
-            if summary.is_behind:
-                continue
-            wait = self._interval.after(summary.lines, fill=summary.filled, asleep=self._is_asleep)
-            if self._end is not None:
-                left = self._seconds_left(self._end, clock.now())
-                wait = min(wait, max(options.poll_interval, left))
-            wait = jittered(wait)
-            self._metrics.due[self.deployment_id] = time.time() + wait
-            await self._wake.wait(wait)
+        self._metrics.due[self.deployment_id] = None
+        await self._outlet.ready()
+        end = self._end
+        is_last = not options.follow or (end is not None and clock.now() >= end)
+        unreported_end, self._unreported_end = self._unreported_end, None
+        asked_at, summary = await self._poll(whole=is_last)
+        if unreported_end is not None:
+            self._metrics.emit(unreported_end)
+        if not options.follow:
+            return None
+        is_over = end is not None and self._seconds_left(end, asked_at) <= 0
+        if is_last and is_over and end == self._end and not summary.lines:
+            return None
+        if summary.is_behind:
+            return 0.0
+        wait = self._interval.after(summary.lines, fill=summary.filled, asleep=self._is_asleep)
+        if self._end is not None:
+            left = self._seconds_left(self._end, clock.now())
+            wait = min(wait, max(options.poll_interval, left))
+        wait = jittered(wait)
+        self._metrics.due[self.deployment_id] = time.time() + wait
+        return wait
 
     @property
     def _end(self) -> dt.datetime | None:

@@ -73,6 +73,33 @@ class LogReader:
         Lines after this time are not of interest.
     """
 
+    __slots__ = (
+        "_asked_at",
+        "_cleared",
+        "_density",
+        "_deployment_id",
+        "_end_at",
+        "_evictions",
+        "_gaps",
+        "_is_dear",
+        "_is_whole",
+        "_late",
+        "_limit",
+        "_lines",
+        "_lookback",
+        "_newest",
+        "_newest_before",
+        "_now",
+        "_overlap",
+        "_profile",
+        "_read_until",
+        "_scan",
+        "_service_id",
+        "_size",
+        "_untimed",
+        "delivered",
+    )
+
     def __init__(
         self,
         service_id: int,

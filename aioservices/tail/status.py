@@ -233,13 +233,15 @@ class TailMetrics:
         Is sent when a call is answered during an outage.
     """
 
+    __slots__ = ("_failing", "_on_event", "_outage", "_service_id", "_status", "answered", "due")
+
     def __init__(self, service_id: int, on_event: EventHook | None = None) -> None:
         self.due: dict[int, float | None] = {}
         self.answered = Signal()
         self._status = TailStatus()  # but for what depends on the moment
         self._service_id = service_id
         self._on_event = on_event
-        self._failing: set[object] = set()  # calls that are being repeated
+        self._failing: tuple[object, ...] = ()  # calls that are being repeated
         self._outage: OutageStarted | None = None
 
     def emit(self, event: TailEvent) -> None:
@@ -276,7 +278,8 @@ class TailMetrics:
         An outage lasts until a call is answered while no other one is being repeated. When one is
         answered, the others need not wait any longer.
         """
-        self._failing.add(call)
+        if call not in self._failing:
+            self._failing += (call,)
         self._set(error=str(error))
         if self._outage is not None:
             return
@@ -292,7 +295,8 @@ class TailMetrics:
 
     def end_call(self, call: object, *, served: bool) -> None:
         """Record that a call was answered (`served`), or is not made any more."""
-        self._failing.discard(call)
+        if self._failing:
+            self._failing = tuple(each for each in self._failing if each is not call)
         outage = self._outage
         if outage is None or not served:
             return

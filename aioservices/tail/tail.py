@@ -36,6 +36,19 @@ class LogTail:
     Made by `Services.tail_logs`.
     """
 
+    __slots__ = (
+        "_account",
+        "_batch",
+        "_batches",
+        "_clock",
+        "_delivered",
+        "_follower",
+        "_metrics",
+        "_taken",
+        "_tracker",
+        "_turn",
+    )
+
     def __init__(
         self,
         raw: RawServices,

@@ -83,6 +83,19 @@ class _Poll:
 class UntimedLines:
     """The lines of one log without a time that were delivered and can come again."""
 
+    __slots__ = (
+        "_copies",
+        "_delivered",
+        "_end_at",
+        "_final_below",
+        "_has_gap",
+        "_is_resumed",
+        "_memory",
+        "_now",
+        "_poll",
+        "_wanted_from",
+    )
+
     def __init__(self, memory: DeliveredLines, *, end_at: dt.datetime | None = None) -> None:
         self._memory = memory  # knows what another process has delivered
         self._end_at = end_at
