@@ -38,8 +38,11 @@ def watch(services: Services, **options: object) -> LogWatch:
 
 
 async def take(watch: LogWatch, count: int) -> list[WatchedEntry]:
-    with anyio.fail_after(PATIENCE):
-        return [await anext(watch) for _ in range(count)]
+    seen: list[WatchedEntry] = []
+    while len(seen) < count:
+        with anyio.fail_after(PATIENCE):
+            seen.append(await anext(watch))
+    return seen
 
 
 def messages(lines: list[WatchedEntry]) -> list[str | None]:

@@ -185,9 +185,10 @@ async def test_a_watch_gives_every_line_though_the_capacity_is_used_up(
     stuck = services.tail_logs(many[0])
     await anext(stuck)  # and is not read on
     watched: Counter[int] = Counter()
-    with anyio.fail_after(PATIENCE):
+    with anyio.fail_after(PATIENCE) as patience:
         async with services.watch_logs(many, hold_back=hold_back) as watch:
             async for line in watch:
+                patience.deadline = anyio.current_time() + PATIENCE
                 watched[line.service_id] += 1
                 if watched.total() == len(many) * 1500:
                     break
