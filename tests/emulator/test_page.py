@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import anyio
 import pytest
 
 from aioservices.emulator import Delay, Emulator, Respond
 from aioservices.emulator.page import SWITCHES
 from tests.emulator.conftest import Client
 from tests.servers.browser import OpenPage
+from tests.servers.waiting import PATIENCE
 
 if TYPE_CHECKING:
-    from playwright.async_api import Page
+    from playwright.async_api import Page, Route
 
 SHELL = ["/", "/_emulator/page.css", "/_emulator/page.js"]
 DATA = [
@@ -315,6 +317,57 @@ async def test_without_the_token_the_page_asks_for_it(
     await field.fill(emulator.page_url)  # the whole address will do
     await page.keyboard.press("Enter")
     await page.get_by_text("service-1", exact=True).wait_for()
+
+
+async def test_a_refusal_of_an_earlier_token_does_not_take_away_the_right_one(
+    emulator: Emulator, open_page: OpenPage
+) -> None:
+    page = await open_page(emulator.url)
+    asked, left = anyio.Event(), anyio.Event()
+
+    async def hold_back(route: "Route") -> None:
+        if route.request.headers["authorization"] == "Bearer wrong":
+            asked.set()
+            await left.wait()
+        await route.continue_()
+
+    await page.route("**/_emulator/overview*", hold_back)
+    field = page.get_by_label("Token", exact=True)
+    await field.fill("wrong")
+    await page.keyboard.press("Enter")
+    with anyio.fail_after(PATIENCE):
+        await asked.wait()
+    await field.fill(emulator.page_url)
+    await page.keyboard.press("Enter")
+    await page.get_by_text("service-1", exact=True).wait_for()
+    async with page.expect_response(lambda response: response.status == 403):
+        left.set()
+    emulator.add_service("after")
+    await page.get_by_text("after", exact=True).wait_for()
+
+
+async def test_a_log_that_is_gone_does_not_take_away_the_one_that_was_chosen_meanwhile(
+    emulator: Emulator, open_page: OpenPage
+) -> None:
+    chosen = emulator.add_service("chosen")
+    page = await open_page(emulator.page_url)
+    await page.get_by_label("Log of service-1").click()
+    asked, left = anyio.Event(), anyio.Event()
+
+    async def hold_back(route: "Route") -> None:
+        asked.set()
+        await left.wait()
+        await route.continue_()
+
+    await page.route("**/_emulator/logs/1?*", hold_back)
+    with anyio.fail_after(PATIENCE):
+        await asked.wait()
+    await page.get_by_label("Log of chosen").click()
+    emulator.remove_service(1)
+    async with page.expect_response(lambda response: response.status == 404):
+        left.set()
+    emulator.log(chosen, "a line of it")
+    await page.locator("#lines").get_by_text("a line of it").wait_for()
 
 
 async def test_names_messages_and_lines_are_shown_as_text(

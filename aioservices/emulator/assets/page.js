@@ -39,22 +39,24 @@ function reconcile(parent, items, keyOf, create, update) {
 }
 
 class Refused extends Error {
-  constructor(status, message) {
+  constructor(status, message, token) {
     super(message);
     this.status = status;
+    this.token = token;
   }
 }
 
 async function call(method, path) {
+  const token = state.token;
   const response = await fetch("/_emulator/" + path, {
     method,
-    headers: { Authorization: "Bearer " + state.token },
+    headers: { Authorization: "Bearer " + token },
     cache: "no-store",
     credentials: "omit",
   });
   if (response.status === 204) return null;
   const body = await response.json();
-  if (!response.ok) throw new Refused(response.status, body.errorDescription);
+  if (!response.ok) throw new Refused(response.status, body.errorDescription, token);
   return body;
 }
 
@@ -79,7 +81,8 @@ async function act(method, path, done) {
 
 function failed(error, acted = false) {
   if (error instanceof Refused && error.status === 403) {
-    lock("That token is not the one of this emulator.");
+    // An answer that comes late says nothing about the token that was entered meanwhile.
+    if (error.token === state.token) lock("That token is not the one of this emulator.");
   } else if (error instanceof Refused) {
     if (acted) notice(error.message);
     else if (error.status === 404) select(null);
@@ -295,7 +298,10 @@ async function refresh() {
   showOverview(overview);
   if (state.selected !== null) {
     const selected = state.selected;
-    const log = await call("GET", `logs/${selected}?after=${encodeURIComponent(state.logVersion)}`);
+    const path = `logs/${selected}?after=${encodeURIComponent(state.logVersion)}`;
+    const log = await call("GET", path).catch((error) => {
+      if (selected === state.selected) throw error;
+    });
     if (selected === state.selected) showLog(log);
   }
   if (document.body.classList.contains("offline")) {
