@@ -12,6 +12,7 @@ from playwright.async_api import Route, expect
 
 from aioservices.emulator import Emulator
 from tests.collect.conftest import Daemon, Daemons
+from tests.collect.test_process import until
 from tests.servers.browser import OpenPage
 from tests.servers.waiting import PATIENCE
 
@@ -20,9 +21,12 @@ HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title
 
 @pytest.fixture
 async def daemon(daemons: Daemons, emulator: Emulator) -> AsyncGenerator[Daemon]:
+    """A daemon that has stored a line, and has nothing to report any more."""
     emulator.log(1, "an old line")
     with daemons.start("--store", "sqlite:logs.db", "--listen", "127.0.0.1:0") as daemon:
-        await daemon.until_listening()
+        url = await daemon.until_listening()
+        await until(url, "/metrics", "lines_total 1.0")
+        await until(url, "/readyz", "ready\n")
         yield daemon
 
 
@@ -200,6 +204,7 @@ async def test_bytes_that_no_browser_sends_are_refused_and_fill_no_log(
     options = ["--store", "sqlite:logs.db", "--listen", "0.0.0.0:0"]
     with daemons.start(*options, "--listen-token-file", str(token)) as daemon:
         url = (await daemon.until_listening()).replace("0.0.0.0", "127.0.0.1")
+        await until(url, "/readyz", "ready\n")  # and so has nothing else to report
         said = daemon.errors
         answer = await answer_to(url, request_ + b"Connection: close\r\n\r\n")
         assert int(answer.split(b" ", 2)[1]) == status
