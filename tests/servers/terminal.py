@@ -59,10 +59,10 @@ class Terminal:
 
     async def until(self, text: str) -> str:
         """Read until a text is there."""
-        with anyio.fail_after(PATIENCE):
+        with anyio.move_on_after(PATIENCE):
             while text not in self.text and await self._read():
                 pass
-        assert text in self.text, self.text
+        assert text in self.text, self.text  # too late, or it has ended: what there is says why
         return self.text
 
     async def end(self) -> Ended:
