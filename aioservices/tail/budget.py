@@ -79,12 +79,7 @@ class LineBudget:
 
 
 class LineAccount:
-    """What one tail uses of the budget.
-
-    Parameters
-    ----------
-    budget : LineBudget
-    """
+    """What one tail uses of the budget."""
 
     __slots__ = ("_announced", "_is_closed", "_waiting", "budget")
 
@@ -98,19 +93,12 @@ class LineAccount:
         self.close()
 
     async def room(self, size: int, expected: int) -> int:
-        """Wait until a page may be asked for.
-
-        Parameters
-        ----------
-        size : int
-            How many lines it may have,
-        expected : int
-            and how many of them may be new.
+        """Wait until a page may be asked for, of whose lines so many may be new.
 
         Returns
         -------
         int
-            How many lines it may have now.
+            How many lines it may have now: `size`, or less.
         """
         while self.is_blocked(expected):
             await self.budget.freed(self, expected)

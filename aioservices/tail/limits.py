@@ -115,18 +115,10 @@ class ServerProfile:
 class PageLimits:
     """The limits of one scan.
 
-    Parameters
-    ----------
-    profile : ServerProfile
-    limit : int
-        Lines that a page may have.
-    page_size : int
-        Lines of an ordinary page.
-
     Attributes
     ----------
     limit, page_size : int
-        As they are used.
+        Lines that a page may have, and those of an ordinary page, as they are used.
     honours_larger : bool
         Whether there was a page that is longer than the limit.
     probed : int or None
@@ -268,18 +260,7 @@ class Sketch(NamedTuple):
 
 
 class CapWatch:
-    """Looks out for pages that a cap may have cut, during one scan.
-
-    Parameters
-    ----------
-    profile : ServerProfile
-    overlap : timedelta
-        How long after its time a line can be seen at the latest.
-    settled : datetime, optional
-        A page as long as the longest is read again in parts if it has lines older than this;
-        None: in any case.
-    cleared : Sketch, optional
-        `cleared` of an earlier scan.
+    """Looks out for pages that a cap may have cut, during one scan; see `RangeScan`.
 
     Attributes
     ----------
@@ -380,13 +361,7 @@ class CapWatch:
         return self.page is not None and (position is None or is_at_most(self._high, position))
 
     def end(self, known: Lines) -> None:
-        """See from the parts of a range whether the page of the whole had all lines.
-
-        Parameters
-        ----------
-        known : Lines
-            What is known of parts that were not read yet.
-        """
+        """See from its parts, of some of which lines are only known, whether the page had all."""
         page, is_short = self.page, self.has_more(known)
         self.page = None
         if page is None:
@@ -399,15 +374,7 @@ class CapWatch:
             self.is_proven = False
 
     def observe_log(self, length: int, emitted: int, asked_at: dt.datetime) -> None:
-        """Take in how long the page was for which the whole log was asked.
-
-        Parameters
-        ----------
-        length : int
-        emitted : int
-            Lines of the log that were known before.
-        asked_at : datetime
-        """
+        """Take in how long a page of the whole log was, of which so many lines were emitted."""
         self._log_length, self._log_due = length, emitted
         self._log_until = add(asked_at, -self._overlap)
 

@@ -20,19 +20,10 @@ __all__ = ["RequestPlan"]
 class RequestPlan:
     """The ranges that are still to be read, from old to new, and the requests for them.
 
-    Parameters
-    ----------
-    low, high : datetime or None
-        From when to when; None is open.
-    now : datetime
-        The server's time, about.
-    profile : ServerProfile
-    limits : PageLimits
-    sizer : RangeSizer
-
     Attributes
     ----------
     now : datetime
+        The server's time, about.
     is_probing : bool
         Whether the whole log is asked for, to see how long pages get: all else waits for that.
     ignores_end : bool

@@ -42,39 +42,19 @@ _FEW_LINES = 64
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class PollContext:
-    """What the pollers of one tail share.
-
-    Attributes
-    ----------
-    options : TailOptions
-    fetcher : LogFetcher
-    profile : ServerProfile
-        What is known of the server.
-    account : LineAccount
-        The tail's share of the lines that may wait in memory.
-    metrics : TailMetrics
-    progress : Signal
-        Is sent when a log is over, and when as many pages were asked for as are waited for.
-    """
+    """What the pollers of one tail share."""
 
     options: TailOptions
     fetcher: LogFetcher
     profile: ServerProfile
     account: LineAccount
     metrics: TailMetrics
+    # Is sent when a log is over, and when as many pages were asked for as are waited for:
     progress: Signal = field(default_factory=Signal)
 
 
 class Poller:
-    """Polls one deployment's log.
-
-    Parameters
-    ----------
-    context : PollContext
-    outlet : Outlet
-    deployment : DeploymentSnapshot
-    delivered : DeliveredLines
-        What was delivered of it before.
+    """Polls one deployment's log, of which some lines were delivered before.
 
     Attributes
     ----------

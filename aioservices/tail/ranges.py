@@ -271,9 +271,7 @@ class PlannedRange:
     @property
     def bottom(self) -> dt.datetime | None:
         """The time after which an end makes sense."""
-        if self.low is None or self.too_short is None:
-            return self.low or self.too_short
-        return max(self.low, self.too_short)
+        return max(filter(None, (self.low, self.too_short)), default=None)
 
     def end_near(self, time: dt.datetime) -> dt.datetime | None:
         """Return an end near a time: whole seconds and milliseconds are better than others."""

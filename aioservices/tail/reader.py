@@ -187,13 +187,7 @@ class LogReader:
         return [] if start is None or is_few else self.delivered.times_since(start)
 
     def next_request(self, *, ahead: int = 0) -> PageRequest | None:
-        """Return the next page to ask for; None: there is none before another one has come.
-
-        Parameters
-        ----------
-        ahead : int
-            Ranges that may be asked for beyond the first one that is not complete.
-        """
+        """Return the next page to ask for; see `RangeScan.next_request`."""
         return self._scan.next_request(ahead=ahead) if self._scan is not None else None
 
     @property
@@ -212,9 +206,6 @@ class LogReader:
 
         Parameters
         ----------
-        request : PageRequest
-            What `next_request` gave.
-        page : PageLines
         asked_at : datetime or None
             The server's time when it was asked, or a little earlier. Without it the newest line
             tells the time, unless it lies ahead of our own.
@@ -252,12 +243,7 @@ class LogReader:
             self._scan.refuse_enlargement(request, is_certain=is_certain)
 
     def finish(self) -> PollSummary:
-        """End a poll.
-
-        Returns
-        -------
-        PollSummary
-        """
+        """End a poll."""
         scan = self._scan
         behind = scan is None or not scan.is_complete
         if scan is not None and scan.is_complete:
@@ -283,13 +269,7 @@ class LogReader:
     # The ends of a log
 
     def opened(self, created_at: dt.datetime | None) -> Batch:
-        """Return the batch that says that this log is being read.
-
-        Parameters
-        ----------
-        created_at : datetime or None
-            When the deployment was created.
-        """
+        """Return the batch that says that this log, of a deployment created then, is being read."""
         return self._batch([], created_at=created_at)
 
     def ended(self) -> Batch:

@@ -224,9 +224,6 @@ class RangeScan:
 
         Parameters
         ----------
-        request : PageRequest
-            What `next_request` gave.
-        page : PageLines
         asked_at : datetime or None
             The server's time when it was asked, or a little earlier; None: not known.
 
@@ -407,7 +404,6 @@ class RangeScan:
         """Shorten a range whose page was full, or ask for more lines where that is not possible."""
         self._attempts += 1
         self._full_pages += 1
-        each.is_sized = True
         each.is_stretched = each.is_stretched and answer.length > self._limits.limit
         self._note_known(answer.lines)
         if each.is_predicted:
@@ -533,20 +529,16 @@ class RangeScan:
         Two short pages that meet between two times prove that nothing is in between, if the bound
         where they meet separates the times in both. The one of the older time comes first.
         """
-        low, top, known = each.low, each.too_long, self._known
-        first = known.times[0] if known.times else None
-        if each.older_half or low is None or top is None or first != low:
+        low, top, times = each.low, each.too_long, self._known.times
+        if each.older_half or low is None or top is None or not self._known.has_time(low):
             return self._stop(each, answer)
-        later = bisect_right(known.times, low)
-        following = known.times[later] if later < len(known.times) else None
+        following = next(iter(times[bisect_right(times, low) :]), None)
         bound = following and split_between(low, following, self._fine_bounds)
         if bound is None or following is None or following > top:
             return self._stop(each, answer)
         if is_at_most(bound, each.too_short):  # its page has shown nothing of the newer time
             each.start, each.older_half = bound, answer
             self._plan.end_at(each, following)
-        elif self._attempts > _MOST_ATTEMPTS:
-            return self._stop(each, answer)
         else:
             each.level = 0
             self._plan.end_at(each, bound)
@@ -580,10 +572,8 @@ class RangeScan:
         All of its second is a gap, so that nothing need be proven of what is left of that second.
         """
         low, times = each.low, self._known.between(each.low, None).times
-        first = times[0] if times else low
+        first = times[0] if times else low or self._plan.now
         self._stops += 1
-        if first is None:
-            return [self._leave_gap(each, None, answer)]
         later = bisect_right(times, first)
         after = add(first, MICROSECOND) if times else ceil(first, MILLISECOND)
         if after == first:  # starts of milliseconds are not honoured either

@@ -47,17 +47,7 @@ _LONG_FOR_LARGE = dt.timedelta(seconds=4)
 
 
 class RangeSizer:
-    """Sizes the ranges of one scan.
-
-    Parameters
-    ----------
-    profile : ServerProfile
-    density : float, optional
-        Lines a second that are expected.
-    expected : sequence of datetime
-        Times of lines that were read before, in their order, ...
-    seen_until : datetime, optional
-        ... up to this time.
+    """Sizes the ranges of one scan; for its parameters see `RangeScan`.
 
     Attributes
     ----------
@@ -69,8 +59,8 @@ class RangeSizer:
         self,
         profile: ServerProfile,
         density: float | None,
-        expected: Sequence[dt.datetime] = (),
-        seen_until: dt.datetime | None = None,
+        expected: Sequence[dt.datetime],
+        seen_until: dt.datetime | None,
     ) -> None:
         self.density = density
         self._profile = profile
@@ -82,22 +72,9 @@ class RangeSizer:
     def fit(
         self, each: PlannedRange, until: dt.datetime, known: Lines, size: int
     ) -> dt.datetime | None:
-        """Return an end with which a range is expected to fill most of a page.
+        """Return an end with which a range is expected to fill most of a page of some size.
 
-        Parameters
-        ----------
-        each : PlannedRange
-        until : datetime
-            Where it ends at the latest.
-        known : Lines
-            Its lines, as far as pages showed them.
-        size : int
-            Lines of a page.
-
-        Returns
-        -------
-        datetime or None
-            None: all of it is expected to fit a page.
+        None: all of it, `until` its latest end, is expected to fit one. Some lines may be known.
         """
         fill = self._fill
         if self._is_steady and not _inside(each, known) and self._profile.has_headroom(size):
@@ -117,15 +94,7 @@ class RangeSizer:
         return end if end < until else None
 
     def stretched_end(self, known: Lines, size: int) -> dt.datetime:
-        """Return an end up to which most of a longer page than that of the known lines is expected.
-
-        Parameters
-        ----------
-        known : Lines
-            Those of a full page.
-        size : int
-            Lines of the longer page.
-        """
+        """Return an end up to which a page of a larger size is expected: `known` filled one."""
         first, last = known.times[0], known.times[-1]
         span = max((last - first).total_seconds(), 1e-6)
         longer = _span(_MOST_FILL * size, len(known.times) / span)
@@ -191,42 +160,29 @@ class RangeSizer:
     def shorter_end(
         self, each: PlannedRange, known: Lines, page: Lines, *, size: int, full_pages: int
     ) -> dt.datetime | None:
-        """Return a new end for a range whose page was full.
+        """Return a new end for a range whose page was full, as so many before it were.
 
-        Parameters
-        ----------
-        each : PlannedRange
-        known : Lines
-            Its lines, as far as pages showed them.
-        page : Lines
-            Those of the page that was full.
-        size : int
-            Lines of a page.
-        full_pages : int
-            How many pages in a row were full.
-
-        Returns
-        -------
-        datetime or None
-            None: no end can leave out some of the lines, but not all.
+        None: no end can leave out some of the lines, but not all.
         """
-        places = self._places(each, known, page, size, full_pages)
-        return next((end for at in places if (end := each.end_near(at)) is not None), None)
+        places = map(each.end_near, self._places(each, known, page, size, full_pages))
+        return next(filter(None, places), None) or self.middle(each, known)
 
     def middle(self, each: PlannedRange, known: Lines) -> dt.datetime | None:
         """Return an end that leaves out half of the lines that are known, or some of them."""
         inside = _inside(each, known)
         places = [inside[len(inside) // 2], inside[0]] if inside else []
-        places += _whole_seconds(each, known)
-        return next((end for at in places if (end := each.end_near(at)) is not None), None)
+        # Ends may be rounded up to any whole second: one that is at least as early leaves out a
+        # line, be it before all that are known or within a second.
+        places += [add(floor(time, SECOND), -SECOND) for time in known.times[:1]]
+        places += [next_second(each.bottom)] if each.bottom else []
+        return next(filter(None, map(each.end_near, places)), None)
 
     def _places(
         self, each: PlannedRange, known: Lines, page: Lines, size: int, full_pages: int
     ) -> Iterator[dt.datetime]:
-        """Give times near which a range whose page was full may end, the best first."""
+        """Give times near which a range whose page was full may well end, the best first."""
         bottom, times, inside = each.bottom, known.times, _inside(each, known)
         if not inside:
-            yield from _whole_seconds(each, known)
             return
         oldest, newest = inside[0], inside[-1]
         if self._profile.keeps_oldest and full_pages == 1:
@@ -248,7 +204,6 @@ class RangeSizer:
                 before = times[max(0, bisect_left(times, shown) - 1)]
                 if 4 * (shown - before) > newest - shown:
                     yield add(before, (shown - before) / 2)
-        yield from (inside[len(inside) // 2], oldest, *_whole_seconds(each, known))
 
 
 def _inside(each: PlannedRange, known: Lines) -> list[dt.datetime]:
@@ -256,15 +211,6 @@ def _inside(each: PlannedRange, known: Lines) -> list[dt.datetime]:
     times, bottom = known.times, each.bottom
     first = 0 if bottom is None else bisect_right(times, bottom)
     return times[first : bisect_left(times, each.too_long or LATEST)]
-
-
-def _whole_seconds(each: PlannedRange, known: Lines) -> list[dt.datetime]:
-    """Return ends for what is before all known lines, and for what is within a second.
-
-    Ends may be rounded up to any whole second: one that is at least as early leaves out a line.
-    """
-    before = [add(floor(known.times[0], SECOND), -SECOND)] if known.times else []
-    return before if each.bottom is None else [*before, next_second(each.bottom)]
 
 
 def _span(lines: float, density: float) -> dt.timedelta:
