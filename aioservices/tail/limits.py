@@ -184,11 +184,6 @@ class PageLimits:
         # A page that is longer than all before might have been cut by a cap.
         return min(headroom, longest) if longest > limit else headroom
 
-    def probe(self, length: int) -> PageRequest:
-        """Return a request for the whole log: it shows whether pages get longer than that."""
-        self.probed = length
-        return self.request(PlannedRange(None, None, level=2))
-
     def enlarge(self, each: PlannedRange) -> bool:
         """Have a range asked for with more lines; False if that cannot help."""
         if each.refused_end is not None and each.refused_end <= (each.high or LATEST):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import enum
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -24,9 +23,9 @@ from aioservices.http.response import RawResponse
 
 from .fetcher import LogFetcher
 from .malformed import PageLines
-from .scan import PageRequest
+from .ranges import PageRequest, Replan
 
-__all__ = ["LogPages", "Page", "PageSize", "Replan"]
+__all__ = ["LogPages", "Page", "PageSize"]
 
 # For how many seconds a new deployment may be without a log.
 _SLOW_START = 60.0
@@ -52,14 +51,6 @@ class Page(NamedTuple):
 
     lines: PageLines
     asked_at: dt.datetime | None  # None if that is not known
-
-
-class Replan(enum.Enum):
-    """What to do in place of a request that cannot succeed."""
-
-    SMALLER = enum.auto()  # ask for less
-    REFUSED = enum.auto()  # do without a limit as large as that
-    NOT_ENLARGED = enum.auto()  # do without a limit that is larger than usual
 
 
 class LogPages:

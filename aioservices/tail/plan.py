@@ -10,7 +10,7 @@ from collections import deque
 
 from .limits import PageLimits, ServerProfile
 from .lines import Lines
-from .ranges import PageRequest, PlannedRange, is_at_most
+from .ranges import PageRequest, PlannedRange, Replan, is_at_most
 from .sizing import RangeSizer
 from .times import MICROSECOND, add, next_second
 
@@ -24,8 +24,6 @@ class RequestPlan:
     ----------
     now : datetime
         The server's time, about.
-    is_probing : bool
-        Whether the whole log is asked for, to see how long pages get: all else waits for that.
     ignores_end : bool
         Whether the server was seen to ignore ends, so that ranges cannot be sized.
     """
@@ -41,14 +39,12 @@ class RequestPlan:
         sizer: RangeSizer,
     ) -> None:
         self.now = now
-        self.is_probing = False
         self.ignores_end = False
         self._profile = profile
         self._limits = limits
         self._sizer = sizer
         self._ranges = deque([PlannedRange(low, high)])
-        self._probe: PageRequest | None = None
-        self._probe_length = 0
+        self._probe: PlannedRange | None = None
 
     # Requests
 
@@ -66,11 +62,11 @@ class RequestPlan:
         may_ask_ahead : bool
             ... unless the first one is not an ordinary one.
         """
-        if self.is_probing:
-            if self._probe is not None:
+        if self._probe is not None:
+            if self._probe.request is not None:
                 return None
-            self._probe = self._limits.probe(self._probe_length)
-            return self._probe
+            self._probe.request = self._limits.request(self._probe)
+            return self._probe.request
         for index in range(min(ahead + 1, len(self._ranges))):
             each = self._ranges[index]
             if each.request is None and each.answer is None:
@@ -102,33 +98,35 @@ class RequestPlan:
             behind = each.low and add(each.low, MICROSECOND)
             each.is_predicted = not known.between(behind, end).times
 
+    @property
+    def is_probing(self) -> bool:
+        """Whether the whole log is asked for: all else waits for that."""
+        return self._probe is not None
+
     def probe(self, length: int) -> None:
         """Ask for the whole log next, to see whether pages get longer than that."""
-        self.is_probing, self._probe, self._probe_length = True, None, length
+        self._probe, self._limits.probed = PlannedRange(None, None, level=2), length
 
     def takes_probe(self, request: PageRequest, length: int) -> bool:
         """Take in the page for which the whole log was asked; False if it is another one."""
-        if request is not self._probe:
+        if self._probe is None or request is not self._probe.request:
             return False
         self._limits.observe(request, length)
-        self.is_probing, self._probe = False, None
+        self._probe = None
         return True
 
-    def retry(self, request: PageRequest) -> None:
+    def replan(self, request: PageRequest, how: Replan) -> None:
         """Plan a request again that has failed, with pages of the present size."""
-        if request is self._probe:
-            self._probe = None
-        elif (each := self.of(request)) is not None:
+        each = self.of(request)
+        if how is not Replan.SMALLER:
+            self._limits.refuse(each, request.limit, is_certain=how is Replan.REFUSED)
+            if each is self._probe:
+                self._probe = None
+        elif each is not None:
             each.request, each.is_sized, each.is_stretched = None, False, False
             if request.is_optional:
                 each.is_plain = True
                 self._profile.record_optional(served=False)
-
-    def refuse_enlargement(self, request: PageRequest, *, is_certain: bool = True) -> None:
-        """Plan a request again whose limit is larger than the server takes."""
-        self._limits.refuse(self.of(request), request.limit, is_certain=is_certain)
-        if request is self._probe:
-            self.is_probing, self._probe = False, None
 
     # Ranges
 
@@ -140,7 +138,8 @@ class RequestPlan:
 
     def of(self, request: PageRequest) -> PlannedRange | None:
         """Return the range that a request is for, if it is still planned."""
-        return next((each for each in self._ranges if each.request is request), None)
+        ranges = [self._probe, *self._ranges] if self._probe else self._ranges
+        return next((each for each in ranges if each.request is request), None)
 
     def put_before(self, older: PlannedRange) -> None:
         """Plan to read an older range once more."""

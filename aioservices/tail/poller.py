@@ -17,7 +17,7 @@ from .dedup import DeliveredLines
 from .deployments import DeploymentSnapshot
 from .fetcher import LogFetcher
 from .options import TailOptions
-from .pages import LogPages, Page, Replan
+from .pages import LogPages, Page
 from .pipeline import read_ahead
 from .reader import LogReader, PollSummary
 from .scan import PageRequest, ServerProfile
@@ -321,10 +321,7 @@ class Poller:
             return page
         self._settle(request)
         self._reader.resize_pages(self._page_size)
-        if page is Replan.SMALLER:
-            self._reader.retry(request)
-        else:
-            self._reader.refuse_enlargement(request, is_certain=page is Replan.REFUSED)
+        self._reader.replan(request, page)
         return None
 
     async def _take(self, request: PageRequest, page: Page) -> None:

@@ -6,6 +6,7 @@ Pure.
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -28,6 +29,7 @@ __all__ = [
     "Gap",
     "PageRequest",
     "PlannedRange",
+    "Replan",
     "ScannedRange",
     "is_at_most",
     "join_runs",
@@ -56,6 +58,14 @@ class PageRequest(NamedTuple):
     limit: int
     enlarged: bool = False
     is_optional: bool = False
+
+
+class Replan(enum.Enum):
+    """What to do in place of a request that cannot succeed."""
+
+    SMALLER = enum.auto()  # ask for less
+    REFUSED = enum.auto()  # do without a limit as large as that
+    NOT_ENLARGED = enum.auto()  # do without a limit that is larger than usual
 
 
 class ScannedRange(NamedTuple):

@@ -18,7 +18,8 @@ from aioservices.api.models import TailedEntry, assign_log
 from .cursor import Batch
 from .dedup import DeliveredLines
 from .malformed import PageLines
-from .scan import Gap, PageRequest, RangeScan, ScannedRange, ServerProfile, Sketch
+from .ranges import Gap, PageRequest, Replan, ScannedRange
+from .scan import RangeScan, ServerProfile, Sketch
 from .schedule import Lookback
 from .status import LogGap
 from .times import EARLIEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor
@@ -232,15 +233,10 @@ class LogReader:
         if self._scan is not None:
             self._scan.resize_pages(size)
 
-    def retry(self, request: PageRequest) -> None:
+    def replan(self, request: PageRequest, how: Replan) -> None:
         """Plan a request again that has failed, with pages of the present size."""
         if self._scan is not None:
-            self._scan.retry(request)
-
-    def refuse_enlargement(self, request: PageRequest, *, is_certain: bool = True) -> None:
-        """Plan a request again whose limit is larger than the server takes, as far as is known."""
-        if self._scan is not None:
-            self._scan.refuse_enlargement(request, is_certain=is_certain)
+            self._scan.replan(request, how)
 
     def finish(self) -> PollSummary:
         """End a poll."""

@@ -50,7 +50,16 @@ from .limits import CapWatch, PageLimits, ServerProfile, Sketch
 from .lines import NO_LINES, Lines, merge_max, missing_from_range, sort_lines
 from .malformed import PageLines
 from .plan import RequestPlan
-from .ranges import Answer, Gap, PageRequest, PlannedRange, ScannedRange, is_at_most, join_runs
+from .ranges import (
+    Answer,
+    Gap,
+    PageRequest,
+    PlannedRange,
+    Replan,
+    ScannedRange,
+    is_at_most,
+    join_runs,
+)
 from .sizing import RangeSizer
 from .split import FineBounds, split_between
 from .times import (
@@ -203,13 +212,9 @@ class RangeScan:
         if size < self._limits.limit:  # maybe because memory is short
             self._known = self._known.cut(0, max(size + 1, _LEAST_KNOWN))
 
-    def retry(self, request: PageRequest) -> None:
+    def replan(self, request: PageRequest, how: Replan) -> None:
         """Plan a request again that has failed, with pages of the present size."""
-        self._plan.retry(request)
-
-    def refuse_enlargement(self, request: PageRequest, *, is_certain: bool = True) -> None:
-        """Plan a request again whose limit is larger than the server takes, as far as is known."""
-        self._plan.refuse_enlargement(request, is_certain=is_certain)
+        self._plan.replan(request, how)
 
     # Answers
 

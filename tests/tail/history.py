@@ -8,6 +8,7 @@ from aioservices import LogCursor, TailedEntry
 from aioservices.tail.cursor import Batch, CursorTracker
 from aioservices.tail.dedup import DeliveredLines
 from aioservices.tail.malformed import PageLines
+from aioservices.tail.ranges import Replan
 from aioservices.tail.reader import LogReader
 from aioservices.tail.scan import PageRequest, ServerProfile
 
@@ -121,7 +122,7 @@ class History:
                 try:
                     page = self.server.ask(request, self.now)
                 except LimitRefusedError:
-                    self.reader.refuse_enlargement(request)
+                    self.reader.replan(request, Replan.REFUSED)
                     continue
                 if self.latency and asked <= 30:  # who reads must be able to catch up
                     self.wait(self.latency)
