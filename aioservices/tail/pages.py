@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 import anyio
@@ -92,20 +90,14 @@ class LogPages:
         self.size = PageSize(limit)
         self._took = self._failed_after = 0.0  # seconds, the last page and the last failure
 
-    async def get(
-        self, request: PageRequest, on_answer: Callable[[], bool] | None = None
-    ) -> Page | Replan:
-        """Get a page, however often that takes; if it will never be there, what to do instead.
-
-        Between the answer and its decoding `on_answer` may make further requests; it returns
-        whether it did.
-        """
+    async def get(self, request: PageRequest) -> Page | Replan:
+        """Get a page, however often that takes; if it will never be there, what to do instead."""
         tries = 0  # in a row that failed as pages do that are too large
         refusals = 0  # in a row, while smaller pages were served
         while True:
             begun = time.monotonic()
             try:
-                return await self._ask(request, on_answer) or Replan.SMALLER
+                return await self._ask(request) or Replan.SMALLER
             except RequestError as exc:
                 error = exc
             self._failed_after = time.monotonic() - begun
@@ -125,7 +117,7 @@ class LogPages:
             else:
                 await self.patience.wait(error)
 
-    async def _ask(self, request: PageRequest, on_answer: Callable[[], bool] | None) -> Page | None:
+    async def _ask(self, request: PageRequest) -> Page | None:
         """Ask for a page once; None if one that is optional takes too long."""
         fetcher = self._fetcher
         sent_at = time.monotonic()  # or a little later
@@ -144,8 +136,6 @@ class LogPages:
             return None
         self._took = response.elapsed
         asked_at = fetcher.clock.at(sent_at) if fetcher.clock.known else None
-        if on_answer is not None and on_answer():
-            await asyncio.sleep(0)  # lets it send them
         lines = fetcher.lines(response)
         self.patience.end(served=True)
         self.size.served(lines.length)

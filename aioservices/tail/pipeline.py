@@ -1,9 +1,8 @@
 """Asking for pages ahead, while those before them are on their way or are being worked on.
 
-The time of a page is that of its way and that of decoding it. When an answer comes, the next page
-is asked for before the answer is decoded, so that the server works meanwhile; where the way takes
-longer than the decoding, one more page is under way. Pages are taken by one task, in the order in
-which they come.
+The time of a page is that of its way and that of decoding it. While one is decoded, the next one is
+under way, so that the server works meanwhile. Pages are taken by one task, in the order in which
+they come.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ PageT = TypeVar("PageT")
 
 async def read_ahead(
     next_request: Callable[[int], RequestT | None],
-    fetch: Callable[[RequestT, Callable[[], bool]], Awaitable[PageT | None]],
+    fetch: Callable[[RequestT], Awaitable[PageT | None]],
     take: Callable[[RequestT, PageT], Awaitable[None]],
 ) -> None:
     """Fetch and take pages until there is nothing left to ask for.
@@ -35,8 +34,7 @@ async def read_ahead(
         Given how many requests are outstanding (asked for and not taken yet), it returns the next
         one to make; None if there is none at present.
     fetch : callable
-        Fetches a page; None if there is none. It is given a function that makes further requests,
-        to be called when the answer has come, which returns whether it made any.
+        Fetches a page; None if there is none.
     take : callable
         Takes a page.
 
@@ -52,13 +50,11 @@ async def read_ahead(
 
     async with anyio.create_task_group() as group:
 
-        def ask() -> bool:
+        def ask() -> None:
             nonlocal outstanding
-            before = outstanding
             while (request := next_request(outstanding)) is not None:
                 outstanding += 1
                 group.start_soon(run, request)
-            return outstanding > before
 
         def fail(error: Exception) -> None:
             nonlocal failure
@@ -67,7 +63,7 @@ async def read_ahead(
 
         async def run(request: RequestT) -> None:
             try:
-                arrived.append((request, await fetch(request, ask)))
+                arrived.append((request, await fetch(request)))
             except Exception as exc:
                 fail(exc)
             arrival.send()

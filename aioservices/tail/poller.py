@@ -6,7 +6,6 @@ import datetime as dt
 import logging
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aioservices.api.states import SLEEPING, is_final
@@ -312,11 +311,9 @@ class Poller:
         """Take back what was announced of a page."""
         self._account.announce(-self._announced.pop(request, 0))
 
-    async def _get(
-        self, request: PageRequest, on_answer: Callable[[], bool] | None = None
-    ) -> Page | None:
+    async def _get(self, request: PageRequest) -> Page | None:
         """Get a page; None if it has been planned again."""
-        page = await self._pages.get(request, on_answer)
+        page = await self._pages.get(request)
         if isinstance(page, Page):
             return page
         self._settle(request)

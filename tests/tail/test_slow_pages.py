@@ -8,7 +8,16 @@ import pytest
 
 from aioservices import Services
 from tests.servers.deployments import DeploymentsServer, ago
-from tests.servers.hostile import Behaviour, after, answer, cut_body, hostile, stall_in_body
+from tests.servers.hostile import (
+    Behaviour,
+    Request,
+    Writer,
+    after,
+    answer,
+    cut_body,
+    hostile,
+    stall_in_body,
+)
 
 from .conftest import QUICK, collecting, take, until
 
@@ -90,6 +99,35 @@ async def test_pages_grow_again_when_the_server_is_quick_again() -> None:
                 if int(server.queries[-1][2]) == 1000:
                     break
         assert int(server.queries[-1][2]) == 1000
+
+
+async def test_two_pages_of_a_backlog_are_under_way_at_once() -> None:
+    server = DeploymentsServer()
+    deployment, begin = server.deploy(), ago(400.0)
+    for second in range(300):
+        deployment.write(f"line {second}", at=begin + timedelta(seconds=second))
+    under_way = most = 0
+
+    def page(lines: list[Any]) -> Behaviour:
+        async def behave(request: Request, writer: Writer) -> None:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            if len(server.queries) > 3:  # the first ones tell how long the others should be
+                await until(lambda: most > 1)
+            under_way -= 1
+            await answer(lines)(request, writer)
+
+        return behave
+
+    server.page = page
+    async with (
+        hostile(server.behave) as listener,
+        Services("key", base_url=listener.url) as services,
+        services.tail_logs(1, **QUICK | {"limit": 50}) as tail,
+    ):
+        await take(tail, 300)
+    assert most == 2
 
 
 async def test_an_outage_of_large_pages_is_one_outage() -> None:
