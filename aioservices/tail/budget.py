@@ -85,7 +85,7 @@ class LineAccount:
 
     def __init__(self, budget: LineBudget) -> None:
         self.budget = budget
-        self._waiting = self._announced = 0
+        self._waiting = self._used = 0
         self._is_closed = False
         budget.add_tails(1)
 
@@ -111,21 +111,20 @@ class LineAccount:
     def announce(self, lines: int) -> None:
         """Note that a page may bring so many lines; a negative number takes that back."""
         if not self._is_closed:
-            self._announced += lines
+            self._used += lines
             self.budget.use(lines)
 
     def hold(self, lines: int) -> None:
         """Note that more lines wait; less, if it is a negative number."""
-        if not self._is_closed:
-            self._waiting += lines
-            self.budget.use(lines)
+        self._waiting += lines
+        self.announce(lines)
 
     def close(self) -> None:
         """Note that no line waits any more, and that none will."""
         if not self._is_closed:
             self._is_closed = True
             self.budget.add_tails(-1)
-            self.budget.use(-self._waiting - self._announced)
+            self.budget.use(-self._used)
 
 
 class Outlet:

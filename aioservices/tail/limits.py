@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+from bisect import bisect_left
 from typing import NamedTuple
 
 from .lines import NO_LINES, Lines, merge_max
@@ -46,6 +47,8 @@ _SMALLEST_LIMIT = 10
 _MOST_FAILURES = 4
 # No page that is longer than a smaller limit is asked for just to see whether it comes.
 _SMALLEST_STRETCHED = 100
+# No cap above the limit is assumed that is smaller than this, where nothing else shows one.
+_SMALLEST_HIDDEN_CAP = 1_000
 # Lines of pages taken on faith that are remembered at most.
 _MOST_SHOWN = 2_000
 # A page that is so many times as long as the longest before it did not just grow.
@@ -265,6 +268,8 @@ class CapWatch:
         Whether all pages so far are complete for certain, but for that one.
     cleared : Sketch or None
         The last page as long as the longest that turned out to be complete.
+    emitted : int
+        Lines of the log that were read.
     """
 
     def __init__(
@@ -278,6 +283,8 @@ class CapWatch:
         self.page: Answer | None = None
         self.is_proven = True
         self.cleared = cleared
+        self.emitted = 0
+        self._oldest: dt.datetime | None = None  # the first of these
         self._profile = profile
         self._overlap = overlap
         self._settled = settled
@@ -368,13 +375,23 @@ class CapWatch:
         else:  # some may have come in the meantime
             self.is_proven = False
 
-    def observe_log(self, length: int, emitted: int, asked_at: dt.datetime) -> None:
-        """Take in how long a page of the whole log was, of which so many lines were emitted."""
-        self._log_length, self._log_due = length, emitted
+    def may_be_all(self, each: PlannedRange, answer: Answer) -> bool:
+        """Tell whether a page may be all of the log, so that no other line can show a cap."""
+        times = answer.lines.times
+        older = 0 if each.low is None else bisect_left(times, each.low)
+        begins_first = self._oldest is None or (bool(times) and times[0] <= self._oldest)
+        return begins_first and older >= self.emitted and answer.length < _SMALLEST_HIDDEN_CAP
+
+    def observe_log(self, length: int, asked_at: dt.datetime) -> None:
+        """Take in how long the page was for which the whole log was asked."""
+        self._log_length, self._log_due = length, self.emitted
         self._log_until = add(asked_at, -self._overlap)
 
     def observe_lines(self, lines: Lines) -> None:
         """Take in more lines of the log: if it had more than its page shows, that was cut."""
+        if lines.times and self._oldest is None:
+            self._oldest = lines.times[0]
+        self.emitted += len(lines.times)
         if self._log_length is None:
             return
         self._log_due += len(lines.between(None, self._log_until).times)

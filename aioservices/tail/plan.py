@@ -158,12 +158,10 @@ class RequestPlan:
             ranges[1].low = end
         each.high = end
 
-    def absorb_next(self, *, even_if_asked: bool = False) -> bool:
+    def absorb_next(self) -> bool:
         """Join the first range with the next one, if that was not asked for yet."""
         ranges = self._ranges
-        if len(ranges) < 2 or ranges[1].low != ranges[0].high:
-            return False
-        if ranges[1].request is not None and not even_if_asked:
+        if len(ranges) < 2 or ranges[1].low != ranges[0].high or ranges[1].request is not None:
             return False
         ranges[0].high = ranges[1].high
         del ranges[1]

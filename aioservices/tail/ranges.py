@@ -102,13 +102,13 @@ class Gap(NamedTuple):
     ----------
     start, end : datetime
         Whole seconds.
-    resumes_at : datetime or None
+    resumes_at : datetime
         The time from which lines could be read again.
     """
 
     start: dt.datetime
     end: dt.datetime
-    resumes_at: dt.datetime | None
+    resumes_at: dt.datetime
 
 
 class Answer(NamedTuple):

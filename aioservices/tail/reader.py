@@ -349,13 +349,12 @@ class LogReader:
         """Remember a gap; False if it was known."""
         start, end = _whole_seconds(scanned)
         resumes_at = scanned.end
-        if end is None:
+        if end is None or resumes_at is None:
             return True
         start = start or EARLIEST
         for place, gap in enumerate(self._gaps):
             if gap.start <= start and end <= gap.end:
-                if gap.resumes_at is not None and resumes_at is not None:
-                    self._gaps[place] = gap._replace(resumes_at=max(gap.resumes_at, resumes_at))
+                self._gaps[place] = gap._replace(resumes_at=max(gap.resumes_at, resumes_at))
                 return False
         self._gaps.append(Gap(start, end, resumes_at))
         return True

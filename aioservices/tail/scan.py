@@ -87,8 +87,6 @@ _MOST_REPEATS = 3
 _MOST_KNOWN, _LEAST_KNOWN = 2_000, 200
 # Known lines that tell that a page was not cut where they are.
 _MANY = 100
-# No cap above the limit is assumed that is smaller than this, where nothing else shows one.
-_SMALLEST_HIDDEN_CAP = 1_000
 
 
 class RangeScan:
@@ -165,8 +163,6 @@ class RangeScan:
         )
         self._fine_bounds = FineBounds()
         self._known = NO_LINES  # what pages showed and no closed range has
-        self._emitted = 0  # lines that are older than the first range, ...
-        self._oldest: dt.datetime | None = None  # ... and the first of them
         self._attempts = 0  # pages since the last progress, ...
         self._full_pages = 0  # ... and how many of them were full
         self._stops = 0  # gaps since the last range that was complete
@@ -241,7 +237,7 @@ class RangeScan:
         if asked_at is not None and asked_at > self._plan.now:
             self._plan.now = asked_at
         if self._plan.takes_probe(request, page.length):
-            self._caps.observe_log(page.length, self._emitted, asked_at or self._plan.now)
+            self._caps.observe_log(page.length, asked_at or self._plan.now)
         else:
             each = self._plan.of(request)
             if each is None:
@@ -364,8 +360,7 @@ class RangeScan:
             self._sizer.is_empty(low, end, self._profile.page_size(self._limits.page_size))
         each.too_short = end if each.too_short is None else max(each.too_short, end)
         if each.too_long is None:
-            # Up to now nothing was written, so what was asked for ahead is not needed.
-            if not self._plan.absorb_next(even_if_asked=end >= self._plan.now):
+            if not self._plan.absorb_next():
                 twice = next_second(end if low is None else add(end, end - low))
                 self._plan.end_at(each, twice)
             each.is_sized = False
@@ -425,7 +420,7 @@ class RangeScan:
             if (low or EARLIEST) < gap.start:
                 self._plan.end_at(each, gap.start)
                 return []
-            return [self._leave_gap(each, gap.resumes_at or gap.end, answer)]
+            return [self._leave_gap(each, gap.resumes_at, answer)]
         is_full = self._limits.is_full(answer)
         if not times:  # such lines cannot be divided
             if self._limits.enlarge(each):
@@ -457,7 +452,7 @@ class RangeScan:
         If it comes, ranges need no margin from then on, and shorter pages are not suspected of
         having been cut.
         """
-        is_first = not self._emitted and self._full_pages == 1 and self._sizer.density is None
+        is_first = not self._caps.emitted and self._full_pages == 1 and self._sizer.density is None
         if not (is_first and self._profile.keeps_oldest and self._limits.is_worth_a_stretch):
             return False
         end = self._sizer.stretched_end(self._known, self._limits.stretched)
@@ -512,13 +507,9 @@ class RangeScan:
             each.answer, each.request, each.too_long = answer, answer.request, None
             self._plan.probe(answer.length)
             return []
-        shown = 0 if each.low is None else bisect_left(times, each.low)
-        begins_first = self._oldest is None or (bool(times) and times[0] <= self._oldest)
-        # Of the log, older lines too, as far as is known:
-        has_all = begins_first and shown >= self._emitted
-        if may_be_cut and has_all and not is_full and answer.length < _SMALLEST_HIDDEN_CAP:
+        if may_be_cut and not is_full and self._caps.may_be_all(each, answer):
             return self._take_on_faith(each, answer)
-        if may_be_cut:  # unless all of the log is as long as this range: that does not show
+        if may_be_cut:
             self._profile.cap = answer.length
         return self._split(each, answer)
 
@@ -566,8 +557,7 @@ class RangeScan:
     def _gap_ahead(self, each: PlannedRange) -> Gap | None:
         """Return a gap of an earlier scan that a range meets."""
         for gap in self._gaps:
-            end = gap.resumes_at or gap.end
-            if not is_at_most(end, each.low) and not is_at_most(each.high, gap.start):
+            if not is_at_most(gap.resumes_at, each.low) and not is_at_most(each.high, gap.start):
                 return gap
         return None
 
@@ -615,9 +605,6 @@ class RangeScan:
         if self._goal is not None:
             lines = lines.up_to(self._goal)
         self._attempts = self._full_pages = 0
-        if lines.times and self._oldest is None:
-            self._oldest = lines.times[0]
-        self._emitted += len(lines.times)
         self._caps.observe_lines(lines)
         if lines.times or not is_complete:
             self._older = lines.times[-1] if is_complete else None
