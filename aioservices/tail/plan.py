@@ -120,8 +120,10 @@ class RequestPlan:
         each = self.of(request)
         if how is not Replan.SMALLER:
             self._limits.refuse(each, request.limit, is_certain=how is Replan.REFUSED)
-            if each is self._probe:
+            if each is not None and each is self._probe:
                 self._probe = None
+                first = self._ranges[0]  # waits for it, and has to do without
+                first.request = first.answer = None
         elif each is not None:
             each.request, each.is_sized, each.is_stretched = None, False, False
             if request.is_optional:
@@ -158,10 +160,12 @@ class RequestPlan:
             ranges[1].low = end
         each.high = end
 
-    def absorb_next(self) -> bool:
+    def absorb_next(self, *, even_if_asked: bool = False) -> bool:
         """Join the first range with the next one, if that was not asked for yet."""
         ranges = self._ranges
-        if len(ranges) < 2 or ranges[1].low != ranges[0].high or ranges[1].request is not None:
+        if len(ranges) < 2 or ranges[1].low != ranges[0].high:
+            return False
+        if ranges[1].request is not None and not even_if_asked:
             return False
         ranges[0].high = ranges[1].high
         del ranges[1]

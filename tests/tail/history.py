@@ -69,6 +69,7 @@ class History:
         self.batches: deque[Batch] = deque()
         self.polls = 0
         self.ahead = 0
+        self.failing = 0.0  # the part of the requests that fail
         # While a page is on its way: seconds that pass, and lines that are written.
         self.latency = 0.0
         self.rate = 0
@@ -116,9 +117,13 @@ class History:
             request = self.reader.next_request(ahead=self.ahead)
             if request is not None:
                 asked += 1
-                size = min(self.limit, self.server.behaviour.cap or self.limit)
+                size = (
+                    1 if self.failing else min(self.limit, self.server.behaviour.cap or self.limit)
+                )
                 assert asked < 20 * len(self.server.lines) / size + 500, "no end of requests"
                 asked_at = self._asked_at()
+                if self.failing and self._fails(request):
+                    continue
                 try:
                     page = self.server.ask(request, self.now)
                 except LimitRefusedError:
@@ -136,9 +141,20 @@ class History:
                 self.told_gaps += [(gap.start, gap.end) for gap in batch.gaps]
                 self.tracker.take(batch)
                 self.batches.append(batch)
+        for request, page, asked_at in waiting:  # what they were asked for was not needed
+            assert not self.reader.feed(request, page, asked_at=asked_at)
         self.summary = self.reader.finish()
         if consume:
             self.consume()
+
+    def _fails(self, request: PageRequest) -> bool:
+        """Have a request fail now and then: less is asked for, or no such limit any more."""
+        if self.random.random() >= self.failing:
+            return False
+        how = self.random.choice(list(Replan) if request.enlarged else [Replan.SMALLER])
+        self.reader.resize_pages(self.random.randint(1, self.limit))
+        self.reader.replan(request, how)
+        return True
 
     def _told_now(self) -> dt.datetime:
         """What the tail believes to be now: a date that stands still is carried on."""

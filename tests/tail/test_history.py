@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from aioservices import TailedEntry
 from aioservices.tail.dedup import DeliveredLines
 from aioservices.tail.reader import LogReader
+from aioservices.tail.times import LATEST
 
 from .history import OVERLAP, History
 from .model import BASE, EXACT, MICROSECOND, MILLISECOND, SECOND, Behaviour, Rounding
@@ -88,6 +90,34 @@ def test_a_server_that_refuses_larger_limits_loses_nothing_in_silence(
     history.live(moves=12)
     assert not history.surplus()
     assert not history.unreported()
+
+
+@thoroughly(60)
+@given(behaviours, seeds, st.sampled_from([5, 25, 200]), st.integers(0, 2))
+def test_pages_that_fail_and_are_planned_again_lose_nothing_in_silence(
+    behaviour: Behaviour, seed: int, limit: int, ahead: int
+) -> None:
+    history = History(behaviour, seed, limit)
+    history.failing, history.ahead = 0.2, ahead
+    history.live(moves=12)
+    assert not history.surplus()
+    assert not history.unreported()
+
+
+@pytest.mark.parametrize(
+    ("kept", "limit", "untimed"), [("oldest", 25, 0.0), ("oldest", 25, 0.2), ("any", 10, 0.5)]
+)
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 120])
+def test_a_poll_that_is_ended_before_it_is_complete_goes_on_in_the_next_one(
+    seed: int, kept: str, limit: int, untimed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioservices.tail.reader._MOST_REQUESTS", 3)
+    history = History(Behaviour(keeps=kept), seed, limit, untimed=untimed)
+    history.ahead = 2
+    history.live(restarts=False)
+    assert not history.surplus()
+    assert not history.unreported()
+    assert untimed or not history.gaps
 
 
 @thoroughly(100)
@@ -395,6 +425,34 @@ def test_more_lines_inside_the_overlap_than_can_be_counted_are_a_gap_for_late_on
     assert not history.surplus()
     assert not history.unreported()
     assert history.gaps
+
+
+def test_lines_that_are_final_are_not_counted_among_those_inside_the_overlap() -> None:
+    delivered = DeliveredLines(capacity=10)
+
+    def deliver(first: int) -> None:
+        at = [BASE + dt.timedelta(seconds=first + number) for number in range(8)]
+        delivered.record([TailedEntry(message="a", created_at=time) for time in at])
+
+    deliver(0)
+    delivered.advance_watermark(BASE + dt.timedelta(seconds=8))
+    deliver(8)
+    assert delivered.evict() is None
+    deliver(16)
+    assert delivered.evict() is not None
+
+
+@pytest.mark.parametrize("keeps", ["oldest", "newest", "any"])
+def test_more_lines_at_the_last_moment_there_is_than_any_page_holds_are_a_gap(keeps: str) -> None:
+    history = History(Behaviour(keeps=keeps, largest=10), 0, 10)
+    last = (LATEST - BASE) // dt.timedelta(microseconds=1) * MICROSECOND
+    history.server.write(10 * SECOND, "before")
+    for number in range(40):
+        history.server.write(last, f"{number}")
+    history.poll()
+    assert history.gaps
+    assert not history.surplus()
+    assert not history.unreported()
 
 
 # What it costs

@@ -136,6 +136,20 @@ def test_the_same_text_without_a_time_is_another_line() -> None:
     assert not poll(reader, BASE, lines)
 
 
+def test_a_line_without_a_time_behind_one_that_is_not_of_interest_is_not_either() -> None:
+    reader = LogReader(
+        1,
+        7,
+        DeliveredLines(),
+        profile=ServerProfile(),
+        overlap=OVERLAP,
+        limit=1000,
+        end_at=BASE + dt.timedelta(seconds=5),
+    )
+    lines = [at(0, "a"), LogEntry(message="b"), at(6, "c"), LogEntry(message="d")]
+    assert [entry.message for entry in poll(reader, BASE, lines)] == ["a", "b"]
+
+
 def test_a_line_that_turns_up_late_repeats_none_without_a_time() -> None:
     reader, tick = make_reader(), LogEntry(message="tick")
     poll(reader, BASE, [at(0, "a"), tick, at(9, "z")])
