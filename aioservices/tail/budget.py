@@ -81,7 +81,7 @@ class LineBudget:
 class LineAccount:
     """What one tail uses of the budget."""
 
-    __slots__ = ("_announced", "_is_closed", "_waiting", "budget")
+    __slots__ = ("_is_closed", "_used", "_waiting", "budget")
 
     def __init__(self, budget: LineBudget) -> None:
         self.budget = budget
