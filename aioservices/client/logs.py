@@ -189,7 +189,7 @@ class LogCalls(Session):
             Seconds between two checks for new services.
         hold_back : float, optional
             Seconds for which lines may be held back to sort those of all services by time: up to
-            100,000 lines in total. Default: lines come in the order in which they are read.
+            50,000 lines in total. Default: lines come in the order in which they are read.
         resume : mapping of int to LogCursor, optional
             The position in each service's log: the `checkpoint` of an earlier watch.
         start_at : datetime or str, optional

@@ -30,14 +30,17 @@ import math
 from collections import Counter, deque
 from typing import Generic, TypeVar
 
+from aioservices.tail.budget import MOST_WAITING
+
 __all__ = ["LatestTime", "ReorderBuffer"]
 
 T = TypeVar("T")
 
-# The limit of held lines, divided among the logs ...
-_MAX_ITEMS = 100_000
+# The limit of held lines, divided among the logs. Their tails do not count them any more, and may
+# use the other half of what may wait for whole pages ...
+_MAX_ITEMS = MOST_WAITING // 2
 # ... and the minimum share of each log.
-_MIN_SHARE = 200
+_MIN_SHARE = 100
 _CLOCK_CHANGE = dt.timedelta(seconds=2)  # a bound that rises by more shows that a clock was set
 
 

@@ -21,8 +21,10 @@ from aioservices.concurrency import Signal
 
 from .cursor import Batch
 
-__all__ = ["LineAccount", "LineBudget", "Outlet"]
+__all__ = ["MOST_WAITING", "LineAccount", "LineBudget", "Outlet"]
 
+MOST_WAITING = 100_000
+"""Lines that may wait in memory, over all tails of a session; each takes some 400 bytes."""
 # Lines of the smallest page that a tail may have at any time.
 _SMALLEST_PAGE = 20
 
@@ -33,7 +35,6 @@ class LineBudget:
     Parameters
     ----------
     capacity : int, default 100000
-        Each takes some 400 bytes.
 
     Attributes
     ----------
@@ -41,7 +42,7 @@ class LineBudget:
         Lines that wait, or that pages on their way may bring.
     """
 
-    def __init__(self, capacity: int = 100_000) -> None:
+    def __init__(self, capacity: int = MOST_WAITING) -> None:
         self.capacity = capacity
         self.used = 0
         self._tails = 0

@@ -20,6 +20,8 @@ from aioservices import (
     WatchedEntry,
 )
 from aioservices.emulator import Emulator, Respond
+from aioservices.fleet.merge import ReorderBuffer
+from aioservices.tail.budget import LineBudget
 from tests.servers.emulated import requests_to
 from tests.servers.hostile import Request, Writer, answer, hostile
 from tests.servers.waiting import PATIENCE, until
@@ -446,6 +448,19 @@ async def test_what_is_held_back_holds_up_no_log(
     async with watch(services, hold_back=0.5) as lines:
         seen = messages(await take(lines, 5000))
     assert seen == [f"{number:04}" for number in range(5000)]
+
+
+@pytest.mark.parametrize("logs", [1, 10, 500])
+def test_lines_that_are_held_back_and_whole_pages_share_one_cap(logs: int) -> None:
+    held, budget = ReorderBuffer[int](5.0), LineBudget()
+    for log in range(logs):
+        held.open(log, 0.0)
+    for log in range(logs):
+        while not held.is_full(log):
+            held.push(log, datetime.now(UTC), log, 0.0)
+    while budget.has_room(100):
+        budget.use(100)
+    assert len(held) + budget.used <= budget.capacity
 
 
 async def test_only_so_much_of_a_log_is_held_back(
