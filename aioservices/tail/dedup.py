@@ -22,6 +22,7 @@ import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from itertools import compress
 
 import msgspec
 
@@ -34,6 +35,7 @@ __all__ = ["DeliveredLines", "UntimedEntry", "untimed_digest"]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _RECORD = struct.Struct("<qQI")  # microseconds since the epoch, digest, copies delivered until then
+_WHOLE = struct.Struct(f"{_RECORD.size}s")  # a record as it is
 _MOST_PENDING = 4_096  # entries whose digests are still to be made
 _UNTIMED = b"untimed"  # the salt of digests of lines without a time
 _UNHASHED = 0  # in place of a hash, for a line of another process or without a time
@@ -227,17 +229,13 @@ class DeliveredLines:
             return
         least = _micros(bound)
         self._make_digests(len(self._pending))
-        hashes, records = array("q"), bytearray()
-        copies: dict[int, int] = {}
-        for place, (at, digest, count) in enumerate(_RECORD.iter_unpack(self._records)):
-            if at >= least:
-                key = self._hashes[place]
-                hashes.append(key)
-                records += _RECORD.pack(at, digest, count)
-                if key != _UNHASHED:
-                    copies[key] = max(copies.get(key, 0), count)
+        is_kept = [at >= least for at, _, _ in _RECORD.iter_unpack(self._records)]
+        records = (record for (record,) in _WHOLE.iter_unpack(self._records))
+        hashes = array("q", compress(self._hashes, is_kept))
         self._forgotten += len(self._hashes) - len(hashes)
-        self._hashes, self._records, self._copies = hashes, records, copies
+        self._hashes, self._records = hashes, bytearray(b"".join(compress(records, is_kept)))
+        # Copies of a line have the same time, so that all of them are kept, or none.
+        self._copies = {key: self._copies[key] for key in hashes if key != _UNHASHED}
         self._restored = {
             key: count
             for key, count in self._restored.items()
@@ -246,15 +244,19 @@ class DeliveredLines:
         self._next_compaction = max(1_000, 2 * len(hashes))
         self._next_eviction = self._capacity
 
-    def times_since(self, start: dt.datetime) -> list[dt.datetime]:
+    def times_since(self, start: dt.datetime, *, least: int) -> list[dt.datetime]:
         """Return the times of lines that were delivered, from some time on: those of most of them.
 
-        The search takes the lines for delivered in the order of their time, as most are.
+        None if they are fewer than `least`. The search takes the lines for delivered in the order
+        of their time, as most are.
         """
-        count, least = len(self._records) // _RECORD.size, _micros(start)
-        first = bisect_left(range(count), least, key=self._time_at) * _RECORD.size
-        times = [_from_micros(at) for at, _, _ in _RECORD.iter_unpack(self._records[first:])]
+        count = len(self._records) // _RECORD.size
+        first = bisect_left(range(count), _micros(start), key=self._time_at)
         newer = bisect_left(self._pending, start, key=lambda entry: entry.created_at)
+        if count - first + len(self._pending) - newer < least:
+            return []
+        records = self._records[first * _RECORD.size :]
+        times = [_from_micros(at) for at, _, _ in _RECORD.iter_unpack(records)]
         times += [entry.created_at for entry in self._pending[newer:]]
         return sorted(time for time in times if time >= start)
 

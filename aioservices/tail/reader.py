@@ -184,8 +184,9 @@ class LogReader:
 
     def _times_since(self, start: dt.datetime | None) -> list[dt.datetime]:
         """Return the times of the lines that a poll will read again, if they are many."""
-        is_few = len(self.delivered) < self._profile.page_size(self._size)
-        return [] if start is None or is_few else self.delivered.times_since(start)
+        if start is None:
+            return []
+        return self.delivered.times_since(start, least=self._profile.page_size(self._size) // 2)
 
     def next_request(self, *, ahead: int = 0) -> PageRequest | None:
         """Return the next page to ask for; see `RangeScan.next_request`."""
