@@ -165,19 +165,17 @@ class PostgresServer:
     @contextmanager
     def paused(self) -> Generator[None]:
         """Suspend it inside the block, like a machine that is stopped."""
-        processes = self._processes()
+        stopped = [int((self.data / "postmaster.pid").read_text().split()[0])]
         try:
-            for each in processes:
-                os.kill(each, signal.SIGSTOP)
+            _suspend(stopped[0])
+            # It starts no other process now, and one of its own that ends keeps its number.
+            for each in _children(stopped[0]):
+                stopped.append(each)
+                _suspend(each)
             yield
         finally:
-            for each in processes:
+            for each in reversed(stopped):
                 os.kill(each, signal.SIGCONT)
-
-    def _processes(self) -> list[int]:
-        first = (self.data / "postmaster.pid").read_text().split()[0]
-        found = subprocess.run(["pgrep", "-P", first], capture_output=True, text=True, check=True)
-        return [int(first), *map(int, found.stdout.split())]
 
     def refuse_standbys(self) -> None:
         """Send no standby anything any more."""
@@ -215,6 +213,24 @@ class PostgresServer:
             if done.returncode != 0:
                 reason = said.read().decode(errors="replace").strip()
                 raise RuntimeError(f"{program} {arguments} ended with {done.returncode}: {reason}")
+
+
+def _children(process: int) -> list[int]:
+    found = subprocess.run(
+        ["pgrep", "-P", str(process)], capture_output=True, text=True, check=True
+    )
+    return [int(each) for each in found.stdout.split()]
+
+
+def _suspend(process: int) -> None:
+    """Suspend a process, and wait until it does nothing any more."""
+    os.kill(process, signal.SIGSTOP)
+    stat = Path(f"/proc/{process}/stat")
+    until = time.monotonic() + _STARTS_WITHIN
+    while stat.read_text().rpartition(")")[2].split()[0] not in {"T", "Z"}:
+        if time.monotonic() > until:
+            raise RuntimeError(f"process {process} cannot be suspended")
+        time.sleep(0.001)
 
 
 @contextmanager
