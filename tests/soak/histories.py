@@ -184,8 +184,11 @@ async def postgres_failover(*, services: int, lines: int, seed: int) -> dict[str
                 await asyncio.sleep(4)
                 # It receives nothing any more, while the primary still acknowledges commits.
                 primary.refuse_standbys()
-                await asyncio.sleep(3)
-                acknowledged = await _count(f"{primary.url}/logs")
+                before = acknowledged = await _count(f"{primary.url}/logs")
+                with anyio.fail_after(_DRAIN_SECONDS):
+                    while acknowledged == before:
+                        await asyncio.sleep(0.5)
+                        acknowledged = await _count(f"{primary.url}/logs")
                 await asyncio.to_thread(primary.crash)
                 remembered = await _count(f"{standby.url}/logs")
                 await asyncio.to_thread(standby.promote)
