@@ -18,6 +18,17 @@ async def until(condition: Callable[[], object]) -> None:
             await anyio.sleep(0.005)
 
 
+async def until_grown(number: Callable[[], int], to: int) -> None:
+    """Wait until a number has grown to a value, for as long as it grows."""
+    reached = number()
+    with anyio.fail_after(PATIENCE) as patience:
+        while reached < to:
+            await anyio.sleep(0.005)
+            before, reached = reached, number()
+            if reached > before:
+                patience.deadline = anyio.current_time() + PATIENCE
+
+
 def running_tasks() -> set[str]:
     """Every task by its name, apart from a test's fixtures and the server's connections."""
     return {

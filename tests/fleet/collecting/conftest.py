@@ -45,9 +45,10 @@ async def collecting(
     *,
     forwarders: Sequence[Forwarder] = (),
     retention: Retention | None = None,
+    within: float = 2 * PATIENCE,
     **options: Any,
 ) -> AsyncGenerator[Collector]:
-    """Collect inside the block, and commit what waits at its end."""
+    """Collect inside the block, for so many seconds, and commit what waits at its end."""
     given = [sessions] if isinstance(sessions, Services) else sessions
     collector = Collector(
         store, given, quick(**options), forwarders=forwarders, retention=retention
@@ -55,7 +56,7 @@ async def collecting(
     async with anyio.create_task_group() as group:
         group.start_soon(collector.run)
         # For what a test waits for without end.
-        group.cancel_scope.deadline = anyio.current_time() + 2 * PATIENCE
+        group.cancel_scope.deadline = anyio.current_time() + within
         try:
             yield collector
         except BaseException:

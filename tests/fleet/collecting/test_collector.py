@@ -44,9 +44,13 @@ async def count(store: Store) -> int:
 
 async def wait_for(store: Store, lines: int) -> None:
     """Wait until so many lines are stored."""
-    with anyio.fail_after(PATIENCE):
-        while await count(store) < lines:
+    stored = await count(store)
+    with anyio.fail_after(PATIENCE) as patience:
+        while stored < lines:
             await anyio.sleep(0.01)
+            before, stored = stored, await count(store)
+            if stored > before:
+                patience.deadline = anyio.current_time() + PATIENCE
 
 
 class Unreliable(SQLiteStore):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from aioservices import Services
@@ -14,7 +14,7 @@ from aioservices.api.models import TailedEntry
 from aioservices.emulator import Emulator
 from aioservices.fleet.collecting.writer import Slot, StoreWriter
 from aioservices.stores import KeepResult, PendingBatch, SQLiteStore, StoreUnavailableError
-from tests.servers.waiting import PATIENCE, until
+from tests.servers.waiting import until, until_grown
 
 from .conftest import collecting
 
@@ -91,13 +91,13 @@ async def test_an_hour_without_the_store_takes_no_more_memory_than_one_cap(
     options: dict[str, Any] = {"poll_interval": 0.5, "max_poll_interval": 1.0, "refresh": 1.0}
     async with (
         Away(tmp_path / "logs.db") as store,
-        collecting(store, services, max_waiting=CAP, **options) as collector,
+        collecting(store, services, within=math.inf, max_waiting=CAP, **options) as collector,
     ):
-        await until(lambda: collector.status.lines == len(SERVICES))
+        await until_grown(lambda: collector.status.lines, len(SERVICES))
 
         store.is_away = True
         chatter.write(10)
-        await until(lambda: collector.status.waiting >= CAP)
+        await until_grown(lambda: collector.status.waiting, CAP)
         await until(lambda: all(each.tail is None for each in collector.status.services))
         asked = log_requests()
         for attempt in range(0, ATTEMPTS, 10):
@@ -109,9 +109,7 @@ async def test_an_hour_without_the_store_takes_no_more_memory_than_one_cap(
         assert log_requests() == asked
 
         store.is_away = False
-        with anyio.fail_after(PATIENCE):
-            while collector.status.lines < len(SERVICES) * chatter.lines:
-                await anyio.sleep(0.05)
+        await until_grown(lambda: collector.status.lines, len(SERVICES) * chatter.lines)
         assert most == CAP
         assert (await store.audit(thorough=True)).ok
         for service_id in SERVICES:
