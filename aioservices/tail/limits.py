@@ -64,6 +64,8 @@ class ServerProfile:
         Lines of the longest page.
     cap : int or None
         Lines of a page at most, where the server gave fewer than it was asked for.
+    is_cap_certain : bool
+        Whether a page was that long again that was asked for with more lines.
     refused : int or None
         The smallest limit, larger than the usual one, that it refused.
     keeps_oldest : bool
@@ -79,6 +81,7 @@ class ServerProfile:
     def __init__(self) -> None:
         self.longest = 0
         self.cap: int | None = None
+        self.is_cap_certain = False
         self.refused: int | None = None
         self.keeps_oldest = True
         self.rounds_ends = False
@@ -108,11 +111,13 @@ class ServerProfile:
         is_known = 2 * self.longest >= 3 * limit and self.cap is None
         return is_known and self.takes(_HEADROOM * limit) and not self.fails_longer
 
-    def record(self, length: int) -> None:
-        """Take note of the length of a page."""
+    def record(self, length: int, limit: int) -> None:
+        """Take note of the length of a page that was asked for with a limit."""
         self.longest = max(self.longest, length)
         if self.cap is not None and length > self.cap:
-            self.cap = None
+            self.cap, self.is_cap_certain = None, False
+        elif length == self.cap and length < limit:
+            self.is_cap_certain = True
 
 
 class PageLimits:
@@ -195,7 +200,7 @@ class PageLimits:
             each.level = 1
             return True
         is_ignored = self.probed is not None and not self.honours_larger
-        if each.level == 2 or self._profile.cap is not None or is_ignored:
+        if each.level == 2 or self._profile.is_cap_certain or is_ignored:
             return False
         if self._enlarged is None:
             return False
@@ -221,7 +226,7 @@ class PageLimits:
 
     def observe(self, request: PageRequest, length: int) -> None:
         """Take note of the length of a page."""
-        self._profile.record(length)
+        self._profile.record(length, request.limit)
         if request.is_optional:
             self._profile.record_optional(served=True)
         self.honours_larger = self.honours_larger or length > self._wanted_limit

@@ -22,7 +22,7 @@ from .ranges import Gap, PageRequest, Replan, ScannedRange
 from .scan import RangeScan, ServerProfile, Sketch
 from .schedule import Lookback
 from .status import LogGap
-from .times import EARLIEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor
+from .times import EARLIEST, LATEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor
 from .untimed import UntimedLines
 
 __all__ = ["LogReader", "PollSummary"]
@@ -96,6 +96,7 @@ class LogReader:
         "_read_until",
         "_scan",
         "_service_id",
+        "_settled_below",
         "_size",
         "_untimed",
         "delivered",
@@ -133,6 +134,7 @@ class LogReader:
         self._now = EARLIEST
         self._asked_at: dt.datetime | None = None  # when its last page was asked for
         self._is_whole = True
+        self._settled_below = LATEST  # every range so far was read when nothing could come there
         self._lines = self._late = self._evictions = 0
         self._newest_before = self._newest
 
@@ -155,6 +157,7 @@ class LogReader:
         self._size = page_size or self._limit
         self._now, self._asked_at = now, None
         self._is_whole = True
+        self._settled_below = LATEST
         if not whole and self._read_until is not None:
             back = self._lookback.next(now)
             if back is not None and (len(self.delivered) > _FEW_LINES or self._is_dear):
@@ -338,13 +341,19 @@ class LogReader:
 
     def _final_below(self, scanned: ScannedRange) -> dt.datetime | None:
         """Return the time below which every line has been read, and no other can turn up."""
-        clock = self._clock(scanned)
-        if not self._is_whole or not scanned.is_proven or clock is None or self._newest is None:
+        clock, end = self._clock(scanned), scanned.end
+        if clock is None:
+            return None
+        settled = add(clock, -self._overlap)
+        if scanned.asked_at is not None and (end is None or end > settled):
+            # While the newer ranges of this poll are read, a line may still turn up here.
+            self._settled_below = min(self._settled_below, settled)
+        if not self._is_whole or not scanned.is_proven or self._newest is None:
             return None
         # The next line is newer than the last, also if the server's clock is ahead of those that
         # write.
-        settled = min(add(clock, -self._overlap), add(self._newest, MICROSECOND))
-        return self._untimed.bound(settled if scanned.end is None else min(scanned.end, settled))
+        below = min(settled, self._settled_below, add(self._newest, MICROSECOND))
+        return self._untimed.bound(below if end is None else min(end, below))
 
     def _is_new_gap(self, scanned: ScannedRange) -> bool:
         """Remember a gap; False if it was known."""

@@ -550,7 +550,8 @@ class RangeScan:
         untimed = join_runs(half, answer)
         if untimed is None:
             return self._stop(each, answer)
-        answer = answer._replace(untimed=untimed)
+        asked_at = answer.asked_at and half.asked_at and min(half.asked_at, answer.asked_at)
+        answer = answer._replace(untimed=untimed, asked_at=asked_at)
         lines = self._known.between(each.low, high)
         self._known = self._known.between(high, None)
         return [self._emit(each.low, high, lines, answer)]

@@ -70,9 +70,11 @@ class History:
         self.polls = 0
         self.ahead = 0
         self.failing = 0.0  # the part of the requests that fail
-        # While a page is on its way: seconds that pass, and lines that are written.
+        # While a page is on its way: seconds that pass, lines that are written, and after how many
+        # seconds at most each of them can be seen.
         self.latency = 0.0
         self.rate = 0
+        self.late = 0.0
         self._date = date
         self._untimed = untimed
         self._identical = identical
@@ -131,7 +133,7 @@ class History:
                     continue
                 if self.latency and asked <= 30:  # who reads must be able to catch up
                     self.wait(self.latency)
-                    self.write(self.rate, spread=self.latency, late=0.0, unit=1000)
+                    self.write(self.rate, spread=self.latency, late=self.late, unit=1000)
                 waiting.append((request, page, asked_at))
                 if self.random.random() < 0.5 and len(waiting) <= self.ahead:
                     continue

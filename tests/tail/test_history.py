@@ -185,6 +185,24 @@ def test_a_log_that_grows_while_it_is_read_has_no_gaps(
     assert not history.gaps
 
 
+@thoroughly(15)
+@given(fine_behaviours, seeds, st.sampled_from(["true", "still", "behind"]))
+def test_a_line_that_turns_up_where_a_long_poll_has_been_is_not_lost(
+    behaviour: Behaviour, seed: int, date: str
+) -> None:
+    history = History(replace(behaviour, cap=10), seed, 10, date=date)
+    history.late = OVERLAP - 5
+    for _ in range(12):
+        history.write(15, spread=10.0, late=history.late, unit=1000)
+        history.latency, history.rate = 1.5, 3
+        history.poll()
+        history.wait(10.0)
+    history.latency = 0.0
+    history.end()
+    assert not history.surplus()
+    assert not history.unreported()
+
+
 # One behaviour, told by its numbers
 
 
@@ -330,6 +348,28 @@ def test_a_cap_is_learnt_and_then_costs_requests_in_proportion_to_the_pages(keep
     assert not history.missing()
     assert history.profile.cap == 100
     assert history.requests <= (1.3 if keeps == "oldest" else 1.8) * 5000 / 100
+
+
+def test_a_page_that_was_wrongly_taken_for_cut_costs_no_line() -> None:
+    # Lines that were written since a page came seem to lack in it where times are whole seconds.
+    history = History(Behaviour(shown=Rounding(SECOND)), 0, 100)
+    history.wait(100)
+    for number in range(200):
+        history.server.write(60 * SECOND + number * SECOND // 2, f"{number}")
+    history.server.write(160 * SECOND + 100_000, "newest", history.now)
+    history.wait(0.1)
+    history.latency, history.rate = 0.2, 1
+    history.poll()
+    history.latency = 0.0
+    assert history.profile.cap is not None
+    for number in range(500):
+        history.server.write(230 * SECOND, f"crowd {number}")
+    history.wait(75)
+    history.poll()
+    history.end()
+    assert not history.missing()
+    assert not history.gaps
+    assert history.profile.cap is None
 
 
 def test_an_instant_of_just_a_page_is_no_gap() -> None:
