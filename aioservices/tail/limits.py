@@ -131,11 +131,14 @@ class PageLimits:
         Whether there was a page that is longer than the limit.
     probed : int or None
         Lines of the last page for which the whole log was asked for, to see how long pages get.
+    is_probe_refused : bool
+        Whether that was refused, so that it does not show.
     """
 
     def __init__(self, profile: ServerProfile, limit: int, page_size: int) -> None:
         self.honours_larger = profile.longest > limit
         self.probed: int | None = None
+        self.is_probe_refused = False
         self._profile = profile
         self._wanted_limit = limit
         self.resize_pages(page_size)

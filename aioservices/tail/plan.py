@@ -118,12 +118,12 @@ class RequestPlan:
     def replan(self, request: PageRequest, how: Replan) -> None:
         """Plan a request again that has failed, with pages of the present size."""
         each = self.of(request)
-        if how is not Replan.SMALLER:
+        if each is not None and each is self._probe and how is not Replan.SMALLER:
+            self._probe, self._limits.is_probe_refused = None, True
+            first = self._ranges[0]  # waits for it, and has to do without
+            first.request = first.answer = None
+        elif how is not Replan.SMALLER:
             self._limits.refuse(each, request.limit, is_certain=how is Replan.REFUSED)
-            if each is not None and each is self._probe:
-                self._probe = None
-                first = self._ranges[0]  # waits for it, and has to do without
-                first.request = first.answer = None
         elif each is not None:
             each.request, each.is_sized, each.is_stretched = None, False, False
             if request.is_optional:

@@ -232,13 +232,13 @@ class Poller:
         asked_at, summary = await self._poll(whole=is_last)
         if unreported_end is not None:
             self._metrics.emit(unreported_end)
+        if summary.is_behind:
+            return 0.0
         if not options.follow:
             return None
         is_over = end is not None and self._seconds_left(end, asked_at) <= 0
         if is_last and is_over and end == self._end and not summary.lines:
             return None
-        if summary.is_behind:
-            return 0.0
         wait = self._interval.after(summary.lines, fill=summary.filled, asleep=self._is_asleep)
         if self._end is not None:
             left = self._seconds_left(self._end, clock.now())

@@ -124,9 +124,6 @@ class Answer(NamedTuple):
     asked_at : datetime or None
     untimed : sequence of UntimedRun
         Lines without a time.
-    may_lack_newest : bool
-        Whether newer lines than its last may have been cut off, though it is shorter than its
-        limit.
     """
 
     request: PageRequest
@@ -134,7 +131,6 @@ class Answer(NamedTuple):
     length: int
     asked_at: dt.datetime | None
     untimed: Sequence[UntimedRun] = ()
-    may_lack_newest: bool = False
 
     @property
     def begins_untimed(self) -> bool:
@@ -149,8 +145,6 @@ class Answer(NamedTuple):
     def claim(self, low: dt.datetime | None) -> dt.datetime | None:
         """Up to when (exclusive) its end lets a short page have all lines; None: to the last."""
         end = self.request.end
-        if self.may_lack_newest:
-            return self.lines.times[-1]
         if end is None:
             return None
         whole = floor(end, SECOND)

@@ -33,11 +33,10 @@ proven there.
 
 Ranges go from old to new. What is asked for next is decided apart (`plan`): each range is sized to
 fill most of a page (`sizing`), and how many lines to ask for is a matter of its own (`limits`). A
-page as long as the longest so far may have been cut by a cap that nobody mentioned. If it has all
-of the many lines with which its range is known to begin, it was not cut there, and is believed up
-to its newest line; otherwise its range is read again in parts. The last range is open, so that
-lines dated ahead of the clock are seen, and "now" moves on with each answer. Ranges that begin at a
-whole second can be asked for ahead, and pages may come in any order.
+page as long as the longest so far may have been cut by a cap that nobody mentioned: its range is
+read again in parts. The last range is open, so that lines dated ahead of the clock are seen, and
+"now" moves on with each answer. Ranges that begin at a whole second can be asked for ahead, and
+pages may come in any order.
 """
 
 from __future__ import annotations
@@ -85,8 +84,6 @@ _MOST_STOPS = 5
 _MOST_REPEATS = 3
 # Lines of full pages that are remembered at most, or four pages; and with small pages at least.
 _MOST_KNOWN, _LEAST_KNOWN = 2_000, 200
-# Known lines that tell that a page was not cut where they are.
-_MANY = 100
 
 
 class RangeScan:
@@ -266,32 +263,14 @@ class RangeScan:
             self._plan.ignores_end = self._profile.ignores_end = True
         self._fine_bounds.observe(answer)
         is_full = self._limits.is_full(answer)
-        must_check = False
-        if not is_full and self._limits.may_be_capped(length):
-            if self._shows_known_beginning(each, answer):
-                answer = answer._replace(may_lack_newest=True)
-            else:
-                must_check = self._caps.begins(each, answer, self._plan.now)
+        may_be_capped = not is_full and self._limits.may_be_capped(length)
+        must_check = may_be_capped and self._caps.begins(each, answer, self._plan.now)
         self._limits.observe(answer.request, length)
         if is_full or must_check:
             return self._narrow(each, answer)
         if each.older_half is not None:
             return self._join(each, answer)
         return self._close(each, answer)
-
-    def _shows_known_beginning(self, each: PlannedRange, answer: Answer) -> bool:
-        """Tell whether a page has all of the many lines with which its range is known to begin.
-
-        It was then not cut at its beginning, nor anywhere in these lines.
-        """
-        known, lines = self._known.between(each.low, None), answer.lines.between(each.low, None)
-        if self._caps.page is not None or len(known.times) < max(_MANY, len(lines.times) // 2):
-            return False
-        first = known.times[0]
-        if lines.times[0] != first or lines.times[-1] == first:
-            return False
-        same = len(lines.up_to(first).times) == len(known.up_to(first).times)
-        return same and not missing_from_range(lines, known)
 
     # Short pages
 
@@ -508,7 +487,8 @@ class RangeScan:
             each.answer, each.request, each.too_long = answer, answer.request, None
             self._plan.probe(answer.length)
             return []
-        if may_be_cut and not is_full and self._caps.may_be_all(each, answer):
+        is_open = self._limits.is_probe_refused or self._caps.may_be_all(each, answer)
+        if may_be_cut and not is_full and is_open:
             return self._take_on_faith(each, answer)
         if may_be_cut:
             self._profile.cap = answer.length

@@ -36,7 +36,9 @@ class Behaviour:
     A3 holds for all of them: whole-second bounds let in all that they should, and perhaps more.
     """
 
-    keeps: str = "oldest"  # of a full page: oldest, newest or any
+    # Of a full page: oldest, newest, any, ends (half of each) or own (an order that has nothing to
+    # do with times).
+    keeps: str = "oldest"
     order: str = "asc"  # asc, desc or unsorted
     # How each bound is rounded, and the times of lines before they are compared with it.
     start: Rounding = EXACT
@@ -46,6 +48,7 @@ class Behaviour:
     shown: Rounding = EXACT  # how times are shown that are kept in nanoseconds
     cap: int | None = None  # lines of a page, whatever is asked for, without a word
     largest: int | None = None  # a limit above it is refused
+    longest: int | None = None  # a page that would be longer is refused
     ignores_end: bool = False
 
 
@@ -86,11 +89,17 @@ class ModelServer:
             last = bisect_right(self.lines, high, key=lambda it: behaviour.end_lines(it[0]))
         found = [line for line in self.lines[first:last] if line[2] <= now]
         limit = min(request.limit, behaviour.cap or request.limit)
+        if behaviour.longest is not None and min(len(found), limit) > behaviour.longest:
+            raise LimitRefusedError
         if len(found) > limit:
             if behaviour.keeps == "oldest":
                 found = found[:limit]
             elif behaviour.keeps == "newest":
                 found = found[-limit:]
+            elif behaviour.keeps == "ends":
+                found = found[: limit - limit // 2] + found[len(found) - limit // 2 :]
+            elif behaviour.keeps == "own":
+                found = sorted(sorted(found, key=lambda it: it[1] * 7919 % 1009)[:limit])
             else:
                 found = sorted(self._random.sample(found, limit))
         if behaviour.order == "desc":

@@ -156,6 +156,34 @@ def test_a_cap_that_nobody_mentioned_loses_nothing(
     assert not history.gaps
 
 
+@pytest.mark.parametrize("keeps", ["oldest", "newest", "any", "ends", "own"])
+@pytest.mark.parametrize("cap", [80, 100, 120, 150, 200, 250, 290])
+def test_a_cap_near_the_limit_loses_nothing_whatever_full_pages_keep(cap: int, keeps: str) -> None:
+    history = History(Behaviour(keeps=keeps, cap=cap), cap, 100)
+    for _ in range(1200):
+        history.server.write(history.random.randrange(600 * SECOND), "a")
+    history.wait(1000)
+    history.poll()
+    assert not history.surplus()
+    assert not history.unreported()
+
+
+@thoroughly(60)
+@given(behaviours, seeds, st.sampled_from([10, 20, 100]), st.sampled_from([1.6, 2.0, 3.0]))
+def test_pages_that_are_refused_because_of_their_length_end_no_poll_early(
+    behaviour: Behaviour, seed: int, limit: int, factor: float
+) -> None:
+    history = History(replace(behaviour, longest=int(factor * limit)), seed, limit)
+    for _ in range(3):
+        history.write(2 * limit, spread=40.0, late=0.0, unit=MILLISECOND)
+        history.write(int(1.3 * limit), spread=0.0, late=0.0, unit=SECOND)
+        history.wait(40.0)
+    history.end()
+    assert not history.summary.is_behind
+    assert not history.surplus()
+    assert not history.unreported()
+
+
 @thoroughly(100)
 @given(behaviours, seeds)
 def test_a_server_that_ignores_end_at_loses_nothing_in_silence(
