@@ -228,7 +228,8 @@ class LogReader:
         scanned = scan.feed(request, page, asked_at=asked_at)
         batches = [batch for each in scanned if (batch := self._take(each)) is not None]
         if not self._is_whole and scan.requests >= _MOST_REQUESTS and not scan.is_complete:
-            self._end_early(scan)
+            self._record_end(scan)  # the log grows faster than its pages come
+            self._scan = None
         return batches
 
     def resize_pages(self, size: int) -> None:
@@ -368,11 +369,6 @@ class LogReader:
                 return False
         self._gaps.append(Gap(start, end, resumes_at))
         return True
-
-    def _end_early(self, scan: RangeScan) -> None:
-        """End a poll that reads a log which grows faster than its pages come."""
-        self._record_end(scan)
-        self._scan = None
 
     def _record_end(self, scan: RangeScan) -> None:
         """Remember how far a poll has read, and what it has seen."""

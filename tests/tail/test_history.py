@@ -400,6 +400,19 @@ def test_a_page_that_was_wrongly_taken_for_cut_costs_no_line() -> None:
     assert history.profile.cap is None
 
 
+def test_what_follows_an_instant_that_no_page_holds_is_read_in_every_second() -> None:
+    history = History(Behaviour(largest=100), 0, 100)
+    for second in range(10, 30):
+        for number in range(150):
+            history.server.write(second * SECOND + 100 * MILLISECOND, f"a{number}")
+        for number in range(50):
+            history.server.write(second * SECOND + (200 + number) * MILLISECOND, f"b{number}")
+    history.wait(300)
+    history.poll()
+    assert len(history.told_gaps) == 20
+    assert not any((text or "").startswith("b") for _, text in history.missing())
+
+
 def test_an_instant_of_just_a_page_is_no_gap() -> None:
     history = History(Behaviour(), 0, 100)
     for number in range(100):
