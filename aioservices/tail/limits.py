@@ -26,13 +26,12 @@ from __future__ import annotations
 import copy
 import datetime as dt
 from bisect import bisect_left
-from typing import NamedTuple
 
 from .lines import NO_LINES, Lines, merge_max
-from .ranges import Answer, PageRequest, PlannedRange, is_at_most
+from .ranges import Answer, PageRequest, PlannedRange, Sketch, is_at_most
 from .times import EARLIEST, LATEST, add, to_utc
 
-__all__ = ["CapWatch", "PageLimits", "ServerProfile", "Sketch"]
+__all__ = ["CapWatch", "PageLimits", "ServerProfile"]
 
 # How much larger the limit is with which an overfull range is asked for, and how large at least.
 # Where that is refused, less is asked for.
@@ -252,19 +251,6 @@ class PageLimits:
         return is_longest and each.level == 2
 
 
-class Sketch(NamedTuple):
-    """What tells a page from another one."""
-
-    length: int
-    oldest: dt.datetime
-    newest: dt.datetime
-
-    @classmethod
-    def of(cls, answer: Answer) -> Sketch:
-        """Sketch a page."""
-        return cls(answer.length, answer.lines.times[0], answer.lines.times[-1])
-
-
 class CapWatch:
     """Looks out for pages that a cap may have cut, during one scan; see `RangeScan`.
 
@@ -330,7 +316,7 @@ class CapWatch:
         """Return whether much depends on it: most such pages are those of a log that grows."""
         longest = self._profile.longest
         is_old = self._settled is None or answer.lines.times[0] < self._settled
-        is_repeated = answer.length == longest and self.cleared != Sketch.of(answer)
+        is_repeated = answer.length == longest and self.cleared != answer.sketch
         return is_old or is_repeated or answer.length > _SURGE * longest
 
     def _is_other_page(self, page: Answer, answer: Answer) -> bool:
@@ -379,7 +365,7 @@ class CapWatch:
         if is_short:
             self._profile.cap = page.length
         elif self._count <= len(page.lines.times) and not self._is_doubted:
-            self.cleared = Sketch.of(page)
+            self.cleared = page.sketch
         else:  # some may have come in the meantime
             self.is_proven = False
 

@@ -9,7 +9,7 @@ import datetime as dt
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from .lines import Lines
 from .malformed import UntimedRun
@@ -31,11 +31,15 @@ __all__ = [
     "PlannedRange",
     "Replan",
     "ScannedRange",
+    "Sketch",
     "is_at_most",
     "join_runs",
 ]
 
 _LAST_SECOND = floor(LATEST, SECOND)
+
+# What tells a page from another one: its length, its oldest line and its newest one.
+Sketch: TypeAlias = tuple[int, dt.datetime, dt.datetime]
 
 
 class PageRequest(NamedTuple):
@@ -141,6 +145,11 @@ class Answer(NamedTuple):
     def ends_untimed(self) -> bool:
         """Whether lines without a time follow the newest of the others."""
         return bool(self.untimed) and self.untimed[-1].is_placed and not self.untimed[-1].before
+
+    @property
+    def sketch(self) -> Sketch:
+        """What tells it from another page that has lines."""
+        return self.length, self.lines.times[0], self.lines.times[-1]
 
     def claim(self, low: dt.datetime | None) -> dt.datetime | None:
         """Up to when (exclusive) its end lets a short page have all lines; None: to the last."""

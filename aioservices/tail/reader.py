@@ -18,8 +18,8 @@ from aioservices.api.models import TailedEntry, assign_log
 from .cursor import Batch
 from .dedup import DeliveredLines
 from .malformed import PageLines
-from .ranges import Gap, PageRequest, Replan, ScannedRange
-from .scan import RangeScan, ServerProfile, Sketch
+from .ranges import Gap, PageRequest, Replan, ScannedRange, Sketch
+from .scan import RangeScan, ServerProfile
 from .schedule import Lookback
 from .status import LogGap
 from .times import EARLIEST, LATEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor

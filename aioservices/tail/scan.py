@@ -45,7 +45,7 @@ import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from .limits import CapWatch, PageLimits, ServerProfile, Sketch
+from .limits import CapWatch, PageLimits, ServerProfile
 from .lines import NO_LINES, Lines, merge_max, missing_from_range, sort_lines
 from .malformed import PageLines
 from .plan import RequestPlan
@@ -56,6 +56,7 @@ from .ranges import (
     PlannedRange,
     Replan,
     ScannedRange,
+    Sketch,
     is_at_most,
     join_runs,
 )
@@ -74,7 +75,7 @@ from .times import (
     to_utc,
 )
 
-__all__ = ["Gap", "PageRequest", "RangeScan", "ScannedRange", "ServerProfile", "Sketch"]
+__all__ = ["Gap", "PageRequest", "RangeScan", "ScannedRange", "ServerProfile"]
 
 # Requests without progress after which the rest of a second is a gap, ...
 _MOST_ATTEMPTS = 40
