@@ -309,17 +309,9 @@ class DeliveredLines:
         return self._restored.get(_KEY_TIME.pack(_micros(at)) + digest, 0)
 
     def restored_times(self, digest: bytes) -> list[tuple[dt.datetime, dt.datetime | None]]:
-        """Return the times that another process has given to the copies of a line.
+        """Return the times that another process has given to the copies of a line without one.
 
-        Parameters
-        ----------
-        digest : bytes
-            As `untimed_digest` makes it.
-
-        Returns
-        -------
-        list of tuple
-            Of each copy its time, and that of the next line that was delivered.
+        Each comes with that of the next line that was delivered.
         """
         times = sorted({_KEY.unpack(key)[0] for key in self._restored})
         found: list[tuple[dt.datetime, dt.datetime | None]] = []

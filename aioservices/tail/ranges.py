@@ -13,16 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from .lines import Lines
 from .malformed import UntimedRun
-from .times import (
-    LATEST,
-    MICROSECOND,
-    MILLISECOND,
-    SECOND,
-    add,
-    ceil,
-    floor,
-    next_second,
-)
+from .times import LATEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor, next_second
 
 __all__ = [
     "Answer",

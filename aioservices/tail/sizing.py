@@ -18,16 +18,7 @@ from collections.abc import Iterator, Sequence
 from .limits import ServerProfile
 from .lines import Lines
 from .ranges import PlannedRange
-from .times import (
-    LATEST,
-    MICROSECOND,
-    MILLISECOND,
-    SECOND,
-    add,
-    ceil,
-    floor,
-    next_second,
-)
+from .times import LATEST, MICROSECOND, MILLISECOND, SECOND, add, ceil, floor, next_second
 
 __all__ = ["RangeSizer"]
 
