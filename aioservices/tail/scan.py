@@ -351,6 +351,7 @@ class RangeScan:
         if not known and each.too_short != low and self._known.has_time(each.too_short):
             # The page lacks its line, which is a little later than it shows.
             later = ceil(add(each.too_short, MICROSECOND), MILLISECOND)
+            later = min(later, add(each.too_long, -MICROSECOND))
         if each.too_short < later < each.too_long:
             self._plan.end_at(each, later)
             return []

@@ -122,6 +122,7 @@ def test_a_poll_that_is_ended_before_it_is_complete_goes_on_in_the_next_one(
 
 @thoroughly(100)
 @example(Behaviour(shown=Rounding(MILLISECOND)), 362881, 200, "true")  # later than it shows
+@example(Behaviour(shown=Rounding(MILLISECOND)), 1033905, 200, "absent")  # just before a second
 @given(behaviours, seeds, st.sampled_from([200, 2000]), dates)
 def test_where_every_second_fits_the_largest_page_nothing_is_missing(
     behaviour: Behaviour, seed: int, limit: int, date: str
