@@ -64,7 +64,7 @@ class ServerProfile:
     cap : int or None
         Lines of a page at most, where the server gave fewer than it was asked for.
     is_cap_certain : bool
-        Whether a page was that long again that was asked for with more lines.
+        Whether two other pages were that long, too, that were asked for with more lines.
     refused : int or None
         The smallest limit, larger than the usual one, that it refused.
     keeps_oldest : bool
@@ -81,6 +81,7 @@ class ServerProfile:
         self.longest = 0
         self.cap: int | None = None
         self.is_cap_certain = False
+        self._capped: Sketch | None = None  # the one of these two pages
         self.refused: int | None = None
         self.keeps_oldest = True
         self.rounds_ends = False
@@ -110,13 +111,14 @@ class ServerProfile:
         is_known = 2 * self.longest >= 3 * limit and self.cap is None
         return is_known and self.takes(_HEADROOM * limit) and not self.fails_longer
 
-    def record(self, length: int, limit: int) -> None:
+    def record(self, length: int, limit: int, page: Sketch | None) -> None:
         """Take note of the length of a page that was asked for with a limit."""
         self.longest = max(self.longest, length)
         if self.cap is not None and length > self.cap:
-            self.cap, self.is_cap_certain = None, False
-        elif length == self.cap and length < limit:
-            self.is_cap_certain = True
+            self.cap, self._capped, self.is_cap_certain = None, None, False
+        elif length == self.cap and length < limit and page is not None:
+            self.is_cap_certain = self.is_cap_certain or page != (self._capped or page)
+            self._capped = self._capped or page
 
 
 class PageLimits:
@@ -226,9 +228,9 @@ class PageLimits:
             each.refused_end = None if is_headroom else each.high or LATEST
             each.level = 0
 
-    def observe(self, request: PageRequest, length: int) -> None:
+    def observe(self, request: PageRequest, length: int, page: Sketch | None = None) -> None:
         """Take note of the length of a page."""
-        self._profile.record(length, request.limit)
+        self._profile.record(length, request.limit, page)
         if request.is_optional:
             self._profile.record_optional(served=True)
         self.honours_larger = self.honours_larger or length > self._wanted_limit

@@ -266,7 +266,7 @@ class RangeScan:
         is_full = self._limits.is_full(answer)
         may_be_capped = not is_full and self._limits.may_be_capped(length)
         must_check = may_be_capped and self._caps.begins(each, answer, self._plan.now)
-        self._limits.observe(answer.request, length)
+        self._limits.observe(answer.request, length, answer.sketch if times else None)
         if is_full or must_check:
             return self._narrow(each, answer)
         if each.older_half is not None:
