@@ -111,6 +111,11 @@ class ServerProfile:
         is_known = 2 * self.longest >= 3 * limit and self.cap is None
         return is_known and self.takes(_HEADROOM * limit) and not self.fails_longer
 
+    def suspect(self, length: int) -> None:
+        """Take a length for the cap, unless a page was longer."""
+        if length >= self.longest:
+            self.cap = length
+
     def record(self, length: int, limit: int, page: Sketch | None) -> None:
         """Take note of the length of a page that was asked for with a limit."""
         self.longest = max(self.longest, length)
@@ -311,7 +316,7 @@ class CapWatch:
             self._count = self._due = 0
             self._is_doubted = False
         elif self._is_other_page(self.page, answer):
-            self._profile.cap = answer.length
+            self._profile.suspect(answer.length)
         return True
 
     def _is_worth_a_check(self, answer: Answer) -> bool:
@@ -365,7 +370,7 @@ class CapWatch:
         if page is None:
             return
         if is_short:
-            self._profile.cap = page.length
+            self._profile.suspect(page.length)
         elif self._count <= len(page.lines.times) and not self._is_doubted:
             self.cleared = page.sketch
         else:  # some may have come in the meantime
@@ -392,7 +397,8 @@ class CapWatch:
             return
         self._log_due += len(lines.between(None, self._log_until).times)
         if self._log_due > self._log_length:
-            self._profile.cap, self._log_length = self._log_length, None
+            self._profile.suspect(self._log_length)
+            self._log_length = None
 
     def take_doubtful(self) -> tuple[PlannedRange, Lines] | None:
         """Return what has to be read once more, now that a cap is known, and what pages showed."""

@@ -493,7 +493,7 @@ class RangeScan:
         if may_be_cut and not is_full and is_open:
             return self._take_on_faith(each, answer)
         if may_be_cut:
-            self._profile.cap = answer.length
+            self._profile.suspect(answer.length)
         return self._split(each, answer)
 
     def _take_on_faith(self, each: PlannedRange, answer: Answer) -> list[ScannedRange]:

@@ -157,6 +157,33 @@ def test_a_cap_that_nobody_mentioned_loses_nothing(
     assert not history.gaps
 
 
+@thoroughly(40)
+@example("newest", 499, 10, MILLISECOND)  # an instant of as many lines as a page that was suspected
+@given(
+    st.sampled_from(["oldest", "newest", "any", "ends", "own"]),
+    seeds,
+    st.sampled_from([10, 20, 50, 101]),
+    st.sampled_from([MICROSECOND, MILLISECOND, SECOND]),
+)
+def test_a_server_without_a_cap_makes_no_gaps_however_a_log_grows(
+    keeps: str, seed: int, limit: int, unit: int
+) -> None:
+    history = History(Behaviour(keeps=keeps), seed, limit)
+    choose = history.random.choice
+    history.ahead = choose([0, 1])
+    for _ in range(12):
+        history.late = choose([0.0, OVERLAP - 5])
+        history.write(int(limit * choose([0.1, 0.5, 2])), spread=10, late=history.late, unit=unit)
+        history.write(int(limit * choose([0, 0.9, 1.2, 3, 5])), spread=0, late=0.0, unit=unit)
+        history.latency, history.rate = choose([0.0, 0.1, 0.4]), max(1, limit // 20)
+        history.poll(whole=choose([True, False]))
+        history.wait(choose([1.0, 2.0, 5.0]))
+    history.latency = 0.0
+    history.end()
+    assert not history.missing()
+    assert not history.gaps
+
+
 @pytest.mark.parametrize("keeps", ["oldest", "newest", "any", "ends", "own"])
 @pytest.mark.parametrize("cap", [80, 100, 120, 150, 200, 250, 290])
 def test_a_cap_near_the_limit_loses_nothing_whatever_full_pages_keep(cap: int, keeps: str) -> None:
