@@ -1,7 +1,7 @@
 """Waiting for what must come, without measuring how fast the machine is."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 
@@ -18,13 +18,18 @@ async def until(condition: Callable[[], object]) -> None:
             await anyio.sleep(0.005)
 
 
-async def until_grown(number: Callable[[], int], to: int) -> None:
+async def until_grown(number: Callable[[], int | Awaitable[int]], to: int) -> None:
     """Wait until a number has grown to a value, for as long as it grows."""
-    reached = number()
+
+    async def read() -> int:
+        value = number()
+        return value if isinstance(value, int) else await value
+
     with anyio.fail_after(PATIENCE) as patience:
+        reached = await read()
         while reached < to:
             await anyio.sleep(0.005)
-            before, reached = reached, number()
+            before, reached = reached, await read()
             if reached > before:
                 patience.deadline = anyio.current_time() + PATIENCE
 

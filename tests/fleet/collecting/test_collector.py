@@ -29,7 +29,7 @@ from aioservices.stores import (
 from tests.servers.emulated import requests_to, session
 from tests.servers.hostile import Request, answer, hostile
 from tests.servers.hostile import Writer as Stream
-from tests.servers.waiting import PATIENCE, until
+from tests.servers.waiting import PATIENCE, until, until_grown
 from tests.stores.lines import Writer, messages
 
 from .conftest import collecting, quick
@@ -44,13 +44,7 @@ async def count(store: Store) -> int:
 
 async def wait_for(store: Store, lines: int) -> None:
     """Wait until so many lines are stored."""
-    stored = await count(store)
-    with anyio.fail_after(PATIENCE) as patience:
-        while stored < lines:
-            await anyio.sleep(0.01)
-            before, stored = stored, await count(store)
-            if stored > before:
-                patience.deadline = anyio.current_time() + PATIENCE
+    await until_grown(lambda: count(store), lines)
 
 
 class Unreliable(SQLiteStore):
