@@ -13,10 +13,11 @@ in whatever way.
 
 A server may also give fewer lines than it is asked for without a word. A page as long as the
 longest so far may have been cut; a longer one shows that it was not. Without that its range is read
-again in parts, if much depends on it. More lines in the parts than in the page show the cap, which
-is known from then on. A part that cannot be distinguished from one that was cut is believed, and
-read once more if a cap shows later. Until then nothing that was read is proven: the next scan
-begins before it.
+again in parts, if much depends on it. More lines in the parts than in the page show the cap. Lines
+that were written meanwhile look like that, so larger limits are tried all the same until two other
+pages were as long. A part that cannot be distinguished from one that was cut is believed, and read
+once more if a cap shows later. Until then nothing that was read is proven: the next scan begins
+before it.
 
 Pure.
 """
@@ -63,8 +64,6 @@ class ServerProfile:
         Lines of the longest page.
     cap : int or None
         Lines of a page at most, where the server gave fewer than it was asked for.
-    is_cap_certain : bool
-        Whether two other pages were that long, too, that were asked for with more lines.
     refused : int or None
         The smallest limit, larger than the usual one, that it refused.
     keeps_oldest : bool
@@ -80,8 +79,7 @@ class ServerProfile:
     def __init__(self) -> None:
         self.longest = 0
         self.cap: int | None = None
-        self.is_cap_certain = False
-        self._capped: Sketch | None = None  # the one of these two pages
+        self._capped: set[Sketch] = set()  # pages that are that long, of which two say enough
         self.refused: int | None = None
         self.keeps_oldest = True
         self.rounds_ends = False
@@ -92,6 +90,11 @@ class ServerProfile:
     def page_size(self, limit: int) -> int:
         """Return how many lines a page has at most, as far as is known."""
         return min(limit, self.cap or limit)
+
+    @property
+    def is_cap_certain(self) -> bool:
+        """Whether two more pages, asked for with more lines, were as long as the cap."""
+        return len(self._capped) > 1
 
     @property
     def fails_longer(self) -> bool:
@@ -113,17 +116,16 @@ class ServerProfile:
 
     def suspect(self, length: int) -> None:
         """Take a length for the cap, unless a page was longer."""
-        if length >= self.longest:
-            self.cap = length
+        if length >= self.longest and length != self.cap:
+            self.cap, self._capped = length, set()
 
     def record(self, length: int, limit: int, page: Sketch | None) -> None:
         """Take note of the length of a page that was asked for with a limit."""
         self.longest = max(self.longest, length)
         if self.cap is not None and length > self.cap:
-            self.cap, self._capped, self.is_cap_certain = None, None, False
-        elif length == self.cap and length < limit and page is not None:
-            self.is_cap_certain = self.is_cap_certain or page != (self._capped or page)
-            self._capped = self._capped or page
+            self.cap, self._capped = None, set()
+        elif length == self.cap and length < limit and page and not self.is_cap_certain:
+            self._capped.add(page)
 
 
 class PageLimits:

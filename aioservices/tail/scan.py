@@ -347,11 +347,14 @@ class RangeScan:
             each.is_sized = False
             return []
         known = self._known.between(add(each.too_short, MICROSECOND), each.too_long).times
-        later = known[0] if known else next_second(low or each.too_short)
-        if not known and each.too_short != low and self._known.has_time(each.too_short):
+        if known:
+            later = known[0]
+        elif each.too_short != low and self._known.has_time(each.too_short):
             # The page lacks its line, which is a little later than it shows.
             later = ceil(add(each.too_short, MICROSECOND), MILLISECOND)
             later = min(later, add(each.too_long, -MICROSECOND))
+        else:
+            later = next_second(low or each.too_short)
         if each.too_short < later < each.too_long:
             self._plan.end_at(each, later)
             return []
