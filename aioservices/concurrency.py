@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Generic, Self, TypeVar, cast
-
-import anyio
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from .errors import SessionClosedError
 
-__all__ = ["BackgroundTasks", "Signal", "Stream", "finish_within", "first_error", "for_each"]
+# Imported where it is needed, so that programs which make single calls start sooner.
+if TYPE_CHECKING:
+    import anyio
+
+__all__ = [
+    "BackgroundTasks",
+    "Signal",
+    "Stream",
+    "finish_within",
+    "first_error",
+    "for_each",
+    "shielded",
+]
 
 T = TypeVar("T")
 
@@ -53,8 +63,15 @@ async def stop(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        with anyio.CancelScope(shield=True):  # they were asked to end, and nothing is left behind
+        with shielded():  # they were asked to end, and nothing is left behind
             await asyncio.wait(tasks)
+
+
+def shielded() -> anyio.CancelScope:
+    """Make a scope for what has to come to its end although its task is cancelled."""
+    import anyio
+
+    return anyio.CancelScope(shield=True)
 
 
 async def for_each(
@@ -71,6 +88,8 @@ async def for_each(
     at_once : int
         How many items are processed at the same time.
     """
+    import anyio
+
     todo = list(items)
     queue = iter(todo)
     errors: list[Exception] = []
@@ -101,9 +120,11 @@ async def finish_within(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
         Awaited once. If it finishes in time, the caller has its result, and the cancellation goes
         on at whatever it awaits next.
     """
+    import anyio
+
     results: list[T] = []
     errors: list[Exception] = []
-    shield = anyio.CancelScope(shield=True)
+    shield = shielded()
 
     async def limit() -> None:
         try:

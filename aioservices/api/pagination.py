@@ -25,11 +25,11 @@ As soon as the number of pages is known, all of them are fetched at once.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-import anyio
 import msgspec
 from multidict import istr
 
@@ -320,7 +320,7 @@ class PageIterator(Generic[T]):
         if len(numbers) == 1:
             await fetch(numbers[0])
         else:
-            async with anyio.create_task_group() as group:
+            async with asyncio.TaskGroup() as group:
                 for number in numbers:
-                    group.start_soon(fetch, number)
+                    group.create_task(fetch(number))
         self._pages.extend((number, results[number]) for number in numbers)

@@ -6,12 +6,11 @@ import copy
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Self, TypeVar
 
-import anyio
 import msgspec
 
 from aioservices.api.endpoints import Endpoints
 from aioservices.api.params import encode
-from aioservices.concurrency import BackgroundTasks
+from aioservices.concurrency import BackgroundTasks, shielded
 from aioservices.errors import SessionClosedError
 from aioservices.http.options import (
     Attempt,
@@ -73,7 +72,7 @@ class Session(Endpoints):
 
         Calls in progress, and all later ones, fail with a :class:`SessionClosedError`.
         """
-        with anyio.CancelScope(shield=True):  # it may be a cancellation that ends the session
+        with shielded():  # it may be a cancellation that ends the session
             await self._tasks.aclose()
             await self._transport.aclose()
 

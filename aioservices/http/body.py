@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 from typing import TypedDict
 
 import aiohttp
-import anyio
 from aiohttp.http_exceptions import ContentEncodingError
 from multidict import CIMultiDict
 
@@ -23,16 +23,14 @@ _ERROR_BODY_SIZE = 64 * 1024
 _ERROR_BODY_TIMEOUT = 5.0  # seconds
 
 
-async def read_body(
-    answer: aiohttp.ClientResponse, call: Call, large: anyio.CapacityLimiter
-) -> bytes:
+async def read_body(answer: aiohttp.ClientResponse, call: Call, large: asyncio.Semaphore) -> bytes:
     """Read a body to its end.
 
     Parameters
     ----------
     answer : aiohttp.ClientResponse
     call : Call
-    large : anyio.CapacityLimiter
+    large : asyncio.Semaphore
         How many large bodies are read at once; others wait in the network. This bounds the memory
         of many calls, whatever a server sends.
 
@@ -53,7 +51,7 @@ async def read_body(
                 raise too_large(call, answer)
             chunks.append(chunk)
             if size > _LARGE_BODY and not is_large:
-                await large.acquire_on_behalf_of(answer)
+                await large.acquire()
                 is_large = True
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     except aiohttp.ClientPayloadError as exc:
@@ -63,7 +61,7 @@ async def read_body(
         chunk = b""
         chunks.clear()  # or a traceback with local variables would show the body
         if is_large:
-            large.release_on_behalf_of(answer)
+            large.release()
     raise ResponseDecodeError("the body cannot be decompressed", **_context(call, answer))
 
 
@@ -108,7 +106,8 @@ async def read_error_body(answer: aiohttp.ClientResponse, time_left: float) -> b
     """
     body = bytearray()
     patience = min(_ERROR_BODY_TIMEOUT, 0.9 * time_left)
-    with anyio.move_on_after(patience), contextlib.suppress(*PROBLEMS):
-        while len(body) < _ERROR_BODY_SIZE and (chunk := await answer.content.readany()):
-            body += chunk
+    with contextlib.suppress(*PROBLEMS):  # TimeoutError is one of them
+        async with asyncio.timeout(patience):
+            while len(body) < _ERROR_BODY_SIZE and (chunk := await answer.content.readany()):
+                body += chunk
     return bytes(body[:_ERROR_BODY_SIZE])

@@ -17,7 +17,6 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
-import anyio
 from multidict import CIMultiDict, istr
 from yarl import URL
 
@@ -106,7 +105,7 @@ class Connections:
         self.secrets = (key, SecretStr(encoded))
         self._http = http
         self._owns_http = http is None
-        self._large_bodies = anyio.CapacityLimiter(_LARGE_BODIES)
+        self._large_bodies = asyncio.Semaphore(_LARGE_BODIES)
         self._stranger: aiohttp.ClientSession | None = None
         self._proxy: ProxyAddress | None = None
         # What a request is made with: a GET or another one without a body, one with a body, and one
@@ -293,7 +292,7 @@ def _open(
     )
 
 
-async def _read(answer: aiohttp.ClientResponse, call: Call, large: anyio.CapacityLimiter) -> bytes:
+async def _read(answer: aiohttp.ClientResponse, call: Call, large: asyncio.Semaphore) -> bytes:
     """Read a body that is not there yet, or that belongs to an error."""
     try:
         if answer.status < 300:

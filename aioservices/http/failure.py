@@ -17,7 +17,6 @@ from aioservices.errors import (
 )
 
 from .attempt import Call
-from .redaction import redact
 
 __all__ = [
     "PROBLEMS",
@@ -96,6 +95,8 @@ def connection_error(
         Its cause is the error of the operating system, if there was one. It has no traceback,
         because frames of aiohttp contain the request.
     """
+    from .redaction import redact  # seldom needed, and takes time to load
+
     sent = not isinstance(problem, _NEVER_SENT)
     is_proxys = _is_proxys(problem, proxy)
     if isinstance(problem, aiohttp.ConnectionTimeoutError):

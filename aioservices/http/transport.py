@@ -19,7 +19,6 @@ from aioservices.errors import (
 )
 from aioservices.validation import validate_int
 
-from .api_error import api_error
 from .attempt import AttemptGuard, Call
 from .connections import Connections
 from .failure import timeout_error
@@ -205,6 +204,8 @@ class Transport:
             )
         if response.status < 300:
             return response
+        from .api_error import api_error  # seldom needed, and takes time to load
+
         raise api_error(response, secrets=(*self._connections.secrets, *call.secrets))
 
     async def _redirected(self, call: Call, response: RawResponse) -> RawResponse:
