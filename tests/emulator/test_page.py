@@ -319,6 +319,26 @@ async def test_without_the_token_the_page_asks_for_it(
     await page.get_by_text("service-1", exact=True).wait_for()
 
 
+async def test_after_a_restart_the_page_asks_for_the_new_token_and_continues_with_it(
+    open_page: OpenPage, closed_port: int
+) -> None:
+    async with Emulator(services=2, port=closed_port) as emulator:
+        page = await open_page(emulator.page_url)
+        await page.get_by_label("Log of service-2").click()
+        await page.get_by_text("service-2 has not been deployed").wait_for()
+    restarted = page.get_by_role("alert").get_by_text("was started again, and has a new token")
+    async with Emulator(services=1, port=closed_port) as emulator:
+        await restarted.wait_for()
+        assert not await page.locator("#main").is_visible()
+        await page.goto(emulator.page_url)  # in the same tab, whose page stays loaded
+        await page.get_by_text("service-1 has not been deployed").wait_for()
+        assert not await page.get_by_role("alert").is_visible()
+    async with Emulator(services=1, port=closed_port):
+        await page.reload()
+        await restarted.wait_for()
+        await page.close()
+
+
 async def test_a_refusal_of_an_earlier_token_does_not_take_away_the_right_one(
     emulator: Emulator, open_page: OpenPage
 ) -> None:

@@ -6,7 +6,7 @@ const POLL = 1000; // milliseconds
 const KEY = "aioservices-emulator-token";
 
 const $ = (id) => document.getElementById(id);
-const state = { token: "", selected: null, logVersion: "", lines: [], search: "", busy: false };
+const state = { token: "", accepted: "", selected: null, logVersion: "", lines: [], search: "", busy: false };
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -82,14 +82,21 @@ async function act(method, path, done) {
 function failed(error, acted = false) {
   if (error instanceof Refused && error.status === 403) {
     // An answer that comes late says nothing about the token that was entered meanwhile.
-    if (error.token === state.token) lock("That token is not the one of this emulator.");
+    if (error.token === state.token) lock(refusalOf(error.token));
   } else if (error instanceof Refused) {
     if (acted) notice(error.message);
     else if (error.status === 404) select(null);
   } else {
     document.body.classList.add("offline");
-    notice("The emulator does not answer. It may have been stopped; this page keeps trying.");
+    notice("The emulator does not answer. This page keeps trying. If you start the emulator again, open the address that it prints then.");
   }
+}
+
+// An emulator makes a new token whenever it is started.
+function refusalOf(token) {
+  return token === state.accepted
+    ? "The emulator was started again, and has a new token. Open the address that it has printed now."
+    : "That token is not the one of this emulator. Open the address that it printed when it was last started.";
 }
 
 // --- services ---
@@ -292,7 +299,9 @@ function showRequests({ requests, answered }) {
 
 async function refresh() {
   const query = state.search ? "?search=" + encodeURIComponent(state.search) : "";
+  const token = state.token;
   const overview = await call("GET", "overview" + query);
+  state.accepted = token;
   $("unlock").hidden = true;
   $("main").hidden = false; // before the log is filled: what is hidden cannot be scrolled
   showOverview(overview);
@@ -325,6 +334,7 @@ function lock(reason) {
   state.token = "";
   sessionStorage.removeItem(KEY);
   notice(reason);
+  select(null); // the next emulator may have other services
   $("main").hidden = true;
   $("unlock").hidden = false;
   $("token").focus();
@@ -361,7 +371,9 @@ window.addEventListener("hashchange", () => {
   if (token) unlock(token);
 });
 
-const token = tokenOfAddress() ?? sessionStorage.getItem(KEY);
+const kept = sessionStorage.getItem(KEY);
+if (kept) state.accepted = kept; // by the emulator that was there before the page was loaded again
+const token = tokenOfAddress() ?? kept;
 if (token) unlock(token);
 else lock("");
 loop();
