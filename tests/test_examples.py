@@ -16,12 +16,9 @@ from tests.servers.waiting import PATIENCE
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # Besides "no error", what the output must have; those that are not here only have to succeed.
 STATUS = {"deploy_fleet": 1}  # two of its services cannot start
-SAYS = {
-    "application": "service-1: running",
-    "deploy_fleet": "300 of 300 deployed, 2 failures",
-    "watch_fleet": "service-1 | GET /items/1",
-}
-SECONDS = {"deploy_fleet": "40"}  # at most; it ends when all is known
+SAYS = {"application": "service-1: running", "deploy_fleet": "300 of 300 deployed, 2 failures"}
+# How long they serve or watch; the deploys end when their outcomes are known.
+ARGUMENTS = {"application": ["--seconds", "1"], "watch_fleet": ["--seconds", "1"]}
 
 
 def command(name: str, *arguments: str) -> list[str]:
@@ -31,7 +28,7 @@ def command(name: str, *arguments: str) -> list[str]:
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
 def test_an_example_runs_without_a_key(name: str, tmp_path: Path) -> None:
     result = subprocess.run(
-        command(name, "--seconds", SECONDS.get(name, "4")),
+        command(name, *ARGUMENTS.get(name, [])),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -57,6 +54,16 @@ async def read_until(process: Process, text: str) -> str:
         while text not in output:
             output += (await process.stdout.receive()).decode()
     return output
+
+
+async def test_the_watch_without_a_key_prints_the_lines_of_an_emulator(tmp_path: Path) -> None:
+    async with await anyio.open_process(
+        command("watch_fleet"), cwd=tmp_path, stderr=None
+    ) as process:
+        await read_until(process, "service-1 | GET /items/1")
+        process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(PATIENCE):
+            assert await process.wait() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -67,21 +68,27 @@ def test_what_acts_is_not_sent_on_a_connection_that_was_closed_while_the_loop_wa
         assert len(server.requests) == server.connections == 2
 
 
-def test_an_answer_that_came_while_the_loop_was_blocked_is_no_timeout() -> None:
-    answered = threading.Event()
+def test_an_answer_that_came_while_the_loop_was_blocked_is_no_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_answer, answered = threading.Event(), threading.Event()
+    timeout = 3600.0  # for which no machine is too slow
+    monotonic = time.monotonic
 
     async def respond(request: Request, writer: Writer) -> None:
+        await asyncio.to_thread(may_answer.wait, PATIENCE)
         await FINE(request, writer)
         await writer.drain()
         answered.set()
 
     async def block(url: str) -> None:
-        async with Services(KEY, base_url=url, retry=ONCE, timeout=0.2) as services:
+        async with Services(KEY, base_url=url, retry=ONCE, timeout=timeout) as services:
             call = asyncio.ensure_future(services.get(42))
             while not requests:
                 await asyncio.sleep(0.001)
-            assert answered.wait(PATIENCE)
-            threading.Event().wait(0.3)  # blocks the loop for longer than the timeout
+            may_answer.set()
+            assert answered.wait(PATIENCE)  # which blocks the loop: for two hours, by its clock
+            monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 2 * timeout)
             assert (await call).id == 42
 
     with in_thread(hostile(respond)) as server:

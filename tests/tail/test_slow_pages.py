@@ -46,22 +46,35 @@ FAILURES = {
 }
 
 
+def timeout_for(name: str) -> float | None:
+    """Give the timeout without which the failure would not end, and otherwise none.
+
+    On a slow machine good pages may be too late for it, too, and be asked for again. So tests count
+    only the requests that the server failed.
+    """
+    return 0.5 if name == "stall" else None
+
+
 @pytest.mark.parametrize("name", FAILURES)
 async def test_less_is_asked_for_where_a_large_page_ends_in(name: str) -> None:
     server = DeploymentsServer()
     written = spread(server, 3000)
+    failed: Counter[tuple[str, ...]] = Counter()
 
     def page(lines: list[Any]) -> Behaviour | None:
-        return FAILURES[name] if len(lines) > LARGEST else None
+        if len(lines) <= LARGEST:
+            return None
+        failed[server.queries[-1]] += 1
+        return FAILURES[name]
 
     server.page = page
     async with (
         hostile(server.behave) as listener,
-        Services("key", base_url=listener.url, timeout=0.5) as services,
+        Services("key", base_url=listener.url, timeout=timeout_for(name)) as services,
         services.tail_logs(1, **QUICK) as tail,
     ):
         assert await take(tail, 3000) == written
-    assert max(Counter(server.queries).values()) <= 2
+    assert max(failed.values()) <= 2
 
 
 async def test_a_page_that_takes_too_long_is_asked_for_in_parts() -> None:
@@ -235,7 +248,7 @@ async def test_a_page_that_is_only_tried_is_tried_once_where_that_ends_in(name: 
     server.page = page
     async with (
         hostile(server.behave) as listener,
-        Services("key", base_url=listener.url, timeout=0.5) as services,
+        Services("key", base_url=listener.url, timeout=timeout_for(name)) as services,
     ):
         for _ in range(2):  # what one tail has found out, the next one knows
             async with services.tail_logs(1, **QUICK | {"limit": LARGEST}) as tail:
