@@ -24,7 +24,7 @@ from .cursor import Batch
 __all__ = ["MOST_WAITING", "LineAccount", "LineBudget", "Outlet"]
 
 MOST_WAITING = 100_000
-"""Lines that may wait in memory, over all tails of a session; each takes some 400 bytes."""
+"""Lines that may wait in memory, over all tails of a session; each takes some 300 bytes."""
 # Lines of the smallest page that a tail may have at any time.
 _SMALLEST_PAGE = 20
 

@@ -77,6 +77,12 @@ class Batch(msgspec.Struct, kw_only=True, gc=False, eq=False):
         self.given += 1
         return entry
 
+    def give_rest(self) -> list[TailedEntry]:
+        """Give all lines that were not given, in a list that is the caller's own."""
+        rest = self.rest if self.given else self.entries
+        self.entries, self.given = [], 0
+        return rest
+
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a tail stands in one deployment's log.

@@ -171,8 +171,7 @@ class LogTail:
 
     def give_rest(self, batch: Batch) -> list[TailedEntry]:
         """Give the lines of a batch that were not given yet."""
-        lines = batch.rest
-        batch.given += len(lines)
+        lines = batch.give_rest()
         self._delivered += len(lines)
         return lines
 

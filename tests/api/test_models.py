@@ -1,5 +1,6 @@
 """Models: what they take from the wire, and what they show of it."""
 
+import copy
 import doctest
 import json
 import pickle
@@ -407,6 +408,24 @@ def test_a_line_that_is_tailed_has_a_time_and_takes_nothing_of_a_server_but_the_
     for untimed in ({"message": "a"}, {"message": "a", "createdAt": None}):
         with pytest.raises(msgspec.ValidationError, match="createdAt"):
             decode(untimed, TailedEntry)
+
+
+@pytest.mark.parametrize("text", ["stdout", "neither", ""])
+def test_a_text_that_is_expected_is_shared_and_every_one_is_a_string_like_another(
+    text: str,
+) -> None:
+    line, again = msgspec.json.decode(
+        f'[{{"stream":"{text}"}},{{"stream":"{text}"}}]', type=list[LogEntry]
+    )
+    assert line.stream is again.stream
+    assert line == LogEntry(stream=text)
+    assert hash(line) == hash(LogEntry(stream=text))
+    assert repr(line) == repr(LogEntry(stream=text))
+    assert f"{line.stream}" == text
+    assert {text}.issuperset([line.stream])
+    assert json.dumps(line.stream) == json.dumps(text)
+    assert type(to_dict(line)["stream"]) is str
+    assert pickle.loads(pickle.dumps(line)) == copy.deepcopy(line) == line
 
 
 def test_a_timestamp_without_a_zone_is_refused() -> None:

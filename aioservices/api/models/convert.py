@@ -52,7 +52,9 @@ def _builtin(value: object) -> JSON:
     match value:
         case msgspec.Struct():
             return _fields(value)
-        case str() | int() | float() | None:
+        case str():
+            return str(value)  # also of one that is a member of an enumeration
+        case int() | float() | None:
             return value
         case datetime():
             return str(msgspec.to_builtins(value))

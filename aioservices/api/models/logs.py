@@ -3,12 +3,26 @@
 from collections.abc import Iterable
 from datetime import UTC
 from hashlib import blake2b
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from .common import Timestamp
+from .common import OpenEnum, Timestamp
 
 __all__ = ["LogEntry", "TailedEntry", "assign_log"]
+
+if TYPE_CHECKING:  # whatever the server sends, and whatever an entry is made with
+    _Stream: TypeAlias = str
+    _Source: TypeAlias = str
+else:
+
+    class _Stream(OpenEnum):
+        STDERR = "stderr"
+        STDOUT = "stdout"
+
+    class _Source(OpenEnum):
+        SYSTEM = "system"
+        USER = "user"
 
 
 # Made by the ten thousand, and never part of a cycle: nothing for the collector to track.
@@ -19,18 +33,18 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
     ----------
     message
         The text of the line.
-    stream
+    stream : str or None
         `stdout` or `stderr`.
     created_at
         When it was written.
-    source
+    source : str or None
         `user` for output of the service, `system` for messages of the platform about it.
     """
 
     message: str | None = None
-    stream: str | None = None
+    stream: _Stream | None = None
     created_at: Timestamp | None = None
-    source: str | None = None
+    source: _Source | None = None
 
 
 class TailedEntry(LogEntry, frozen=True, kw_only=True, rename="camel", gc=False):
