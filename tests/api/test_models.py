@@ -1,6 +1,5 @@
 """Models: what they take from the wire, and what they show of it."""
 
-import copy
 import doctest
 import json
 import pickle
@@ -410,22 +409,13 @@ def test_a_line_that_is_tailed_has_a_time_and_takes_nothing_of_a_server_but_the_
             decode(untimed, TailedEntry)
 
 
-@pytest.mark.parametrize("text", ["stdout", "neither", ""])
-def test_a_text_that_is_expected_is_shared_and_every_one_is_a_string_like_another(
-    text: str,
-) -> None:
-    line, again = msgspec.json.decode(
-        f'[{{"stream":"{text}"}},{{"stream":"{text}"}}]', type=list[LogEntry]
-    )
-    assert line.stream is again.stream
-    assert line == LogEntry(stream=text)
-    assert hash(line) == hash(LogEntry(stream=text))
-    assert repr(line) == repr(LogEntry(stream=text))
-    assert f"{line.stream}" == text
-    assert {text}.issuperset([line.stream])
-    assert json.dumps(line.stream) == json.dumps(text)
-    assert type(to_dict(line)["stream"]) is str
-    assert pickle.loads(pickle.dumps(line)) == copy.deepcopy(line) == line
+@pytest.mark.parametrize("text", ["stderr", "stdout", "neither"])
+def test_a_text_is_a_plain_string_and_one_that_is_expected_is_shared(text: str) -> None:
+    page = json.dumps([{"stream": text}, {"stream": text}])
+    first, second = msgspec.json.decode(page, type=list[LogEntry])
+    assert type(first.stream) is str
+    assert first == second == LogEntry(stream=text)
+    assert (first.stream is second.stream) == text.startswith("std")
 
 
 def test_a_timestamp_without_a_zone_is_refused() -> None:

@@ -52,9 +52,7 @@ def _builtin(value: object) -> JSON:
     match value:
         case msgspec.Struct():
             return _fields(value)
-        case str():
-            return str(value)  # also of one that is a member of an enumeration
-        case int() | float() | None:
+        case str() | int() | float() | None:
             return value
         case datetime():
             return str(msgspec.to_builtins(value))
