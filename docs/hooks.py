@@ -22,6 +22,18 @@ from aioservices.api.endpoints import Endpoints
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("aioservices", "aioservices.stores", "aioservices.emulator")
+# What other modules of the package call, without a promise to users that it stays.
+NOT_PUBLIC = "Not part of the public interface."
+
+
+class PublicMembers(griffe.Extension):
+    """Leave out members of public classes that are not public themselves."""
+
+    def on_class_members(self, *, cls: griffe.Class, **_: object) -> None:
+        """Remove them from a class."""
+        for name, member in list(cls.members.items()):
+            if not member.is_alias and member.docstring and NOT_PUBLIC in member.docstring.value:
+                del cls.members[name]
 
 
 class WrittenDefaults(griffe.Extension):

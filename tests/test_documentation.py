@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 import aioservices
+import aioservices.emulator
 import aioservices.stores
 from aioservices import Services
 from aioservices.api.endpoints import Endpoints
@@ -92,6 +93,38 @@ def test_every_endpoint_has_an_example() -> None:
     endpoints = set(dir(Endpoints))
     shown = {example.id for example in docstring_examples()}
     assert {name for name in endpoints if not name.startswith("_")} <= shown
+
+
+# Types that users meet but never name: the reference says of each what it can do.
+UNNAMED = {"LogBatches", "RawServices", "Forwarder"}
+
+
+def test_a_member_of_a_public_class_that_users_cannot_name_the_types_of_is_marked() -> None:
+    packages = [aioservices, aioservices.emulator, aioservices.stores]
+    public = {name for package in packages for name in package.__all__}
+    unmarked = {
+        f"{holder.__name__}.{name}: {kind}"
+        for package in packages
+        for holder in map(vars(package).get, package.__all__)
+        if inspect.isclass(holder)
+        for name, member in vars(holder).items()
+        if not name.startswith("_")
+        and "Not part of the public interface." not in str(member.__doc__)
+        for kind in our_types_of(member) - public - UNNAMED
+    }
+    assert unmarked == set()
+
+
+def our_types_of(member: Any) -> set[str]:
+    """Give the names of our classes in the signature of a method or of a property."""
+    function = getattr(member, "fget", getattr(member, "__func__", member))
+    annotations = " ".join(map(str, getattr(function, "__annotations__", {}).values()))
+    known = getattr(function, "__globals__", {})
+    return {
+        name
+        for name in re.findall(r"\w+", annotations)
+        if inspect.isclass(kind := known.get(name)) and kind.__module__.startswith("aioservices")
+    }
 
 
 # One whose deploy waits as long as a lost answer is waited for by default.

@@ -1,5 +1,6 @@
 """The documentation as people see it: built, and opened in a browser."""
 
+import inspect
 import mimetypes
 import re
 import subprocess
@@ -142,3 +143,25 @@ def test_the_reference_has_each_of_the_26_endpoints(site: Path) -> None:
     text = (site / "reference" / "endpoints.html").read_text("utf-8")
     assert text.count("/services") >= 26
     assert text.count('href="services.html#aioservices.Services.') == 27  # and `request`
+
+
+def test_the_reference_has_no_member_that_is_not_public(site: Path) -> None:
+    text = "".join(page.read_text("utf-8") for page in (site / "reference").glob("*.html"))
+    marked = [name for name, doc in members() if "Not part of the public interface." in doc]
+    assert "aioservices.LogTail.take" in marked
+    assert [each for each in marked if f'id="{each}"' in text] == []
+    assert 'id="aioservices.LogTail.cursor"' in text
+
+
+def members() -> list[tuple[str, str]]:
+    """Give the members of the public classes, each with its docstring."""
+    return [
+        (
+            f"{package.__name__}.{name}.{member}",
+            inspect.getdoc(getattr(value, "__func__", value)) or "",
+        )
+        for package in PACKAGES
+        for name in package.__all__
+        if inspect.isclass(holder := getattr(package, name))
+        for member, value in vars(holder).items()
+    ]

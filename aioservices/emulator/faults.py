@@ -107,7 +107,10 @@ class Respond:
         self.content()
 
     def content(self) -> tuple[bytes, str] | None:
-        """Return the body with its content type; None for the error that the API would send."""
+        """Return the body with its content type; None for the error that the API would send.
+
+        Not part of the public interface.
+        """
         body = self.body
         if body == "json":
             return None
@@ -260,7 +263,10 @@ class Fault:
         return self._removed or (self._times is not None and self.hits >= self._times)
 
     def applies_to(self, method: str, path: str) -> bool:
-        """Decide whether it affects a request, and count it."""
+        """Decide whether it affects a request, and count it.
+
+        Not part of the public interface.
+        """
         if self.spent or self.method not in (None, method):
             return False
         if self._pattern is not None and not self._pattern.fullmatch(path.rstrip("/")):

@@ -79,12 +79,18 @@ class LogBehaviour:
             check_integer(self.utc_offset, "utc_offset", least=1 - _DAY, most=_DAY - 1)
 
     def first(self, start_at: int) -> int:
-        """Return the earliest instant that `start_at` lets through."""
+        """Return the earliest instant that `start_at` lets through.
+
+        Not part of the public interface.
+        """
         unit = NANOSECONDS[self.start_unit]
         return (-(-start_at // unit) if self.start_rounding == "up" else start_at // unit) * unit
 
     def last(self, end_at: int) -> int:
-        """Return the latest instant that `end_at` lets through."""
+        """Return the latest instant that `end_at` lets through.
+
+        Not part of the public interface.
+        """
         unit = NANOSECONDS[self.end_unit]
         floor = end_at // unit * unit
         return floor + unit - 1 if self.end_rounding == "up" else floor

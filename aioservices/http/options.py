@@ -129,7 +129,10 @@ class RequestInfo(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, attempt: Attempt) -> Self:
-        """Describe an attempt that is about to be sent."""
+        """Describe an attempt that is about to be sent.
+
+        Not part of the public interface.
+        """
         return cls(attempt.method, attempt.path, attempt.number)
 
 
@@ -157,7 +160,10 @@ class ResponseInfo(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, attempt: Attempt) -> Self:
-        """Describe an attempt that has ended."""
+        """Describe an attempt that has ended.
+
+        Not part of the public interface.
+        """
         return cls(
             attempt.method,
             attempt.path,

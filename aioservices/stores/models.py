@@ -172,7 +172,10 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
         validate_optional_int(self.max_bytes, "max_bytes", least=1)
 
     def time(self, own: dt.datetime) -> dt.datetime:
-        """Return the current time for these rules, given that of the store's own clock."""
+        """Return the current time for these rules, given that of the store's own clock.
+
+        Not part of the public interface.
+        """
         return own if self.server_time is None else min(own, self.server_time)
 
 

@@ -134,13 +134,19 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def whose(self) -> str:
-        """What it is the cursor of, in words."""
+        """What it is the cursor of, in words.
+
+        Not part of the public interface.
+        """
         deployment = "" if self.deployment_id is None else f"deployment {self.deployment_id} of "
         return f"{deployment}service {self.service_id}"
 
     @property
     def latest(self) -> DeploymentSnapshot | None:
-        """The newest deployment whose log was begun."""
+        """The newest deployment whose log was begun.
+
+        Not part of the public interface.
+        """
         if self.latest_id is None:
             return None
         return DeploymentSnapshot(self.latest_id, self.latest_at)

@@ -154,6 +154,8 @@ class LogTail:
     async def take(self) -> Batch:
         """Wait for lines, and take them without counting them as given.
 
+        Not part of the public interface.
+
         Returns
         -------
         Batch
@@ -170,7 +172,10 @@ class LogTail:
         return batch
 
     def give_rest(self, batch: Batch) -> list[TailedEntry]:
-        """Give the lines of a batch that were not given yet."""
+        """Give the lines of a batch that were not given yet.
+
+        Not part of the public interface.
+        """
         lines = batch.give_rest()
         self._delivered += len(lines)
         return lines
