@@ -152,6 +152,10 @@ class Reader:
                 await asyncio.wait([task])
         if not task.cancelled():
             task.result()
+        # What a daemon stores is not awaited here, so there may be nothing in a store yet.
+        assert output.getvalue() or "open_store(" in block.text, (
+            "prints nothing: what it looks for is not there"
+        )
 
     def _log_requests(self) -> int:
         return sum(each.path.endswith("/logs") for each in self.emulator.requests)

@@ -24,7 +24,15 @@ from tests.servers.waiting import PATIENCE
 
 # A docstring's example that never ends by itself may run for so long.
 SHORT = 1.0
-NAMED = ("dashboard", "web-shop", "web-search", "batch-1", "batch-2")
+# What the pages take for granted on the platform: most the emulator of the tutorial, as it is.
+TUTORIAL: dict[str, Any] = {
+    "services": 3,
+    "deployed": True,
+    "pending_for": 0.01,
+    "log_interval": 0.5,
+}
+# The page of the command line says that its names and ids stand for those of the reader.
+NAMED = {"docs/command-line.md": ("dashboard", "web-shop", "web-search", "batch-1", "batch-2")}
 
 
 def docstring_examples() -> list[Any]:
@@ -39,20 +47,23 @@ def docstring_examples() -> list[Any]:
 
 
 @pytest.fixture
-async def emulator(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
-    """The platform of the pages: 45 services that write lines, and some with names of their own."""
-    async with Emulator(services=45, deployed=True, pending_for=0.01, log_interval=0.5) as emulator:
-        for name in NAMED:
-            emulator.log(emulator.add_service(name, deployed=True), "a line")
-        emulator.add_service("spare")  # which is idle
+async def platform(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
+    """The platform of the docstrings: 45 services that write lines, and one that is idle."""
+    async with Emulator(**TUTORIAL | {"services": 45}) as emulator:
+        emulator.add_service("spare")
         emulator.log(42, "a line")
-        monkeypatch.setenv("CIVIS_API_KEY", emulator.api_key)
-        monkeypatch.setenv("CIVIS_API_ENDPOINT", emulator.url)
+        use(emulator, monkeypatch)
         yield emulator
 
 
+def use(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell programs of the platform as a reader does."""
+    monkeypatch.setenv("CIVIS_API_KEY", emulator.api_key)
+    monkeypatch.setenv("CIVIS_API_ENDPOINT", emulator.url)
+
+
 @pytest.fixture
-async def names(emulator: Emulator) -> AsyncIterator[dict[str, Any]]:
+async def names(platform: Emulator) -> AsyncIterator[dict[str, Any]]:
     """What the examples of docstrings take for granted."""
     async with Services() as services:
         service = await services.get(42)
@@ -65,7 +76,7 @@ async def names(emulator: Emulator) -> AsyncIterator[dict[str, Any]]:
             **{name: getattr(aioservices, name) for name in aioservices.__all__},
             **{name: getattr(aioservices.stores, name) for name in aioservices.stores.__all__},
             "services": services,
-            "emulator": emulator,
+            "emulator": platform,
             "deployment_id": service.current_deployment.deployment_id,
             "user_id": 2,
             "group_id": 1,
@@ -139,18 +150,23 @@ SLOW = ["docs/how-to/test.md"]
     ],
 )
 async def test_every_code_block_of_a_page_runs(
-    reading: list[Block], emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reading: list[Block], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    reader = Reader(tmp_path, dict(os.environ), emulator)
-    commands = "\n".join(block.text for block in reading if block.language == "console")
-    for block in reading:
-        try:
-            await reader.read(block)
-        except Exception as error:
-            raise AssertionError(f"{block.place} does not run: {error}") from error
-        if block.title and block.language == "python":
-            assert block.title in commands, f"{block.place}: no command runs {block.title}"
+    named = NAMED.get(str(reading[0].page.relative_to(ROOT)), ())
+    async with Emulator(**TUTORIAL | {"services": 45 if named else 3}) as emulator:
+        for name in named:
+            emulator.log(emulator.add_service(name, deployed=True), "a line")
+        use(emulator, monkeypatch)
+        reader = Reader(tmp_path, dict(os.environ), emulator)
+        commands = "\n".join(block.text for block in reading if block.language == "console")
+        for block in reading:
+            try:
+                await reader.read(block)
+            except Exception as error:
+                raise AssertionError(f"{block.place} does not run: {error}") from error
+            if block.title and block.language == "python":
+                assert block.title in commands, f"{block.place}: no command runs {block.title}"
 
 
 def test_every_program_of_a_page_has_right_types(tmp_path: Path) -> None:
