@@ -11,6 +11,7 @@ from rich.text import Text
 from aioservices.api.models import Service
 from aioservices.terminal.output import stdout
 from aioservices.terminal.sanitize import one_line
+from aioservices.terminal.times import format_instant
 
 from .console import rendered, state_style
 from .tables import age, aligned, joined
@@ -70,4 +71,4 @@ def details_of(service: Service, *, now: dt.datetime) -> Sequence[tuple[str, str
 def _ago(instant: dt.datetime | None, now: dt.datetime) -> str | None:
     if instant is None:
         return None
-    return f"{instant.astimezone():%Y-%m-%d %H:%M:%S %Z} ({age(instant, now)} ago)"
+    return f"{format_instant(instant, 'seconds')} ({age(instant, now)} ago)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
 import string
@@ -14,6 +13,7 @@ from rich.cells import set_cell_size
 
 from aioservices.api.models import TailedEntry, to_dict
 from aioservices.terminal.sanitize import one_line, printable
+from aioservices.terminal.times import format_instant
 
 from .labels import Labels
 
@@ -195,8 +195,4 @@ class Colours:
 
 
 def _time(entry: TailedEntry) -> str:
-    try:
-        shown = entry.created_at.astimezone(dt.UTC)
-    except OverflowError:  # at an end of the calendar, in another zone
-        return entry.created_at.isoformat(timespec="milliseconds")
-    return shown.isoformat(timespec="milliseconds")[:-6] + "Z"
+    return format_instant(entry.created_at, "milliseconds")

@@ -9,6 +9,7 @@ import sys
 import traceback
 
 from aioservices.terminal.sanitize import one_line
+from aioservices.terminal.times import format_instant
 
 __all__ = ["start_logging"]
 
@@ -31,7 +32,7 @@ class _JSON(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = dt.datetime.fromtimestamp(record.created, dt.UTC)
         members = {
-            "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": format_instant(time, "milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

@@ -25,6 +25,7 @@ from aioservices.tail.status import (
     OutageStarted,
     TailEvent,
 )
+from aioservices.terminal.times import format_instant
 
 from . import fleet
 from .screen import Screen
@@ -125,7 +126,7 @@ class Story:
 
     async def _follow(self, emulator: Emulator, services: Services) -> Difference:
         """Print the lines of the services during an outage and a redeploy of the shop."""
-        self._heading("Following the logs, and visiting the shop")
+        self._heading("Following the logs, and visiting the shop (times are UTC)")
         difference = Difference(0, 0)
         send, receive = anyio.create_memory_object_stream[TailEvent](math.inf)
         async with send, receive, anyio.create_task_group() as group:
@@ -166,7 +167,7 @@ class Story:
             if watched.service_id == self._id(fleet.SHOP):
                 self._addresses += re.findall(r"open at (http://\S+)", message)
                 self._visit_lines += message.startswith("GET ")
-            clock = entry.created_at.astimezone().strftime("%H:%M:%S")
+            clock = format_instant(entry.created_at, "seconds")[11:19]
             prefix = f"{self._screen.paint(clock, 'dim')} {self._name(watched.service_id)}  "
             style = "bad" if entry.stream == "stderr" else None
             self._screen.entry(prefix, width, message, style)

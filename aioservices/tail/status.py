@@ -55,8 +55,10 @@ class LogGap(UserWarning):
         super().__init__(service_id, deployment_id, start, end)
 
     def __str__(self) -> str:
-        begin = "the beginning" if self.start is None else self.start.isoformat()
-        until = "now" if self.end is None else self.end.isoformat()
+        from aioservices.terminal.times import format_instant  # which most programs never need
+
+        begin = "the beginning" if self.start is None else format_instant(self.start)
+        until = "now" if self.end is None else format_instant(self.end)
         return (
             f"the log of deployment {self.deployment_id} of service {self.service_id} holds more "
             f"lines from {begin} to {until} than the server gives: some may be missing"

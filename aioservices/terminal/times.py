@@ -1,4 +1,8 @@
-"""Durations and times as people write them; pure."""
+"""Durations and times as people write and read them; pure.
+
+Every time that is shown is in UTC and in ISO 8601, so that it can be compared with any other one,
+and copied to where a time is asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import NamedTuple
 
 from aioservices.validation import LONGEST_SECONDS
 
-__all__ = ["Instant", "format_duration", "parse_duration", "parse_instant"]
+__all__ = ["Instant", "format_duration", "format_instant", "parse_duration", "parse_instant"]
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST_TEXT = 40
@@ -86,6 +90,28 @@ def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:
         raise ValueError(
             f"{text!r} is not a time: write it as 10m (ago), 2026-11-23 or 2026-11-23T12:34"
         ) from None
+
+
+def format_instant(instant: dt.datetime, precision: str = "auto") -> str:
+    """Format a time in UTC and in ISO 8601.
+
+    Parameters
+    ----------
+    instant : datetime
+        Aware.
+    precision : {'auto', 'minutes', 'seconds', 'milliseconds'}
+        The last unit that is shown; ``auto`` shows microseconds unless there are none.
+
+    Examples
+    --------
+    >>> format_instant(dt.datetime(2026, 11, 23, 12, 34, tzinfo=dt.UTC), "seconds")
+    '2026-11-23T12:34:00Z'
+    """
+    try:
+        shown = instant.astimezone(dt.UTC)
+    except OverflowError:  # at an end of the calendar, in another zone
+        return instant.isoformat(timespec=precision)
+    return shown.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
 class Instant(NamedTuple):

@@ -1,6 +1,8 @@
 """The program, run in pipes and on a terminal, against an emulator."""
 
+import datetime as dt
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +60,20 @@ class Cli:
         own = self.environment(**environment)
         with on_terminal(*arguments, columns=columns, rows=rows, environment=own) as terminal:
             yield terminal
+
+
+# A time zone that nobody takes for UTC, for what must not depend on that of the machine.
+ELSEWHERE = {"TZ": "Asia/Kathmandu"}
+
+
+def assert_times_in_utc(output: str) -> None:
+    """Find the times in an output: all in ISO 8601 with a Z, and of the last hour."""
+    times = re.findall(r"[\dT.+-]*\d\d:\d\d[\d:.+-]*Z?", output)
+    assert times
+    for time in times:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z", time), output
+        age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(time)
+        assert dt.timedelta(0) <= age < dt.timedelta(hours=1)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from aioservices.emulator import Emulator
 
-from .conftest import Cli
+from .conftest import ELSEWHERE, Cli, assert_times_in_utc
 
 
 @pytest.fixture
@@ -122,3 +122,26 @@ async def test_deployments_are_listed_newest_first(cli: Cli, emulator: Emulator)
         shown = await terminal.end()
     assert max(map(len, shown.lines)) <= 50
     assert shown.lines[0].split()[:2] == ["ID", "STATE"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["get", "web-shop"],
+        ["get", "web-shop", "--json"],
+        ["list", "--columns", "id,created,updated"],
+        ["list", "--columns", "created,updated", "--csv"],
+        ["list", "--json"],
+        ["deployments", "web-shop", "--json"],
+        ["logs", "web-shop", "--timestamps"],
+        ["logs", "web-shop", "--json"],
+    ],
+    ids=" ".join,
+)
+async def test_every_time_is_in_utc_wherever_the_machine_is(
+    cli: Cli, emulator: Emulator, command: list[str]
+) -> None:
+    emulator.log(emulator.add_service("web-shop", deployed=True), "a line")
+    ended = await cli.run(*command, **ELSEWHERE)
+    assert ended.status == 0
+    assert_times_in_utc(ended.output)

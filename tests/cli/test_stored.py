@@ -14,7 +14,7 @@ from aioservices import Services
 from aioservices.emulator import Emulator
 from aioservices.fleet.collecting import Collector
 from aioservices.stores import StoredEntry, open_store
-from tests.cli.conftest import Cli
+from tests.cli.conftest import ELSEWHERE, Cli, assert_times_in_utc
 from tests.fleet.collecting.conftest import quick
 from tests.servers import programs
 from tests.servers.emulated import session
@@ -217,3 +217,12 @@ async def test_an_export_says_where_to(store: str, tmp_path: Path) -> None:
     ended = await run("export", store, "--jsonl", str(tmp_path / "no" / "such.jsonl"))
     assert ended.status == 1
     assert "such.jsonl" in ended.errors
+
+
+@pytest.mark.parametrize("command", [["stored"], ["logs", "1", "--timestamps", "--from"]])
+async def test_every_time_of_a_store_is_in_utc_wherever_the_machine_is(
+    store: str, command: list[str]
+) -> None:
+    ended = await programs.run(*command, store, environment=os.environ | ELSEWHERE)
+    assert ended.status == 0
+    assert_times_in_utc(ended.output)

@@ -1,10 +1,12 @@
 """The demo, as a stranger runs it."""
 
 import io
+import os
 import re
 import shutil
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -18,7 +20,7 @@ from tests.servers.programs import Ended, run, start
 @pytest.fixture(scope="module")
 async def shown() -> str:
     """Run the demo once, into a pipe."""
-    ended = await run("demo")
+    ended = await run("demo", environment=os.environ | {"TZ": "Asia/Kathmandu"})
     assert (ended.status, ended.errors) == (0, ""), ended
     return ended.output
 
@@ -38,6 +40,17 @@ async def test_a_crash_is_reported_after_its_traceback(shown: str) -> None:
     before, _, after = shown.partition("── report has crashed: exited with status 1\n")
     assert "ZeroDivisionError: float division by zero" in before
     assert " report     " not in after.partition("── What happened")[0]
+
+
+@pytest.mark.slow
+async def test_its_times_are_in_utc_wherever_the_machine_is(shown: str) -> None:
+    now = datetime.now(UTC)
+    times = re.findall(r"^(\d\d):(\d\d):\d\d ", shown, re.MULTILINE)
+    assert "(times are UTC)" in shown
+    assert times
+    for hours, minutes in times:
+        age = now - now.replace(hour=int(hours), minute=int(minutes), second=0)
+        assert age % timedelta(days=1) < timedelta(hours=1)
 
 
 @pytest.mark.slow

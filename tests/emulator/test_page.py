@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -388,6 +389,25 @@ async def test_a_log_that_is_gone_does_not_take_away_the_one_that_was_chosen_mea
         left.set()
     emulator.log(chosen, "a line of it")
     await page.locator("#lines").get_by_text("a line of it").wait_for()
+
+
+async def test_times_are_in_utc_wherever_the_browser_is(
+    emulator: Emulator, open_page: OpenPage, client: Client
+) -> None:
+    service_id = emulator.add_service("timed")
+    emulator.log(service_id, "a line")
+    await client.get(f"/services/{service_id}")
+    page = await open_page(emulator.page_url)
+    await page.get_by_text("times are UTC").wait_for()
+    await page.get_by_label("Log of timed").click()
+    await page.locator("#lines").get_by_text("a line").wait_for()
+    times = page.locator("#lines time, #calls time")
+    assert await times.count() >= 2
+    for each in await times.all():
+        whole = await each.get_attribute("title") or ""
+        age = datetime.now(UTC) - datetime.fromisoformat(whole)
+        assert timedelta(0) <= age < timedelta(hours=1)
+        assert await each.inner_text() == whole[11:19]
 
 
 async def test_names_messages_and_lines_are_shown_as_text(

@@ -61,6 +61,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
                 viewport={"width": width, "height": 800},
                 color_scheme="dark" if dark else "light",
                 reduced_motion="reduce",
+                timezone_id="Asia/Kathmandu",  # whose time nobody takes for UTC
             )
             context.set_default_timeout(_PATIENCE)
             stack.push_async_callback(context.close)

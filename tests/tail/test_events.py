@@ -1,6 +1,7 @@
 """What a tail reports to its hook."""
 
 import contextlib
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ from aioservices import (
     DeploymentEnded,
     DeploymentStarted,
     GapFound,
+    LogGap,
     LogTail,
     OutageEnded,
     OutageStarted,
@@ -31,6 +33,12 @@ from .plain import PlainServer
 
 LOGS = "/services/*/deployments/*/logs"
 RESET = ConnectionFailedError("reset", sent=True, method="GET", path="logs", attempts=1)
+
+
+def test_a_gap_is_told_with_times_in_utc() -> None:
+    start = datetime(2026, 11, 23, 12, 34, tzinfo=timezone(timedelta(hours=1)))
+    said = str(LogGap(1, 2, start, start + timedelta(microseconds=1500)))
+    assert "from 2026-11-23T11:34:00Z to 2026-11-23T11:34:00.001500Z" in said
 
 
 class Events:

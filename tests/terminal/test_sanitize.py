@@ -13,7 +13,12 @@ from aioservices.cli.errors import CommandError
 from aioservices.cli.filters import Colours, Format, colour_of
 from aioservices.cli.matching import select, terms_from_lines
 from aioservices.terminal.sanitize import one_line, printable
-from aioservices.terminal.times import format_duration, parse_duration, parse_instant
+from aioservices.terminal.times import (
+    format_duration,
+    format_instant,
+    parse_duration,
+    parse_instant,
+)
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -55,6 +60,22 @@ def test_an_instant_is_a_duration_ago_or_a_date() -> None:
     assert parse_instant("2026-11-24T11:00Z", now=NOW) == NOW - dt.timedelta(hours=1)
     with pytest.raises(ValueError, match="is not a time"):
         parse_instant("yesterday", now=NOW)
+
+
+ZONES = st.timezones() | st.just(dt.UTC)
+
+
+@given(st.datetimes(timezones=ZONES), st.sampled_from(["auto", "milliseconds", "minutes"]))
+def test_an_instant_can_be_read_as_it_is_shown(instant: dt.datetime, precision: str) -> None:
+    shown = format_instant(instant, precision)
+    lost = instant - parse_instant(shown, now=NOW)
+    assert dt.timedelta(0) <= lost < dt.timedelta(minutes=1)
+    assert precision != "auto" or not lost
+
+
+@given(st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1), timezones=ZONES))  # noqa: DTZ001
+def test_an_instant_is_shown_in_utc(instant: dt.datetime) -> None:
+    assert format_instant(instant)[-1] == "Z"
 
 
 def test_a_name_in_the_right_case_goes_before_others() -> None:

@@ -29,12 +29,17 @@ from aioservices.client import Services
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line
+from aioservices.terminal.times import format_instant
 
 __all__ = ["get_services", "list_services", "open_service", "without_secrets"]
 
 
 def _state(service: ServiceSummary, _: dt.datetime) -> str:
     return "archived" if is_archived(service) else state_of(service.current_deployment)
+
+
+def _time(instant: dt.datetime) -> str:
+    return format_instant(instant, "milliseconds")
 
 
 def _age(service: ServiceSummary, now: dt.datetime) -> str | None:
@@ -78,8 +83,8 @@ _EXTRA_COLUMNS = (
     ),
     Column[ServiceSummary]("type", lambda s, _: s.type),
     Column[ServiceSummary]("description", lambda s, _: s.description, ratio=2, prose=True),
-    Column[ServiceSummary]("created", lambda s, _: s.created_at and s.created_at.isoformat()),
-    Column[ServiceSummary]("updated", lambda s, _: s.updated_at and s.updated_at.isoformat()),
+    Column[ServiceSummary]("created", lambda s, _: s.created_at and _time(s.created_at)),
+    Column[ServiceSummary]("updated", lambda s, _: s.updated_at and _time(s.updated_at)),
 )
 
 

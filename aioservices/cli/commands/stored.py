@@ -30,7 +30,7 @@ from aioservices.terminal.numbers import quantity
 from aioservices.terminal.output import stdout
 from aioservices.terminal.run import run
 from aioservices.terminal.sanitize import one_line
-from aioservices.terminal.times import Instant
+from aioservices.terminal.times import Instant, format_instant
 
 _RESPONSE_TIMEOUT = 60.0  # seconds; a daemon checks every ten
 
@@ -220,7 +220,7 @@ def _audit_as_table(audit: StoreAudit) -> str:
 
 
 def _minute(time: dt.datetime | None) -> str | None:
-    return None if time is None else time.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M")
+    return None if time is None else format_instant(time, "minutes")
 
 
 _FORWARDER_COLUMNS = (

@@ -21,6 +21,7 @@ from aioservices.collect.access import COOKIE, Access
 from aioservices.collect.address import Address
 from aioservices.fleet.collecting import Collector, CollectorStatus
 from aioservices.stores import Store, StoredEntry, StoreError
+from aioservices.terminal.times import format_instant
 from aioservices.validation import parse_timestamp, validate_int
 
 from .history import LinesPerMinute
@@ -284,7 +285,7 @@ def _line(entry: StoredEntry) -> dict[str, object]:
 
 
 def _instant(time: dt.datetime) -> str:
-    return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return format_instant(time, "milliseconds")
 
 
 def _file(name: str, content_type: str) -> web.Response:

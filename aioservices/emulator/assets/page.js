@@ -145,7 +145,7 @@ function updateService(row, service) {
 
 function showOverview(overview) {
   const { services, total, matching, running } = overview;
-  setText($("summary"), `${total} ${total === 1 ? "service" : "services"}, ${running} running`);
+  setText($("summary"), `${total} ${total === 1 ? "service" : "services"}, ${running} running; times are UTC`);
   reconcile($("rows"), services, (service) => service.id, createService, updateService);
   $("rows").closest("table").hidden = services.length === 0;
   $("no-services").hidden = services.length > 0;
@@ -201,18 +201,22 @@ function showFaults({ switches, faults }) {
 
 // --- log ---
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-
-function timeOf(value) {
+// Times are in UTC, as everywhere.
+function utc(value) {
   const date = new Date(value);
-  if (Number.isNaN(date.getTime())) return String(value);
-  return clock.format(date);
+  return Number.isNaN(date.getTime()) ? String(value) : date.toISOString();
+}
+
+function timeElement(value) {
+  const text = utc(value);
+  const clock = /T(\d\d:\d\d:\d\d)/.exec(text);
+  return make("time", { dateTime: text, title: text, textContent: clock ? clock[1] : text });
 }
 
 function lineItem(line) {
   const item = make("li", { className: `${line.stream} ${line.source}` });
   item.append(
-    make("time", { dateTime: line.createdAt, title: line.createdAt, textContent: timeOf(line.createdAt) }),
+    timeElement(line.createdAt),
     make("span", { textContent: line.message }),
   );
   return item;
@@ -277,7 +281,7 @@ function select(id, byHand = false) {
 function requestItem(request) {
   const good = request.status !== null && request.status < 400;
   return make("li", {},
-    make("time", { textContent: timeOf(request.at * 1000) }),
+    timeElement(request.at * 1000),
     make("span", { className: good ? "good" : "bad", textContent: request.status === null ? "----" : String(request.status), title: request.status === null ? "no answer" : "" }),
     make("span", { className: "path", textContent: `${request.method} ${request.path}` }),
     make("span", { className: "took", textContent: `${Math.round(request.milliseconds)} ms` }),
