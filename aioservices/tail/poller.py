@@ -67,6 +67,7 @@ class Poller:
         "_account",
         "_allowed",
         "_announced",
+        "_began",
         "_created_at",
         "_ended",
         "_expected",
@@ -133,7 +134,9 @@ class Poller:
         self._is_end_known = False  # it may be replaced, or seem to be, before its end is known
         self._unreported_end: DeploymentEnded | None = None
         self._wake = Signal()  # the deployment has ended
-        self._first_asked_at: dt.datetime | None = None  # in the poll that is under way
+        # Of the poll that is under way:
+        self._began = 0.0  # by the monotonic clock
+        self._first_asked_at: dt.datetime | None = None
 
     @property
     def interval(self) -> float:
@@ -283,6 +286,7 @@ class Poller:
 
     def _begin(self, *, whole: bool) -> dt.datetime:
         """Begin a poll; gives the server's time."""
+        self._began = time.monotonic()
         began_at = self._fetcher.clock.now()
         self._reader.begin(began_at, page_size=self._page_size, whole=whole)
         self._first_asked_at = None
@@ -324,7 +328,8 @@ class Poller:
     async def _take(self, request: PageRequest, page: Page) -> None:
         """Hand on what is new in a page."""
         self._first_asked_at = self._first_asked_at or page.asked_at
-        batches = self._reader.feed(request, page.lines, asked_at=page.asked_at)
+        elapsed = time.monotonic() - self._began
+        batches = self._reader.feed(request, page.lines, asked_at=page.asked_at, elapsed=elapsed)
         self._account.hold(sum(len(batch.entries) for batch in batches))
         self._settle(request)
         for batch in batches:

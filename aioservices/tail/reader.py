@@ -79,9 +79,11 @@ class LogReader:
         "_cleared",
         "_density",
         "_deployment_id",
+        "_elapsed",
         "_end_at",
         "_evictions",
         "_gaps",
+        "_is_dated",
         "_is_dear",
         "_is_whole",
         "_late",
@@ -133,6 +135,8 @@ class LogReader:
         self._size = limit
         self._now = EARLIEST
         self._asked_at: dt.datetime | None = None  # when its last page was asked for
+        self._elapsed = dt.timedelta(0)  # until its last page came
+        self._is_dated = True  # whether it is known when each of its ranges was asked for
         self._is_whole = True
         self._settled_below = LATEST  # every range so far was read when nothing could come there
         self._lines = self._late = self._evictions = 0
@@ -155,7 +159,7 @@ class LogReader:
         """
         start = self.delivered.watermark
         self._size = page_size or self._limit
-        self._now, self._asked_at = now, None
+        self._now, self._asked_at, self._is_dated = now, None, True
         self._is_whole = True
         self._settled_below = LATEST
         if not whole and self._read_until is not None:
@@ -206,6 +210,7 @@ class LogReader:
         page: PageLines,
         *,
         asked_at: dt.datetime | None = None,
+        elapsed: float,
     ) -> list[Batch]:
         """Take in an answer.
 
@@ -214,6 +219,8 @@ class LogReader:
         asked_at : datetime or None
             The server's time when it was asked, or a little earlier. Without it the newest line
             tells the time, unless it lies ahead of our own.
+        elapsed : float
+            Seconds since the poll began.
 
         Returns
         -------
@@ -225,6 +232,7 @@ class LogReader:
             return []
         if asked_at is not None:
             self._asked_at = asked_at if self._asked_at is None else max(asked_at, self._asked_at)
+        self._elapsed = dt.timedelta(seconds=elapsed)
         scanned = scan.feed(request, page, asked_at=asked_at)
         batches = [batch for each in scanned if (batch := self._take(each)) is not None]
         if not self._is_whole and scan.requests >= _MOST_REQUESTS and not scan.is_complete:
@@ -335,10 +343,13 @@ class LogReader:
 
     def _clock(self, scanned: ScannedRange) -> dt.datetime | None:
         """Return the server's time when a range was read, or an earlier one."""
-        if scanned.asked_at is not None:
+        self._is_dated = self._is_dated and scanned.asked_at is not None
+        if self._is_dated or self._newest is None:
             return scanned.asked_at
-        # The newest line may show a time that was rounded up.
-        return self._newest and add(min(self._newest, self._now), -MILLISECOND)
+        # The newest line has been written by now. So this is when the poll began, at the earliest,
+        # and all of its ranges were read later. That line may show a time that was rounded up.
+        began_at = min(add(self._newest, -self._elapsed), self._now)
+        return add(began_at, -MILLISECOND)
 
     def _final_below(self, scanned: ScannedRange) -> dt.datetime | None:
         """Return the time below which every line has been read, and no other can turn up."""
@@ -346,7 +357,7 @@ class LogReader:
         if clock is None:
             return None
         settled = add(clock, -self._overlap)
-        if scanned.asked_at is not None and (end is None or end > settled):
+        if self._is_dated and (end is None or end > settled):
             # While the newer ranges of this poll are read, a line may still turn up here.
             self._settled_below = min(self._settled_below, settled)
         if not self._is_whole or not scanned.is_proven or self._newest is None:

@@ -40,7 +40,8 @@ class History:
     limit : int
         Lines that a page may have.
     date : str
-        What the server's `Date` is: `true`, `absent`, `still` or `behind` by half a minute.
+        What the server's `Date` is: `true`, `absent`, `still` or `behind` by half a minute; or
+        `guessed`, where it is absent and our own clock is an hour ahead.
     untimed : float
         The part of the lines whose time is not shown.
     identical : bool
@@ -112,6 +113,7 @@ class History:
 
     def poll(self, *, whole: bool = True, consume: bool = True) -> None:
         self.polls += 1
+        began = self.now
         self.reader.begin(self._told_now(), whole=whole)
         asked = 0
         waiting: list[tuple[PageRequest, PageLines, dt.datetime | None]] = []
@@ -139,12 +141,16 @@ class History:
                     continue
             assert waiting, "nothing to ask, and nothing awaited"
             request, page, asked_at = waiting.pop(self.random.randrange(len(waiting)))
-            for batch in self.reader.feed(request, page, asked_at=asked_at):
+            for batch in self.reader.feed(
+                request, page, asked_at=asked_at, elapsed=self._since(began)
+            ):
                 self.told_gaps += [(gap.start, gap.end) for gap in batch.gaps]
                 self.tracker.take(batch)
                 self.batches.append(batch)
         for request, page, asked_at in waiting:  # what they were asked for was not needed
-            assert not self.reader.feed(request, page, asked_at=asked_at)
+            assert not self.reader.feed(
+                request, page, asked_at=asked_at, elapsed=self._since(began)
+            )
         self.summary = self.reader.finish()
         if consume:
             self.consume()
@@ -160,10 +166,14 @@ class History:
 
     def _told_now(self) -> dt.datetime:
         """What the tail believes to be now: a date that stands still is carried on."""
-        return self.now - dt.timedelta(seconds=30 if self._date == "behind" else 0)
+        ahead = {"behind": -30, "guessed": 3600}.get(self._date, 0)
+        return self.now + dt.timedelta(seconds=ahead)
+
+    def _since(self, began: dt.datetime) -> float:
+        return (self.now - began).total_seconds()
 
     def _asked_at(self) -> dt.datetime | None:
-        if self._date == "absent":
+        if self._date in ("absent", "guessed"):
             return None
         return self._still if self._date == "still" else self._told_now()
 

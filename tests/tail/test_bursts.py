@@ -198,7 +198,7 @@ def test_two_bursts_of_equal_length_are_not_taken_for_pages_of_a_capped_length(
             asked += 1
             page = history.server.ask(request, history.now)
             asked_at = history.now.replace(microsecond=0)  # as `Date` tells it
-            for batch in reader.feed(request, page, asked_at=asked_at):
+            for batch in reader.feed(request, page, asked_at=asked_at, elapsed=0.0):
                 history.tracker.take(batch)
                 history.batches.append(batch)
         reader.finish()

@@ -50,7 +50,7 @@ fine_behaviours = st.builds(
     end=fine_roundings,
     shown=shown,
 )
-dates = st.sampled_from(["true", "absent", "still", "behind"])
+dates = st.sampled_from(["true", "absent", "still", "behind", "guessed"])
 
 
 def thoroughly(examples: int) -> settings:
@@ -242,7 +242,7 @@ def test_a_log_that_grows_while_it_is_read_has_no_gaps(
 
 
 @thoroughly(15)
-@given(fine_behaviours, seeds, st.sampled_from(["true", "still", "behind"]))
+@given(fine_behaviours, seeds, dates)
 def test_a_line_that_turns_up_where_a_long_poll_has_been_is_not_lost(
     behaviour: Behaviour, seed: int, date: str
 ) -> None:

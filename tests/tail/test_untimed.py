@@ -109,7 +109,7 @@ def poll(reader: LogReader, now: dt.datetime, lines: list[LogEntry]) -> list[Tai
     request = reader.next_request()
     assert request is not None
     page = split_page([msgspec.structs.replace(line) for line in lines], newest_first=False)
-    batches = reader.feed(request, page, asked_at=now)
+    batches = reader.feed(request, page, asked_at=now, elapsed=0.0)
     reader.finish()
     return [entry for batch in batches for entry in batch.entries]
 
