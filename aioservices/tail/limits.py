@@ -211,9 +211,9 @@ class PageLimits:
             each.level = 1
             return True
         is_ignored = self.probed is not None and not self.honours_larger
-        if each.level == 2 or self._profile.is_cap_certain or is_ignored:
+        if each.level == 2 or is_ignored or self._enlarged is None:
             return False
-        if self._enlarged is None:
+        if self._profile.is_cap_certain and self._profile.page_size(self._enlarged) <= self.limit:
             return False
         each.level = 2
         return True

@@ -375,7 +375,8 @@ class RangeScan:
             if later == end:
                 later = next_second(end)
                 self._profile.rounds_ends = True
-            each.too_short = add(later, -MICROSECOND)
+            if answer.length < self._profile.longest:  # else a cap may be at fault
+                each.too_short = add(later, -MICROSECOND)
             if each.too_long is None or later < each.too_long:
                 self._plan.end_at(each, later)
                 return []

@@ -196,6 +196,37 @@ def test_a_cap_near_the_limit_loses_nothing_whatever_full_pages_keep(cap: int, k
     assert not history.unreported()
 
 
+@pytest.mark.parametrize("keeps", ["oldest", "newest", "any", "ends", "own"])
+@pytest.mark.parametrize("cap", [110, 150, 290])
+def test_an_instant_of_more_than_the_limit_and_less_than_a_hidden_cap_comes(
+    cap: int, keeps: str
+) -> None:
+    history = History(Behaviour(keeps=keeps, cap=cap), cap, 100)
+    for second in range(0, 200, 2):
+        history.write(10, spread=2.0, late=0.0, unit=MICROSECOND)
+        history.wait(2.0)
+        if second % 20 == 0:
+            history.write(cap - 5, spread=0.0, late=0.0, unit=SECOND)
+    history.end()
+    assert not history.missing()
+    assert not history.gaps
+
+
+@pytest.mark.parametrize("keeps", ["oldest", "newest", "any", "ends", "own"])
+@pytest.mark.parametrize("cap", [1001, 1053, 1200, 2500])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_cap_that_cuts_one_burst_of_many_pages_loses_nothing(
+    seed: int, cap: int, keeps: str
+) -> None:
+    history = History(Behaviour(keeps=keeps, cap=cap), seed, 1000)
+    history.write(5000, spread=0.5, late=0.0, unit=MILLISECOND)
+    history.wait(1.0)
+    history.poll(whole=False)
+    history.end()
+    assert not history.missing()
+    assert not history.gaps
+
+
 @thoroughly(60)
 @given(behaviours, seeds, st.sampled_from([10, 20, 100]), st.sampled_from([1.6, 2.0, 3.0]))
 def test_pages_that_are_refused_because_of_their_length_end_no_poll_early(
