@@ -18,7 +18,7 @@ from aioservices.api.models import TailedEntry, assign_log
 from .cursor import Batch
 from .dedup import DeliveredLines
 from .malformed import PageLines
-from .ranges import Gap, PageRequest, Replan, ScannedRange, Sketch
+from .ranges import Gap, PageRequest, Replan, ScannedRange, Sketch, is_at_most
 from .scan import RangeScan, ServerProfile
 from .schedule import Lookback
 from .status import LogGap
@@ -262,7 +262,8 @@ class LogReader:
         self.delivered.forget()
         watermark = self.delivered.watermark
         if watermark is not None:
-            self._gaps = [gap for gap in self._gaps if gap.end > watermark]
+            # A poll begins a little before the watermark, at a whole second.
+            self._gaps = [gap for gap in self._gaps if gap.end > add(watermark, -2 * SECOND)]
         return PollSummary(
             self._lines,
             self._late,
@@ -300,10 +301,11 @@ class LogReader:
         if scanned.lines.times:
             last = scanned.lines.times[-1]
             self._newest = last if self._newest is None else max(self._newest, last)
+        is_new_gap = not scanned.is_complete and self._is_new_gap(scanned)
         delivered.advance_watermark(self._final_below(scanned))
         counted = delivered.record(entries)
         gaps: list[LogGap] = []
-        if not scanned.is_complete and self._is_new_gap(scanned):
+        if is_new_gap:
             gaps.append(self._gap(*_whole_seconds(scanned)))
         evicted = delivered.evict()
         if evicted is not None:
@@ -368,7 +370,7 @@ class LogReader:
         return self._untimed.bound(below if end is None else min(end, below))
 
     def _is_new_gap(self, scanned: ScannedRange) -> bool:
-        """Remember a gap; False if it was known."""
+        """Remember a gap; False if it was known, or if nothing new can be missing there."""
         start, end = _whole_seconds(scanned)
         resumes_at = scanned.end
         if end is None or resumes_at is None:
@@ -379,7 +381,7 @@ class LogReader:
                 self._gaps[place] = gap._replace(resumes_at=max(gap.resumes_at, resumes_at))
                 return False
         self._gaps.append(Gap(start, end, resumes_at))
-        return True
+        return not is_at_most(end, self.delivered.watermark)
 
     def _record_end(self, scan: RangeScan) -> None:
         """Remember how far a poll has read, and what it has seen."""

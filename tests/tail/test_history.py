@@ -546,6 +546,25 @@ def test_a_gap_is_told_once_and_not_searched_at_every_poll() -> None:
     assert ("behind" in {message for _, message in history.delivered}) is True
 
 
+def test_a_gap_below_the_watermark_is_not_told_again_nor_searched() -> None:
+    history = History(Behaviour(largest=100), 0, 100)
+    for number in range(250):
+        history.server.write(59 * SECOND, f"{number}")
+    history.server.write(60 * SECOND, "behind")  # the watermark stays there
+    history.poll()
+    assert len(history.told_gaps) == 1
+    history.wait(2 * OVERLAP)
+    history.poll()
+    before = history.requests
+    for _ in range(5):
+        history.wait(1.0)
+        history.poll()
+    assert history.requests - before <= 3 * 5
+    history.restart()
+    history.poll()
+    assert len(history.told_gaps) == 1
+
+
 def test_more_lines_inside_the_overlap_than_can_be_counted_are_a_gap_for_late_ones() -> None:
     history = History(Behaviour(), 0, 10_000)
     history.reader = LogReader(
