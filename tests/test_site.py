@@ -104,6 +104,7 @@ async def test_what_is_copied_from_a_console_is_what_is_typed(
         "python3 -m venv .venv",
         ".venv/bin/pip install ~/aioservices'[cli]'",
         "source .venv/bin/activate",
+        "source .venv/bin/activate",
         "python -m aioservices.emulator --port 8080 --services 3 --api-key tutorial",
     ]
 

@@ -23,8 +23,11 @@ The first ten minutes
 Without a key, on this machine only:
 
   aioservices demo                  deploys a fleet of real programs and follows it
-  aioservices emulator --port 8080  serves the API and prints what to export; then
-                                    every command works with it:
+  aioservices emulator --port 8080  serves the API until Ctrl-C, and prints what to
+                                    export
+
+Then every command works with it, in another terminal:
+
   export CIVIS_API_ENDPOINT=http://127.0.0.1:8080 CIVIS_API_KEY=...
   aioservices list
   aioservices deploy 1
