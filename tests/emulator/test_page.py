@@ -331,6 +331,7 @@ async def test_after_a_restart_the_page_asks_for_the_new_token_and_continues_wit
     async with Emulator(services=1, port=closed_port) as emulator:
         await restarted.wait_for()
         assert not await page.locator("#main").is_visible()
+        assert not await page.get_by_text("2 services").is_visible()
         await page.goto(emulator.page_url)  # in the same tab, whose page stays loaded
         await page.get_by_text("service-1 has not been deployed").wait_for()
         assert not await page.get_by_role("alert").is_visible()

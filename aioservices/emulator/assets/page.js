@@ -339,6 +339,7 @@ function lock(reason) {
   sessionStorage.removeItem(KEY);
   notice(reason);
   select(null); // the next emulator may have other services
+  setText($("summary"), "");
   $("main").hidden = true;
   $("unlock").hidden = false;
   $("token").focus();
