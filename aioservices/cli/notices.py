@@ -1,4 +1,4 @@
-"""Reports what happens meanwhile on standard error, one line each.
+"""Reports retries, outages and deployments on standard error while a command runs, one line each.
 
 The library reports by typed hooks: attempts of calls (`Attempt`) and events of logs (`TailEvent`).
 One notice stands for many reports if the same problem affects many calls or logs.

@@ -2,10 +2,10 @@
 
 `Date` is cut to whole seconds and is as old as the answer took, so it is a lower bound; between
 two answers the monotonic clock carries it on. Three servers need care. A `Date` that stands still
-(a cache, a frozen clock) is what was heard before, so it says nothing new: time goes on from when
-it was first heard. An answer without a `Date` does the same. A `Date` earlier than one heard
-before is a stale answer, or one of several servers that is behind: it is passed over, unless
-several of these in a row themselves move on, as they do after a clock was set back.
+(a cache, a frozen clock) says nothing new: time goes on from when it was first seen. So it does
+after an answer without a `Date`. A `Date` earlier than one seen before comes from a cache, or from
+one of several servers whose clock is behind: it is ignored, unless several of these in a row
+themselves move on, as they do after a clock was set back.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _SET_BACK = 3
 
 
 class ServerClock:
-    """Tells the server's time; our own only until the server has told it.
+    """The server's time; that of this machine until the server has sent its own.
 
     Attributes
     ----------
     known : bool
-        Whether the server has told the time.
+        Whether the server has sent its time.
     """
 
     __slots__ = ("_earlier", "_header", "_heard_at", "_monotonic", "_time", "known")

@@ -33,19 +33,19 @@ class Batch(msgspec.Struct, kw_only=True, gc=False, eq=False):
     entries : list of TailedEntry
         By time.
     gaps : tuple of LogGap
-        Where lines are missing that cannot be had, which was not known before.
+        New gaps: where lines are missing that cannot be read.
     watermark : datetime or None
-        Below it nothing more can come once the batch was given.
+        Once the batch was given, no line from before this time can come.
     created_at : datetime or None
-        When the deployment was created; of the batch that begins a log.
+        When the deployment was created; only in the first batch of a log.
     is_final : bool
         Whether the log was read to its end.
     delivered : DeliveredLines
-        Where the reader records what it delivers, ...
+        The reader's record of the lines that it has delivered, which goes on growing.
     recorded : int
-        ... its `recorded` behind this batch, ...
+        The length of that record right after this batch.
     counted : int
-        ... and how many of the entries, the last ones, are among these records.
+        How many of the entries are in that record: always the last ones.
     given : int
         How many of the entries the consumer was given.
     """
@@ -90,7 +90,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes
     ----------
     watermark : datetime or None
-        Below it every line was delivered; None: none was asked to be left out.
+        Every line from before this time was delivered. None: the log is read from its beginning.
     lines : str
         What was delivered above the watermark, as counts of digests.
     """
@@ -163,7 +163,7 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Raises
         ------
         TypeError
-            If it is no text.
+            If it is not a string.
         ValueError
             If it is cut, changed, something else, or of a version that is not known.
         """
@@ -176,11 +176,11 @@ class LogCursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             for place in document.cursor.positions if document else ():
                 place.delivered()
         except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
-            raise ValueError(f"this is no cursor of a log: {exc}") from exc
+            raise ValueError(f"this is not a cursor of a log: {exc}") from exc
         if document is None:
             raise ValueError(f"this cursor is of version {version}, which this release cannot read")
         if document.check != _check(document.cursor):
-            raise ValueError("this is no cursor of a log: it was changed after it was written")
+            raise ValueError("this is not a cursor of a log: it was changed after it was written")
         return document.cursor
 
 

@@ -18,7 +18,7 @@ __all__ = ["DeploymentAnswer", "DeploymentSnapshot", "ServiceAnswer", "snapshot"
 
 
 class DeploymentSnapshot(NamedTuple):
-    """What is known of a deployment, as far as it was told."""
+    """What the API has said about a deployment; None where it said nothing."""
 
     deployment_id: int
     created_at: dt.datetime | None = None
@@ -47,7 +47,7 @@ class DeploymentSnapshot(NamedTuple):
 
 
 class DeploymentAnswer(msgspec.Struct, rename="camel"):
-    """A deployment as it came: what is not as promised counts as not told."""
+    """A deployment as the API sent it; a value of another type than promised counts as missing."""
 
     deployment_id: int = 0
     state: object = None
@@ -57,7 +57,7 @@ class DeploymentAnswer(msgspec.Struct, rename="camel"):
 
 
 class ServiceAnswer(msgspec.Struct, rename="camel"):
-    """A service as it came."""
+    """A service as the API sent it."""
 
     current_deployment: DeploymentAnswer | None = None
 

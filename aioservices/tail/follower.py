@@ -1,13 +1,13 @@
-"""Which logs a tail reads: that of one deployment, or of each one that a service comes to have.
+"""Which logs a tail reads: that of one deployment, or those of all deployments of a service.
 
-What the current deployment is tells nothing of those that came and went between two checks, so
+The current deployment says nothing about others that came and went between two checks. So
 whenever it changes the listing of deployments is read, back to the newest one that the listing
 has shown before. A listing may be behind: while it lacks the current deployment, it is read again
 at the next check, for a while. The listing's own mark therefore moves only with what it shows.
 
 A deployment that has ended, or was replaced, is drained: read until nothing can come any more.
 Drained ones are kept for a while, because they may come back: a state that flaps, a service that
-told of no deployment for some time.
+had no current deployment for some time.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class TailOptions(PollOptions, frozen=True, kw_only=True):
         Raises
         ------
         TypeError, ValueError
-            If that is no cursor, or one of another log.
+            If that is not a cursor, or is one of another log.
         """
         if cursor is None:
             return self

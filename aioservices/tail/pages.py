@@ -167,8 +167,8 @@ class LogPages:
     async def _serves_usual(self, request: PageRequest) -> bool:
         """Get a page of the usual size, and tell whether it was served at the first try.
 
-        To do without a larger limit loses lines, so an outage must not look like a refusal: only
-        while pages of the usual size are served does it count that a larger one is not.
+        Without a larger limit lines may be lost, so an outage must not be taken for a refusal: that
+        a larger page is not served counts only while pages of the usual size are.
         """
         failures = self.patience.failures
         usual = request._replace(limit=self.size.current, enlarged=False, is_optional=False)

@@ -28,7 +28,7 @@ one with which nothing was proven and one with which the page was full, and each
 two nearer to each other, mostly to a line that is known. Where nothing lies between them, a larger
 limit is tried. Where that does not help, two neighbouring times that together have more lines than
 a page are read one by one, from both sides of a bound between them (`split`). What is left is a
-gap; the scan goes on behind it. All of its second is told as missing, so that nothing need be
+gap; the scan goes on behind it. All of its second is reported as missing, so that nothing has to be
 proven there.
 
 Ranges go from old to new. What is asked for next is decided apart (`plan`): each range is sized to

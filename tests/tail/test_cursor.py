@@ -14,7 +14,7 @@ from aioservices import LogCursor, TailedEntry
 from aioservices.tail.cursor import Position
 from aioservices.tail.dedup import DeliveredLines
 
-NO_CURSOR = r"\Athis is no cursor of a log: "
+NO_CURSOR = r"\Athis is not a cursor of a log: "
 START = datetime(2026, 11, 23, 12, 34, 56, 789012, tzinfo=UTC)
 
 identifiers = st.integers(1, 2**53)
@@ -99,7 +99,7 @@ def test_a_cursor_with_one_changed_character_is_refused_or_means_the_same(
         read = LogCursor.from_json(changed)
     except ValueError as error:
         message = str(error)
-        assert re.match("this (is no cursor of a log|cursor is of version)", message)
+        assert re.match("this (is not a cursor of a log|cursor is of version)", message)
     else:
         assert read == cursor
 
