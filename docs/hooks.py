@@ -58,6 +58,8 @@ def _written(value: object) -> str:
 
 
 _WIDE = 3  # columns that a phone cannot show beside each other
+# The dash before a description that is not there, as of two attributes that share their type.
+_UNDESCRIBED = r"\s*\u2013\s*<div class=\"doc-md-description\">\s*</div>"
 _PLAIN = r"\s*<div class=\"[^\"]*\"><pre><span></span><code>(.*?)</code></pre></div>"
 
 
@@ -78,6 +80,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 def on_page_content(html: str, **_: object) -> str:
     """Link public names to their places in the reference, and prepare tables for phones."""
     html = re.sub(r":(?:attr|class|exc|func|meth):(?=<code>)", "", html)
+    html = re.sub(_UNDESCRIBED, "", html)
     html = re.sub(rf"<p>::</p>{_PLAIN}", _highlight, html, flags=re.DOTALL)
     html = re.sub(r"<table>.*?</table>", _stackable, html, flags=re.DOTALL)
     linked = r"<(autoref|a|h\d|pre)\b.*?</\1>"  # there, names are left as they are

@@ -140,6 +140,12 @@ def test_the_reference_has_every_public_name(site: Path, package: object) -> Non
     assert [each for each in names if f'id="{prefix}.{each}"' not in text] == []
 
 
+def test_no_dash_of_the_reference_leads_to_nothing(site: Path) -> None:
+    for page in (site / "reference").glob("*.html"):
+        text = re.sub("<[^>]+>", "", re.sub("</li>", "END", page.read_text("utf-8")))
+        assert re.findall(r"\S+\s+\u2013\s+END", text) == [], page.name
+
+
 def test_the_reference_has_each_of_the_26_endpoints(site: Path) -> None:
     text = (site / "reference" / "endpoints.html").read_text("utf-8")
     assert text.count("/services") >= 26
