@@ -62,7 +62,7 @@ def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:
     Parameters
     ----------
     text : str
-        Such as ``10m``, or ISO 8601: ``2026-11-23``, ``2026-11-23T12:34``; without a
+        Such as ``10m``, or ISO 8601: ``2026-11-23``, ``2026-11-23T12:34Z``; without a
         zone it is in that of this machine.
     now : datetime
         Aware.
@@ -88,7 +88,7 @@ def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:
         return instant if instant.tzinfo else instant.astimezone()
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text!r} is not a time: write it as 10m (ago), 2026-11-23 or 2026-11-23T12:34"
+            f"{text!r} is not a time: write it as 10m (ago), 2026-11-23 or 2026-11-23T12:34Z"
         ) from None
 
 
