@@ -137,6 +137,8 @@ class PageLimits:
         Lines that a page may have, and those of an ordinary page, as they are used.
     honours_larger : bool
         Whether there was a page that is longer than the limit.
+    ignores_larger : bool
+        Whether the page of the whole log, asked for with more lines, had as many as the limit.
     probed : int or None
         Lines of the last page for which the whole log was asked for, to see how long pages get.
     is_probe_refused : bool
@@ -145,6 +147,7 @@ class PageLimits:
 
     def __init__(self, profile: ServerProfile, limit: int, page_size: int) -> None:
         self.honours_larger = profile.longest > limit
+        self.ignores_larger = False
         self.probed: int | None = None
         self.is_probe_refused = False
         self._profile = profile
@@ -210,8 +213,7 @@ class PageLimits:
         if each.level == 0 and not self.is_usual:
             each.level = 1
             return True
-        is_ignored = self.probed is not None and not self.honours_larger
-        if each.level == 2 or is_ignored or self._enlarged is None:
+        if each.level == 2 or self.ignores_larger or self._enlarged is None:
             return False
         if self._profile.is_cap_certain and self._profile.page_size(self._enlarged) <= self.limit:
             return False
@@ -241,6 +243,11 @@ class PageLimits:
         if request.is_optional:
             self._profile.record_optional(served=True)
         self.honours_larger = self.honours_larger or length > self._wanted_limit
+
+    def observe_log(self, request: PageRequest, length: int) -> None:
+        """Take note of the length of the page of the whole log."""
+        self.observe(request, length)
+        self.ignores_larger = length == self._wanted_limit and not self.honours_larger
 
     def is_full(self, answer: Answer) -> bool:
         """Tell whether a page may lack lines because of its length."""

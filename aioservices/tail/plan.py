@@ -111,7 +111,7 @@ class RequestPlan:
         """Take in the page for which the whole log was asked; False if it is another one."""
         if self._probe is None or request is not self._probe.request:
             return False
-        self._limits.observe(request, length)
+        self._limits.observe_log(request, length)
         self._probe = None
         return True
 

@@ -489,7 +489,8 @@ class RangeScan:
         has_older = bool(times and each.low and times[0] < each.low)  # maybe they are too many
         if (is_full or may_be_cut) and has_older and each.begin_later():
             return []
-        if may_be_cut and (probed is None or probed < answer.length):
+        may_be_ignored = each.level == 2 and not self._limits.honours_larger
+        if (may_be_cut or may_be_ignored) and (probed is None or probed < answer.length):
             each.answer, each.request, each.too_long = answer, answer.request, None
             self._plan.probe(answer.length)
             return []

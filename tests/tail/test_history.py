@@ -11,6 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from aioservices import TailedEntry
 from aioservices.tail.dedup import DeliveredLines
+from aioservices.tail.malformed import PageLines
+from aioservices.tail.ranges import PageRequest
 from aioservices.tail.reader import LogReader
 from aioservices.tail.times import LATEST
 
@@ -470,6 +472,44 @@ def test_what_follows_an_instant_that_no_page_holds_is_read_in_every_second() ->
     history.poll()
     assert len(history.told_gaps) == 20
     assert not any((text or "").startswith("b") for _, text in history.missing())
+
+
+def test_a_log_shorter_than_a_page_does_not_show_that_larger_limits_are_ignored() -> None:
+    history = History(Behaviour(), 0, 100)
+    for number in range(14):
+        history.server.write(10 * SECOND, f"{number}")
+    history.wait(5.0)
+    ask = history.server.ask
+
+    def ask_and_grow(request: PageRequest, now: dt.datetime) -> PageLines:
+        page = ask(request, now)
+        if history.requests == 4:
+            history.server.write(10 * SECOND, "late")
+        is_whole_log = request.enlarged and (request.start, request.end) == (None, None)
+        if is_whole_log and len(history.server.lines) == 15:
+            for number in range(300):
+                history.server.write(62 * SECOND, f"{number}")
+        return page
+
+    history.server.ask = ask_and_grow  # type: ignore[method-assign]
+    history.poll()
+    assert len(history.server.lines) == 315
+    assert not history.missing()
+    assert not history.gaps
+
+
+@pytest.mark.parametrize("keeps", ["oldest", "newest", "any"])
+def test_an_instant_of_just_a_page_is_no_gap_where_a_finer_end_shows_nothing(keeps: str) -> None:
+    history = History(Behaviour(keeps=keeps, end=Rounding(MILLISECOND)), 0, 40)
+    for number in range(20):
+        history.server.write(number * SECOND, f"{number}")
+    for number in range(40):
+        history.server.write(30 * SECOND + 500 * MICROSECOND, f"{number}")
+    history.server.write(40 * SECOND, "later")
+    history.wait(300)
+    history.poll()
+    assert not history.missing()
+    assert not history.gaps
 
 
 def test_an_instant_of_just_a_page_is_no_gap() -> None:
