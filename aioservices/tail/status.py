@@ -235,12 +235,32 @@ class TailMetrics:
         Is sent when a call is answered during an outage.
     """
 
-    __slots__ = ("_failing", "_on_event", "_outage", "_service_id", "_status", "answered", "due")
+    __slots__ = (
+        "_error",
+        "_failing",
+        "_gap_count",
+        "_gaps",
+        "_last_poll",
+        "_late_lines",
+        "_lines",
+        "_on_event",
+        "_outage",
+        "_outages",
+        "_polls",
+        "_service_id",
+        "_sheds",
+        "answered",
+        "due",
+    )
 
     def __init__(self, service_id: int, on_event: EventHook | None = None) -> None:
         self.due: dict[int, float | None] = {}
         self.answered = Signal()
-        self._status = TailStatus()  # but for what depends on the moment
+        self._polls = self._lines = self._late_lines = self._sheds = 0
+        self._last_poll: dt.datetime | None = None
+        self._outages = self._gap_count = 0
+        self._error: str | None = None
+        self._gaps: tuple[LogGap, ...] = ()
         self._service_id = service_id
         self._on_event = on_event
         self._failing: tuple[object, ...] = ()  # calls that are being repeated
@@ -257,20 +277,16 @@ class TailMetrics:
 
     def record_poll(self, lines: int, late: int, evictions: int) -> None:
         """Count a poll, and what it brought."""
-        status = self._status
-        self._set(
-            polls=status.polls + 1,
-            lines=status.lines + lines,
-            late_lines=status.late_lines + late,
-            sheds=status.sheds + evictions,
-            last_poll=dt.datetime.now(dt.UTC),
-        )
+        self._polls += 1
+        self._lines += lines
+        self._late_lines += late
+        self._sheds += evictions
+        self._last_poll = dt.datetime.now(dt.UTC)
 
     def record_gap(self, gap: LogGap) -> None:
         """Count a gap, and report it."""
-        status = self._status
-        gaps = (*status.gaps, gap)[-_REMEMBERED_GAPS:]
-        self._set(gap_count=status.gap_count + 1, gaps=gaps)
+        self._gap_count += 1
+        self._gaps = (*self._gaps, gap)[-_REMEMBERED_GAPS:]
         log.warning("%s", gap)
         self.emit(GapFound(service_id=self._service_id, gap=gap))
 
@@ -282,10 +298,10 @@ class TailMetrics:
         """
         if call not in self._failing:
             self._failing += (call,)
-        self._set(error=str(error))
+        self._error = str(error)
         if self._outage is not None:
             return
-        self._set(outages=self._status.outages + 1)
+        self._outages += 1
         self._outage = OutageStarted(
             service_id=self._service_id,
             deployment_id=deployment_id,
@@ -306,7 +322,7 @@ class TailMetrics:
             self.answered.send()
             return
         self._outage = None
-        self._set(error=None)
+        self._error = None
         log.info("the log is served again")
         self.emit(
             OutageEnded(
@@ -319,15 +335,20 @@ class TailMetrics:
 
     def snapshot(self) -> TailStatus:
         """Say how the tail is doing now."""
-        now, last = dt.datetime.now(dt.UTC), self._status.last_poll
+        now, last = dt.datetime.now(dt.UTC), self._last_poll
         due = [at for at in self.due.values() if at is not None]
         is_waiting = due and len(due) == len(self.due)
-        return msgspec.structs.replace(
-            self._status,
+        return TailStatus(
             deployments=tuple(sorted(self.due)),
+            polls=self._polls,
+            lines=self._lines,
+            late_lines=self._late_lines,
+            last_poll=last,
             next_poll=dt.datetime.fromtimestamp(min(due), dt.UTC) if is_waiting else None,
             lag=None if last is None else max(0.0, (now - last).total_seconds()),
+            outages=self._outages,
+            error=self._error,
+            gap_count=self._gap_count,
+            gaps=self._gaps,
+            sheds=self._sheds,
         )
-
-    def _set(self, **changes: object) -> None:
-        self._status = msgspec.structs.replace(self._status, **changes)
