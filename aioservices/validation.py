@@ -224,7 +224,7 @@ def format_timestamp(value: datetime | str, name: str) -> str:
     time = parse_timestamp(value, name)
     if isinstance(value, str):
         return value
-    return f"{_in_utc(time).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return _in_utc(time).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def validate_seconds(

@@ -125,7 +125,7 @@ def encoded_query(params: Mapping[str, QueryValue]) -> str:
     for name, value in params.items():
         if value is None:
             continue
-        quoted = _quoted(name, "the name of a parameter")
+        quoted = _quoted_name(name)
         if isinstance(value, _Scalars):
             pairs.append(f"{quoted}={_quoted(value, name)}")
         elif isinstance(value, list | tuple) and all(isinstance(each, _Scalars) for each in value):
@@ -321,6 +321,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+@functools.lru_cache(maxsize=64, typed=True)
+def _quoted_name(name: str) -> str:
+    return _quoted(name, "the name of a parameter")
 
 
 def _quoted(value: Scalar, name: str) -> str:

@@ -11,6 +11,7 @@ themselves move on, as they do after a clock was set back.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -18,7 +19,7 @@ from multidict import istr
 
 from aioservices.http.response import http_date
 
-from .times import SECOND, add
+from .times import MICROSECOND, SECOND, add
 
 __all__ = ["ServerClock"]
 
@@ -53,7 +54,7 @@ class ServerClock:
 
     def at(self, moment: float) -> dt.datetime:
         """The time, or a little earlier, at a moment of the monotonic clock."""
-        return add(self._time, dt.timedelta(seconds=moment - self._heard_at))
+        return add(self._time, math.floor((moment - self._heard_at) * 1e6) * MICROSECOND)
 
     def latest(self) -> dt.datetime:
         """The time, or a little later: what the server tells is cut to whole seconds."""

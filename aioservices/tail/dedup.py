@@ -114,6 +114,8 @@ class DeliveredLines:
 
         Copies of a line bear their number, from 0 for the first.
         """
+        if not lines.entries:
+            return []
         watermark, newest = self.watermark, self.newest
         low = 0 if watermark is None else bisect_left(lines.times, watermark)
         high = low if newest is None else max(low, bisect_right(lines.times, newest))
@@ -149,6 +151,8 @@ class DeliveredLines:
         int
             How many of them, the last ones, were recorded.
         """
+        if not entries:
+            return 0
         watermark = self.watermark
         first = 0
         if watermark is not None:
@@ -250,6 +254,8 @@ class DeliveredLines:
         None if they are fewer than `least`. The search takes the lines for delivered in the order
         of their time, as most are.
         """
+        if len(self._hashes) < least:
+            return []
         count = len(self._records) // _RECORD.size
         first = bisect_left(range(count), _micros(start), key=self._time_at)
         newer = bisect_left(self._pending, start, key=lambda entry: entry.created_at)

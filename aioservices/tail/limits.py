@@ -190,7 +190,10 @@ class PageLimits:
 
     def request(self, each: PlannedRange) -> PageRequest:
         """Return the request for a range."""
-        limit = usual = (self.page_size, self.limit, self._enlarged or self.limit)[each.level]
+        limit = self.limit if each.level else self.page_size
+        if each.level == 2:
+            limit = self._enlarged or limit
+        usual = limit
         if each.is_stretched and not each.level:
             limit = self.stretched
         elif each.is_predicted and not (each.level or each.is_plain) and self.is_usual:

@@ -71,13 +71,15 @@ NO_LINES = Lines([], [], [])
 
 def sort_lines(page: list[TailedEntry]) -> Lines:
     """Put the lines of a page, which may be in any order, into that of their time."""
+    if not page:
+        return NO_LINES
     times = [entry.created_at for entry in page]
     ties: list[int] = []
     if any(map(ge, times, islice(times, 1, None))):  # most are sorted, and all times different
         if sorted(times) != times:  # the quickest way to tell
             return sort_lines(sorted(page, key=_created_at))
         ties = _ties(times)
-    if times and (times[0] < EARLIEST or times[-1] > LATEST):  # in UTC; nothing can lie beyond
+    if times[0] < EARLIEST or times[-1] > LATEST:  # in UTC; nothing can lie beyond
         times = [min(max(time, EARLIEST), LATEST) for time in times]
         ties = _ties(times)
     return Lines(page, times, ties)

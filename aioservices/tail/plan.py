@@ -140,8 +140,10 @@ class RequestPlan:
 
     def of(self, request: PageRequest) -> PlannedRange | None:
         """Return the range that a request is for, if it is still planned."""
-        ranges = [self._probe, *self._ranges] if self._probe else self._ranges
-        return next((each for each in ranges if each.request is request), None)
+        for each in [self._probe, *self._ranges] if self._probe else self._ranges:
+            if each.request is request:
+                return each
+        return None
 
     def put_before(self, older: PlannedRange) -> None:
         """Plan to read an older range once more."""

@@ -162,9 +162,10 @@ class LogReader:
         self._now, self._asked_at, self._is_dated = now, None, True
         self._is_whole = True
         self._settled_below = LATEST
-        if not whole and self._read_until is not None:
+        is_busy = len(self.delivered) > _FEW_LINES or self._is_dear
+        if is_busy and not whole and self._read_until is not None:
             back = self._lookback.next(now)
-            if back is not None and (len(self.delivered) > _FEW_LINES or self._is_dear):
+            if back is not None:
                 recent = add(self._read_until, -back)
                 if start is None or recent > start:
                     start, self._is_whole = recent, False
@@ -254,8 +255,8 @@ class LogReader:
     def finish(self) -> PollSummary:
         """End a poll."""
         scan = self._scan
-        behind = scan is None or not scan.is_complete
-        if scan is not None and scan.is_complete:
+        is_behind = scan is None or not scan.is_complete
+        if scan is not None and not is_behind:
             self._record_end(scan)
             self._untimed.finish(self.delivered.watermark, is_whole=self._is_whole)
         self._scan = None
@@ -268,7 +269,7 @@ class LogReader:
             self._lines,
             self._late,
             self._lines / self._profile.page_size(self._size),
-            behind,
+            is_behind,
             self._evictions,
         )
 

@@ -68,7 +68,7 @@ class RangeSizer:
         None: all of it, `until` its latest end, is expected to fit one. Some lines may be known.
         """
         fill = self._fill
-        if self._is_steady and not _inside(each, known) and self._profile.has_headroom(size):
+        if self._is_steady and self._profile.has_headroom(size) and not _inside(each, known):
             fill *= _ROOMY
         self._planned = fill * size
         aim = self._aim(each.low, known, max(1.0, fill * size - 1))

@@ -42,11 +42,10 @@ def add(time: dt.datetime, span: dt.timedelta) -> dt.datetime:
 def floor(time: dt.datetime, unit: dt.timedelta) -> dt.datetime:
     """Return the last multiple of one of the `TIME_UNITS` that is not after a time."""
     if unit == SECOND:
-        return time.replace(microsecond=0)
+        return time - time.microsecond * MICROSECOND
     if unit == MICROSECOND:
         return time
-    micros = unit.microseconds
-    return time.replace(microsecond=time.microsecond // micros * micros)
+    return time - time.microsecond % unit.microseconds * MICROSECOND
 
 
 def ceil(time: dt.datetime, unit: dt.timedelta) -> dt.datetime:
