@@ -340,8 +340,10 @@ class RangeScan:
             self._sizer.is_empty(low, end, self._profile.page_size(self._limits.page_size))
         each.too_short = end if each.too_short is None else max(each.too_short, end)
         if each.too_long is None:
-            # Up to now nothing was written, so what was asked for ahead is not needed.
-            if not self._plan.absorb_next(even_if_asked=end >= self._plan.now):
+            # Up to now nothing was written, so what was asked for ahead is not needed. Nor is it
+            # where lines without a time follow: both pages would show them.
+            is_needless = end >= self._plan.now or answer.ends_untimed
+            if not self._plan.absorb_next(even_if_asked=is_needless):
                 twice = next_second(end if low is None else add(end, end - low))
                 self._plan.end_at(each, twice)
             each.is_sized = False

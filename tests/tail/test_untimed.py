@@ -43,6 +43,25 @@ def test_a_line_without_a_time_comes_once_however_late_its_neighbours_are(
     assert not history.unreported()
 
 
+@thoroughly(50)
+@example(Behaviour(), 17, 25)
+@given(ordered, seeds, st.sampled_from([25, 55]))
+def test_a_line_without_a_time_comes_once_while_a_log_grows_and_pages_are_asked_for_ahead(
+    behaviour: Behaviour, seed: int, limit: int
+) -> None:
+    history = History(behaviour, seed, limit, untimed=0.3)
+    history.ahead = 1
+    history.latency, history.rate, history.late = 2.0, 3, 20.0
+    for _ in range(8):
+        history.write(history.random.choice([5, 20, 40]), spread=30.0, late=20.0, unit=1000)
+        history.poll(whole=history.random.random() < 0.3)
+        history.wait(history.random.choice([1.0, 20.0, 60.0]))
+    history.latency = 0.0
+    history.end()
+    assert not history.surplus()
+    assert not history.unreported()
+
+
 @thoroughly(40)
 @given(ordered, seeds, st.sampled_from([25, 200]))
 def test_no_line_without_a_time_is_lost_by_a_restart(
