@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from aioservices.stores.forward import Forwarder
     from aioservices.tail import EventHook, LogCursor, LogTail
     from aioservices.tail.budget import LineBudget
-    from aioservices.tail.fetcher import Look
+    from aioservices.tail.fetcher import FetchService
     from aioservices.tail.options import TailOptions
     from aioservices.tail.scan import ServerProfile
 
@@ -252,8 +252,8 @@ class LogCalls(Session):
             of_service = msgspec.structs.replace(tail_options, service_id=id, start_at=start_at)
             return of_service.resuming(cursor)
 
-        def open_tail(id: int, cursor: LogCursor | None, look: Look) -> LogTail:
-            return self._open_log_tail(options_of(id, cursor), cursor, look)
+        def open_tail(id: int, cursor: LogCursor | None, fetch_service: FetchService) -> LogTail:
+            return self._open_log_tail(options_of(id, cursor), cursor, fetch_service)
 
         # What makes no sense is refused here and now.
         validate_type(resume, Mapping | None, "resume")
@@ -350,9 +350,12 @@ class LogCalls(Session):
         await collector.run()
 
     def _open_log_tail(
-        self, options: TailOptions, resume: LogCursor | None, look: Look | None = None
+        self,
+        options: TailOptions,
+        resume: LogCursor | None,
+        fetch_service: FetchService | None = None,
     ) -> LogTail:
-        """Open a tail; `look` gets its service by another way than a separate request."""
+        """Open a tail; `fetch_service` gets its service without a request of the tail's own."""
         from aioservices.api.raw import RawServices
         from aioservices.tail import LogTail
         from aioservices.tail.schedule import TailUrgency
@@ -370,7 +373,7 @@ class LogCalls(Session):
             urgency,
             self._shared_by_tails.budget,
             resume,
-            look=look,
+            fetch_service=fetch_service,
         )
 
 

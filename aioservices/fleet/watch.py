@@ -11,7 +11,7 @@ import anyio
 
 from aioservices.concurrency import BackgroundTasks, Stream
 from aioservices.tail import LogCursor, LogTail, TailStatus
-from aioservices.tail.fetcher import Look
+from aioservices.tail.fetcher import FetchService
 
 from .merge import LatestTime, ReorderBuffer
 from .session import Session
@@ -34,7 +34,7 @@ class LogWatch:
         self,
         tasks: BackgroundTasks,
         session: Session,
-        open_tail: Callable[[int, LogCursor | None, Look], LogTail],
+        open_tail: Callable[[int, LogCursor | None, FetchService], LogTail],
         options: WatchOptions,
         resume: Mapping[int, LogCursor],
     ) -> None:

@@ -23,7 +23,7 @@ from aioservices.api.states import StatusFilter
 from aioservices.errors import SESSION_WIDE, ServicesError
 from aioservices.http.retry import backoff_delays
 from aioservices.tail import Batch, LogCursor, LogGap, LogTail
-from aioservices.tail.fetcher import Look
+from aioservices.tail.fetcher import FetchService
 
 from .discovery import ServiceIndex, ServiceSnapshot, SharedChecks
 from .failure import as_services_error
@@ -163,7 +163,7 @@ class Watcher:
     def __init__(
         self,
         session: Session,
-        open_tail: Callable[[int, LogCursor | None, Look], LogTail],
+        open_tail: Callable[[int, LogCursor | None, FetchService], LogTail],
         options: WatchOptions,
         cursors: dict[int, LogCursor],
         held: ReorderBuffer[Turn] | None = None,
@@ -304,7 +304,7 @@ class Watcher:
             self._held.open(service_id, time.monotonic())
         group.start_soon(self._read, service_id, send)
 
-    def _shared_fetch(self, service_id: int) -> Look:
+    def _shared_fetch(self, service_id: int) -> FetchService:
         """Make the function with which a tail fetches its service.
 
         A recent answer for another tail will do, if it is younger than half the time since this

@@ -36,7 +36,7 @@ from .scan import PageRequest
 from .schedule import TailUrgency
 from .status import TailMetrics
 
-__all__ = ["LogFetcher", "Look", "Patience"]
+__all__ = ["FetchService", "LogFetcher", "Patience"]
 
 log = logging.getLogger("aioservices.tail")
 
@@ -50,7 +50,7 @@ _CONFIRMATIONS = 3
 
 _Get: TypeAlias = Callable[[], Awaitable[T]]
 # Gets the service in another way than by a request of the tail's own.
-Look: TypeAlias = _Get[Service | ServiceSummary]
+FetchService: TypeAlias = _Get[Service | ServiceSummary]
 
 
 class LogFetcher:
@@ -58,7 +58,7 @@ class LogFetcher:
 
     __slots__ = (
         "_doubted_until",
-        "_look",
+        "_fetch_service",
         "_malformed_pages",
         "_metrics",
         "_newest_first",
@@ -76,7 +76,7 @@ class LogFetcher:
         metrics: TailMetrics,
         urgency: TailUrgency,
         *,
-        look: Look | None = None,
+        fetch_service: FetchService | None = None,
     ) -> None:
         self.clock = ServerClock()
         self._raw = raw  # it repeats no call by itself, and makes all with the tail's urgency
@@ -84,7 +84,7 @@ class LogFetcher:
         self._service_id = options.service_id
         self._metrics = metrics
         self._urgency = urgency
-        self._look = look
+        self._fetch_service = fetch_service
         self._newest_first: bool | None = None  # whether a page has its lines from new to old
         self._malformed_pages = 0  # in a row, until such pages are taken as they are
         # Until when a 403 or 404 of a deployment is not believed; None is the service:
@@ -98,13 +98,15 @@ class LogFetcher:
 
     async def current_deployment(self) -> DeploymentSnapshot | None:
         """Get the service's current deployment, if it has one."""
-        get: _Get[Service | ServiceSummary | ServiceAnswer] = self._look or self._get_service
+        get: _Get[Service | ServiceSummary | ServiceAnswer] = (
+            self._fetch_service or self._request_service
+        )
         return snapshot((await self._repeat(None, get)).current_deployment)
 
     async def learn_time(self) -> None:
         """Have the server tell its time, unless an answer has told it already."""
         if not self.clock.known:
-            await self._repeat(None, self._get_service)
+            await self._repeat(None, self._request_service)
 
     async def deployment(self, deployment_id: int, *, is_young: bool) -> DeploymentSnapshot:
         """Get a deployment; one that may be young is doubted to be missing for a while."""
@@ -113,7 +115,7 @@ class LogFetcher:
 
         async def get() -> DeploymentAnswer:
             response = await self._raw.get_deployments(self._service_id, deployment_id)
-            return decode(self._heard(response), DeploymentAnswer)
+            return decode(self._observed(response), DeploymentAnswer)
 
         answer = await self._repeat(deployment_id, get)
         return snapshot(answer) or DeploymentSnapshot(deployment_id)
@@ -142,7 +144,7 @@ class LogFetcher:
                 order="created_at",
                 order_dir="desc",
             )
-            entries, malformed = decode_lenient(self._heard(response), DeploymentAnswer)
+            entries, malformed = decode_lenient(self._observed(response), DeploymentAnswer)
             for problem in malformed:
                 log.warning("%s", problem)
             count = len(found)
@@ -162,8 +164,8 @@ class LogFetcher:
             return list(found.values())[::-1]
         return sorted(found.values(), key=attrgetter("age"))
 
-    async def _get_service(self) -> ServiceAnswer:
-        return decode(self._heard(await self._raw.get(self._service_id)), ServiceAnswer)
+    async def _request_service(self) -> ServiceAnswer:
+        return decode(self._observed(await self._raw.get(self._service_id)), ServiceAnswer)
 
     async def _repeat(self, deployment_id: int | None, get: _Get[T]) -> T:
         """Get the service or a deployment; what was never seen may be on its way to be read."""
@@ -183,7 +185,7 @@ class LogFetcher:
             end_at=request.end,
             limit=request.limit,
         )
-        return self._heard(response)
+        return self._observed(response)
 
     def lines(self, response: RawResponse) -> PageLines:
         """Read a page of a log; a `ResponseDecodeError` if it has to be asked for again.
@@ -218,7 +220,7 @@ class LogFetcher:
         """Record that the log was read: those that have new lines are asked for more often."""
         self._urgency.record_poll(time.monotonic(), has_news=has_news)
 
-    def _heard(self, response: RawResponse) -> RawResponse:
+    def _observed(self, response: RawResponse) -> RawResponse:
         """Take note of the time at which an answer was given."""
         self.clock.observe(response.headers)
         return response

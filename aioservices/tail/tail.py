@@ -14,7 +14,7 @@ from aioservices.concurrency import BackgroundTasks, Stream
 
 from .budget import LineAccount, LineBudget
 from .cursor import Batch, CursorTracker, LogCursor
-from .fetcher import LogFetcher, Look
+from .fetcher import FetchService, LogFetcher
 from .follower import Follower
 from .options import TailOptions
 from .poller import PollContext
@@ -59,12 +59,12 @@ class LogTail:
         budget: LineBudget,
         resume: LogCursor | None = None,
         *,
-        look: Look | None = None,
+        fetch_service: FetchService | None = None,
     ) -> None:
         self._metrics = TailMetrics(options.service_id, options.on_event)
         self._account = LineAccount(budget)  # from the reading of lines until they were given
         self._tracker = CursorTracker(options.service_id, options.deployment_id, resume)
-        fetcher = LogFetcher(raw, options, self._metrics, urgency, look=look)
+        fetcher = LogFetcher(raw, options, self._metrics, urgency, fetch_service=fetch_service)
         self._clock = fetcher.clock
         context = PollContext(
             options=options,
