@@ -173,6 +173,8 @@ class PlannedRange:
     too_short, too_long : datetime or None
         Between which its end must lie: with the one nothing was proven, with the other its page
         was full.
+    short_page : Answer or None
+        The page with which `too_short` proved nothing.
     older_half : Answer or None
         The page up to a time between two lines; it is asked for from there: see `RangeScan._split`.
     is_sized : bool
@@ -198,6 +200,7 @@ class PlannedRange:
     is_late: bool = False
     too_short: dt.datetime | None = None
     too_long: dt.datetime | None = None
+    short_page: Answer | None = None
     older_half: Answer | None = None
     repeats: int = 0
     is_sized: bool = False

@@ -338,7 +338,8 @@ class RangeScan:
             return self._stop(each, answer)
         if low is not None:
             self._sizer.is_empty(low, end, self._profile.page_size(self._limits.page_size))
-        each.too_short = end if each.too_short is None else max(each.too_short, end)
+        if each.too_short is None or end > each.too_short:
+            each.too_short, each.short_page = end, answer
         if each.too_long is None:
             # Up to now nothing was written, so what was asked for ahead is not needed. Nor is it
             # where lines without a time follow: both pages would show them.
@@ -378,7 +379,7 @@ class RangeScan:
                 later = next_second(end)
                 self._profile.rounds_ends = True
             if answer.length < self._profile.longest:  # else a cap may be at fault
-                each.too_short = add(later, -MICROSECOND)
+                each.too_short, each.short_page = add(later, -MICROSECOND), None
             if each.too_long is None or later < each.too_long:
                 self._plan.end_at(each, later)
                 return []
@@ -523,7 +524,7 @@ class RangeScan:
         if bound is None or following is None or following > top:
             return self._stop(each, answer)
         if is_at_most(bound, each.too_short):  # its page has shown nothing of the newer time
-            each.start, each.older_half = bound, answer
+            each.start, each.older_half = bound, each.short_page or answer
             self._plan.end_at(each, following)
         else:
             each.level = 0

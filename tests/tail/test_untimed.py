@@ -103,6 +103,26 @@ def test_a_line_without_a_time_beside_crowded_instants_comes_once_or_lies_in_a_g
     assert not history.unreported()
 
 
+@thoroughly(50)
+@example(Behaviour(keeps="any", order="asc"), 68, 10, True)
+@example(Behaviour(keeps="newest", order="asc"), 153, 10, False)
+@given(ordered, seeds, st.sampled_from([10, 25]), st.booleans())
+def test_no_line_without_a_time_is_lost_between_instants_where_pages_fail(
+    behaviour: Behaviour, seed: int, limit: int, is_refused: bool
+) -> None:
+    largest = limit if is_refused else limit * 3 // 2
+    history = History(replace(behaviour, largest=largest), seed, limit, untimed=0.5)
+    choose = history.random.choice
+    history.failing = 0.3
+    for _ in range(3):
+        history.write(choose([8, 15, 22]), spread=30.0, late=0.0, unit=choose([1, 10]) * SECOND)
+        history.wait(choose([1.0, 20.0, 100.0]))
+        history.poll()
+    history.failing = 0.0
+    history.end()
+    assert not history.unreported()
+
+
 @pytest.mark.parametrize("spread", [0, 4, 20, 60])
 @pytest.mark.parametrize("largest", [100, 200, None])
 def test_a_log_without_times_that_is_longer_than_a_page_costs_a_handful_of_requests(
