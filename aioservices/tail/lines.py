@@ -6,7 +6,7 @@ import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from itertools import compress, count, islice
-from operator import attrgetter, eq, ge
+from operator import attrgetter, eq, ge, length_hint
 from typing import NamedTuple
 
 from aioservices.api.models import TailedEntry
@@ -16,6 +16,8 @@ from .times import EARLIEST, LATEST
 __all__ = ["NO_LINES", "Lines", "merge_max", "missing_from_range", "sort_lines"]
 
 _created_at = attrgetter("created_at")
+# So many are found one by one.
+_FEW_TIES = 200
 
 
 class Lines(NamedTuple):
@@ -74,18 +76,34 @@ def sort_lines(page: list[TailedEntry]) -> Lines:
     if not page:
         return NO_LINES
     times = [entry.created_at for entry in page]
-    ties: list[int] = []
-    if any(map(ge, times, islice(times, 1, None))):  # most are sorted, and all times different
-        if sorted(times) != times:  # the quickest way to tell
-            return sort_lines(sorted(page, key=_created_at))
-        ties = _ties(times)
+    ties = _find_ties(times)
+    if ties is None:
+        return sort_lines(sorted(page, key=_created_at))
     if times[0] < EARLIEST or times[-1] > LATEST:  # in UTC; nothing can lie beyond
         times = [min(max(time, EARLIEST), LATEST) for time in times]
-        ties = _ties(times)
+        ties = _all_ties(times)
     return Lines(page, times, ties)
 
 
-def _ties(times: list[dt.datetime]) -> list[int]:
+def _find_ties(times: list[dt.datetime]) -> list[int] | None:
+    """Return the places of the times that are the same as the next one; None: they do not rise.
+
+    Mostly there are none, or a few, and to pass over the others is all that takes time.
+    """
+    ties: list[int] = []
+    earlier = iter(times)
+    are_late = map(ge, earlier, islice(times, 1, None))
+    while any(are_late):
+        place = len(times) - length_hint(earlier) - 1
+        if times[place] > times[place + 1]:
+            return None
+        ties.append(place)
+        if len(ties) > _FEW_TIES:
+            return _all_ties(times) if sorted(times) == times else None
+    return ties
+
+
+def _all_ties(times: list[dt.datetime]) -> list[int]:
     return list(compress(count(), map(eq, times, islice(times, 1, None))))
 
 
