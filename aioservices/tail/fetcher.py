@@ -313,6 +313,7 @@ class Patience:
             is_doubted = may_be_young and now < self.doubted_until
             if self._refusals >= _CONFIRMATIONS and not is_doubted:
                 raise error
+            self._metrics.end_call(self, served=False)  # this is an answer, and no outage
         else:
             self._refusals = 0
             self._metrics.record_failure(self, error, self._deployment_id)

@@ -92,6 +92,25 @@ async def test_an_outage_ends_though_the_log_that_failed_is_gone(
             assert tail.status.error is None
 
 
+async def test_an_outage_ends_while_it_is_doubted_that_the_log_that_failed_is_gone(
+    emulator: Emulator, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioservices.tail.pages._SLOW_START", 10_000.0)
+    service_id = emulator.add_service("web", deployed=True)
+    events = Events()
+    old = "/services/*/deployments/1001/logs"
+    async with followed(services, service_id, events) as tail, collecting(tail):
+        await until(lambda: tail.status.polls)
+        with contextlib.ExitStack() as gone:
+            with emulator.fault(Respond(503), path=old):
+                await until(lambda: events.of(OutageStarted))
+                emulator.deploy(service_id)
+                gone.enter_context(emulator.fault(Respond(404), path=old))
+            await until(lambda: events.of(OutageEnded))
+            assert 1001 in tail.status.deployments
+            assert tail.status.error is None
+
+
 async def test_an_answer_ends_the_waiting_of_the_other_calls() -> None:
     events = Events()
     metrics = TailMetrics(1, events.all.append)
