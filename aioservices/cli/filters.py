@@ -195,4 +195,4 @@ class Colours:
 
 
 def _time(entry: TailedEntry) -> str:
-    return format_instant(entry.created_at, "milliseconds")
+    return format_instant(entry.created_at)

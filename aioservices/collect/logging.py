@@ -32,7 +32,7 @@ class _JSON(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = dt.datetime.fromtimestamp(record.created, dt.UTC)
         members = {
-            "time": format_instant(time, "milliseconds"),
+            "time": format_instant(time),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

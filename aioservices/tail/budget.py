@@ -111,7 +111,7 @@ class LineAccount:
 
     def announce(self, lines: int) -> None:
         """Note that a page may bring so many lines; a negative number takes that back."""
-        if not self._is_closed:
+        if lines and not self._is_closed:
             self._used += lines
             self.budget.use(lines)
 

@@ -274,9 +274,8 @@ class Poller:
             if not reader.is_complete:
                 await read_ahead(self._next_request, self._get, self._take)
         finally:
-            if self._announced:
-                self._account.announce(-sum(self._announced.values()))
-                self._announced.clear()
+            self._account.announce(-sum(self._announced.values()))
+            self._announced.clear()
         summary = reader.finish()
         self._expected = min(max(_FEW_LINES, 2 * summary.lines), self._options.limit)
         if self._pages.patience.failures > failures:
@@ -331,8 +330,7 @@ class Poller:
         self._first_asked_at = self._first_asked_at or page.asked_at
         elapsed = time.monotonic() - self._began
         batches = self._reader.feed(request, page.lines, asked_at=page.asked_at, elapsed=elapsed)
-        if batches:
-            self._account.hold(sum(len(batch.entries) for batch in batches))
+        self._account.hold(sum(len(batch.entries) for batch in batches))
         self._settle(request)
         for batch in batches:
             for gap in batch.gaps:

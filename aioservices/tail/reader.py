@@ -136,7 +136,7 @@ class LogReader:
         self._now = EARLIEST
         self._asked_at: dt.datetime | None = None  # when its last page was asked for
         self._elapsed = dt.timedelta(0)  # until its last page came
-        self._is_dated = True  # whether it is known when each of its ranges was asked for
+        self._is_dated = True  # whether it is known when each of its pages was asked for
         self._is_whole = True
         self._settled_below = LATEST  # every range so far was read when nothing could come there
         self._lines = self._late = self._evictions = 0
@@ -234,6 +234,7 @@ class LogReader:
         if asked_at is not None:
             self._asked_at = asked_at if self._asked_at is None else max(asked_at, self._asked_at)
         self._elapsed = dt.timedelta(seconds=elapsed)
+        self._is_dated = self._is_dated and asked_at is not None
         scanned = scan.feed(request, page, asked_at=asked_at)
         batches = [batch for each in scanned if (batch := self._take(each)) is not None]
         if not self._is_whole and scan.requests >= _MOST_REQUESTS and not scan.is_complete:
@@ -346,7 +347,6 @@ class LogReader:
 
     def _clock(self, scanned: ScannedRange) -> dt.datetime | None:
         """Return the server's time when a range was read, or an earlier one."""
-        self._is_dated = self._is_dated and scanned.asked_at is not None
         if self._is_dated or self._newest is None:
             return scanned.asked_at
         # The newest line has been written by now. So this is when the poll began, at the earliest,

@@ -57,8 +57,8 @@ class LogGap(UserWarning):
     def __str__(self) -> str:
         from aioservices.terminal.times import format_instant  # which most programs never need
 
-        begin = "the beginning" if self.start is None else format_instant(self.start)
-        until = "now" if self.end is None else format_instant(self.end)
+        begin = "the beginning" if self.start is None else format_instant(self.start, "auto")
+        until = "now" if self.end is None else format_instant(self.end, "auto")
         return (
             f"the log of deployment {self.deployment_id} of service {self.service_id} holds more "
             f"lines from {begin} to {until} than the server gives: some may be missing"

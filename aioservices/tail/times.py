@@ -41,7 +41,7 @@ def add(time: dt.datetime, span: dt.timedelta) -> dt.datetime:
 
 def floor(time: dt.datetime, unit: dt.timedelta) -> dt.datetime:
     """Return the last multiple of one of the `TIME_UNITS` that is not after a time."""
-    if unit == SECOND:
+    if unit == SECOND:  # `replace` takes three times as long as a subtraction
         return time - time.microsecond * MICROSECOND
     if unit == MICROSECOND:
         return time

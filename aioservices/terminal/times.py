@@ -92,14 +92,14 @@ def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:
         ) from None
 
 
-def format_instant(instant: dt.datetime, precision: str = "auto") -> str:
+def format_instant(instant: dt.datetime, precision: str = "milliseconds") -> str:
     """Format a time in UTC and in ISO 8601.
 
     Parameters
     ----------
     instant : datetime
         Aware.
-    precision : {'auto', 'minutes', 'seconds', 'milliseconds'}
+    precision : {'minutes', 'seconds', 'milliseconds', 'auto'}
         The last unit that is shown; ``auto`` shows microseconds unless there are none.
 
     Examples

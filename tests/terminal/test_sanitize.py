@@ -75,7 +75,7 @@ def test_an_instant_can_be_read_as_it_is_shown(instant: dt.datetime, precision: 
 
 @given(st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1), timezones=ZONES))  # noqa: DTZ001
 def test_an_instant_is_shown_in_utc(instant: dt.datetime) -> None:
-    assert format_instant(instant)[-1] == "Z"
+    assert format_instant(instant, "auto")[-1] == "Z"
 
 
 def test_a_name_in_the_right_case_goes_before_others() -> None:

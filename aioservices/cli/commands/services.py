@@ -38,10 +38,6 @@ def _state(service: ServiceSummary, _: dt.datetime) -> str:
     return "archived" if is_archived(service) else state_of(service.current_deployment)
 
 
-def _time(instant: dt.datetime) -> str:
-    return format_instant(instant, "milliseconds")
-
-
 def _age(service: ServiceSummary, now: dt.datetime) -> str | None:
     deployment = service.current_deployment
     return age(deployment.created_at, now) if deployment else None
@@ -83,8 +79,8 @@ _EXTRA_COLUMNS = (
     ),
     Column[ServiceSummary]("type", lambda s, _: s.type),
     Column[ServiceSummary]("description", lambda s, _: s.description, ratio=2, prose=True),
-    Column[ServiceSummary]("created", lambda s, _: s.created_at and _time(s.created_at)),
-    Column[ServiceSummary]("updated", lambda s, _: s.updated_at and _time(s.updated_at)),
+    Column[ServiceSummary]("created", lambda s, _: s.created_at and format_instant(s.created_at)),
+    Column[ServiceSummary]("updated", lambda s, _: s.updated_at and format_instant(s.updated_at)),
 )
 
 

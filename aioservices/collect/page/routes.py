@@ -7,7 +7,6 @@ to the page as text, never as markup: a log line can contain anything.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -277,15 +276,11 @@ def _line(entry: StoredEntry) -> dict[str, object]:
         "name": entry.service_name,
         "deployment": entry.deployment_id,
         "seq": entry.seq,
-        "time": _instant(entry.created_at),
+        "time": format_instant(entry.created_at),
         "stream": entry.stream,
         "message": message[:_LONGEST_MESSAGE],
         "more": max(0, len(message) - _LONGEST_MESSAGE),
     }
-
-
-def _instant(time: dt.datetime) -> str:
-    return format_instant(time, "milliseconds")
 
 
 def _file(name: str, content_type: str) -> web.Response:
